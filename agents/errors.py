@@ -1,0 +1,27 @@
+"""What can go wrong while agents speak.
+
+MootError            a clear line for the user; anything else is a bug of ours
+├── EngineError      an engine refused or broke for good: the run stops
+│   └── Fault        an engine stumbled: worth another try
+"""
+
+
+class MootError(Exception):
+    """Something the user can mend; `str()` of it is the whole message, in one line."""
+
+
+class EngineError(MootError):
+    """An engine can't do what was asked, and asking again won't help."""
+
+
+class Fault(EngineError):
+    """An engine failed in a way that may pass (5xx, 429, a timeout, a lost connection).
+
+    Args:
+        message: what happened, in one line.
+        retry_after: seconds that the engine asked us to wait, if it did.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

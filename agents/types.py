@@ -1,0 +1,183 @@
+"""What an agent is given and what it gives back.  Nothing here knows of protocols or training."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+"""What the user calls an engine, an agent or weights; it becomes part of file names."""
+
+
+class Settings(BaseModel):
+    """What a user writes in YAML: frozen, strict, and nothing it doesn't know."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One entry of a chat prompt."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+Prompt = tuple[Message, ...]
+
+
+class Verifier(Protocol):
+    """Reads the answer out of what was said, and checks it."""
+
+    def read(self, text: str) -> str | None:
+        """Return the final answer that `text` states, in a normal form; `None`: it states none.
+
+        Two texts that state the same answer give the same string, so answers can vote.
+        """
+        ...
+
+    def score(self, answer: str, expected: str) -> float:
+        """Return in [0, 1] how right `answer` (as `read` gave it) is; 1 is correct."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A question put to a population, with its answer where one is known."""
+
+    id: str
+    prompt: str
+    answer: str | None
+    verifier: Verifier
+
+    def correct(self, answer: str | None) -> bool | None:
+        """Return whether `answer` (as the verifier read it) is right; `None`: can't be told."""
+        if answer is None or self.answer is None:
+            return None
+        return self.verifier.score(answer, self.answer) >= 1.0
+
+
+class Sampling(Settings):
+    """How a model is sampled."""
+
+    temperature: float = Field(default=1.0, ge=0, le=10)
+    """0 takes the likeliest token each time."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0)
+    """0 is no bound."""
+    max_tokens: int = Field(default=512, ge=1)
+    """The completion's bound, in tokens."""
+    stop: tuple[str, ...] = ()
+    """Texts that end a completion; they are not part of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One thing asked of an engine."""
+
+    prompt: Prompt
+    sampling: Sampling
+    seed: int
+    """In [0, 2**63); equal requests with equal seeds get equal completions where the engine can."""
+    weights: str | None = None
+    """The name of the learned weights that are to speak; `None` is the engine's base model."""
+    version: int = 0
+    """The version of `weights` that is to speak; version 0 *is* the base model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a model said.
+
+    `logprobs[i]` is the natural-log probability of `tokens[i]` under the model itself, before
+    temperature and truncation (what vLLM calls raw log-probs).  Both are empty where the engine
+    gives none.  The end-of-turn token is part of `tokens` when it was sampled.
+    """
+
+    text: str
+    finish: Literal["stop", "length"]
+    version: int
+    """The version of the weights that spoke, as the engine reports it."""
+    tokens_in: int
+    """Prompt tokens."""
+    tokens_out: int
+    """Completion tokens."""
+    latency_s: float
+    tokens: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    prompt_tokens: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """One version of what a learning agent, or a group of them, speaks with: a LoRA adapter."""
+
+    name: str
+    version: int
+    path: Path
+    """A folder in PEFT's layout: adapter_config.json and adapter_model.safetensors."""
+
+
+class Engine(Protocol):
+    """A served model: the one seam between Moot and any language model.
+
+    `generate` raises `Fault` for what may pass and `EngineError` for what won't.  It is called
+    concurrently, and batches what it is asked together if it can.
+    """
+
+    async def generate(self, request: Request) -> Completion:
+        """Return the completion of one request."""
+        ...
+
+    async def load(self, weights: Weights) -> None:
+        """Serve `weights` under their name from now on, in place of their earlier version."""
+        ...
+
+    async def held(self) -> Mapping[str, int]:
+        """Return the version the engine holds of each weights it was given, asked of the engine."""
+        ...
+
+
+class Limits(Settings):
+    """How hard an engine may be driven, and how patiently."""
+
+    concurrency: int = Field(default=256, ge=1, le=100_000)
+    """How many requests may be under way at once."""
+    requests_per_second: float | None = Field(default=None, gt=0)
+    """No bound where it is left out."""
+    timeout_s: float = Field(default=600.0, gt=0)
+    """The longest one call may take before it counts as a fault."""
+    patience_s: float = Field(default=600.0, ge=0)
+    """How long a request is tried again after faults that may pass, all tries together."""
+
+
+class EngineSettings(Protocol):
+    """An engine as YAML describes it; `open` brings it to life."""
+
+    @property
+    def kind(self) -> str:
+        """Its name in YAML."""
+        ...
+
+    @property
+    def limits(self) -> Limits:
+        """How hard it may be driven."""
+        ...
+
+    @property
+    def trains(self) -> str | None:
+        """The model behind it, as `moot.agents.models.locate` takes it; `None`: can't learn."""
+        ...
+
+    def open(self, logs: Path) -> AbstractAsyncContextManager[Engine]:
+        """Start the engine, or attach to it; leaving the context stops what was started.
+
+        Args:
+            logs: an existing folder that the engine may write its own logs to.
+        """
+        ...

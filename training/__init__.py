@@ -1,0 +1,1 @@
+"""How a policy learns: episodes become examples, examples become a loss."""
