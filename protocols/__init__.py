@@ -1,0 +1,14 @@
+"""How agents interact: a protocol turns one task into one episode.
+
+To add a protocol: one file beside this one, and one line in `ProtocolChoice`.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from .consensus import Consensus
+from .sample import Sample
+from .synthesis import Synthesis
+
+ProtocolChoice = Annotated[Sample | Consensus | Synthesis, Field(discriminator="kind")]

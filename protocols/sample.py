@@ -1,0 +1,39 @@
+"""Sample: every policy answers alone, and nobody concludes anything."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from moot.agents.population import Population
+from moot.agents.types import Settings, Task
+
+from .types import Outcome, Say, Script
+from .voting import plurality
+
+
+class Sample(Settings):
+    """Every policy answers the task by itself, `samples` times."""
+
+    kind: Literal["sample"] = "sample"
+    samples: int = Field(default=1, ge=1, le=10_000)
+    """Answers from each policy."""
+
+    def __call__(self, task: Task, people: Population) -> Script:
+        """Return the script of one episode; the outcome holds no verdicts."""
+        turns = yield answers(task, people, self.samples)
+        vote = plurality([turn.answer for turn in turns])
+        return Outcome(notes={"agreement": vote.share})
+
+    def check(self, people: Population) -> None:
+        """Raise `MootError` where there is no policy."""
+        people.playing("policy")
+
+    def calls(self, people: Population) -> Mapping[str, int]:
+        """Return how often each agent speaks."""
+        return {agent.name: self.samples for agent in people.playing("policy")}
+
+
+def answers(task: Task, people: Population, samples: int) -> list[Say]:
+    """Return the wishes that open most protocols: each policy answers, unheard by the others."""
+    return [Say(agent, task.prompt) for agent in people.playing("policy") for _ in range(samples)]

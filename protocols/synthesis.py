@@ -1,0 +1,109 @@
+"""Synthesis: a frozen anchor writes one reference from what the policies answered.
+
+The estimator of Compute as Teacher (arXiv:2509.14234, section 3).  The paper's prompts were not
+published; these are ours.  As in the paper the anchor does not see the question unless asked to
+(`question: shown`): it reconciles the answers, it does not answer anew.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from moot.agents.population import Agent, Population, anchor
+from moot.agents.types import Sampling, Settings, Task
+
+from .consensus import matches
+from .sample import answers
+from .types import Outcome, Say, Script, Turn
+from .voting import plurality
+
+HIDDEN = """\
+{answers}
+
+These are {n} answers to one and the same question. Some may be wrong. \
+Weigh them against each other and write the one answer that reconciles them. {form}"""
+
+SHOWN = """\
+{answers}
+
+These are {n} answers to the question below. Some may be wrong. \
+Weigh them against each other and write the one best answer. {form}
+
+Question: {question}"""
+
+ANSWER = "Answer {i}:\n{text}"
+
+
+class Synthesis(Settings):
+    """Policies answer alone; the synthesiser turns the answers into a reference."""
+
+    kind: Literal["synthesis"] = "synthesis"
+    samples: int = Field(default=1, ge=1, le=10_000)
+    """Answers from each policy."""
+    question: Literal["hidden", "shown"] = "hidden"
+    """Whether the synthesiser sees the question beside the answers."""
+    by: Literal["anchor", "critic"] = "anchor"
+    """Who synthesises: the frozen initial policy, or the population's (first) critic."""
+    form: str = "Give the final answer alone on the last line."
+    """How the reference is to be written, so that the verifier can read it."""
+    max_tokens: int = Field(default=512, ge=1)
+    """The reference's bound, in tokens."""
+    temperature: float = Field(default=0.0, ge=0, le=10)
+
+    def __call__(self, task: Task, people: Population) -> Script:
+        """Return the script of one synthesis."""
+        turns = yield answers(task, people, self.samples)
+        [reference] = yield [
+            Say(self.synthesiser(people), self.ask(task, turns), tuple(t.index for t in turns))
+        ]
+        vote = plurality([turn.answer for turn in turns])
+        found = reference.answer
+        return Outcome(
+            verdicts=matches(turns, found, by=reference.index) if found is not None else (),
+            reference=reference.text if found is not None else None,
+            answer=found,
+            notes={"agreement": vote.share, **compared(task, found, vote.winner)},
+        )
+
+    def synthesiser(self, people: Population) -> Agent:
+        """Return the agent that writes the reference."""
+        who = (
+            anchor(people.playing("policy")[0])
+            if self.by == "anchor"
+            else people.playing("critic")[0]
+        )
+        sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
+        return Agent(who.name, "critic", who.engine, who.persona, sampling=sampling)
+
+    def ask(self, task: Task, turns: list[Turn]) -> str:
+        """Return the synthesiser's prompt."""
+        texts = "\n\n".join(ANSWER.format(i=i, text=t.text.strip()) for i, t in enumerate(turns, 1))
+        wording = SHOWN if self.question == "shown" else HIDDEN
+        return wording.format(answers=texts, n=len(turns), form=self.form, question=task.prompt)
+
+    def check(self, people: Population) -> None:
+        """Raise `MootError` where there is no policy, or no critic to synthesise."""
+        people.playing("policy")
+        self.synthesiser(people)
+
+    def calls(self, people: Population) -> Mapping[str, int]:
+        """Return how often each agent speaks."""
+        policies = {agent.name: self.samples for agent in people.playing("policy")}
+        return {**policies, self.synthesiser(people).name: 1}
+
+
+def compared(task: Task, found: str | None, majority: str | None) -> dict[str, float | None]:
+    """Return how the reference compares with the majority vote; `None` where it can't be told."""
+    if found is None or majority is None:
+        return {"reference_unreadable": float(found is None)}
+    differs = found != majority
+    right = {
+        "reference_right_when_differs": task.correct(found),
+        "majority_right_when_differs": task.correct(majority),
+    }
+    return {
+        "reference_unreadable": 0.0,
+        "reference_differs": float(differs),
+        **{k: float(v) for k, v in right.items() if differs and v is not None},
+    }

@@ -1,0 +1,42 @@
+"""How long and how fast to learn, as YAML says it."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from moot.agents.types import Settings
+
+
+class Lora(Settings):
+    """The shape of the adapters that learn (Hu et al., arXiv:2106.09685)."""
+
+    rank: int = Field(default=16, ge=1, le=1024)
+    alpha: float = Field(default=32.0, gt=0)
+    """The adapter's output is scaled by alpha / rank."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+    """Which linear layers get an adapter, by name."""
+
+
+class Fit(Settings):
+    """One cycle's training."""
+
+    lr: float = Field(default=1e-4, gt=0, lt=1)
+    """AdamW's learning rate."""
+    epochs: int = Field(default=1, ge=1, le=1000)
+    """How often a cycle's examples are gone through."""
+    groups: int = Field(default=8, ge=1)
+    """Episodes in one optimiser step; all that one episode taught stays together."""
+    rows: int = Field(default=128, ge=1)
+    """The most completions in one forward pass; more are accumulated, with the same gradient."""
+    warmup_steps: int = Field(default=0, ge=0)
+    """Steps of the whole run over which the learning rate rises from 0."""
+    weight_decay: float = Field(default=0.0, ge=0, lt=1)
+    clip_norm: float = Field(default=1.0, gt=0)
+    """The gradient's greatest norm."""
+    checkpoint_every: int = Field(default=1, ge=1)
+    """Steps between checkpoints inside a cycle; resuming loses at most this many."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the base model: float32 on the CPU and bfloat16 on a GPU.  Adapters are float32."""
+    lora: Lora = Lora()
