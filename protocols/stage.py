@@ -1,8 +1,23 @@
-"""The stage: plays scripts, many at a time, each at its own pace."""
+"""The stage: plays scripts, many at a time, each at its own pace.
+
+An episode advances as its own turns arrive, with no barrier between episodes.  Every completion is
+in the journal before the script sees it; scripts are pure, so resuming is replaying: the script
+runs again, what was said comes from the journal, and only what is missing is asked of an engine.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
 
 from pydantic import Field
 
-from moot.agents.types import Settings
+from moot.agents.errors import EngineError, Fault, MootError
+from moot.agents.population import Population
+from moot.agents.types import Completion, Engine, Request, Settings, Task
+
+from .journal import Journal
+from .types import Episode, Outcome, Protocol, Say, Turn
 
 
 class StageSettings(Settings):
@@ -12,3 +27,148 @@ class StageSettings(Settings):
     """The most episodes under way at once."""
     max_failed_episodes: int = Field(default=0, ge=0)
     """Episodes of one phase that may fail for faults that didn't pass; one more ends the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An episode that could not be played, for a fault that did not pass."""
+
+    id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where episodes are played: the engines, the journal, and the run's seed."""
+
+    engines: Mapping[str, Engine]
+    journal: Journal
+    seed: int
+    settings: StageSettings = StageSettings()
+    heard: Callable[[Turn], None] = lambda turn: None
+    """Told of every turn, replayed ones too, for the progress display."""
+
+    async def play(
+        self, protocol: Protocol, tasks: Iterable[Task], people: Population, phase: str
+    ) -> AsyncIterator[Episode | Failure]:
+        """Yield each task's episode as it ends, in no order.
+
+        Args:
+            protocol: the rules.
+            tasks: what to work on; taken one at a time, as room comes free.
+            people: who plays, at the versions their weights are to speak with.
+            phase: names this part of the run, e.g. `cycle-000`; part of each episode's id.
+
+        Raises:
+            MootError: an engine refused, or more episodes failed than may.
+        """
+        waiting = iter(tasks)
+        playing: set[asyncio.Task[Episode | Failure]] = set()
+        failures = 0
+        try:
+            while True:
+                while len(playing) < self.settings.open_episodes:
+                    task = next(waiting, None)
+                    if task is None:
+                        break
+                    playing.add(asyncio.create_task(self._episode(protocol, task, people, phase)))
+                if not playing:
+                    return
+                ended, playing = await asyncio.wait(playing, return_when=asyncio.FIRST_COMPLETED)
+                for one in ended:
+                    result = one.result()
+                    if isinstance(result, Failure):
+                        failures += 1
+                        if failures > self.settings.max_failed_episodes:
+                            raise MootError(
+                                f"{phase}: {failures} episodes failed, "
+                                f"{self.settings.max_failed_episodes} may "
+                                f"(stage.max_failed_episodes); the last: {result.why}"
+                            )
+                    yield result
+        finally:
+            for one in playing:
+                one.cancel()
+            await asyncio.gather(*playing, return_exceptions=True)
+
+    async def _episode(
+        self, protocol: Protocol, task: Task, people: Population, phase: str
+    ) -> Episode | Failure:
+        episode = f"{phase}/{task.id}"
+        turns: list[Turn] = []
+        script = protocol(task, people)
+        exchange = 0
+        try:
+            wishes = next(script)
+            while True:
+                said = await self._exchange(wishes, task, episode, len(turns), exchange)
+                turns += said
+                exchange += 1
+                wishes = script.send(said)
+        except StopIteration as end:
+            outcome: Outcome = end.value
+            return Episode(episode, task, protocol.kind, tuple(turns), outcome)
+        except Fault as fault:
+            return Failure(episode, str(fault))
+
+    async def _exchange(
+        self, wishes: list[Say], task: Task, episode: str, first: int, exchange: int
+    ) -> list[Turn]:
+        """Return the turns that the wishes become; one that fails takes no other with it."""
+        asked = [
+            self._say(say, episode, turn, seed(self.seed, episode, turn))
+            for turn, say in enumerate(wishes, first)
+        ]
+        said = await asyncio.gather(*asked, return_exceptions=True)
+        for one in said:
+            if isinstance(one, BaseException):
+                raise one
+        turns = [
+            Turn(
+                index=index,
+                round=exchange,
+                agent=say.agent,
+                prompt=say.agent.prompt(say.text),
+                completion=completion,
+                heard=say.heard,
+                answer=task.verifier.read(completion.text),
+            )
+            for index, (say, completion) in enumerate(zip(wishes, said, strict=True), first)
+            if isinstance(completion, Completion)
+        ]
+        for turn in turns:
+            self.heard(turn)
+        return turns
+
+    async def _say(self, say: Say, episode: str, turn: int, seed: int) -> Completion:
+        agent = say.agent
+        request = Request(
+            prompt=agent.prompt(say.text),
+            sampling=agent.sampling,
+            seed=seed,
+            weights=agent.weights,
+            version=agent.version,
+        )
+        return await ask(self.engines[agent.engine], self.journal, episode, turn, request)
+
+
+async def ask(
+    engine: Engine, journal: Journal, episode: str, turn: int, request: Request
+) -> Completion:
+    """Return what the journal has for this request, else the engine's word, journalled first."""
+    if (known := journal.recall(episode, turn, request)) is not None:
+        return known
+    said = await engine.generate(request)
+    if said.version != request.version:
+        raise EngineError(
+            f"asked for version {request.version} of {request.weights or 'the base'}, "
+            f"version {said.version} answered"
+        )
+    journal.record(episode, turn, request, said)
+    return said
+
+
+def seed(experiment: int, episode: str, turn: int) -> int:
+    """Return the seed of one utterance, in [0, 2**63): no episode depends on its neighbours."""
+    name = f"{experiment}/{episode}/{turn}".encode()
+    return int.from_bytes(blake2b(name, digest_size=8).digest()) >> 1

@@ -48,7 +48,7 @@ def kl_to_anchor(logp: Tensor, anchor: Tensor) -> Tensor:
     """Return the k3 estimate of KL(policy ‖ anchor) at each token, in nats.
 
     exp(x) - x - 1 with x = anchor - logp: never negative, and unbiased where the policy itself
-    sampled the tokens (Schulman 2020, "Approximating KL divergence"; GRPO, arXiv:2402.03300, eq. 4).
+    sampled the tokens (GRPO, arXiv:2402.03300, eq. 4).
 
     Args:
         logp: (N, T) under the policy.

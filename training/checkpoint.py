@@ -1,0 +1,76 @@
+"""Checkpoints inside a cycle: adapter, optimiser and step, complete or absent; no pickles."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from .learner import ADAPTER, Learner
+
+OPTIMIZER = "optimizer.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a training came."""
+
+    step: int = 0
+    """Steps taken in this cycle."""
+    taken: int = 0
+    """Optimiser steps taken since the run began."""
+    adapter: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    moments: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    """AdamW's state, as `exp_avg.NAME`, `exp_avg_sq.NAME` and `step.NAME`."""
+
+    def restore(
+        self, optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]
+    ) -> None:
+        """Put the moments back into `optimizer`."""
+        for key, value in self.moments.items():
+            kind, name = key.split(".", 1)
+            parameter = parameters[name]
+            place = parameter.device if kind != "step" else value.device
+            optimizer.state[parameter][kind] = value.to(place)
+
+
+def save(
+    folder: Path, learner: Learner, optimizer: torch.optim.Optimizer, *, step: int, taken: int
+) -> None:
+    """Write a checkpoint to `folder`, in place of the one before it."""
+    final = folder / f"step-{step:06d}"
+    beside = folder / f".{final.name}.part"
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    learner.save(beside)
+    names = {parameter: name for name, parameter in learner.parameters().items()}
+    moments = {
+        f"{kind}.{names[parameter]}": value.contiguous()
+        for parameter, state in optimizer.state.items()
+        for kind, value in state.items()
+    }
+    save_file(moments, beside / OPTIMIZER, metadata={"progress": json.dumps([step, taken])})
+    older = [path for path in folder.glob("step-*") if path != final]
+    shutil.rmtree(final, ignore_errors=True)
+    beside.rename(final)
+    for path in older:
+        shutil.rmtree(path)
+
+
+def latest(folder: Path) -> Progress | None:
+    """Return the newest checkpoint in `folder`, if there is one."""
+    found = sorted(folder.glob("step-*"))
+    return read(found[-1]) if found else None
+
+
+def read(checkpoint: Path) -> Progress:
+    """Return what a checkpoint, or a published version of weights, holds."""
+    file = checkpoint / OPTIMIZER
+    with safe_open(file, framework="pt") as opened:
+        step, taken = json.loads(opened.metadata()["progress"])
+    return Progress(step, taken, load_file(checkpoint / ADAPTER), load_file(file))
