@@ -1,7 +1,7 @@
 """Swap: engines take up new weights, and prove it.
 
 An HTTP 200 is no proof that other weights speak now.  Three things are: the engine, asked, reports
-the version; every completion is stamped with the version that the engine says spoke, and the stage
+the version; every completion is stamped with the version that the engine says spoke, and the gate
 refuses any other; and the log-probabilities of a canary, a fixed prompt answered greedily, moved.
 """
 

@@ -29,7 +29,6 @@ class Voice:
     """An engine that answers by a function, and remembers what it was asked."""
 
     reply: Callable[[Request], str] = lambda request: request.prompt[-1].content
-    version: int = 0
     asked: list[Request] = field(default_factory=list[Request])
     now: int = 0
     most: int = 0
@@ -40,7 +39,7 @@ class Voice:
         self.most = max(self.most, self.now)
         await asyncio.sleep(0)
         self.now -= 1
-        return Completion(self.reply(request), "stop", self.version, 1, 1, 0.0)
+        return Completion(self.reply(request), "stop", 0, 1, 1, 0.0)
 
     async def load(self, weights: Weights) -> None:
         raise NotImplementedError
@@ -136,7 +135,3 @@ def test_what_was_said_before_a_failure_is_not_asked_again(tmp_path: Path) -> No
     assert len(again.asked) < 6
     assert "1?" in {request.prompt[-1].content for request in again.asked}
 
-
-def test_a_completion_of_another_version_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="asked for version 0 of the base, version 3 answered"):
-        play(tmp_path / "j", Voice(version=3), Consensus())

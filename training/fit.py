@@ -50,8 +50,8 @@ def fit(
         [method.collate(part, encode) for part in split(step, settings.rows)]
         for step in schedule(examples, settings, seed)
     ]
-    if len(steps) > 1:  # from the second step on, the policy is no longer the one that spoke
-        steps = [[replace(part, old=_old(learner, part)) for part in step] for step in steps]
+    # In the first step the policy still is the one that spoke; from the second on it is not.
+    steps[1:] = [[replace(part, old=_old(learner, part)) for part in step] for step in steps[1:]]
     parameters = learner.parameters()
     optimizer = torch.optim.AdamW(
         parameters.values(), lr=settings.lr, weight_decay=settings.weight_decay
