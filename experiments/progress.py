@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -26,7 +26,7 @@ class Show:
         self.console.print(text, markup=False, soft_wrap=True)
 
     @contextmanager
-    def phase(self, name: str, total: int | None = None) -> Iterator[None]:
+    def phase(self, name: str, total: int | None = None) -> Generator[None]:
         """Show `name` as under way, then print how long it took."""
         start = time.monotonic()
         columns = (

@@ -1,7 +1,7 @@
 """The run's directory: every file is the dump of the records on its left, whole or not at all."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -134,7 +134,7 @@ def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:
     )
 
 
-def write(path: Path, schema: pa.Schema, rows: Iterable[dict[str, Any]]) -> None:
+def write(path: Path, schema: Any, rows: Iterable[dict[str, Any]]) -> None:
     """Write `rows` to a Parquet file that appears whole or not at all."""
     schema = schema.with_metadata({"moot_schema": VERSION})
     with whole(path) as beside, pq.ParquetWriter(beside, schema, compression="zstd") as file:
@@ -143,7 +143,7 @@ def write(path: Path, schema: pa.Schema, rows: Iterable[dict[str, Any]]) -> None
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def whole(path: Path) -> Generator[Path]:
     """Yield a path beside `path` to write to; it takes its place when the block succeeds."""
     beside = path.with_name(f".{path.name}.part")
     try:
@@ -239,4 +239,3 @@ def _rollout(cycle: int, rollout: Rollout) -> dict[str, Any]:
 
 def _messages(prompt: Prompt) -> list[dict[str, str]]:
     return [{"role": m.role, "content": m.content} for m in prompt]
-

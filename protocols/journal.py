@@ -5,12 +5,12 @@ killed loses none that it was given; a power cut may lose the last few (synchron
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import orjson
 
@@ -91,7 +91,7 @@ class Journal:
         row = self._db.execute("select 1 from done where mark = ?", (mark,)).fetchone()
         return row is not None
 
-    def _write(self, statement: str, rows: list[tuple[object, ...]]) -> None:
+    def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         try:
             self._db.execute("begin")
             self._db.executemany(statement, rows)
@@ -123,6 +123,6 @@ def digest(request: Request) -> str:
 
 
 def _completion(blob: bytes) -> Completion:
-    raw = orjson.loads(blob)
+    raw: dict[str, Any] = orjson.loads(blob)
     arrays = ("tokens", "logprobs", "prompt_tokens")
-    return Completion(**{**raw, **{name: tuple(raw[name]) for name in arrays}})
+    return Completion(**(raw | {name: tuple(raw[name]) for name in arrays}))

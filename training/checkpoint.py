@@ -48,7 +48,7 @@ def save(
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     learner.save(beside)
-    names = {parameter: name for name, parameter in learner.parameters().items()}
+    names: dict[Tensor, str] = {p: name for name, p in learner.parameters().items()}
     moments = {
         f"{kind}.{names[parameter]}": value.contiguous()
         for parameter, state in optimizer.state.items()

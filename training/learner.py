@@ -120,4 +120,3 @@ def moved(rows: Rows, device: torch.device) -> Rows:
     """Return the rows on `device`."""
     names = ("prompts", "prompt_mask", "owner", "tokens", "mask", "temperature")
     return Rows(**{name: getattr(rows, name).to(device) for name in names})
-
