@@ -1,0 +1,102 @@
+"""JSON over HTTP to one server, with faults that may pass told from errors that won't."""
+
+from collections.abc import AsyncGenerator, Collection
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+import orjson
+
+from .errors import EngineError, Fault
+
+PASSING = frozenset({408, 409, 425, 429})
+"""Statuses below 500 that another try may cure."""
+
+
+@asynccontextmanager
+async def connect(url: str, key: str | None = None) -> "AsyncGenerator[Wire]":
+    """Give a pool of connections to the server at `url`; `key` goes into headers, nowhere else."""
+    headers = {"Content-Type": "application/json"}
+    if key is not None:
+        headers["Authorization"] = f"Bearer {key}"
+    async with aiohttp.ClientSession(
+        # How many are under way, and how long they may take, is the gate's business.
+        connector=aiohttp.TCPConnector(limit=0),
+        timeout=aiohttp.ClientTimeout(total=None),
+        headers=headers,
+    ) as session:
+        yield Wire(session, url.rstrip("/").removesuffix("/v1"), key)
+
+
+class Wire:
+    """A line to one server."""
+
+    def __init__(self, session: aiohttp.ClientSession, root: str, key: str | None) -> None:
+        self.root = root
+        """The server's address, without `/v1`."""
+        self._session = session
+        self._key = key
+
+    async def get(self, path: str) -> bytes:
+        """Return what the server says at `path`."""
+        return await self._send("GET", path, None, ())
+
+    async def post(self, path: str, body: Any, hopeless: Collection[int] = ()) -> bytes:
+        """Return the server's answer to `body`; a status in `hopeless` won't pass here."""
+        return await self._send("POST", path, orjson.dumps(body), hopeless)
+
+    async def _send(
+        self, method: str, path: str, data: bytes | None, hopeless: Collection[int]
+    ) -> bytes:
+        url = self.root + path
+        try:
+            # A redirect would turn a POST into a GET, or carry the key to another server.
+            async with self._session.request(method, url, data=data, allow_redirects=False) as it:
+                answer = await it.read()
+        except aiohttp.ClientSSLError as error:
+            raise EngineError(f"{url}: {self._line(str(error))}") from None
+        except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
+            reason = self._line(str(error) or type(error).__name__)
+            raise Fault(f"{url}: {reason}") from None
+        if it.status == 200:
+            return answer
+        message = f"{url}: HTTP {it.status}: {self._line(_reason(answer) or it.reason or '')}"
+        passing = it.status in PASSING or (it.status >= 500 and it.status != 501)
+        if passing and it.status not in hopeless:
+            raise Fault(message, _seconds(it.headers.get("Retry-After")))
+        raise EngineError(message)
+
+    def _line(self, text: str) -> str:
+        """Return `text` as one line of bounded length, without the key if a server echoed it."""
+        if self._key:
+            text = text.replace(self._key, "[key]")
+        text = " ".join(text.split())
+        return text if len(text) <= 300 else text[:299] + "…"
+
+
+def _reason(answer: bytes) -> str:
+    """Return what the server says is wrong; empty where it says nothing a person can read."""
+    try:
+        said = orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        text = answer.decode(errors="replace").strip()
+        return "" if text.startswith("<") else text
+    for name in ("error", "message", "detail"):
+        if isinstance(said, dict) and said.get(name):
+            said = said[name]
+    return said if isinstance(said, str) else orjson.dumps(said).decode()
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Return a Retry-After header, which is a number of seconds or a date, in seconds from now."""
+    if retry_after is None:
+        return None
+    if retry_after.strip().isdecimal():
+        return float(retry_after)
+    try:
+        until = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
