@@ -54,6 +54,11 @@ class Endpoint(Settings):
         """Nothing: its weights are not ours."""
         return None
 
+    @property
+    def repeats(self) -> bool:
+        """A server batches, and rounds by the batch."""
+        return False
+
     @asynccontextmanager
     async def open(self, logs: Path) -> AsyncGenerator[Engine]:
         """Give the engine at the other end; it writes no logs."""

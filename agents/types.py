@@ -174,6 +174,11 @@ class EngineSettings(Protocol):
         """The model behind it, as `moot.agents.models.locate` takes it; `None`: can't learn."""
         ...
 
+    @property
+    def repeats(self) -> bool:
+        """Whether equal requests get equal completions, to the last bit, whatever else is asked."""
+        ...
+
     def open(self, logs: Path) -> AbstractAsyncContextManager[Engine]:
         """Start the engine, or attach to it; leaving the context stops what was started.
 

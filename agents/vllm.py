@@ -60,6 +60,11 @@ class VLLM(Settings):
         """The model; an attached server can be trained where it is named."""
         return self.model
 
+    @property
+    def repeats(self) -> bool:
+        """A server batches, and rounds by the batch."""
+        return False
+
     @asynccontextmanager
     async def open(self, logs: Path) -> AsyncGenerator[Engine]:
         """Start a server, or attach to one, and give it; a started one is stopped after."""

@@ -124,5 +124,6 @@ def digest(request: Request) -> str:
 
 def _completion(blob: bytes) -> Completion:
     raw: dict[str, Any] = orjson.loads(blob)
-    arrays = ("tokens", "logprobs", "prompt_tokens")
-    return Completion(**(raw | {name: tuple(raw[name]) for name in arrays}))
+    for name in ("tokens", "logprobs", "prompt_tokens"):
+        raw[name] = tuple(raw[name])
+    return Completion(**raw)

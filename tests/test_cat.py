@@ -1,0 +1,62 @@
+"""CaT: which rollouts an episode teaches, and at what reward."""
+
+import pytest
+
+from moot.agents.population import Agent
+from moot.agents.types import Completion, Task
+from moot.protocols.types import Episode, Outcome, Turn, Verdict
+from moot.protocols.verifiers import VERIFIERS
+from moot.training.cat import CaT
+
+TASK = Task("t", "2 + 2?", "4", VERIFIERS["number"])
+
+
+def episode(scores: list[float | None], frozen: int | None = None) -> Episode:
+    turns = tuple(
+        Turn(
+            index=i,
+            round=0,
+            agent=Agent(f"p{i}", "policy", "main", weights=None if i == frozen else "p"),
+            prompt=Agent("p", "policy", "main").prompt(TASK.prompt),
+            completion=Completion("4", "stop", 3, 1, 1, 0.0, (7, 8), (-1.0, -2.0)),
+            heard=(),
+            answer="4",
+        )
+        for i in range(len(scores))
+    )
+    verdicts = tuple(Verdict(i, "match", s, by=9) for i, s in enumerate(scores))
+    return Episode("cycle-000/t", TASK, "synthesis", turns, Outcome(verdicts))
+
+
+def test_a_rollout_says_where_it_came_from() -> None:
+    rollout = CaT(scale="none").examples(episode([1.0, 0.0]))[0]
+
+    assert (rollout.episode, rollout.turn, rollout.agent) == ("cycle-000/t", 0, "p0")
+    assert (rollout.weights, rollout.version, rollout.judges) == ("p", 3, (9,))
+    assert (rollout.tokens, rollout.temperature, rollout.finish) == ((7, 8), 1.0, "stop")
+
+
+def test_rewards_are_agreement_and_credit_is_relative_to_the_group() -> None:
+    rollouts = CaT(scale="none").examples(episode([1.0, 0.0, 0.0, 1.0]))
+
+    assert [r.reward for r in rollouts] == [1.0, 0.0, 0.0, 1.0]
+    assert [r.advantage for r in rollouts] == [0.5, -0.5, -0.5, 0.5]
+
+
+def test_an_unreadable_answer_earns_what_the_method_says_or_falls_out() -> None:
+    kept = CaT(scale="none").examples(episode([1.0, None]))
+    assert [(r.turn, r.reward) for r in kept] == [(0, 1.0), (1, 0.0)]
+
+    left = CaT(scale="none", no_answer=None).examples(episode([1.0, None, 0.0]))
+    assert [(r.turn, r.advantage) for r in left] == [(0, 0.5), (2, -0.5)]
+
+
+def test_frozen_policies_count_in_the_group_and_learn_nothing() -> None:
+    rollouts = CaT(scale="none").examples(episode([1.0, 0.0], frozen=1))
+
+    assert [(r.turn, r.advantage) for r in rollouts] == [(0, 0.5)]
+
+
+@pytest.mark.parametrize("scores", [[], [1.0], [1.0, 1.0], [0.0, 0.0], [None, None]])
+def test_episodes_without_contrast_carry_no_gradient(scores: list[float | None]) -> None:
+    assert all(r.advantage == 0 for r in CaT().examples(episode(scores)))

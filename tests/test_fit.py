@@ -1,0 +1,150 @@
+"""The training loop: learns, accumulates exactly, resumes to the last bit, stops at nonsense."""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+
+from moot.agents.errors import MootError
+from moot.agents.types import Message
+from moot.training.cat import CaT
+from moot.training.checkpoint import Progress, latest, read
+from moot.training.fit import Metrics, fit, schedule
+from moot.training.learner import ChatEncoder, Learner
+from moot.training.settings import Fit, Lora
+from moot.training.types import Rollout
+
+FIT = Fit(lr=1e-2, groups=2, lora=Lora(rank=4, alpha=8))
+
+
+def rollout(episode: int, i: int, advantage: float) -> Rollout:
+    return Rollout(
+        episode=f"e{episode}",
+        turn=i,
+        agent="a",
+        weights="w",
+        version=0,
+        prompt=(Message("user", f"{episode} + {i % 2}"),),
+        text=str(i),
+        tokens=(5 + i, 9 - i, 4)[: 1 + i % 3],
+        finish="length",
+        temperature=0.7,
+        reward=float(advantage > 0),
+        advantage=advantage,
+    )
+
+
+EXAMPLES = [rollout(e, i, 1.0 if i == e % 4 else -1 / 3) for e in range(6) for i in range(4)]
+
+
+def training(
+    model: Path,
+    folder: Path,
+    *,
+    settings: Fit = FIT,
+    examples: list[Rollout] = EXAMPLES,
+    method: CaT | None = None,
+    start: Progress | None = None,
+) -> tuple[Learner, Iterator[tuple[int, Metrics]]]:
+    learner = Learner(model, settings, None, seed=1)
+    steps = fit(
+        learner,
+        method or CaT(kl=0.1),
+        examples,
+        ChatEncoder(model),
+        settings,
+        seed=2,
+        start=start or Progress(),
+        folder=folder,
+    )
+    return learner, steps
+
+
+def test_what_did_well_gets_likelier(tiny: Path, tmp_path: Path) -> None:
+    good, bad = rollout(0, 2, 1.0), rollout(0, 1, -1.0)
+    learner, steps = training(tiny, tmp_path, examples=[good, bad], settings=FIT)
+    batch = CaT().collate([good, bad], ChatEncoder(tiny))
+
+    before = learner.policy(batch.rows).logp.sum(-1)
+    assert len(list(steps)) == 1
+    after = learner.policy(batch.rows).logp.sum(-1)
+
+    assert after[0] > before[0]
+    assert after[1] < before[1]
+
+
+def test_the_anchor_is_what_it_was(tiny: Path, tmp_path: Path) -> None:
+    learner, steps = training(tiny, tmp_path)
+    rows = CaT().collate(EXAMPLES[:4], ChatEncoder(tiny)).rows
+
+    before = learner.anchor(rows).logp
+    torch.testing.assert_close(before, learner.policy(rows).logp)  # version 0 is the base
+    list(steps)
+
+    assert torch.equal(learner.anchor(rows).logp, before)
+    assert not torch.allclose(learner.policy(rows).logp, before)
+
+
+def test_stopping_and_going_on_gives_the_same_bits(tiny: Path, tmp_path: Path) -> None:
+    settings = FIT.model_copy(update={"epochs": 2})
+    whole = list(training(tiny, tmp_path / "whole", settings=settings)[1])
+    first = list(islice(training(tiny, tmp_path / "parts", settings=settings)[1], 3))
+    rest = list(training(tiny, tmp_path / "parts", settings=settings)[1])
+
+    # The third step was seen, but the process ended before its checkpoint: it is taken again.
+    assert first[:2] + rest == whole
+    names = [path.name for path in sorted((tmp_path / "whole").rglob("*.safetensors"))]
+    assert names == ["adapter_model.safetensors", "optimizer.safetensors"]
+    for name in names:
+        [one], [other] = (list((tmp_path / d).rglob(name)) for d in ("whole", "parts"))
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_parts_of_a_step_add_up_to_the_whole_step(tiny: Path, tmp_path: Path) -> None:
+    once, steps = training(tiny, tmp_path / "a")
+    list(steps)
+    parts, steps = training(tiny, tmp_path / "b", settings=FIT.model_copy(update={"rows": 3}))
+    list(steps)
+
+    for name, tensor in once.tensors().items():
+        torch.testing.assert_close(parts.tensors()[name], tensor, atol=1e-5, rtol=1e-4)
+
+
+def test_the_next_cycle_goes_on_with_the_optimisers_moments(tiny: Path, tmp_path: Path) -> None:
+    list(training(tiny, tmp_path / "a")[1])
+    end = latest(tmp_path / "a")
+    assert end is not None
+    assert (end.step, end.taken) == (3, 3)
+
+    list(training(tiny, tmp_path / "b", start=Progress(taken=end.taken, moments=end.moments))[1])
+
+    again = read(max((tmp_path / "b").glob("step-*")))
+    assert again.taken == 6
+    step = next(value for key, value in again.moments.items() if key.startswith("step."))
+    assert step.item() == 6
+
+
+def test_a_loss_that_is_not_finite_keeps_the_weights_of_before(tiny: Path, tmp_path: Path) -> None:
+    bad = [rollout(0, 0, float("inf")), rollout(0, 1, 1.0)]
+    learner, steps = training(tiny, tmp_path, examples=bad)
+    before = {name: tensor.clone() for name, tensor in learner.tensors().items()}
+
+    with pytest.raises(MootError, match="isn't finite"):
+        list(steps)
+
+    assert all(torch.equal(tensor, before[name]) for name, tensor in learner.tensors().items())
+    assert latest(tmp_path) is None
+
+
+def test_a_step_holds_whole_groups_and_leaves_out_what_teaches_nothing() -> None:
+    flat = [rollout(9, i, 0.0) for i in range(4)]
+
+    steps = schedule([*EXAMPLES, *flat], FIT.model_copy(update={"groups": 4}), seed=0)
+
+    assert [len(step) for step in steps] == [16, 8]
+    assert sorted(e.episode for step in steps for e in step) == sorted(e.episode for e in EXAMPLES)
+    assert schedule(flat, FIT, seed=0) == []
+    assert schedule(EXAMPLES, FIT, seed=0) == schedule(EXAMPLES, FIT, seed=0)
+    assert schedule(EXAMPLES, FIT, seed=0) != schedule(EXAMPLES, FIT, seed=1)

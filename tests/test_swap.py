@@ -1,0 +1,84 @@
+"""New weights are proven to speak: a swap that did nothing is caught, on purpose."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from moot.agents.errors import EngineError
+from moot.agents.population import Agent, Population
+from moot.agents.types import Completion, Request, Task, Weights
+from moot.experiments.swap import moved, swap
+from moot.protocols.journal import Journal, Metric
+from moot.protocols.verifiers import VERIFIERS
+
+TASK = Task("t", "2 + 2?", "4", VERIFIERS["number"])
+PEOPLE = Population((Agent("a", "policy", "main", weights="w"),))
+
+
+@dataclass
+class Server:
+    """An engine whose log-probs depend on the version that it holds, if it is honest."""
+
+    takes: bool = True
+    changes: bool = True
+    versions: dict[str, int] = field(default_factory=dict[str, int])
+    asked: list[int] = field(default_factory=list[int])
+
+    async def generate(self, request: Request) -> Completion:
+        self.asked.append(request.version)
+        version = self.versions.get("w", 0)
+        logprob = -1.0 - (0.25 * version if self.changes else 0.0)
+        return Completion("4", "stop", version, 1, 1, 0.0, (4,), (logprob,))
+
+    async def load(self, weights: Weights) -> None:
+        if self.takes:
+            self.versions[weights.name] = weights.version
+
+    async def held(self) -> Mapping[str, int]:
+        return self.versions
+
+
+def proven(server: Server, version: int, journal: Path) -> list[Metric]:
+    weights = [Weights("w", version, journal.parent)]
+    with Journal(journal) as opened:
+        return asyncio.run(swap({"main": server}, PEOPLE, weights, opened, TASK, version - 1))
+
+
+def test_a_swap_is_proven_by_a_canary_that_moved(tmp_path: Path) -> None:
+    server = Server()
+
+    assert proven(server, 1, tmp_path / "j") == [Metric(0, "swap/canary_change", 0.25)]
+    assert server.asked == [0, 1]
+    assert proven(server, 3, tmp_path / "j") == [Metric(2, "swap/canary_change", 0.5)]
+
+
+def test_an_engine_that_took_nothing_is_caught_by_its_own_word(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="was given version 1 of 'w' and reports none"):
+        proven(Server(takes=False), 1, tmp_path / "j")
+
+
+def test_an_engine_that_says_it_swapped_and_did_not_is_caught_by_the_canary(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="still has the log-probabilities of version 0"):
+        proven(Server(changes=False), 1, tmp_path / "j")
+
+
+def test_a_restarted_engine_is_proven_again_without_asking_old_versions(tmp_path: Path) -> None:
+    proven(Server(), 1, tmp_path / "j")
+    fresh = Server()
+
+    assert proven(fresh, 1, tmp_path / "j") == [Metric(0, "swap/canary_change", 0.25)]
+    assert fresh.asked == [1]
+
+
+def said(tokens: tuple[int, ...], logprobs: tuple[float, ...]) -> Completion:
+    return Completion("x", "stop", 0, 1, len(tokens), 0.0, tokens, logprobs)
+
+
+def test_the_canary_is_compared_up_to_the_first_token_that_differs() -> None:
+    assert moved(said((1, 2), (-1.0, -2.0)), said((1, 2), (-1.0, -2.5))) == 0.5
+    assert moved(said((1, 2), (-1.0, -2.0)), said((1, 3), (-1.0, -2.0))) > 0
+    assert moved(said((1, 2), (-1.0, -2.0)), said((1, 3, 4), (-1.0, -2.0, -9.0))) < 1
+    assert moved(said((1,), (-1.0,)), said((1,), (-1.0,))) == 0.0
