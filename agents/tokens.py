@@ -1,0 +1,70 @@
+"""Tokens: a prompt to ids by the model's own chat template, and ids to text."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from .errors import EngineError
+from .types import Message, Prompt
+
+PROBE = (Message("user", "question"), Message("assistant", "xyzzy"))
+"""A chat that shows how the template ends a reply."""
+
+
+class Tokens:
+    """A model's tokenizer; not for use by several threads at once."""
+
+    def __init__(self, model: Path, configs: Iterable[Any] = ()) -> None:
+        """Load the tokenizer of the model in the folder `model`.
+
+        Args:
+            model: the folder.
+            configs: the model's own, which may know of more tokens that end a reply.
+        """
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(
+            model, trust_remote_code=False, local_files_only=True
+        )
+        if not self._tokenizer.chat_template:
+            raise EngineError(
+                f"{model}: this model has no chat template, so it can't be asked; "
+                "take its instruct version, or put a chat_template.jinja into the folder"
+            )
+        self.ends = frozenset(self._ends(configs))
+        """The tokens that end a reply."""
+
+    def prompt(self, prompt: Prompt) -> tuple[int, ...]:
+        """Return the ids of a prompt, ready for the assistant's reply.
+
+        Where there is no system message, many templates put in one of their own.
+        """
+        try:
+            text = self._chat(prompt, reply=True)
+        except Exception as error:  # templates are programs: they raise what they like
+            why = str(error).partition("\n")[0]
+            raise EngineError(f"the model's chat template refuses the prompt: {why}") from error
+        return self._ids(text)
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Return what ids say; special tokens say nothing."""
+        return self._tokenizer.decode(
+            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+
+    def _chat(self, prompt: Prompt, *, reply: bool) -> str:
+        chat = [{"role": said.role, "content": said.content} for said in prompt]
+        return self._tokenizer.apply_chat_template(
+            chat, tokenize=False, add_generation_prompt=reply
+        )
+
+    def _ids(self, text: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _ends(self, configs: Iterable[Any]) -> Iterable[int]:
+        """Yield what the files call the end, and what the template ends a reply with."""
+        for config in (self._tokenizer, *configs):
+            ends: Any = config.eos_token_id
+            yield from [] if ends is None else [ends] if isinstance(ends, int) else ends
+        after = self._chat(PROBE, reply=False).rpartition(PROBE[-1].content)[2]
+        yield from (i for i in self._ids(after)[:1] if i in self._tokenizer.all_special_ids)

@@ -1,0 +1,66 @@
+"""A real model, small enough that every test may have it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+TEMPLATE = (
+    "{% for message in messages %}<|start|>{{ message['role'] }}\n{{ message['content'] }}<|end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
+)
+
+BuildTiny = Callable[..., Path]
+
+
+def tiny_model(folder: Path, seed: int = 0, architecture: str = "llama") -> Path:
+    """Make a checkpoint in `folder`: 2 layers, hidden 32, a byte a token, random weights."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+
+    specials = ["<|pad|>", "<|start|>", "<|end|>"]
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: i for i, token in enumerate(specials + letters)}
+    bytewise = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    bytewise.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bytewise.decoder = decoders.ByteLevel()
+    bytewise.add_special_tokens(specials)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bytewise, eos_token="<|end|>", pad_token="<|pad|>"
+    )
+    tokenizer.chat_template = TEMPLATE
+    config = AutoConfig.for_model(
+        architecture,
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        max_position_embeddings=256,
+        initializer_range=0.2,  # wide, so that no two tokens are nearly alike
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=vocabulary["<|end|>"],
+        pad_token_id=vocabulary["<|pad|>"],
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def build_tiny() -> BuildTiny:
+    """The function `tiny_model`, for tests that need another one."""
+    return tiny_model
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny model; not to be written to."""
+    return tiny_model(tmp_path_factory.mktemp("tiny"))
