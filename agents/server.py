@@ -11,20 +11,33 @@ from pathlib import Path
 
 from .errors import EngineError, Fault
 
-GRACE_S = 10.0
-"""How long each of SIGTERM and SIGKILL may take."""
 TAIL = 64 * 1024
+"""How much of a log's end is searched for an error, in bytes."""
 
 
 class Server:
-    """A command that serves something, under a supervisor: it ends when we do, however we end."""
+    """A command that serves something, under a supervisor: it ends when we do, however we end.
+
+    Args:
+        name: what an error calls it.
+        command: the program and its arguments.
+        env: its whole environment.
+        log: where its output goes, after what is there.
+        grace_s: how long it has to end by itself before it is killed.
+    """
 
     def __init__(
-        self, name: str, command: Sequence[str], env: Mapping[str, str], log: Path
+        self,
+        name: str,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        log: Path,
+        grace_s: float = 10.0,
     ) -> None:
         self.name = name
         self.log = log
         self._command = command
+        self._grace_s = grace_s
         self._env = env
         self._process: asyncio.subprocess.Process | None = None
         self._log_start = 0
@@ -77,12 +90,12 @@ class Server:
         with self.log.open("rb") as log:
             log.seek(max(self._log_start, self.log.stat().st_size - TAIL))
             said = _last_words(log.read().decode(errors="replace"))
-        killed = code is not None and (code < 0 or code > 128)
+        killed = code in (-signal.SIGKILL, 128 + signal.SIGKILL)
         how = "was killed, perhaps for want of memory" if killed else f"ended (exit code {code})"
         return f"the {self.name} {how}{': ' + said if said else ''} (log: {self.log})"
 
     async def _spawn(self) -> None:
-        supervisor = (sys.executable, "-m", "moot.agents.supervisor", str(GRACE_S))
+        supervisor = (sys.executable, "-m", "moot.agents.supervisor", str(self._grace_s))
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             self._process = await asyncio.create_subprocess_exec(

