@@ -1,0 +1,204 @@
+"""Findings: what a run showed, in the sentences that stand first in its report."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import fmean
+
+from .conversations import Came
+from .readings import Readings, Row, rows
+from .stats import Interval, paired_difference
+
+WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def findings(readings: Readings) -> list[str]:
+    """Return what the evaluations showed, the result first; plain where there is none yet."""
+    accuracy = whole_cycles(readings.metrics, "held_out/accuracy")
+    if not accuracy:
+        return [_unevaluated(readings)]
+    first, last = min(accuracy), max(accuracy)
+    if first == last:
+        return [
+            f"Before any training the held-out accuracy is {measured(accuracy[first])}; "
+            "no trained weights have been evaluated yet."
+            if first == 0
+            else f"Held-out accuracy after {count(first, 'cycle')} is {measured(accuracy[first])}."
+        ]
+    difference = improvement(readings, first, last)
+    return [
+        _change(accuracy[first], accuracy[last], difference, last - first),
+        *_votes(readings, accuracy[last], last),
+        *_unreadable(readings, first, last),
+        *([] if trained(readings) else ["No weights were trained in this run."]),
+    ]
+
+
+def _unevaluated(readings: Readings) -> str:
+    if whole_cycles(readings.metrics, "held_out/unreadable"):
+        return "No answers to the held-out tasks are known, so accuracy can't be told."
+    return "This run has just begun: nothing has been evaluated yet."
+
+
+def _change(before: Interval, after: Interval, difference: Interval | None, cycles: int) -> str:
+    over = f"over {count(cycles, 'cycle')}"
+    ends = f"from {measured(before)} to {measured(after)}"
+    if difference is None:
+        return f"Held-out accuracy went {ends} {over}; the two share no task to compare them on."
+    paired = f"paired difference {signed(difference)}"
+    if difference.low > 0:
+        return f"Held-out accuracy rose {ends} {over} ({paired})."
+    if difference.high < 0:
+        return f"Held-out accuracy fell {ends} {over} ({paired})."
+    return (
+        f"No learning was shown: held-out accuracy went {ends} {over}, and the {paired} "
+        "includes zero."
+    )
+
+
+def _votes(readings: Readings, after: Interval, last: int) -> list[str]:
+    """Return what a vote of the trained model and one of the untrained give."""
+    majority = whole_cycles(readings.metrics, "held_out/majority")
+    baseline = whole_cycles(readings.metrics, "baseline/majority")
+    cast = whole_cycles(readings.metrics, "baseline/votes")
+    said: list[str] = []
+    if last in majority and 0 in majority:
+        samples = int(readings.experiment.get("evaluation", {}).get("samples") or 0)
+        if samples > 1:
+            said.append(
+                f"A vote of {samples} such answers went from {measured(majority[0])} "
+                f"to {measured(majority[last])}."
+            )
+    if baseline and cast:
+        base, votes = baseline[max(baseline)], int(cast[max(cast)].value)
+        could = whole_cycles(readings.metrics, "baseline/votes_affordable")
+        affordable = int(could[max(could)].value) if could else votes
+        compute = (
+            "at the same compute"
+            if affordable <= votes
+            else f"the most that is cast, though the run's compute would buy {affordable}"
+        )
+        said.append(
+            f"The untrained model's vote of {votes}, {compute}, gives {measured(base)}: "
+            f"{_beside(after, base)}."
+        )
+    return said
+
+
+def _beside(ours: Interval, theirs: Interval) -> str:
+    if ours.low > theirs.high:
+        return "a single answer of the trained model is better"
+    if ours.high < theirs.low:
+        return "it beats a single answer of the trained model"
+    return "a single answer of the trained model can't be told from it, as the intervals overlap"
+
+
+def _unreadable(readings: Readings, first: int, last: int) -> list[str]:
+    found = whole_cycles(readings.metrics, "held_out/unreadable")
+    if first not in found or last not in found:
+        return []
+    before, after = found[first].value, found[last].value
+    if max(before, after) < 0.02:
+        return []
+    return [
+        f"Answers that can't be read, which count as wrong: {share(before)}, then {share(after)}."
+    ]
+
+
+def reference_findings(came: Sequence[Came]) -> str | None:
+    """Return how often the reference differs from the majority and who was right then."""
+    told = [c for c in came if c.differs is not None]
+    if not told:
+        return None
+    differing = [c for c in told if c.differs]
+    known = [c for c in differing if c.right is not None]
+    said = (
+        f"The synthesised reference differs from the majority of the answers it was made from in "
+        f"{len(differing)} of {count(len(told), 'episode')} ({share(len(differing) / len(told))})."
+    )
+    if known:
+        reference = sum(bool(c.right) for c in known)
+        majority = sum(bool(c.majority_right) for c in known)
+        neither = sum(not c.right and not c.majority_right for c in known)
+        said += (
+            f" Then the reference was right {_times(reference)}, the majority {_times(majority)}, "
+            f"and neither {_times(neither)}."
+        )
+    return said
+
+
+def improvement(readings: Readings, first: int, last: int) -> Interval | None:
+    """Return the paired difference of accuracy between two evaluations, over their common tasks."""
+    if first not in readings.held_out or last not in readings.held_out:
+        return None
+    before, after = (accuracies(readings.held_out[n]) for n in (first, last))
+    both = [task for task in before if task in after]
+    return paired_difference([before[t] for t in both], [after[t] for t in both], readings.seed)
+
+
+def accuracies(folder: Path) -> dict[str, float]:
+    """Return the share of right answers to each task whose answer is known."""
+    known = {
+        e["episode"]: e["task"]
+        for e in rows(folder / "episodes.parquet", ["episode", "task", "expected"])
+        if e["expected"] is not None
+    }
+    right: dict[str, list[bool]] = {}
+    for turn in rows(folder / "turns.parquet", ["episode", "correct"]):
+        if turn["episode"] in known:
+            right.setdefault(known[turn["episode"]], []).append(bool(turn["correct"]))
+    return {task: fmean(answers) for task, answers in right.items()}
+
+
+def whole_cycles(metrics: Iterable[Row], name: str) -> dict[int, Interval]:
+    """Return a metric that is not per step, by cycle; without an interval it is a bare value."""
+    return {
+        row["cycle"]: Interval(
+            row["value"],
+            row["value"] if row["low"] is None else row["low"],
+            row["value"] if row["high"] is None else row["high"],
+        )
+        for row in metrics
+        if row["name"] == name and row["step"] is None
+    }
+
+
+def trained(readings: Readings) -> bool:
+    """Return whether any weights were trained."""
+    return any(row["step"] is not None for row in readings.metrics)
+
+
+def state(readings: Readings) -> str:
+    """Return how far the run is."""
+    evaluated = whole_cycles(readings.metrics, "held_out/unreadable") or readings.held_out
+    done = max(evaluated, default=-1)
+    if done >= readings.cycles:
+        return f"finished: {count(readings.cycles, 'cycle')}"
+    if done < 0:
+        return f"not finished: the first of {count(readings.cycles + 1, 'evaluation')} is to come"
+    return f"not finished: {done} of {count(readings.cycles, 'cycle')}; the same command goes on"
+
+
+def measured(interval: Interval) -> str:
+    """Return a value with its interval, for reading."""
+    value, low, high = interval
+    return f"{value:.2f}" if low == high == value else f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def signed(interval: Interval) -> str:
+    """Return a difference with its interval, signs always shown."""
+    value, low, high = (f"{x:+.2f}".replace("-", "−") for x in interval)
+    return f"{value} [{low}, {high}]"
+
+
+def share(value: float) -> str:
+    """Return a share as a percentage."""
+    return f"{100 * value:.0f} %"
+
+
+def count(n: int, noun: str) -> str:
+    """Return `n` of something, in words up to ten."""
+    return f"{WORDS[n] if 0 <= n < len(WORDS) else n} {noun}{'' if n == 1 else 's'}"
+
+
+def _times(n: int) -> str:
+    return {0: "never", 1: "once", 2: "twice"}.get(n, f"{n} times")

@@ -1,0 +1,154 @@
+"""The report: one page that opens offline and says what a run was and what came of it.
+
+All that agents said is untrusted: the template escapes everything, and the page allows itself no
+script and no request.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from . import figures, findings
+from .conversations import Came, Conversation, chosen, conversation, outcomes
+from .drawing import Drawing, drawn
+from .graph import hearing
+from .readings import Readings, Row, read, rows
+from .speakers import Speaker, few, speakers
+from .store import whole
+
+PAGES = Path(__file__).parent / "pages"
+
+MOST_ROWS = 500
+"""Longer tables are cut; the Parquet files hold everything."""
+MOST_TEXT = 6_000
+"""So many characters of one text are shown."""
+
+
+def write(run: Path) -> Path:
+    """Write `run`/report.html from the files of the run's directory, finished or not.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        MootError: `run` isn't a run's directory.
+    """
+    text = page(read(run))
+    path = run / "report.html"
+    with whole(path) as beside:
+        beside.write_text(text, encoding="utf-8", errors="replace")
+    return path
+
+
+def page(readings: Readings) -> str:
+    """Return the report as HTML; the same files give the same page."""
+    environment = Environment(
+        loader=FileSystemLoader(PAGES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"plain": plain, "clip": clip, "value": value, "thousands": thousands}
+    came = [c for cycle, folder in readings.talks.items() for c in outcomes(cycle, folder)]
+    talking = speakers(readings.talks.values())
+    return environment.get_template("report.html").render(
+        run=readings,
+        versions=readings.experiment.get("made_with") or {},
+        state=findings.state(readings),
+        findings=findings.findings(readings),
+        accuracy=figures.accuracy(readings),
+        by_weights=figures.by_weights(readings),
+        reference=findings.reference_findings(came),
+        talk_charts=figures.talk(readings),
+        train_charts=figures.training(readings),
+        talking=few(talking),
+        examined=few(speakers(readings.held_out.values())),
+        totals=totals(talking, came),
+        drawing=drawing(readings),
+        conversations=conversations(readings, came),
+        pivot=pivot(readings.metrics),
+        steps=steps_table(readings.metrics),
+    )
+
+
+def drawing(readings: Readings) -> Drawing:
+    """Return who heard whom in all the talk so far."""
+    columns = ["cycle", "episode", "turn", "agent", "role", "heard"]
+    turns = (rows(folder / "turns.parquet", columns) for folder in readings.talks.values())
+    return drawn(hearing(chain.from_iterable(turns)))
+
+
+def conversations(readings: Readings, came: Iterable[Came]) -> list[Conversation]:
+    """Return a few episodes to be read."""
+    return [conversation(c, readings.talks[c.cycle]) for c in chosen(came)]
+
+
+def totals(people: Sequence[Speaker], came: Sequence[Came]) -> dict[str, int]:
+    """Return how much talk there was."""
+    return {
+        "agents": len(people),
+        "episodes": len(came),
+        "turns": sum(one.turns for one in people),
+        "tokens": sum(one.tokens for one in people),
+    }
+
+
+def pivot(metrics: Iterable[Row]) -> tuple[list[int], dict[str, dict[int, Row]]]:
+    """Return the cycles, and for each metric that is not per step its row in each of them."""
+    found: dict[str, dict[int, Row]] = {}
+    for row in sorted(metrics, key=lambda row: row["name"]):
+        if row["step"] is None:
+            found.setdefault(row["name"], {})[row["cycle"]] = row
+    return sorted({cycle for seen in found.values() for cycle in seen}), found
+
+
+def steps_table(
+    metrics: Iterable[Row],
+) -> tuple[list[str], list[tuple[int, int, dict[str, float]]]]:
+    """Return the metrics of the training, and their values at each (cycle, step)."""
+    stepped = [row for row in metrics if row["step"] is not None]
+    found: dict[tuple[int, int], dict[str, float]] = {}
+    for row in sorted(stepped, key=lambda row: (row["cycle"], row["step"])):
+        found.setdefault((row["cycle"], row["step"]), {})[row["name"]] = row["value"]
+    some = [(cycle, step, seen) for (cycle, step), seen in found.items()]
+    return figures.metric_names(stepped), some[:MOST_ROWS]
+
+
+def plain(setting: Any) -> str:
+    """Return a setting for reading."""
+    match setting:
+        case None:
+            return "none"
+        case bool():
+            return "yes" if setting else "no"
+        case float():
+            return f"{setting:g}"
+        case dict():
+            return ", ".join(f"{key} {plain(child)}" for key, child in setting.items()) or "none"
+        case list() if len(setting) > 8:
+            return f"{len(setting)} entries"
+        case list():
+            return ", ".join(map(plain, setting)) or "none"
+        case _:
+            return clip(str(setting), 300)
+
+
+def clip(text: str, most: int = MOST_TEXT) -> str:
+    """Return `text`, cut where it is too long for a page."""
+    return text if len(text) <= most else f"{text[:most].rstrip()} … ({len(text):,} characters)"
+
+
+def value(number: float | None, digits: int = 3) -> str:
+    """Return a measured number for a table."""
+    if number is None:
+        return "–"
+    return f"{number:,.0f}" if abs(number) >= 10_000 else f"{number:.{digits}g}".replace("-", "−")
+
+
+def thousands(number: float) -> str:
+    """Return a count with its thousands apart."""
+    return f"{number:,.0f}".replace(",", "\u202f")
