@@ -26,15 +26,15 @@ def main() -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     for order in ORDERS:
         signal.signal(order, _interrupt)
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL).pid
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     with suppress(InterruptedError):
-        select.select([0, os.pidfd_open(child)], [], [])
+        select.select([0, os.pidfd_open(child.pid)], [], [])
     for order in ORDERS:
         signal.signal(order, signal.SIG_IGN)
     codes: dict[int, int] = {}
     _end(signal.SIGTERM, float(grace_s), codes)
     _end(signal.SIGKILL, float(grace_s), codes)
-    code = codes.get(child, -signal.SIGKILL)
+    code = codes.get(child.pid, -signal.SIGKILL)
     sys.exit(code if code >= 0 else 128 - code)
 
 

@@ -23,8 +23,9 @@ async def connect(url: str, key: str | None = None) -> "AsyncGenerator[Wire]":
     if key is not None:
         headers["Authorization"] = f"Bearer {key}"
     async with aiohttp.ClientSession(
-        # How many are under way, and how long they may take, is the gate's business.
-        connector=aiohttp.TCPConnector(limit=0),
+        # How many are under way, and how long they may take, is the gate's business.  Uvicorn,
+        # and so vLLM, drops lines that were idle for 5 s: none that old is used again.
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4),
         timeout=aiohttp.ClientTimeout(total=None),
         headers=headers,
     ) as session:

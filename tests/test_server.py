@@ -192,11 +192,14 @@ def test_a_start_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_server_may_be_started_again(tmp_path: Path) -> None:
+    async def up(times: int) -> None:
+        if (tmp_path / "log").read_text().count("up") < times:
+            raise Fault("not yet")
+
     async def scene() -> str:
         server = toy(tmp_path, "sh", "-c", "echo up; sleep 1000")
-        for _ in range(2):
-            await server.start(lambda: asyncio.sleep(0), within_s=20)
-            await asyncio.sleep(0.1)
+        for times in (1, 2):
+            await server.start(lambda times=times: up(times), within_s=20)
         await server.stop()
         await server.stop()
         return server.obituary()
