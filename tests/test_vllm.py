@@ -5,6 +5,7 @@ import importlib.util
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -263,7 +264,9 @@ def test_without_vllm_it_says_what_to_install(site: Site, monkeypatch: pytest.Mo
 def test_runs_attached_to_one_server_keep_apart_and_leave_it_clean(site: Site) -> None:
     async def scene() -> None:
         command = (sys.executable, str(STAND_IN), "--served-model-name", "qwen", "--port")
-        port = 18_000 + os.getpid() % 2000
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port: int = free.getsockname()[1]
         server = Server("fake", (*command, str(port)), dict(os.environ), site.folder / "log")
         settings = VLLM(url=f"http://127.0.0.1:{port}/v1")
         async with AsyncExitStack() as stack:
