@@ -49,7 +49,6 @@ class Chart:
 
     title: str
     about: str
-    x_title: str
     width: int
     height: int
     left: int
@@ -70,14 +69,14 @@ def chart(
     share: bool = False,
     marks: Iterable[float] = (),
     width: int = 380,
-    height: int = 220,
+    height: int = 206,
 ) -> Chart | None:
     """Return the chart of `series`; `None`: there is nothing to draw.
 
     Args:
         title: what it shows.
         series: at least one point in all; points that are not finite are left out.
-        x_title: what runs along the bottom.
+        x_title: what runs along the bottom, in a word; the first tick bears it.
         share: whether values are shares, shown on the whole of [0, 1].
         marks: places along the bottom where something begins, drawn as faint lines.
         width: of the page; letters keep their size.
@@ -86,7 +85,7 @@ def chart(
     kept = [s for s in map(_finite, series) if s.points]
     if not kept:
         return None
-    left, right, top, bottom = 46, width - 16, 14, height - 40
+    left, right, top, bottom = 46, width - 16, 14, height - 26
     xs = [p.x for s in kept for p in s.points]
     x_ticks = ticks(min(xs), max(xs), 6, whole=True)
     y_ticks = [0, 0.25, 0.5, 0.75, 1.0] if share else ticks(*_reach(kept), 5)
@@ -116,14 +115,16 @@ def chart(
     return Chart(
         title=title,
         about=f"{title}. " + " ".join(map(_told, kept)),
-        x_title=x_title,
         width=width,
         height=height,
         left=left,
         right=right,
         top=top,
         bottom=bottom,
-        x_ticks=tuple((at_x(x), f"{x:g}") for x in x_ticks if x_span[0] <= x <= x_span[1]),
+        x_ticks=tuple(
+            (at_x(x), f"{x:g}" if i else f"{x_title} {x:g}")
+            for i, x in enumerate(x for x in x_ticks if x_span[0] <= x <= x_span[1])
+        ),
         y_ticks=tuple((at_y(y), f"{y:g}".replace("-", "−")) for y in y_ticks),
         marks=tuple(at_x(x) for x in marks if x_span[0] < x < x_span[1]),
         lines=tuple(map(line, kept)),

@@ -27,6 +27,11 @@ class Node:
     y: float
     radius: float
 
+    @property
+    def label_y(self) -> float:
+        """Where its name stands: on the side away from the middle."""
+        return self.y + (-self.radius - 8 if self.y < 0.4 * HEIGHT else self.radius + 17)
+
 
 @dataclass(frozen=True, slots=True)
 class Edge:
@@ -84,7 +89,8 @@ def _places(graph: nx.DiGraph[str]) -> dict[str, tuple[float, float]]:
     """Return a place for each node: springs, from a circle in the speaking order."""
     spots = nx.circular_layout(graph)
     if graph.number_of_edges():
-        spots = nx.spring_layout(graph, pos=spots, weight=None, iterations=150, seed=0)
+        springs = graph.to_undirected()  # or only listeners would be pulled
+        spots = nx.spring_layout(springs, pos=spots, weight=None, iterations=300, seed=0)
     xs = _spread([float(spots[name][0]) for name in graph], MARGIN_X, WIDTH)
     ys = _spread([float(spots[name][1]) for name in graph], MARGIN_Y, HEIGHT)
     return dict(zip(graph, zip(xs, ys, strict=True), strict=True))

@@ -50,10 +50,10 @@ def accuracy(readings: Readings) -> Chart | None:
                 readings.metrics, "baseline/majority", f"untrained model's vote{cast}", level=True
             ),
         ],
-        x_title="cycles of training",
+        x_title="cycle",
         share=True,
         width=640,
-        height=320,
+        height=300,
     )
 
 
@@ -64,7 +64,7 @@ def by_weights(readings: Readings) -> Chart | None:
         over_cycles(readings.metrics, name, name.partition("@")[2]) for name in names if "@" in name
     ]
     title = "Held-out accuracy of each weights"
-    return chart(title, each, x_title="cycles of training", share=True, width=640, height=320)
+    return chart(title, each, x_title="cycle", share=True, width=640, height=300)
 
 
 def talk(readings: Readings) -> list[Chart]:
@@ -84,7 +84,9 @@ def talk(readings: Readings) -> list[Chart]:
 def training(readings: Readings) -> list[Chart]:
     """Return every metric of the training, step by step; faint lines are where cycles begin."""
     stepped = [row for row in readings.metrics if row["step"] is not None]
-    places = {at: i for i, at in enumerate(sorted({(r["cycle"], r["step"]) for r in stepped}), 1)}
+    stepped.sort(key=lambda row: (row["cycle"], row["step"]))
+    steps = dict.fromkeys((row["cycle"], row["step"]) for row in stepped)
+    places = {at: i for i, at in enumerate(steps, 1)}
     starts = {cycle: i for (cycle, _), i in reversed(places.items())}
     names = by_metric(metric_names(stepped))
     order = [f"train/{name}" for name in TRAIN]
@@ -95,7 +97,7 @@ def training(readings: Readings) -> list[Chart]:
                 full.partition("@")[2] or "all weights",
                 tuple(
                     Point(places[row["cycle"], row["step"]], row["value"])
-                    for row in sorted(stepped, key=lambda row: (row["cycle"], row["step"]))
+                    for row in stepped
                     if row["name"] == full
                 ),
             )

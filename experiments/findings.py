@@ -99,9 +99,8 @@ def _unreadable(readings: Readings, first: int, last: int) -> list[str]:
     before, after = found[first].value, found[last].value
     if max(before, after) < 0.02:
         return []
-    return [
-        f"Answers that can't be read, which count as wrong: {share(before)}, then {share(after)}."
-    ]
+    went = f"went from {share(before)} to {share(after)}"
+    return [f"The share of answers that can't be read, which count as wrong, {went}."]
 
 
 def reference_findings(came: Sequence[Came]) -> str | None:
@@ -120,8 +119,8 @@ def reference_findings(came: Sequence[Came]) -> str | None:
         majority = sum(bool(c.majority_right) for c in known)
         neither = sum(not c.right and not c.majority_right for c in known)
         said += (
-            f" Then the reference was right {_times(reference)}, the majority {_times(majority)}, "
-            f"and neither {_times(neither)}."
+            f" Of these the reference was right in {reference}, the majority in {majority} "
+            f"and neither in {neither}."
         )
     return said
 
@@ -174,7 +173,7 @@ def state(readings: Readings) -> str:
     if done >= readings.cycles:
         return f"finished: {count(readings.cycles, 'cycle')}"
     if done < 0:
-        return f"not finished: the first of {count(readings.cycles + 1, 'evaluation')} is to come"
+        return "not finished: nothing is evaluated yet"
     return f"not finished: {done} of {count(readings.cycles, 'cycle')}; the same command goes on"
 
 
@@ -192,13 +191,9 @@ def signed(interval: Interval) -> str:
 
 def share(value: float) -> str:
     """Return a share as a percentage."""
-    return f"{100 * value:.0f} %"
+    return f"{100 * value:.0f}%"
 
 
 def count(n: int, noun: str) -> str:
     """Return `n` of something, in words up to ten."""
     return f"{WORDS[n] if 0 <= n < len(WORDS) else n} {noun}{'' if n == 1 else 's'}"
-
-
-def _times(n: int) -> str:
-    return {0: "never", 1: "once", 2: "twice"}.get(n, f"{n} times")
