@@ -43,7 +43,7 @@ def fit(
         encode: turns them into tokens.
         settings: how long and how fast.
         seed: decides the order of the examples.
-        start: the optimiser's state after the cycle before, and the steps taken in all cycles.
+        start: how the cycle before ended: the optimiser's state, and the steps of all cycles.
         folder: where this training's checkpoints go.
     """
     steps = [
@@ -57,11 +57,10 @@ def fit(
         parameters.values(), lr=settings.lr, weight_decay=settings.weight_decay
     )
     resumed = latest(folder)
-    progress = start if resumed is None else resumed
     if resumed is not None:
         learner.set(resumed.adapter)
-    progress.restore(optimizer, parameters)
-    for step in range(progress.step, len(steps)):
+    (resumed or start).restore(optimizer, parameters)
+    for step in range(resumed.step if resumed else 0, len(steps)):
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * _warm(start.taken + step, settings.warmup_steps)
         metrics = _step(learner, method, steps[step], optimizer, settings.clip_norm)
