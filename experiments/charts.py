@@ -85,7 +85,7 @@ def chart(
     kept = [s for s in map(_finite, series) if s.points]
     if not kept:
         return None
-    left, right, top, bottom = 46, width - 16, 14, height - 26
+    left, right, top, bottom = 50, width - 16, 14, height - 28
     xs = [p.x for s in kept for p in s.points]
     x_ticks = ticks(min(xs), max(xs), 6, whole=True)
     y_ticks = [0, 0.25, 0.5, 0.75, 1.0] if share else ticks(*_reach(kept), 5)

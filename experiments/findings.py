@@ -68,6 +68,9 @@ def _votes(readings: Readings, after: Interval, last: int) -> list[str]:
                 f"A vote of {samples} such answers went from {measured(majority[0])} "
                 f"to {measured(majority[last])}."
             )
+    due = readings.experiment.get("evaluation", {}).get("baseline") and trained(readings)
+    if last == readings.cycles and due and not baseline:
+        said.append("The untrained model's vote at the same compute has not been taken yet.")
     if baseline and cast:
         base, votes = baseline[max(baseline)], int(cast[max(cast)].value)
         could = whole_cycles(readings.metrics, "baseline/votes_affordable")

@@ -128,7 +128,8 @@ def plain(setting: Any) -> str:
         case float():
             return f"{setting:g}"
         case dict():
-            return ", ".join(f"{key} {plain(child)}" for key, child in setting.items()) or "none"
+            said = {key: child for key, child in setting.items() if child not in (None, "", [])}
+            return ", ".join(f"{key} {plain(child)}" for key, child in said.items()) or "none"
         case list() if len(setting) > 8:
             return f"{len(setting)} entries"
         case list():

@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -227,7 +228,7 @@ def test_episodes_are_there_to_be_read(run: Path) -> None:
     assert "the population was right" in text
     assert "no readable answer" in text
     assert "What is 0 + 1?" in text
-    assert "match: 1, by turn 5" in text
+    assert "match: 1, by turn 4" in text
     assert "solver v1" in text
     assert "the reference differs from the majority" in text
     assert re.search(r"differs from the majority .* in \w+ of \w+ episodes", text)
@@ -329,9 +330,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
 
 
 def test_settings_and_texts_are_shortened_for_reading() -> None:
-    assert plain({"rank": 16, "lr": 3e-4, "kl": None, "on": True}) == (
-        "rank 16, lr 0.0003, kl none, on yes"
-    )
+    assert plain({"rank": 16, "lr": 3e-4, "kl": None, "on": True}) == ("rank 16, lr 0.0003, on yes")
     assert plain(list(range(9))) == "9 entries"
     assert clip("x" * 5000, 10) == "xxxxxxxxxx … (5,000 characters)"
 
@@ -340,3 +339,11 @@ def test_the_anchor_is_drawn_among_the_solvers(run: Path) -> None:
     name = anchor(people(0).agents[0]).name
 
     assert f"{name} heard solver-0 12 times" in shown(run).text
+
+
+def test_a_vote_that_is_still_to_be_taken_is_named(run: Path) -> None:
+    path = run / "metrics.parquet"
+    metrics = pq.read_table(path)
+    pq.write_table(metrics.filter(pc.invert(pc.starts_with(metrics["name"], "baseline/"))), path)
+
+    assert "vote at the same compute has not been taken yet" in shown(run).text
