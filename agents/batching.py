@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any, Protocol
 
-from .errors import EngineError, MootError
+from .errors import EngineError, MootError, in_one_line
 from .types import Completion, Request, Weights
 
 
@@ -170,7 +170,7 @@ def _told(error: Exception, rows: int) -> EngineError:
     if isinstance(error, MootError):
         told = EngineError(str(error))
     else:
-        why = str(error).strip().partition("\n")[0]
+        why = in_one_line(error)
         hint = "; a smaller `batch` needs less" if "memory" in why else ""
         told = EngineError(f"generating {rows} rows: {type(error).__name__}: {why}{hint}")
     told.__cause__ = error

@@ -25,3 +25,9 @@ class Fault(EngineError):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return what another library's error says, in one line that is not too long."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    return words if len(words) <= 300 else f"{words[:299]}…"

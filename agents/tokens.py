@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from .errors import EngineError
+from .errors import EngineError, in_one_line
 from .types import Message, Prompt
 
 PROBE = (Message("user", "question"), Message("assistant", "xyzzy"))
@@ -42,8 +42,9 @@ class Tokens:
         try:
             text = self._chat(prompt, reply=True)
         except Exception as error:  # templates are programs: they raise what they like
-            why = str(error).partition("\n")[0]
-            raise EngineError(f"the model's chat template refuses the prompt: {why}") from error
+            raise EngineError(
+                f"the model's chat template refuses the prompt: {in_one_line(error)}"
+            ) from error
         return self._ids(text)
 
     def text(self, ids: Sequence[int]) -> str:
@@ -67,4 +68,5 @@ class Tokens:
             ends: Any = config.eos_token_id
             yield from [] if ends is None else [ends] if isinstance(ends, int) else ends
         after = self._chat(PROBE, reply=False).rpartition(PROBE[-1].content)[2]
-        yield from (i for i in self._ids(after)[:1] if i in self._tokenizer.all_special_ids)
+        special = {i for i, t in self._tokenizer.added_tokens_decoder.items() if t.special}
+        yield from special.intersection(self._ids(after)[:1])

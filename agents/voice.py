@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from .adapters import Adapters
-from .errors import EngineError
+from .errors import EngineError, in_one_line
 from .generate import Row, generate
 from .tokens import Tokens
 from .types import Completion, Request, Weights
@@ -40,8 +40,7 @@ class Voice:
             )
             self._tokens = Tokens(model, (base.config, base.generation_config))
         except (OSError, ValueError) as error:
-            why = str(error).strip().partition("\n")[0]
-            raise EngineError(f"{model}: can't load this model: {why}") from error
+            raise EngineError(f"{model}: can't load this model: {in_one_line(error)}") from error
         self._adapters = Adapters(base.to(place).eval())
         self._context: int | None = getattr(
             base.config.get_text_config(), "max_position_embeddings", None
@@ -64,8 +63,7 @@ class Voice:
                 rows.append(error)
         if going := [row for row in rows if isinstance(row, Row)]:
             weights = requests[0].weights if requests[0].version else None
-            with self._adapters.speaking(weights) as model:
-                generate(model, self._tokens, going)
+            generate(self._adapters.speaking(weights), self._tokens, going)
         return [
             _completion(row, request.version) if isinstance(row, Row) else row
             for row, request in zip(rows, requests, strict=True)

@@ -42,7 +42,7 @@ class Notes:
         texts = [one.prompt[-1].content for one in requests]
         self.batches.append(texts)
         if "poison" in texts:
-            raise MemoryError("out of memory\nand a long trace")
+            raise MemoryError("out of\n memory")
         return [
             EngineError("too long") if text == "long" else Completion(text, "stop", 0, 1, 1, 0.0)
             for text in texts
