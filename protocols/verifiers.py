@@ -1,0 +1,146 @@
+"""Verifiers: how an answer is read out of what was said, and when it is right.
+
+`read` is idempotent and never raises: what it gives, it reads as the same.  Equal answers give
+equal strings, so that they can vote.  What states no answer, or several, is `None`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from types import MappingProxyType
+
+from moot.agents.types import Verifier
+
+from .mathematics import Mathematics
+
+TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
+MARKED = re.compile(r"answer\s*(?:is\b|:|=)\s*:?", re.IGNORECASE)
+QUOTES = "\"'`“”‘’*"
+
+# A minus after a digit, a letter or a closing bracket is an operator: 7-3 states 7, then 3.
+NUMBER = re.compile(
+    r"""(?: (?<![\w)\]}]) (?P<sign>[-+−–]) \s?[$€£]? )?
+        (?<![A-Za-z_])
+        (?P<body> (?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9]) | [0-9]+) (?:\.[0-9]+)?
+                | (?<![0-9.])\.[0-9]+ )
+        (?: [eE](?P<exponent>[-+]?[0-9]{1,3}) (?!\w)
+          | (?<!/[0-9]) / (?P<under>[0-9]+) (?![0-9]|/[0-9]|\.[0-9]) )?""",
+    re.VERBOSE,
+)
+LONGEST = 100
+
+LETTER = re.compile(r"(?<![\w'’])([A-H])(?![\w'’])|\(([a-h])\)")
+ALONE = re.compile(r"[^\w]*([A-Ha-h])[^\w]*")
+ARTICLE = r"A(?=[ \t]+(?!(?:or|and|because|since|as)\b)[a-z])"
+"""An A before a small letter, as in "A cat"."""
+CHOSEN = re.compile(
+    rf"""\b (?i:answer|option|choice) \s* (?:is\b|:|=)? \s* :?
+        \s* (?i:option\s|choice\s)? [\s(\[{{*"'`$]* (?:\\(?:boxed|text)\{{)* [(\[]?
+        (?P<letter> (?!{ARTICLE}) [A-H] (?![\w'’]) | [a-h] (?![\w'’]|[ \t]+\w) )
+        (?P<more> \W{{0,3}} \s* (?:or|and|[/,&]) \s* \W{{0,2}} [A-Ha-h] (?![\w'’]) )?""",
+    re.VERBOSE,
+)
+
+
+def stated(text: str) -> str:
+    """Return the part of `text` that states its answer.
+
+    It is what the last pair of <answer> tags holds; or else what follows the last "answer:" or
+    "answer is"; or else all of it.  Quotes, emphasis and one full stop around it are not part.
+    """
+    before = None
+    while text != before:  # until there is nothing more to strip, so that reading is idempotent
+        before = text
+        if tagged := TAGGED.findall(text):
+            text = tagged[-1]
+        elif marked := list(MARKED.finditer(text)):
+            text = text[marked[-1].end() :]
+        text = text.strip().strip(QUOTES).removesuffix(".").strip()
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """The answer is text; letter case and the amount of white space don't matter."""
+
+    def read(self, text: str) -> str | None:
+        """Return what `text` states (see `stated`), in lower case with single spaces."""
+        before = None
+        while text != before:
+            before, text = text, " ".join(stated(text).casefold().split())
+        return text or None
+
+    def score(self, answer: str, expected: str) -> float:
+        """Return 1 where they are the same text."""
+        return float(answer == self.read(expected))
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """The answer is the last number in the text, by its exact value: 3.0 is 3, 1/2 is 0.5."""
+
+    def read(self, text: str) -> str | None:
+        """Return the last number as an integer, a decimal or a fraction, whichever is exact first.
+
+        Thousands have commas and decimals a point: 1,234.5.  Units, currencies and % are passed
+        over.  A number of more than a hundred characters is nobody's answer.
+        """
+        found = None
+        for found in NUMBER.finditer(text):  # noqa: B007 - the last one is wanted
+            pass
+        return None if found is None else _normal(found)
+
+    def score(self, answer: str, expected: str) -> float:
+        """Return 1 where the values are equal."""
+        return float(answer == self.read(expected))
+
+
+def _normal(found: re.Match[str]) -> str | None:
+    sign, body, exponent, under = found.group("sign", "body", "exponent", "under")
+    if len(found[0]) > 2 * LONGEST or (under is not None and int(under) == 0):
+        return None
+    value = Fraction(body.replace(",", "")) * Fraction(10) ** int(exponent or 0)
+    value = value / int(under or 1) * (-1 if sign in {"-", "−", "–"} else 1)
+    text = _decimal(value)
+    return text if len(text) <= LONGEST else None
+
+
+def _decimal(value: Fraction) -> str:
+    """Return the value as an integer or a finite decimal if it is one, else as a/b."""
+    digits, rest = 0, value.denominator
+    while digits <= LONGEST and rest != 1:
+        digits, rest = digits + 1, (value * 10 ** (digits + 1)).denominator
+    if rest != 1:
+        return str(value)
+    whole = str(abs(int(value * 10**digits))).zfill(digits + 1)
+    sign = "-" if value < 0 else ""
+    return sign + (f"{whole[:-digits]}.{whole[-digits:]}" if digits else whole)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The answer is a letter from A to H."""
+
+    def read(self, text: str) -> str | None:
+        """Return the letter that `text` chooses, as a capital; `None` where that is not clear.
+
+        "The answer is (b)" chooses, and the last such phrase counts.  Without one, the text must
+        name a single letter: "B", "(b)", "B) Paris".  "A or B" chooses nothing.
+        """
+        if alone := ALONE.fullmatch(text):
+            return alone[1].upper()
+        if chosen := list(CHOSEN.finditer(text)):
+            return None if chosen[-1]["more"] else chosen[-1]["letter"].upper()
+        letters = LETTER.finditer(re.sub(rf"\b{ARTICLE}", "", text))
+        named = {(one[1] or one[2]).upper() for one in letters}
+        return named.pop() if len(named) == 1 else None
+
+    def score(self, answer: str, expected: str) -> float:
+        """Return 1 where it is the same letter."""
+        return float(answer == self.read(expected))
+
+
+VERIFIERS: Mapping[str, Verifier] = MappingProxyType(
+    {"exact": Exact(), "number": Number(), "math": Mathematics(), "choice": Choice()}
+)

@@ -1,0 +1,248 @@
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from moot.protocols.verifiers import VERIFIERS
+
+CHEAP = ("exact", "number", "choice")
+
+NUMBERS = {
+    "7": "7",
+    "The sum of 3 and 4 is 7.": "7",
+    "3 + 4 = 7": "7",
+    "1,234": "1234",
+    "1,234,567.50 in all": "1234567.5",
+    "1,2": "2",
+    "-3": "-3",
+    "−3": "-3",
+    "it is -3.": "-3",
+    "7-3": "3",
+    "x-3": "3",
+    "(2)-3": "3",
+    "+5": "5",
+    "3.0": "3",
+    "-0": "0",
+    "-0.50": "-0.5",
+    ".5": "0.5",
+    "$5.": "5",
+    "-$5": "-5",
+    "5€": "5",
+    "12 apples": "12",
+    "5cm": "5",
+    "50%": "50",
+    "1e3": "1000",
+    "2.5e-2": "0.025",
+    "1/2": "0.5",
+    "-1/3": "-1/3",
+    "2/6": "1/3",
+    "on 1/2/2020": "2020",
+    "007": "7",
+    "**42**": "42",
+    "\\boxed{42}": "42",
+    "The answer is...5": "5",
+    "0.1": "0.1",
+    "1/0": None,
+    "": None,
+    "seven": None,
+    "H2O": None,
+    "9" * 5000: None,
+    "1e999": None,
+    "٣": None,
+    "²": None,
+}
+
+CHOICES = {
+    "B": "B",
+    "b": "B",
+    "(b)": "B",
+    "B.": "B",
+    "B) Paris": "B",
+    "**C**": "C",
+    "Answer: C": "C",
+    "answer: c": "C",
+    "the answer is D.": "D",
+    "The answer is (D) because A is too small": "D",
+    "The answer is A because it is": "A",
+    "The correct answer is: B, since A is not.": "B",
+    "Answer: A. No, wait. Answer: B": "B",
+    "Final answer: \\boxed{E}": "E",
+    "\\boxed{\\text{E}}": "E",
+    "I choose option (c).": "C",
+    "I choose option c": "C",
+    "The answer B is right, not C.": "B",
+    "The answer a student gave": None,
+    "The answer is in D minor": "D",
+    "The answer is d minor": None,
+    "A": "A",
+    "A or B": None,
+    "Answer: A or B": None,
+    "Answer: (A) and (B)": None,
+    "A cat sat": None,
+    "The answer is a cat": None,
+    "The answer is A cat": None,
+    "Both B and C are right": None,
+    "I don't know": None,
+    "Z": None,
+    "": None,
+}
+
+MATHEMATICS = {
+    "7": "7",
+    "so the answer is $7$.": "7",
+    r"\boxed{\frac{1}{2}}": "1/2",
+    "0.5": "1/2",
+    "50%": "1/2",
+    "−7 it is: $−7$": "-7",
+    r"First 12, then 13, so \boxed{25}. I checked 3 times.": "25",
+    "$x = 5$": "5",
+    "1,234": "1234",
+    r"$90^\circ$": "90",
+    r"$\log_2 8$": "3",
+    r"\boxed{\text{yes}}": r"$\text{yes}$",
+    "no idea": None,
+    "$1/0$": None,
+    "": None,
+}
+
+SAME = [
+    ("$2(x+1)$", "$2x + 2$"),
+    (r"$\sqrt{8}$", r"\boxed{2\sqrt{2}}"),
+    (r"$\{1, 2\}$", r"$\{2, 1\}$"),
+    ("$ab + ac$", "$a(b + c)$"),
+]
+
+ENDLESS = [
+    "$9^{9^{9^9}}$",
+    "$100000000!$",
+    "$2^{1000000000}$",
+    r"$\binom{1000000}{500000}$",
+    r"$\sum_{i=1}^{1000000000} i^i$",
+    "$(x+y+z)^{999}$",
+    "$" + "(" * 500 + "1" + ")" * 500 + "$",
+    "$" + "(a+b)^{9}(c+d)^{9}(e+f)^{9}(g+h)^{9}" * 5 + "$",
+    "9**9**9**9",
+]
+
+
+@pytest.mark.parametrize(("text", "answer"), NUMBERS.items())
+def test_the_last_number_is_the_answer(text: str, answer: str | None) -> None:
+    assert VERIFIERS["number"].read(text) == answer
+
+
+@pytest.mark.parametrize(("text", "answer"), CHOICES.items())
+def test_a_letter_is_chosen_or_nothing_is(text: str, answer: str | None) -> None:
+    assert VERIFIERS["choice"].read(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    {
+        "Paris": "paris",
+        "  The  Hague.\n": "the hague",
+        '"Paris"': "paris",
+        "I thought long. The answer is **Paris**.": "paris",
+        "Answer: Rome. No. Answer: Paris": "paris",
+        "<answer>Rome</answer> or rather <answer> Paris </answer>, I think": "paris",
+        "...": None,
+        "": None,
+        "Answer:": None,
+    }.items(),
+)
+def test_text_is_the_answer_whatever_its_case_and_spacing(text: str, answer: str | None) -> None:
+    assert VERIFIERS["exact"].read(text) == answer
+
+
+@pytest.mark.parametrize(("text", "answer"), MATHEMATICS.items())
+def test_an_expression_is_read_in_its_normal_form(text: str, answer: str | None) -> None:
+    assert VERIFIERS["math"].read(text) == answer
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_equal_expressions_vote_together(one: str, other: str) -> None:
+    read = VERIFIERS["math"].read
+
+    assert read(one) == read(other) is not None
+
+
+@pytest.mark.parametrize("text", ENDLESS)
+def test_what_would_take_for_ever_is_not_begun(text: str) -> None:
+    verifier = VERIFIERS["math"]
+
+    answer = verifier.read(text)
+
+    assert answer is None or verifier.score(answer, "5") == 0.0
+
+
+def test_mathematics_is_read_in_any_thread() -> None:
+    read: list[str | None] = []
+    thread = threading.Thread(target=lambda: read.append(VERIFIERS["math"].read(r"\boxed{3/6}")))
+
+    thread.start()
+    thread.join()
+
+    assert read == ["1/2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "expected", "score"),
+    [
+        ("number", "7", "7.00", 1.0),
+        ("number", "7", "$7", 1.0),
+        ("number", "7", "8", 0.0),
+        ("number", "7", "none", 0.0),
+        ("exact", "paris", "Paris.", 1.0),
+        ("exact", "paris", "Rome", 0.0),
+        ("choice", "B", "(b)", 1.0),
+        ("choice", "B", "C", 0.0),
+        ("math", "1/2", r"$\frac{2}{4}$", 1.0),
+        ("math", r"$2 \sqrt{2}$", r"$\sqrt{8}$", 1.0),
+        ("math", "1/3", "1/2", 0.0),
+        ("math", "1/3", "nothing", 0.0),
+        ("math", r"$\left\{1, 2\right\}$", r"$\{2,1\}$", 1.0),
+    ],
+)
+def test_an_answer_is_right_or_wrong(name: str, answer: str, expected: str, score: float) -> None:
+    assert VERIFIERS[name].score(answer, expected) == score
+
+
+@pytest.mark.parametrize("name", CHEAP)
+@given(
+    text=st.text()
+    | st.text("0123456789-−+,./eE $%")
+    | st.text("ABabc ().:isanwer</>\"'\n*", max_size=60)
+)
+def test_any_text_is_read_and_what_is_read_is_read_the_same(name: str, text: str) -> None:
+    verifier = VERIFIERS[name]
+
+    answer = verifier.read(text)
+
+    if answer is not None:
+        assert verifier.read(answer) == answer
+        assert verifier.score(answer, text) == 1.0
+
+
+@given(text=st.text() | st.text("0123456789-+^_{}()[]\\xyfracsqrtbinomtext$!,./ ", max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_any_mathematics_is_read_and_what_is_read_is_read_the_same(text: str) -> None:
+    for shape in (text, f"${text}$", rf"\boxed{{{text}}}"):
+        answer = VERIFIERS["math"].read(shape)
+
+        assert answer is None or VERIFIERS["math"].read(answer) == answer
+
+
+@given(numerator=st.integers(-(10**30), 10**30), denominator=st.integers(1, 10**30))
+def test_a_number_keeps_its_value(numerator: int, denominator: int) -> None:
+    from fractions import Fraction
+
+    read = VERIFIERS["number"].read
+
+    assert Fraction(read(f"it is {numerator}/{denominator}") or "") == Fraction(
+        numerator, denominator
+    )
+    assert read(f"{numerator:,}") == str(numerator)
+
+
+def test_every_verifier_has_its_name() -> None:
+    assert list(VERIFIERS) == ["exact", "number", "math", "choice"]
