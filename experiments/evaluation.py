@@ -115,6 +115,7 @@ async def baseline(
     metrics: Sequence[Metric],
     *,
     cycle: int,
+    out: Path,
 ) -> list[Metric]:
     """Return how right a majority vote of the untrained policies is at the run's own compute.
 
@@ -123,6 +124,7 @@ async def baseline(
     policy so many votes on each; `baseline_votes` bounds them.
     """
     from .stats import mean_interval
+    from .store import write_episodes
 
     def total(name: str) -> float:
         return sum(m.value for m in metrics if m.name == name)
@@ -134,6 +136,7 @@ async def baseline(
     agent = next(iter(examinees(people).values()))
     played = stage.play(Consensus(samples=votes), tasks, Population((agent,)), "baseline")
     episodes = sorted([e async for e in played if isinstance(e, Episode)], key=lambda e: e.id)
+    write_episodes(out, 0, episodes)
     right = [float(bool(e.correct)) for e in episodes if e.task.answer is not None]
     interval = mean_interval(right, stage.seed)
     found = [Metric(cycle, "baseline/majority", *interval)] if interval else []

@@ -128,6 +128,7 @@ async def _talk(run: Run, cycle: int) -> list[Rollout]:
                 Metric(cycle, "train/tokens", trained * experiment.fit.epochs),
             ]
         )
+        write_metrics(run.out / "metrics.parquet", run.journal.metrics())
     return rollouts
 
 
@@ -201,6 +202,7 @@ async def _baseline(run: Run) -> None:
             settings,
             run.journal.metrics(),
             cycle=run.experiment.cycles,
+            out=run.out / "baseline",
         )
         _record(run, metrics, "baseline")
 

@@ -1,0 +1,121 @@
+"""Rows of questions and answers out of a file: JSONL, CSV or Parquet.  Errors say file:line."""
+
+import csv
+import difflib
+import io
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from moot.agents.errors import MootError
+
+Row = tuple[str, Mapping[str, Any]]
+"""Where it stands, and its cells by column."""
+
+
+def rows(path: Path) -> Iterator[Row]:
+    """Yield the file's rows; at least one."""
+    if path.suffix not in READERS:
+        raise MootError(f"{path}: expected a file that ends in {', '.join(READERS)}")
+    empty = True
+    try:
+        for row in READERS[path.suffix](path):
+            yield row
+            empty = False
+    except IsADirectoryError:
+        raise MootError(f"{path}: is a directory; expected a file") from None
+    except FileNotFoundError:
+        raise MootError(f"{path}: no such file{_near_file(path)}") from None
+    except OSError as error:
+        raise MootError(f"{path}: {error.strerror or error}") from None
+    if empty:
+        raise MootError(f"{path}: holds no rows")
+
+
+def cell(row: Row, column: str) -> str:
+    """Return what stands in a column as text; nothing there is an error."""
+    where, cells = row
+    if column not in cells:
+        near = difflib.get_close_matches(column, cells, 1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        there = ", ".join(map(str, cells)) or "none"
+        raise MootError(f"{where}: no column {column!r}; there are: {there}{meant}")
+    value = cells[column]
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        found = "nothing" if value is None else repr(value)[:40]
+        raise MootError(f"{where}: {column}: expected text or a number, found {found}")
+    if not str(value).strip():
+        raise MootError(f"{where}: {column}: is empty")
+    return str(value)
+
+
+def _jsonl(path: Path) -> Iterator[Row]:
+    for n, line in enumerate(_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            cells = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise MootError(f"{path}:{n}: not JSON: {error}") from None
+        if not isinstance(cells, dict):
+            raise MootError(f"{path}:{n}: expected an object, found {line.strip()[:40]}")
+        yield f"{path}:{n}", cells
+
+
+def _csv(path: Path) -> Iterator[Row]:
+    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    line = 1
+    try:
+        columns = next(reader, [])
+        if twice := sorted({column for column in columns if columns.count(column) > 1}):
+            raise MootError(f"{path}:1: two columns are called {twice[0]!r}")
+        line = reader.line_num + 1
+        for cells in reader:
+            if cells and len(cells) != len(columns):
+                raise MootError(
+                    f"{path}:{line}: {len(cells)} cells for {len(columns)} columns "
+                    f"({', '.join(columns)})"
+                )
+            if cells:
+                yield f"{path}:{line}", dict(zip(columns, cells, strict=True))
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise MootError(f"{path}:{line}: {error}") from None
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with path.open("rb") as file, pq.ParquetFile(file) as table:
+            found = chain.from_iterable(batch.to_pylist() for batch in table.iter_batches())
+            for n, cells in enumerate(found, 1):
+                yield f"{path}: row {n}", cells
+    except pa.ArrowException as error:
+        raise MootError(f"{path}: not Parquet: {str(error).partition('.')[0]}") from None
+
+
+def _text(path: Path) -> str:
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise MootError(f"{path}:{line}: not UTF-8 (byte {content[error.start]:#04x})") from None
+
+
+def _near_file(path: Path) -> str:
+    there = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, there, 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+READERS: Mapping[str, Callable[[Path], Iterator[Row]]] = {
+    ".jsonl": _jsonl,
+    ".csv": _csv,
+    ".parquet": _parquet,
+}

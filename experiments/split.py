@@ -1,0 +1,97 @@
+"""Tasks to learn from and tasks to measure with: disjoint by content, and proven so."""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from moot.agents.errors import MootError
+from moot.agents.types import Task, Verifier
+
+
+def content(text: str) -> str:
+    """Return what makes a question the same question: not its case, spacing or Unicode form."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def task(question: str, answer: str, verifier: Verifier, template: str) -> Task:
+    """Return the task of a question, put into `template`; its id depends on the question alone."""
+    identity = sha256(content(question).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    # Only {prompt} is a field: other braces, in the template or the question, are text.
+    return Task(identity, template.replace("{prompt}", question), answer, verifier)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Tasks to learn from and tasks kept for evaluation; no content is on both sides."""
+
+    train: tuple[Task, ...]
+    held_out: tuple[Task, ...]
+    dropped: int = 0
+    """Questions left out because the same question is there already, or is held out."""
+
+    def __post_init__(self) -> None:
+        learnt = {content(task.prompt) for task in self.train}
+        if shared := [task for task in self.held_out if content(task.prompt) in learnt]:
+            raise MootError(f"tasks: {shared[0].prompt!r} is both learnt from and held out")
+        ids = [task.id for task in (*self.train, *self.held_out)]
+        if len(set(ids)) < len(ids):
+            raise MootError("tasks: two tasks have the same id")
+
+
+def divide(tasks: Iterable[Task], held_out: int, per_cycle: int, seed: int) -> Split:
+    """Return a split of `tasks`, each question once.
+
+    Who is held out depends on each question and the seed, not on the others' order: another row
+    in a file moves at most one task from one side to the other.
+    """
+    every = list(tasks)
+    unique = list({task.id: task for task in reversed(every)}.values())  # the first one stays
+    unique.sort(key=lambda task: _place(task, f"{seed}/split"))
+    return _enough(
+        Split(tuple(unique[held_out:]), tuple(unique[:held_out]), len(every) - len(unique)),
+        held_out,
+        per_cycle,
+    )
+
+
+def divided(
+    train: Iterable[Task], apart: Iterable[Task], held_out: int, per_cycle: int, seed: int
+) -> Split:
+    """Return a split whose evaluation tasks were given `apart`; they are taken out of `train`."""
+    learnt, kept = list(train), list(apart)
+    measured = {task.id: task for task in reversed(kept)}
+    chosen = sorted(measured.values(), key=lambda task: _place(task, f"{seed}/split"))
+    rest = {task.id: task for task in reversed(learnt) if task.id not in measured}
+    dropped = len(learnt) - len(rest) + len(kept) - len(measured)
+    return _enough(
+        Split(tuple(reversed(rest.values())), tuple(chosen[:held_out]), dropped),
+        held_out,
+        per_cycle,
+    )
+
+
+def _enough(split: Split, held_out: int, per_cycle: int) -> Split:
+    train, kept = len(split.train), len(split.held_out)
+    if kept == held_out and train >= per_cycle:
+        return split
+    left_out = f" ({split.dropped} left out as repeated)" if split.dropped else ""
+    raise MootError(
+        f"tasks: {train + kept} different questions{left_out} are too few for held_out: {held_out} "
+        f"and per_cycle: {per_cycle}; {kept} can be held out, which leaves {train}"
+    )
+
+
+def for_cycle(train: Sequence[Task], per_cycle: int, cycle: int, seed: int) -> tuple[Task, ...]:
+    """Return the tasks of one cycle, by walking through `train` in seeded orders.
+
+    Each order serves as many whole cycles as it can, without repetition; the few that it leaves
+    over come early or late in the next one, as chance has it.
+    """
+    epoch, place = divmod(cycle, max(1, len(train) // per_cycle))
+    order = sorted(train, key=lambda task: _place(task, f"{seed}/epoch-{epoch}"))
+    return tuple(order[place * per_cycle : (place + 1) * per_cycle])
+
+
+def _place(task: Task, salt: str) -> bytes:
+    return sha256(f"{salt}/{task.id}".encode()).digest()

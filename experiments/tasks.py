@@ -1,0 +1,96 @@
+"""Where tasks come from: a reasoning_gym data set, a file, or the experiment itself."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from moot.agents.errors import MootError
+from moot.agents.types import Settings, Task
+from moot.protocols.verifiers import VERIFIERS
+
+from .gym import ReasoningGym
+from .rows import cell, rows
+from .split import Split, divide, divided, for_cycle, task
+
+__all__ = ["File", "Inline", "Item", "ReasoningGym", "Split", "TaskSource", "for_cycle"]
+
+VerifierName = Literal["exact", "number", "math", "choice"]
+
+
+class File(Settings):
+    """Questions and answers of a JSONL, CSV or Parquet file."""
+
+    kind: Literal["file"] = "file"
+    path: str
+    """Ends in .jsonl, .csv or .parquet; relative to the experiment file's folder."""
+    verifier: VerifierName
+    """How an answer is read and checked."""
+    prompt_column: str = "prompt"
+    """Which column holds the question."""
+    answer_column: str = "answer"
+    """Which column holds the right answer."""
+    held_out_path: str | None = None
+    """A file of its own for the held-out questions; those are taken out of `path`, if they are in it."""
+    template: str = Field(default="{prompt}", pattern=r"\{prompt\}")
+    """What is asked: {prompt} stands for the question."""
+    held_out: int = Field(default=32, ge=1)
+    """How many questions are kept for evaluation."""
+    per_cycle: int = Field(default=16, ge=1)
+    """How many questions a cycle learns from."""
+
+    def load(self, base: Path, seed: int) -> Split:
+        """Return the file's questions, divided; paths are relative to `base`."""
+        tasks = self._tasks(base / self.path)
+        if self.held_out_path is None:
+            return divide(tasks, self.held_out, self.per_cycle, seed)
+        apart = self._tasks(base / self.held_out_path)
+        return divided(tasks, apart, self.held_out, self.per_cycle, seed)
+
+    def _tasks(self, path: Path) -> Iterator[Task]:
+        for row in rows(path):
+            question, answer = cell(row, self.prompt_column), cell(row, self.answer_column)
+            yield _checked(question, answer, self.verifier, self.template, row[0])
+
+
+class Item(Settings):
+    """A question with its answer."""
+
+    prompt: str = Field(min_length=1)
+    answer: str | int | float
+    """Numbers may stand without quotes."""
+
+
+class Inline(Settings):
+    """Questions and answers that stand in the experiment file."""
+
+    kind: Literal["inline"] = "inline"
+    items: tuple[Item, ...] = Field(min_length=2)
+    verifier: VerifierName
+    """How an answer is read and checked."""
+    template: str = Field(default="{prompt}", pattern=r"\{prompt\}")
+    """What is asked: {prompt} stands for the question."""
+    held_out: int = Field(default=32, ge=1)
+    """How many questions are kept for evaluation."""
+    per_cycle: int = Field(default=16, ge=1)
+    """How many questions a cycle learns from."""
+
+    def load(self, base: Path, seed: int) -> Split:
+        """Return the questions, divided."""
+        tasks = (
+            _checked(item.prompt, str(item.answer), self.verifier, self.template, f"items.{i}")
+            for i, item in enumerate(self.items)
+        )
+        return divide(tasks, self.held_out, self.per_cycle, seed)
+
+
+TaskSource = Annotated[ReasoningGym | File | Inline, Field(discriminator="kind")]
+"""What stands under `tasks` in an experiment file."""
+
+
+def _checked(question: str, answer: str, verifier: VerifierName, template: str, where: str) -> Task:
+    """Return the task, if the verifier can read its answer: else no one could ever be right."""
+    if VERIFIERS[verifier].read(answer) is None:
+        raise MootError(f"{where}: the answer {answer[:40]!r} can't be read by verifier {verifier}")
+    return task(question, answer, VERIFIERS[verifier], template)
