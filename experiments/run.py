@@ -41,7 +41,7 @@ def run(experiment: Experiment, out: Path) -> Path:
     """
     from .report import write
 
-    split = experiment.tasks.load(experiment.base, experiment.seed)
+    split = experiment.tasks.load(Path(), experiment.seed)
     show = Show()
     with claim(experiment, split, out), Journal(out / "journal.sqlite") as journal:
         if not journal.finished("run"):

