@@ -108,13 +108,9 @@ def _path(location: tuple[int | str, ...], data: Any) -> Steps:
     """Return the steps of a location that are in the data: pydantic adds union members to it."""
     path: Steps = ()
     for step in location:
-        if (isinstance(data, dict) and step in data) or (
-            isinstance(data, tuple) and isinstance(step, int) and step < len(data)
-        ):
-            data = data[step]
-        else:
-            continue
-        path = (*path, step)
+        inside = range(len(data)) if isinstance(data, tuple) else data
+        if isinstance(inside, (dict, range)) and step in inside:
+            data, path = data[step], (*path, step)
     return path
 
 

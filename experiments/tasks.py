@@ -32,7 +32,7 @@ class File(Settings):
     answer_column: str = "answer"
     """Which column holds the right answer."""
     held_out_path: str | None = None
-    """A file of its own for the held-out questions; those are taken out of `path`, if they are in it."""
+    """A file of its own for the held-out questions; where `path` has them too, they are taken out."""
     template: str = Field(default="{prompt}", pattern=r"\{prompt\}")
     """What is asked: {prompt} stands for the question."""
     held_out: int = Field(default=32, ge=1)

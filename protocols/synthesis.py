@@ -54,7 +54,7 @@ class Synthesis(Settings):
     by: Literal["anchor", "critic"] = "anchor"
     """Who synthesises: the frozen initial policy, or the population's (first) critic."""
     sees: Literal["text", "answer"] = "text"
-    """Of each answer: all that was said, or just what the verifier read (unreadable ones fall out)."""
+    """Of each answer: all that was said, or what the verifier read (unreadable ones fall out)."""
     prompt: str | None = Field(default=None, pattern=r"\{answers\}")
     """The synthesiser's prompt, in place of ours: {answers} and, if wanted, {n} and {question}."""
     max_tokens: int = Field(default=512, ge=1)

@@ -8,6 +8,7 @@ Run as a script this file is the killer: it imports torch once and forks, so tha
 runs starts at once.  It starts no thread before it forks.
 """
 
+import importlib
 import json
 import os
 import signal
@@ -100,10 +101,8 @@ def journalled(out: Path) -> set[str]:
 
 def killer(root: Path) -> Iterator[dict[str, Any]]:
     """Run the experiment undisturbed, then killed over and over; say what happened."""
-    import moot.experiments.report
-    import moot.experiments.run
-    import moot.training.fit  # noqa: F401 - imported before the forks, so that each is quick
-
+    for heavy in ("experiments.report", "experiments.run", "training.fit"):
+        importlib.import_module(f"moot.{heavy}")  # before the forks, so that each is quick
     experiment = root / "killed.yaml"
     pid = run(experiment, root / "whole", root / "whole.log")
     yield {"out": "whole", "code": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}

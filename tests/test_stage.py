@@ -134,4 +134,3 @@ def test_what_was_said_before_a_failure_is_not_asked_again(tmp_path: Path) -> No
 
     assert len(again.asked) < 6
     assert "1?" in {request.prompt[-1].content for request in again.asked}
-
