@@ -39,36 +39,38 @@ class Split:
             raise MootError("tasks: two tasks have the same id")
 
 
-def divide(tasks: Iterable[Task], held_out: int, per_cycle: int, seed: int) -> Split:
+def divide(
+    tasks: Iterable[Task],
+    held_out: int,
+    per_cycle: int,
+    seed: int,
+    apart: Iterable[Task] | None = None,
+) -> Split:
     """Return a split of `tasks`, each question once.
 
-    Who is held out depends on each question and the seed, not on the others' order: another row
-    in a file moves at most one task from one side to the other.
+    Who is held out depends on each question and the seed, not on the others or their order:
+    another row in a file moves at most one task from one side to the other.
+
+    Args:
+        apart: where the held-out tasks are taken from, in place of `tasks`.
     """
-    every = list(tasks)
-    unique = list({task.id: task for task in reversed(every)}.values())  # the first one stays
-    unique.sort(key=lambda task: _place(task, f"{seed}/split"))
-    return _enough(
-        Split(tuple(unique[held_out:]), tuple(unique[:held_out]), len(every) - len(unique)),
-        held_out,
-        per_cycle,
-    )
+    here, there = list(tasks), list(apart or ())
+    train = _unique(here)
+    pool = train if apart is None else _unique(there)
+    kept = sorted(pool.values(), key=lambda task: _place(task, f"{seed}/split"))[:held_out]
+    # All of a pool apart is out of bounds, not only the part of it that is used.
+    barred = {task.id for task in kept} if apart is None else pool.keys()
+    rest = tuple(task for task in train.values() if task.id not in barred)
+    used = len(rest) + (len(kept) if apart is None else len(pool))
+    split = Split(rest, tuple(kept), dropped=len(here) + len(there) - used)
+    return _enough(split, held_out, per_cycle)
 
 
-def divided(
-    train: Iterable[Task], apart: Iterable[Task], held_out: int, per_cycle: int, seed: int
-) -> Split:
-    """Return a split whose evaluation tasks were given `apart`; they are taken out of `train`."""
-    learnt, kept = list(train), list(apart)
-    measured = {task.id: task for task in reversed(kept)}
-    chosen = sorted(measured.values(), key=lambda task: _place(task, f"{seed}/split"))
-    rest = {task.id: task for task in reversed(learnt) if task.id not in measured}
-    dropped = len(learnt) - len(rest) + len(kept) - len(measured)
-    return _enough(
-        Split(tuple(reversed(rest.values())), tuple(chosen[:held_out]), dropped),
-        held_out,
-        per_cycle,
-    )
+def _unique(tasks: Iterable[Task]) -> dict[str, Task]:
+    found: dict[str, Task] = {}
+    for task in tasks:
+        found.setdefault(task.id, task)
+    return found
 
 
 def _enough(split: Split, held_out: int, per_cycle: int) -> Split:

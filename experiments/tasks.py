@@ -12,7 +12,7 @@ from moot.protocols.verifiers import VERIFIERS
 
 from .gym import ReasoningGym
 from .rows import cell, rows
-from .split import Split, divide, divided, for_cycle, task
+from .split import Split, divide, for_cycle, task
 
 __all__ = ["File", "Inline", "Item", "ReasoningGym", "Split", "TaskSource", "for_cycle"]
 
@@ -32,7 +32,7 @@ class File(Settings):
     answer_column: str = "answer"
     """Which column holds the right answer."""
     held_out_path: str | None = None
-    """A file of its own for the held-out questions; where `path` has them too, they are taken out."""
+    """A file of its own for the held-out questions; none of it is learnt from."""
     template: str = Field(default="{prompt}", pattern=r"\{prompt\}")
     """What is asked: {prompt} stands for the question."""
     held_out: int = Field(default=32, ge=1)
@@ -42,11 +42,9 @@ class File(Settings):
 
     def load(self, base: Path, seed: int) -> Split:
         """Return the file's questions, divided; paths are relative to `base`."""
+        apart = self.held_out_path and self._tasks(base / self.held_out_path)
         tasks = self._tasks(base / self.path)
-        if self.held_out_path is None:
-            return divide(tasks, self.held_out, self.per_cycle, seed)
-        apart = self._tasks(base / self.held_out_path)
-        return divided(tasks, apart, self.held_out, self.per_cycle, seed)
+        return divide(tasks, self.held_out, self.per_cycle, seed, apart or None)
 
     def _tasks(self, path: Path) -> Iterator[Task]:
         for row in rows(path):

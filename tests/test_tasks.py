@@ -1,0 +1,410 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from moot.agents.errors import MootError
+from moot.agents.types import Task
+from moot.experiments.harmless import harmless
+from moot.experiments.split import Split, content, divide, for_cycle, task
+from moot.experiments.tasks import File, Inline, Item, ReasoningGym, TaskSource
+from moot.protocols.verifiers import VERIFIERS
+
+CONFIGS = Path(__file__).parent.parent / "experiments" / "configs"
+SUMS: list[dict[str, Any]] = [
+    {"prompt": f"What is {a} + {b}?", "answer": str(a + b)} for a in range(10) for b in range(10)
+]
+HERE = Path()
+
+
+def questions(n: int, start: int = 0) -> list[Task]:
+    return [task(f"What is {i}?", str(i), VERIFIERS["number"], "{prompt}") for i in range(start, n)]
+
+
+def write_jsonl(path: Path, found: list[dict[str, Any]]) -> None:
+    path.write_text("\n".join(json.dumps(row) for row in found))
+
+
+def write_csv(path: Path, found: list[dict[str, Any]]) -> None:
+    lines = [[*found[0]], *([f'"{cell}"' for cell in row.values()] for row in found)]
+    path.write_text("\n".join(",".join(line) for line in lines))
+
+
+def write_parquet(path: Path, found: list[dict[str, Any]]) -> None:
+    pq.write_table(pa.Table.from_pylist(found), path)
+
+
+Write = Callable[[Path, list[dict[str, Any]]], None]
+WRITERS: dict[str, Write] = {"jsonl": write_jsonl, "csv": write_csv, "parquet": write_parquet}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_the_same_rows_are_the_same_tasks_in_every_format(tmp_path: Path, kind: str) -> None:
+    WRITERS[kind](tmp_path / f"sums.{kind}", SUMS)
+
+    split = File(path=f"sums.{kind}", verifier="number").load(tmp_path, 0)
+
+    assert split == File(path="sums.jsonl", verifier="number").load(CONFIGS, 0)
+    assert (len(split.train), len(split.held_out), split.dropped) == (68, 32, 0)
+
+
+def test_the_shipped_sums_are_the_hundred_in_their_order() -> None:
+    lines = (CONFIGS / "sums.jsonl").read_text().splitlines()
+
+    assert [json.loads(line) for line in lines] == SUMS
+
+
+def test_a_template_is_put_around_each_question_and_only_its_field_is_filled(
+    tmp_path: Path,
+) -> None:
+    found = [{"q": f"{{prompt}} {i} {{x}}", "a": i} for i in range(3)]
+    write_jsonl(tmp_path / "x.jsonl", found)
+    source = File(
+        path="x.jsonl",
+        verifier="number",
+        prompt_column="q",
+        answer_column="a",
+        template="{y} {prompt}!",
+        held_out=1,
+        per_cycle=2,
+    )
+
+    split = source.load(tmp_path, 0)
+
+    asked = {t.prompt: t.answer for t in (*split.train, *split.held_out)}
+    assert asked == {f"{{y}} {{prompt}} {i} {{x}}!": str(i) for i in range(3)}
+
+
+def test_an_id_depends_on_the_question_alone() -> None:
+    one = task("What is 2?", "2", VERIFIERS["number"], "{prompt}")
+    other = task(" what  is 2?", "two", VERIFIERS["exact"], "Say: {prompt}")
+
+    assert one.id == other.id
+
+
+def test_a_file_apart_is_held_out_and_what_it_shares_is_not_learnt_from(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "train.jsonl", SUMS)
+    write_jsonl(tmp_path / "test.jsonl", [*SUMS[:10], {"prompt": "What is 90 + 1?", "answer": 91}])
+    source = File(path="train.jsonl", held_out_path="test.jsonl", verifier="number", held_out=5)
+
+    split = source.load(tmp_path, 0)
+
+    assert (len(split.train), len(split.held_out), split.dropped) == (90, 5, 10)
+    assert {t.prompt for t in split.train} == {row["prompt"] for row in SUMS[10:]}
+
+
+def bad(path: str, **fields: Any) -> File:
+    return File(path=path, verifier="number", **fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "error"),
+    [
+        ("x.jsonl", b"", "x.jsonl: holds no rows"),
+        ("x.jsonl", b"\n\n", "x.jsonl: holds no rows"),
+        ("x.jsonl", b'{"prompt": "a", "answer": 1}\n{"prompt": ', "x.jsonl:2: not JSON: "),
+        ("x.jsonl", b"[1]", "x.jsonl:1: expected an object, found [1]"),
+        ("x.jsonl", b'\n{"prompt": "a"}', "x.jsonl:2: no column 'answer'; there are: prompt"),
+        ("x.jsonl", b'{"prompt": "a", "anwser": 1}', "anwser; did you mean 'anwser'?"),
+        ("x.jsonl", b"{}", "x.jsonl:1: no column 'prompt'; there are: none"),
+        (
+            "x.jsonl",
+            b'{"prompt": null, "answer": 1}',
+            "1: prompt: expected text or a number, found",
+        ),
+        (
+            "x.jsonl",
+            b'{"prompt": "a", "answer": [1]}',
+            "answer: expected text or a number, found [1]",
+        ),
+        (
+            "x.jsonl",
+            b'{"prompt": "a", "answer": true}',
+            "answer: expected text or a number, found T",
+        ),
+        ("x.jsonl", b'{"prompt": " ", "answer": 1}', "x.jsonl:1: prompt: is empty"),
+        (
+            "x.jsonl",
+            b'{"prompt": "a", "answer": "no"}',
+            "1: the answer 'no' can't be read by verifier",
+        ),
+        ("x.jsonl", b'{"prompt": "a", "answer": 1}\n\xff', "x.jsonl:2: not UTF-8 (byte 0xff)"),
+        ("x.jsonl", b'{"prompt": "a", "answer": NaN}', "x.jsonl:1: not JSON: "),
+        ("x.csv", b"", "x.csv: holds no rows"),
+        ("x.csv", b"prompt,answer\n", "x.csv: holds no rows"),
+        (
+            "x.csv",
+            b'prompt,answer\n"a\nb",1\nc\n',
+            "x.csv:4: 1 cells for 2 columns (prompt, answer)",
+        ),
+        ("x.csv", b"prompt,answer\na,1,2\n", "x.csv:2: 3 cells for 2 columns"),
+        ("x.csv", b'prompt,answer\n"a,1\n', "x.csv:2: unexpected end of data"),
+        ("x.csv", b"prompt,prompt\na,1\n", "x.csv:1: two columns are called 'prompt'"),
+        (
+            "x.csv",
+            b"question,answer\na,1\n",
+            "x.csv:2: no column 'prompt'; there are: question, an",
+        ),
+        ("x.csv", b"prompt,answer\na,\n", "x.csv:2: answer: is empty"),
+        ("x.csv", b"prompt,answer\n\xe9,1\n", "x.csv:2: not UTF-8 (byte 0xe9)"),
+        ("x.parquet", b"", "x.parquet: not Parquet: "),
+        ("x.parquet", b"PAR1 or so, but not really", "x.parquet: not Parquet: "),
+        ("x.txt", b"a", "x.txt: expected a file that ends in .jsonl, .csv, .parquet"),
+        ("y.jsonl", b"a", "x.jsonl: no such file; did you mean y.jsonl?"),
+    ],
+)
+def test_a_malformed_file_says_where_and_what(
+    tmp_path: Path, name: str, written: bytes, error: str
+) -> None:
+    (tmp_path / name).write_bytes(written)
+    asked = "x.jsonl" if name == "y.jsonl" else name
+
+    with pytest.raises(MootError) as raised:
+        bad(asked).load(tmp_path, 0)
+
+    assert error in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_parquet_row_is_named(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "x.parquet", [{"prompt": "a", "answer": 1}, {"prompt": None}])
+
+    with pytest.raises(MootError, match=r"x\.parquet: row 2: prompt: .* found nothing"):
+        bad("x.parquet").load(tmp_path, 0)
+
+
+def test_a_directory_and_a_missing_folder_are_no_files(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").mkdir()
+
+    with pytest.raises(MootError, match="is a directory; expected a file"):
+        bad("x.jsonl").load(tmp_path, 0)
+    with pytest.raises(MootError, match="no such file"):
+        bad("nowhere/x.jsonl").load(tmp_path, 0)
+    with pytest.raises(MootError, match="no such file"):
+        bad("sums.jsonl", held_out_path="gone.jsonl").load(CONFIGS, 0)
+
+
+def test_a_byte_order_mark_and_windows_lines_are_read(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbfprompt,answer\r\na,1\r\nb,2\r\n")
+
+    split = bad("x.csv", held_out=1, per_cycle=1).load(tmp_path, 0)
+
+    assert {t.prompt for t in (*split.train, *split.held_out)} == {"a", "b"}
+
+
+def test_too_few_questions_are_told_before_anything_runs() -> None:
+    items = tuple(Item(prompt=f"{i % 4}?", answer=i % 4) for i in range(6))
+
+    with pytest.raises(MootError) as raised:
+        Inline(items=items, verifier="number", held_out=3, per_cycle=2).load(HERE, 0)
+
+    assert str(raised.value) == (
+        "tasks: 4 different questions (2 left out as repeated) are too few for held_out: 3 and "
+        "per_cycle: 2; 3 can be held out, which leaves 1"
+    )
+
+
+def test_an_item_that_can_not_be_checked_is_named() -> None:
+    items = (Item(prompt="1?", answer=1), Item(prompt="2?", answer="two"))
+
+    with pytest.raises(
+        MootError, match=r"items\.1: the answer 'two' can't be read by verifier num"
+    ):
+        Inline(items=items, verifier="number", held_out=1, per_cycle=1).load(HERE, 0)
+
+
+@given(
+    texts=st.lists(st.text("aAbß ﬁ\n", min_size=1), min_size=2, max_size=30),
+    held_out=st.integers(1, 5),
+    seed=st.integers(0, 2**32),
+)
+def test_no_content_is_on_both_sides(texts: list[str], held_out: int, seed: int) -> None:
+    tasks = [task(text, "1", VERIFIERS["number"], "Q: {prompt}") for text in texts]
+    different = {content(text) for text in texts}
+    try:
+        split = divide(tasks, held_out, 1, seed)
+    except MootError:
+        assert len(different) < held_out + 1
+        return
+
+    assert not {content(t.prompt) for t in split.train} & {
+        content(t.prompt) for t in split.held_out
+    }
+    assert len(split.train) + len(split.held_out) == len(different)
+    assert split.dropped == len(texts) - len(different)
+
+
+def test_a_split_with_content_on_both_sides_can_not_be_made() -> None:
+    one, other = (
+        task("A  b", "1", VERIFIERS["exact"], "{prompt}"),
+        Task("other", "a B", "1", VERIFIERS["exact"]),
+    )
+
+    with pytest.raises(MootError, match="'a B' is both learnt from and held out"):
+        Split((one,), (other,))
+    with pytest.raises(MootError, match="two tasks have the same id"):
+        Split((one, Task(one.id, "c", "1", one.verifier)), ())
+
+
+def test_another_row_moves_at_most_one_task() -> None:
+    before = divide(questions(50), 10, 5, seed=3)
+    after = divide([*questions(51, 50), *questions(50)], 10, 5, seed=3)
+
+    assert len({t.id for t in before.held_out} - {t.id for t in after.held_out}) <= 1
+    assert divide(reversed(questions(50)), 10, 5, seed=3).held_out == before.held_out
+    assert divide(questions(50), 10, 5, seed=4).held_out != before.held_out
+
+
+@given(n=st.integers(1, 30), data=st.data(), seed=st.integers(0, 100))
+def test_cycles_walk_through_all_tasks_without_repetition(
+    n: int, data: st.DataObject, seed: int
+) -> None:
+    per_cycle = data.draw(st.integers(1, n))
+    train = questions(n)
+    whole = n // per_cycle
+
+    cycles = [for_cycle(train, per_cycle, cycle, seed) for cycle in range(2 * whole)]
+
+    assert all(len({t.id for t in tasks}) == per_cycle for tasks in cycles)
+    for epoch in (cycles[:whole], cycles[whole:]):
+        assert len({t.id for tasks in epoch for t in tasks}) == whole * per_cycle
+    assert cycles == [for_cycle(train, per_cycle, cycle, seed) for cycle in range(2 * whole)]
+
+
+def test_every_task_has_its_turn_in_time() -> None:
+    seen = {t.id for cycle in range(60) for t in for_cycle(questions(10), 4, cycle, 0)}
+
+    assert len(seen) == 10
+
+
+def gym(dataset: str, **fields: Any) -> ReasoningGym:
+    small: dict[str, Any] = {"held_out": 4, "per_cycle": 4, "size": 12}
+    return ReasoningGym(dataset=dataset, **{**small, **fields})
+
+
+def test_a_data_set_gives_the_same_questions_for_the_same_seed() -> None:
+    source = gym("chain_sum", options={"min_terms": 2, "max_terms": 2}, template="{prompt} ?")
+
+    one, other = source.load(HERE, 1), source.load(HERE, 1)
+
+    assert [t.prompt for t in one.train] == [t.prompt for t in other.train]
+    assert [t.prompt for t in one.train] != [t.prompt for t in source.load(HERE, 2).train]
+    assert (len(one.train), len(one.held_out)) == (8, 4)
+    assert all(t.prompt.endswith(" ?") for t in one.train)
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    ["chain_sum", "gsm_symbolic", "syllogism", "knights_knaves", "countdown", "number_sorting"],
+)
+def test_a_data_set_finds_its_own_answers_right_and_others_wrong(dataset: str) -> None:
+    for one in gym(dataset).load(HERE, 0).train:
+        assert one.answer
+        read = one.verifier.read(f"I thought. The answer is {one.answer}")
+        assert one.correct(read)
+        assert not one.correct(one.verifier.read("the answer is 123456789"))
+
+
+def test_numbers_are_read_as_numbers_where_all_answers_are() -> None:
+    sum_, syllogism = (
+        gym("chain_sum").load(HERE, 0).train[0],
+        gym("syllogism").load(HERE, 0).train[0],
+    )
+
+    assert sum_.verifier.read("1 + 1 = 2.") == "2"
+    assert syllogism.verifier.read("Answer: Yes.") == "Yes"
+
+
+def test_a_data_set_without_answers_has_its_rule() -> None:
+    one = gym("propositional_logic").load(HERE, 0).train[0]
+    example = one.verifier.entry["metadata"]["example_answer"]  # pyright: ignore[reportAttributeAccessIssue]
+
+    assert one.correct(one.verifier.read(example)) is True
+    assert one.correct("not a formula") is False
+
+
+def test_repeated_questions_are_left_out_and_counted() -> None:
+    options = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
+
+    split = gym("chain_sum", options=options, size=60).load(HERE, 0)
+
+    assert len({content(t.prompt) for t in (*split.train, *split.held_out)}) == 60
+    assert split.dropped > 0
+
+
+@pytest.mark.parametrize(
+    ("dataset", "fields", "error"),
+    [
+        ("chain_sums", {}, "reasoning_gym has no data set 'chain_sums'; did you mean 'chain_sum'?"),
+        (
+            "chain_sum",
+            {"options": {"terms": 2}},
+            "chain_sum: .*unexpected keyword argument 'terms'",
+        ),
+        ("chain_sum", {"options": {"min_terms": 0}}, "chain_sum: min_terms must be positive"),
+        ("chain_sum", {"options": {"seed": 1}}, "tasks.options: seed is set by Moot"),
+        (
+            "chain_sum",
+            {"size": 600, "options": {"min_terms": 2, "max_terms": 2, "max_digits": 1}},
+            r"gave only \d+ different questions in 12000 tries; set size: \d+ or less",
+        ),
+        ("chain_sum", {"held_out": 10}, "12 different questions are too few for held_out: 10"),
+    ],
+)
+def test_what_a_data_set_can_not_give_is_told(
+    dataset: str, fields: dict[str, Any], error: str
+) -> None:
+    with pytest.raises(MootError, match=error):
+        gym(dataset, **fields).load(HERE, 0)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["7", "-7", "94*4 - 61 - 6", "2*x**3 - sin(x)/4 + C", "[[0, 1], [1, 0]]", "['A', 'B']", "Yes",
+     "Amelia is a hero (surely), and Bob is a knave", "P ∧ ¬Q", "x**-2", ""],
+)  # fmt: skip
+def test_an_honest_answer_is_scored(answer: str) -> None:
+    assert harmless(answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["__import__('os').system('true')", "[].__class__", "9**9**9", "(9**99)**99", "9**999",
+     "[0]*10**9", "'a'*10**9", "9999999!", "exit() + 5!", "exit() != 5!", "(lambda: 0)()",
+     "[x for x in y]", "1 << 10**9", "f'{x}'", "open('x')", " exit()", "2**-(-9**9)"],
+)  # fmt: skip
+def test_code_in_an_answer_is_never_evaluated(answer: str) -> None:
+    assert not harmless(answer)
+
+
+@pytest.mark.parametrize("dataset", ["countdown", "spiral_matrix", "simple_integration"])
+def test_code_in_an_answer_scores_nothing(dataset: str, tmp_path: Path) -> None:
+    one = gym(dataset).load(HERE, 0).train[0]
+    file = tmp_path / "made"
+
+    assert one.correct(f"__import__('pathlib').Path({str(file)!r}).touch()") is False
+    assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        ({"kind": "files"}, "does not match any of the expected tags"),
+        ({"kind": "file", "path": "x.jsonl"}, "verifier"),
+        ({"kind": "file", "path": "x.jsonl", "verifier": "maths"}, "verifier"),
+        ({"kind": "inline", "verifier": "exact", "items": []}, "items"),
+        ({"kind": "reasoning_gym", "dataset": "x", "template": "no field"}, "template"),
+        ({"kind": "reasoning_gym", "dataset": "x", "held_out": 0}, "held_out"),
+        ({"kind": "reasoning_gym", "dataset": "x", "per_cycle": 0}, "per_cycle"),
+    ],
+)
+def test_a_wrong_source_is_refused(source: dict[str, Any], error: str) -> None:
+    with pytest.raises(ValidationError, match=error):
+        TypeAdapter[Any](TaskSource).validate_python(source)
