@@ -61,7 +61,7 @@ def test_an_engine_that_took_nothing_is_caught_by_its_own_word(tmp_path: Path) -
 
 
 def test_an_engine_that_says_it_swapped_and_did_not_is_caught_by_the_canary(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="still has the log-probabilities of version 0"):
+    with pytest.raises(EngineError, match="still has the log-probs of version 0"):
         proven(Server(changes=False), 1, tmp_path / "j")
 
 
