@@ -108,9 +108,9 @@ def _path(location: tuple[int | str, ...], data: Any) -> Steps:
     """Return the steps of a location that are in the data: pydantic adds union members to it."""
     path: Steps = ()
     for step in location:
-        inside = range(len(data)) if isinstance(data, tuple) else data
-        if isinstance(inside, (dict, range)) and step in inside:
-            data, path = data[step], (*path, step)
+        inside: Any = dict(enumerate(data)) if isinstance(data, tuple) else data
+        if isinstance(inside, dict) and step in inside:
+            data, path = inside[step], (*path, step)
     return path
 
 
@@ -118,7 +118,7 @@ def _keys(model: type[BaseModel], location: tuple[int | str, ...]) -> set[str]:
     """Return the keys that the mapping at a location may have."""
     candidates = [model]
     for step in location:
-        fields = [m.model_fields[step] for m in candidates if step in m.model_fields]  # pyright: ignore[reportArgumentType]
+        fields = [f for m in candidates for n, f in m.model_fields.items() if n == step]
         tagged = [m for m in candidates if (k := m.model_fields.get("kind")) and k.default == step]
         if tagged:
             candidates = tagged

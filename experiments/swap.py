@@ -68,8 +68,8 @@ async def _prove(engine: Engine, agent: Agent, new: Weights, journal: Journal, t
     after = await engine.generate(request)
     if (change := moved(before, after)) == 0.0:
         raise EngineError(
-            f"engine {agent.engine!r} reports version {new.version} of {new.name!r}, but its canary "
-            f"still has the log-probs of version {earlier[-1]}: the weights did not change"
+            f"engine {agent.engine!r} reports version {new.version} of {new.name!r}, but its "
+            f"canary still has the log-probs of version {earlier[-1]}: the weights did not change"
         )
     journal.record(canary, new.version, request, after)
     return change
