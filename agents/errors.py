@@ -1,13 +1,18 @@
 """What can go wrong while agents speak.
 
 MootError            a clear line for the user; anything else is a bug of ours
-├── EngineError      an engine refused or broke for good: the run stops
-│   └── Fault        an engine stumbled: worth another try
+├── InputError       what the user wrote is wrong: nothing was begun
+└── EngineError      an engine refused or broke for good: the run stops
+    └── Fault        an engine stumbled: worth another try
 """
 
 
 class MootError(Exception):
     """Something the user can mend; `str()` of it is the whole message, in one line."""
+
+
+class InputError(MootError):
+    """An experiment file or an argument is wrong; all that is wrong with it, a line each."""
 
 
 class EngineError(MootError):

@@ -56,7 +56,7 @@ class ReasoningGym(Settings):
                 break
         else:
             raise MootError(
-                f"tasks: {self.dataset} gave only {len(entries)} different questions in {drawn} "
+                f"{self.dataset} gave only {len(entries)} different questions in {drawn} "
                 f"tries; set size: {len(entries)} or less, or widen its options"
             )
         reads = _reads(entries.values())
@@ -72,27 +72,25 @@ class ReasoningGym(Settings):
         try:
             from reasoning_gym.factory import DATASETS, create_dataset
         except ImportError:
-            raise MootError("tasks: reasoning_gym needs pip install 'moot[tasks]'") from None
+            raise MootError("reasoning_gym needs pip install 'moot[tasks]'") from None
         if self.dataset not in DATASETS:
             near = difflib.get_close_matches(self.dataset, DATASETS, 1)
             meant = f"; did you mean {near[0]!r}?" if near else ""
-            raise MootError(f"tasks: reasoning_gym has no data set {self.dataset!r}{meant}")
+            raise MootError(f"reasoning_gym has no data set {self.dataset!r}{meant}")
         if ours := sorted({"seed", "size"} & self.options.keys()):
-            raise MootError(f"tasks.options: {ours[0]} is set by Moot; see tasks.size and seed")
+            raise MootError(f"options: {ours[0]} is set by Moot; see tasks.size and seed")
         try:
             return create_dataset(
                 self.dataset, **{**self.options, "seed": seed, "size": self.size * TRIES}
             )
         except Exception as error:  # each data set checks its options in its own way
-            raise MootError(f"tasks.options: {self.dataset}: {_line(error)}") from None
+            raise MootError(f"options: {self.dataset}: {_line(error)}") from None
 
     def _drawn(self, dataset: Any) -> Iterator[Mapping[str, Any]]:
         try:
             yield from dataset
         except Exception as error:
-            raise MootError(
-                f"tasks: {self.dataset} can't make a question: {_line(error)}"
-            ) from None
+            raise MootError(f"{self.dataset} can't make a question: {_line(error)}") from None
 
 
 def _line(error: Exception) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 import click
 import typer
 
-from moot.agents.errors import MootError
+from moot.agents.errors import InputError, MootError
 
 app = typer.Typer(
     name="moot",
@@ -39,14 +39,13 @@ def run(
     sets: Sets = None,
 ) -> None:
     """Run an experiment, or resume it if DIR holds it."""
-    from .experiment import load
-
-    loaded = load(experiment, sets or ())
-    where = out or Path("runs") / loaded.name
+    from .loading import load
     from .run import run as play
 
+    loaded, split = load(experiment, sets or ())
+    where = out or Path("runs") / loaded.name
     try:
-        report = play(loaded, where)
+        report = play(loaded, split, where)
     except KeyboardInterrupt:
         words = " ".join(f"--set {s}" for s in sets or ())
         again = f"moot run {experiment} --out {where} {words}".rstrip()
@@ -62,10 +61,10 @@ def run(
 @app.command()
 def plan(experiment: File, sets: Sets = None) -> None:
     """Say what an experiment would do: agents, calls, tokens, memory, disk; run nothing."""
-    from .experiment import load
+    from .loading import load
     from .plan import plan as lines
 
-    for line in lines(load(experiment, sets or ())):
+    for line in lines(*load(experiment, sets or ())):
         typer.echo(line)
 
 
@@ -121,8 +120,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _code(arguments: Sequence[str] | None) -> int:
-    from .source import ExperimentError
-
     try:
         app(None if arguments is None else list(arguments), standalone_mode=False)
     except click.ClickException as error:
@@ -132,7 +129,7 @@ def _code(arguments: Sequence[str] | None) -> int:
         return end.exit_code
     except (KeyboardInterrupt, click.Abort):
         return 130
-    except ExperimentError as error:
+    except InputError as error:
         typer.echo(f"{error}", err=True)
         return 2
     except MootError as error:

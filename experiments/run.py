@@ -30,8 +30,8 @@ from .talk import talk
 from .tasks import Split, for_cycle
 
 
-def run(experiment: Experiment, out: Path) -> Path:
-    """Run `experiment` in the directory `out`, or go on where an earlier run was stopped.
+def run(experiment: Experiment, split: Split, out: Path) -> Path:
+    """Run `experiment` on its tasks in the directory `out`, or go on where a run was stopped.
 
     Returns:
         The report's path.
@@ -41,7 +41,6 @@ def run(experiment: Experiment, out: Path) -> Path:
     """
     from .report import write
 
-    split = experiment.tasks.load(Path(), experiment.seed)
     show = Show()
     with claim(experiment, split, out), Journal(out / "journal.sqlite") as journal:
         if not journal.finished("run"):

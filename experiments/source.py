@@ -13,15 +13,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from moot.agents.errors import MootError
+from moot.agents.errors import InputError
 
 Steps = tuple[str | int, ...]
 
 MOST_BYTES, MOST_NODES, MOST_DEPTH = 1_000_000, 100_000, 40
-
-
-class ExperimentError(MootError):
-    """All that is wrong with an experiment file or an argument, a line each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +40,16 @@ def read(path: Path) -> Source:
     """Return the data in the file at `path`."""
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise ExperimentError(f"{path}: too large for an experiment file (over 1 MB)")
+            raise InputError(f"{path}: too large for an experiment file (over 1 MB)")
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        raise ExperimentError(f"{path}: no such file") from None
+        raise InputError(f"{path}: no such file") from None
     except IsADirectoryError:
-        raise ExperimentError(f"{path}: is a directory; expected an experiment file") from None
+        raise InputError(f"{path}: is a directory; expected an experiment file") from None
     except PermissionError:
-        raise ExperimentError(f"{path}: may not be read") from None
+        raise InputError(f"{path}: may not be read") from None
     except UnicodeDecodeError as error:
-        raise ExperimentError(f"{path}: not UTF-8 at byte {error.start}") from None
+        raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
     return parse(text, path.name)
 
 
@@ -64,16 +60,16 @@ def parse(text: str, name: str) -> Source:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-        raise ExperimentError(f"{place}: not YAML: {error.problem or error.context}") from None
+        raise InputError(f"{place}: not YAML: {error.problem or error.context}") from None
     except (YAMLError, RecursionError, ValueError) as error:
         said = " ".join(str(error).split()) or "nested too deeply"
-        raise ExperimentError(f"{name}: not YAML: {said[:200]}") from None
+        raise InputError(f"{name}: not YAML: {said[:200]}") from None
     if node is None:
-        raise ExperimentError(f"{name}: is empty; expected an experiment")
+        raise InputError(f"{name}: is empty; expected an experiment")
     reader = _Reader(name)
     data = reader.value(node, ())
     if reader.problems:
-        raise ExperimentError("\n".join(reader.problems))
+        raise InputError("\n".join(reader.problems))
     return Source(name, data, reader.places)
 
 
@@ -92,7 +88,7 @@ class _Reader:
         self.places[path] = place
         self._nodes += 1
         if self._nodes > MOST_NODES or len(path) > MOST_DEPTH:
-            raise ExperimentError(f"{place}: expands to too much; are there aliases of aliases?")
+            raise InputError(f"{place}: expands to too much; are there aliases of aliases?")
         if isinstance(node, MappingNode):
             return self._mapping(node, path)
         if isinstance(node, SequenceNode):
@@ -147,7 +143,7 @@ def assign(source: Source, setting: str) -> Source:
     label = f"--set {setting}"
     dotted, equals, text = setting.partition("=")
     if not equals or not dotted:
-        raise ExperimentError(f"{label}: expected path.to.key=value")
+        raise InputError(f"{label}: expected path.to.key=value")
     value = parse(text, label).data if text.strip() else ""
     path: Steps = ()
     current = source.data
@@ -155,13 +151,13 @@ def assign(source: Source, setting: str) -> Source:
         if isinstance(current, tuple):
             if not step.isdecimal() or int(step) >= len(current):
                 at = ".".join(map(str, path))
-                raise ExperimentError(f"{label}: {at} has the entries 0 to {len(current) - 1}")
+                raise InputError(f"{label}: {at} has the entries 0 to {len(current) - 1}")
             path, current = (*path, int(step)), current[int(step)]
         elif isinstance(current, dict) or current is None:
             path, current = (*path, step), (current or {}).get(step)
         else:
             at = ".".join(map(str, path))
-            raise ExperimentError(f"{label}: {at} is {current!r} and has no {step!r} in it")
+            raise InputError(f"{label}: {at} is {current!r} and has no {step!r} in it")
     places = {p: at for p, at in source.places.items() if p[: len(path)] != path}
     return Source(source.name, _replaced(source.data, path, value), places | {path: label})
 

@@ -33,10 +33,10 @@ class Split:
     def __post_init__(self) -> None:
         learnt = {content(task.prompt) for task in self.train}
         if shared := [task for task in self.held_out if content(task.prompt) in learnt]:
-            raise MootError(f"tasks: {shared[0].prompt!r} is both learnt from and held out")
+            raise MootError(f"{shared[0].prompt!r} is both learnt from and held out")
         ids = [task.id for task in (*self.train, *self.held_out)]
         if len(set(ids)) < len(ids):
-            raise MootError("tasks: two tasks have the same id")
+            raise MootError("two tasks have the same id")
 
 
 def divide(
@@ -79,7 +79,7 @@ def _enough(split: Split, held_out: int, per_cycle: int) -> Split:
         return split
     left_out = f" ({split.dropped} left out as repeated)" if split.dropped else ""
     raise MootError(
-        f"tasks: {train + kept} different questions{left_out} are too few for held_out: {held_out} "
+        f"{train + kept} different questions{left_out} are too few for held_out: {held_out} "
         f"and per_cycle: {per_cycle}; {kept} can be held out, which leaves {train}"
     )
 

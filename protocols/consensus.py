@@ -9,7 +9,7 @@ from moot.agents.population import Population
 from moot.agents.types import Settings, Task
 
 from .sample import answers
-from .types import Outcome, Script, Turn, Verdict
+from .types import Outcome, Script, Signal, Turn, Verdict
 from .voting import plurality
 
 
@@ -25,6 +25,11 @@ class Consensus(Settings):
     """Answers from each policy."""
     quorum: float = Field(default=0.0, ge=0, le=1)
     """The least share of the readable answers that a winner needs; below it there is none."""
+
+    @property
+    def yields(self) -> frozenset[Signal]:
+        """The majority's answer."""
+        return frozenset({"reference"})
 
     def __call__(self, task: Task, people: Population) -> Script:
         """Return the script of one vote."""

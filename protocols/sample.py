@@ -8,7 +8,7 @@ from pydantic import Field
 from moot.agents.population import Population
 from moot.agents.types import Settings, Task
 
-from .types import Outcome, Say, Script
+from .types import Outcome, Say, Script, Signal
 from .voting import plurality
 
 
@@ -18,6 +18,11 @@ class Sample(Settings):
     kind: Literal["sample"] = "sample"
     samples: int = Field(default=1, ge=1, le=10_000)
     """Answers from each policy."""
+
+    @property
+    def yields(self) -> frozenset[Signal]:
+        """Nothing."""
+        return frozenset()
 
     def __call__(self, task: Task, people: Population) -> Script:
         """Return the script of one episode; the outcome holds no verdicts."""

@@ -11,12 +11,13 @@ from typing import Literal
 
 from pydantic import Field
 
+from moot.agents.errors import MootError
 from moot.agents.population import Agent, Population, anchor
 from moot.agents.types import Sampling, Settings, Task
 
 from .consensus import matches
 from .sample import answers
-from .types import Outcome, Say, Script, Turn
+from .types import Outcome, Say, Script, Signal, Turn
 from .voting import plurality
 
 HIDDEN = """\
@@ -61,6 +62,11 @@ class Synthesis(Settings):
     """The reference's bound, in tokens."""
     temperature: float = Field(default=0.0, ge=0, le=10)
 
+    @property
+    def yields(self) -> frozenset[Signal]:
+        """The synthesised answer."""
+        return frozenset({"reference"})
+
     def __call__(self, task: Task, people: Population) -> Script:
         """Return the script of one synthesis."""
         turns = yield answers(task, people, self.samples)
@@ -99,9 +105,11 @@ class Synthesis(Settings):
         return FIELD.sub(lambda field: fields[field[0]], wording)
 
     def check(self, people: Population) -> None:
-        """Raise `MootError` where there is no policy, or no critic to synthesise."""
+        """Raise `MootError` where there is no policy, or nobody to synthesise."""
         people.playing("policy")
-        self.synthesiser(people)
+        who = self.synthesiser(people)
+        if self.by == "anchor" and any(agent.name == who.name for agent in people.agents):
+            raise MootError(f"an agent is called '{who.name}', as the frozen initial policy is")
 
     def calls(self, people: Population) -> Mapping[str, int]:
         """Return how often each agent speaks."""

@@ -7,6 +7,7 @@ drive it by hand, and the stage can replay it from the journal.
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 from typing import Protocol as Interface
 
 from moot.agents.population import Agent, Population
@@ -87,6 +88,9 @@ class Episode:
         return self.task.correct(self.outcome.answer)
 
 
+Signal = Literal["reference"]
+"""What a method may learn from: `reference` is one answer, and of each turn whether it matches."""
+
 Script = Generator[list[Say], list[Turn], Outcome]
 
 
@@ -96,6 +100,11 @@ class Protocol(Interface):
     @property
     def kind(self) -> str:
         """Its name in YAML."""
+        ...
+
+    @property
+    def yields(self) -> frozenset[Signal]:
+        """What its outcomes hold that can be learnt from."""
         ...
 
     def __call__(self, task: Task, people: Population) -> Script:

@@ -206,7 +206,7 @@ def test_too_few_questions_are_told_before_anything_runs() -> None:
         Inline(items=items, verifier="number", held_out=3, per_cycle=2).load(HERE, 0)
 
     assert str(raised.value) == (
-        "tasks: 4 different questions (2 left out as repeated) are too few for held_out: 3 and "
+        "4 different questions (2 left out as repeated) are too few for held_out: 3 and "
         "per_cycle: 2; 3 can be held out, which leaves 1"
     )
 

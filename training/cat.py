@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from moot.agents.types import Settings
-from moot.protocols.types import Episode
+from moot.protocols.types import Episode, Signal
 
 from .types import Encoder, Graded, Model, Rollout
 
@@ -35,6 +35,11 @@ class CaT(Settings):
     clip_high: float = Field(default=0.2, gt=0)
     kl: float = Field(default=1e-3, ge=0)
     """The weight of the KL to the anchor; 0 saves the anchor's forward pass."""
+
+    @property
+    def needs(self) -> Signal:
+        """A reference."""
+        return "reference"
 
     def examples(self, episode: Episode) -> list[Rollout]:
         """Return the learning policies' answers, each credited against all answers to its task.

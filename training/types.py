@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from moot.agents.types import Prompt
-from moot.protocols.types import Episode
+from moot.protocols.types import Episode, Signal
 
 if TYPE_CHECKING:  # settings import this module, and `moot plan` imports no torch
     from torch import Tensor
@@ -103,6 +103,11 @@ class Method(Protocol):
     @property
     def kind(self) -> str:
         """Its name in YAML."""
+        ...
+
+    @property
+    def needs(self) -> Signal:
+        """What a protocol must yield for anything to be learnt."""
         ...
 
     def examples(self, episode: Episode) -> list[Rollout]:

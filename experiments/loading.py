@@ -1,0 +1,157 @@
+"""From a file to an experiment and its tasks, or to all that is wrong with it."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from moot.agents.catalogue import CATALOGUE
+from moot.agents.errors import InputError, MootError
+from moot.agents.models import check as check_model
+from moot.agents.vllm import VLLM
+
+from .experiment import Experiment
+from .faults import lines, near
+from .source import Source, Steps, assign, read
+from .tasks import Split
+
+Problem = tuple[Steps, str]
+"""Where in the file, and what is wrong there."""
+
+
+def load(path: Path, sets: Sequence[str] = ()) -> tuple[Experiment, Split]:
+    """Return the experiment in the file at `path`, and its tasks; no model is started.
+
+    Folders and task files are named relative to the experiment file's folder.
+
+    Args:
+        path: the file.
+        sets: `path.to.key=value`, each set before anything is checked.
+
+    Raises:
+        InputError: all that is wrong, a line each, by place.
+    """
+    source = read(path)
+    for setting in sets:
+        source = assign(source, setting)
+    if not isinstance(source.data, dict):
+        raise InputError(f"{source.place(())}: expected a mapping of keys to values")
+    _from_here(source, path.resolve().parent)
+    try:
+        experiment = Experiment.model_validate(source.data)
+    except ValidationError as error:
+        raise _told(lines(error, source, Experiment)) from None
+    if problems := list(_contradictions(experiment)):
+        raise _told([_placed(problem, source) for problem in problems])
+    try:
+        return experiment, experiment.tasks.load(Path(), experiment.seed)
+    except MootError as error:
+        raise _told([_placed((("tasks",), str(error)), source)]) from None
+
+
+def _from_here(source: Source, base: Path) -> None:
+    """Make the folders and files that the experiment names absolute."""
+    tasks, engines = source.data.get("tasks"), source.data.get("engines")
+    for key in ("path", "held_out_path"):
+        if isinstance(tasks, dict) and isinstance(path := tasks.get(key), str) and "\0" not in path:
+            tasks[key] = str(base / path)
+    for engine in engines.values() if isinstance(engines, dict) else ():
+        model = engine.get("model") if isinstance(engine, dict) else None
+        if isinstance(model, str) and _names_folder(model, base):
+            engine["model"] = str(base / model)
+
+
+def _names_folder(model: str, base: Path) -> bool:
+    """Return whether `model` is a folder, seen from the experiment file, or can be nothing else."""
+    if model in CATALOGUE or not model.strip():
+        return False
+    try:
+        return model.startswith(("./", "../")) or (base / model).is_dir()
+    except (OSError, ValueError):  # a name too long, a NUL
+        return False
+
+
+def _placed(problem: Problem, source: Source) -> tuple[str, str]:
+    path, text = problem
+    return source.place(path), f"{'.'.join(map(str, path))}: {text}"
+
+
+def _told(found: Sequence[tuple[str, str]]) -> InputError:
+    """Return the error that says all of `found` (place, message), in the file's order."""
+
+    def order(item: tuple[str, str]) -> tuple[int, ...]:
+        numbers = item[0].rsplit(":", 2)[1:]
+        return tuple(int(n) for n in numbers if n.isdecimal())
+
+    ranked = sorted(dict.fromkeys(found), key=order)
+    return InputError("\n".join(f"{place} {text}" for place, text in ranked))
+
+
+def _contradictions(experiment: Experiment) -> Iterator[Problem]:
+    """Yield what is wrong between parts that are each right by themselves."""
+    yield from _engines(experiment)
+    yield from _population(experiment)
+    yield from _learning(experiment)
+    try:
+        experiment.protocol.check(experiment.people())
+    except MootError as error:
+        yield ("protocol",), str(error)
+
+
+def _engines(experiment: Experiment) -> Iterator[Problem]:
+    engines = experiment.engines
+    used = {group.engine or next(iter(engines)) for group in experiment.population}
+    for name, engine in engines.items():
+        if name not in used:
+            yield ("engines", name), "nobody speaks through this engine"
+        if engine.trains is not None and (wrong := check_model(engine.trains)):
+            yield ("engines", name, "model"), wrong
+        learners = any(g.learns and (g.engine or name) == name for g in experiment.population)
+        rank = experiment.fit.lora.rank
+        if isinstance(engine, VLLM) and learners and rank > engine.max_lora_rank:
+            yield (
+                ("engines", name, "max_lora_rank"),
+                f"{engine.max_lora_rank} is less than fit.lora.rank, {rank}",
+            )
+
+
+def _population(experiment: Experiment) -> Iterator[Problem]:
+    engines = experiment.engines
+    for i, group in enumerate(experiment.population):
+        if group.engine is None and len(engines) > 1:
+            yield ("population", i), f"say which engine: {', '.join(engines)}"
+        elif group.engine is not None and group.engine not in engines:
+            wrong = f"no engine '{group.engine}'{near(group.engine, engines)}"
+            yield ("population", i, "engine"), wrong
+    groups = Counter(group.name for group in experiment.population)
+    if twice := [name for name, n in groups.items() if n > 1]:
+        yield ("population",), f"{groups[twice[0]]} groups are called '{twice[0]}'; use `count`"
+        return
+    agents = Counter(agent.name for g in experiment.population for agent in g.agents(""))
+    if twice := [name for name, n in agents.items() if n > 1]:
+        yield ("population",), f"{agents[twice[0]]} agents are called '{twice[0]}'"
+
+
+def _learning(experiment: Experiment) -> Iterator[Problem]:
+    engines, method, protocol = experiment.engines, experiment.method, experiment.protocol
+    for i, group in enumerate(experiment.population):
+        at = ("population", i, "learns")
+        engine = engines.get(group.engine or next(iter(engines)))
+        if not group.learns:
+            continue
+        if engine is not None and engine.trains is None:
+            yield at, f"its engine ({engine.kind}) has no model that can be trained"
+        if method is None:
+            yield at, "there is no method to learn by; add `method: {kind: cat}`"
+        if group.role != "policy":
+            yield at, f"only policies learn, and this is a {group.role}"
+    if method is None:
+        return
+    if not any(group.learns for group in experiment.population):
+        yield ("method",), "nobody learns; set `learns: true` for a policy, or leave `method` out"
+    if method.needs not in protocol.yields:
+        yield (
+            ("method", "kind"),
+            f"{method.kind} learns from a {method.needs}, and protocol {protocol.kind} yields none",
+        )
