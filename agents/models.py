@@ -186,5 +186,5 @@ def _near(model: str) -> str:
     """Return what else there is, and what may have been meant."""
     names = list(CATALOGUE)
     close = difflib.get_close_matches(model.rpartition("/")[2].lower(), names, 1, 0.5)
-    meant = f" Did you mean {close[0]}?" if close else ""
-    return f"; packaged are {', '.join(names)}.{meant}"
+    meant = f"; did you mean {close[0]}?" if close else ""
+    return f"; packaged are {', '.join(names)}{meant}"

@@ -2,7 +2,8 @@
 
 import difflib
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -31,52 +32,95 @@ EXPECTED = {
     "too_short": "at least {min_length} of them",
     "string_too_short": "text that is not empty",
     "string_too_long": "at most {max_length} characters",
-    "string_pattern_mismatch": "text that matches {pattern}",
+    "string_pattern_mismatch": "{wording}",
     "literal_error": "{expected}",
     "union_tag_invalid": "one of {expected_tags}",
-    "union_tag_not_found": "a mapping with a kind",
 }
+
+WORDINGS = {
+    r"\{answers\}": "text that holds {answers}",
+    r"\{prompt\}": "text that holds {prompt}",
+    r"^[A-Za-z0-9][A-Za-z0-9_.-]*$": "a name of letters, digits, '.', '_' and '-'",
+    r"^[A-Za-z_][A-Za-z0-9_]*$": "the name of an environment variable",
+}
+"""Patterns that stand in our models, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """One thing that is wrong."""
+
+    path: Steps
+    place: str
+    wanted: str
+    """What was expected; or, where `got` is `None`, all there is to say."""
+    got: str | None = None
+    hint: str = ""
 
 
 def lines(error: ValidationError, source: Source, model: type[BaseModel]) -> list[tuple[str, str]]:
     """Return (place, message) for each thing that is wrong."""
+    everything = [wrong for one in error.errors() for wrong in _wrong(one, source, model)]
     found: list[tuple[str, str]] = []
-    for one in error.errors(include_url=False):
-        path = _path(one["loc"], source.data)
-        dotted = ".".join(map(str, path)) or "the file"
-        context: Mapping[str, Any] = one.get("ctx", {})
-        match one["type"]:
-            case "extra_forbidden":
-                place = source.place((*path, "key")) if (*path, "key") in source.places else ""
-                known = _keys(model, one["loc"][:-1])
-                text = f"{dotted}: unknown key{near(str(path[-1]), known)}"
-                found.append((place or source.place(path), text))
-            case "missing":
-                found.append(
-                    (
-                        source.place(path),
-                        f"{dotted}.{one['loc'][-1]}: is missing"
-                        if path
-                        else f"{one['loc'][-1]}: is missing",
-                    )
-                )
-            case "value_error":
-                found.append((source.place(path), f"{dotted}: {context['error']}"))
-            case kind:
-                wanted = EXPECTED.get(kind, one["msg"]).format(**context)
-                got = shown(one["input"])
-                hint = ""
-                if kind == "union_tag_invalid":
-                    options = [t.strip("' ") for t in context["expected_tags"].split(",")]
-                    path, got = (*path, "kind"), f"'{context['tag']}'"
-                    dotted, hint = f"{dotted}.kind", near(str(context["tag"]), options, show=False)
-                elif kind == "literal_error" and isinstance(one["input"], str):
-                    options = [
-                        o.strip("' ") for o in context["expected"].replace(" or ", ",").split(",")
-                    ]
-                    hint = near(one["input"], options, show=False)
-                found.append((source.place(path), f"{dotted}: expected {wanted}, got {got}{hint}"))
-    return found
+    for wrong in dict.fromkeys(everything):
+        dotted = ".".join(map(str, wrong.path)) or "the file"
+        if wrong.got is None:
+            found.append((wrong.place, f"{dotted}: {wrong.wanted}"))
+            continue
+        # Each member of a union finds the same thing wrong, in its own way.
+        same = [w.wanted for w in everything if (w.path, w.got) == (wrong.path, wrong.got)]
+        wanted = " or ".join(dict.fromkeys(same))
+        found.append((wrong.place, f"{dotted}: expected {wanted}, got {wrong.got}{wrong.hint}"))
+    return list(dict.fromkeys(found))
+
+
+def _wrong(one: Any, source: Source, model: type[BaseModel]) -> Iterator[Wrong]:
+    """Yield what one of pydantic's errors says; nothing where it only follows from another."""
+    location, kind = one["loc"], one["type"]
+    path = _path(location, source.data)
+    place = source.place(path)
+    context = {name: _whole(value) for name, value in one.get("ctx", {}).items()}
+    got, hint = shown(one["input"]), ""
+    match kind:
+        case "extra_forbidden":
+            known = {name for m in _models_at(model, location[:-1]) for name in m.model_fields}
+            yield Wrong(path, source.key(path), f"unknown key{near(str(path[-1]), known)}")
+            return
+        case "missing":
+            yield Wrong((*path, location[-1]), place, "is missing")
+            return
+        case "union_tag_not_found":
+            kinds = ", ".join(f"'{k}'" for k in _kinds(_models_at(model, location)))
+            yield Wrong((*path, "kind"), place, f"is missing; one of {kinds}")
+            return
+        case "value_error":
+            yield Wrong(path, place, str(context["error"]))
+            return
+        case "too_short" if len(one["input"]) >= context["min_length"]:
+            return  # an entry of it is wrong
+        case "union_tag_invalid":
+            path, got = (*path, "kind"), shown(str(context["tag"]))
+            place = source.place(path)
+            hint = near(str(context["tag"]), _named(context["expected_tags"]), show=False)
+        case "literal_error" if isinstance(one["input"], str):
+            options = str(context["expected"]).replace(" or ", ",")
+            hint = near(one["input"], _named(options), show=False)
+        case "string_pattern_mismatch":
+            pattern = str(context["pattern"])
+            context["wording"] = WORDINGS.get(pattern, f"text that matches {pattern}")
+        case _:
+            pass
+    wanted = EXPECTED[kind].format(**context) if kind in EXPECTED else str(one["msg"])
+    yield Wrong(path, place, wanted, got, hint)
+
+
+def _whole(value: Any) -> Any:
+    """Return a bound without the decimals that it doesn't need."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _named(options: str) -> list[str]:
+    return [option.strip("' ") for option in options.split(",")]
 
 
 def near(name: str, known: Iterable[str], *, show: bool = True) -> str:
@@ -91,13 +135,13 @@ def shown(value: Any) -> str:
     """Return a value as an error shows it: short, and in YAML's words."""
     match value:
         case None:
-            return "null"
+            return "nothing"
         case bool():
             return str(value).lower()
         case dict():
-            return "a mapping"
+            return "a mapping" if value else "an empty mapping"
         case tuple():
-            return f"a list of {len(value)}"
+            return f"a list of {len(value)}" if value else "an empty list"
         case str():
             return repr(value if len(value) <= 60 else value[:59] + "…")
         case _:
@@ -114,17 +158,23 @@ def _path(location: tuple[int | str, ...], data: Any) -> Steps:
     return path
 
 
-def _keys(model: type[BaseModel], location: tuple[int | str, ...]) -> set[str]:
-    """Return the keys that the mapping at a location may have."""
+def _models_at(
+    model: type[BaseModel], location: tuple[int | str, ...]
+) -> Iterable[type[BaseModel]]:
+    """Return the models that the mapping at a location may be of."""
     candidates = [model]
     for step in location:
         fields = [f for m in candidates for n, f in m.model_fields.items() if n == step]
-        tagged = [m for m in candidates if (k := m.model_fields.get("kind")) and k.default == step]
+        tagged = [m for m in candidates if step in _kinds([m])]
         if tagged:
             candidates = tagged
         elif fields:
             candidates = [m for f in fields for m in _models(f.annotation)]
-    return {name for m in candidates for name in m.model_fields}
+    return candidates
+
+
+def _kinds(models: Iterable[type[BaseModel]]) -> Mapping[str, type[BaseModel]]:
+    return {m.model_fields["kind"].default: m for m in models if "kind" in m.model_fields}
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

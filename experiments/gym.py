@@ -1,6 +1,6 @@
 """reasoning_gym as a source of tasks: endless, seeded, each with its own rule of what is right."""
 
-import difflib
+import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from moot.agents.errors import MootError
 from moot.agents.types import Settings, Task, Verifier
 from moot.protocols.verifiers import VERIFIERS, stated
 
+from .faults import near
 from .harmless import harmless
 from .split import Split, content, divide, task
 
@@ -74,11 +75,15 @@ class ReasoningGym(Settings):
         except ImportError:
             raise MootError("reasoning_gym needs pip install 'moot[tasks]'") from None
         if self.dataset not in DATASETS:
-            near = difflib.get_close_matches(self.dataset, DATASETS, 1)
-            meant = f"; did you mean {near[0]!r}?" if near else ""
+            meant = near(self.dataset, DATASETS, show=False)
             raise MootError(f"reasoning_gym has no data set {self.dataset!r}{meant}")
         if ours := sorted({"seed", "size"} & self.options.keys()):
             raise MootError(f"options: {ours[0]} is set by Moot; see tasks.size and seed")
+        known = {f.name for f in dataclasses.fields(DATASETS[self.dataset][1])} - {"seed", "size"}
+        if unknown := sorted(self.options.keys() - known):
+            raise MootError(
+                f"options: {self.dataset} has no {unknown[0]!r}{near(unknown[0], known)}"
+            )
         try:
             return create_dataset(
                 self.dataset, **{**self.options, "seed": seed, "size": self.size * TRIES}

@@ -90,9 +90,14 @@ def _told(found: Sequence[tuple[str, str]]) -> InputError:
 
 def _contradictions(experiment: Experiment) -> Iterator[Problem]:
     """Yield what is wrong between parts that are each right by themselves."""
+    population = list(_population(experiment))
+    yield from population
     yield from _engines(experiment)
-    yield from _population(experiment)
     yield from _learning(experiment)
+    if population:  # the rest would only follow from it
+        return
+    for name in experiment.engines.keys() - {a.engine for a in experiment.people().agents}:
+        yield ("engines", name), "nobody speaks through this engine"
     try:
         experiment.protocol.check(experiment.people())
     except MootError as error:
@@ -100,11 +105,7 @@ def _contradictions(experiment: Experiment) -> Iterator[Problem]:
 
 
 def _engines(experiment: Experiment) -> Iterator[Problem]:
-    engines = experiment.engines
-    used = {group.engine or next(iter(engines)) for group in experiment.population}
-    for name, engine in engines.items():
-        if name not in used:
-            yield ("engines", name), "nobody speaks through this engine"
+    for name, engine in experiment.engines.items():
         if engine.trains is not None and (wrong := check_model(engine.trains)):
             yield ("engines", name, "model"), wrong
         learners = any(g.learns and (g.engine or name) == name for g in experiment.population)

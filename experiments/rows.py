@@ -1,7 +1,6 @@
 """Rows of questions and answers out of a file: JSONL, CSV or Parquet.  Errors say file:line."""
 
 import csv
-import difflib
 import io
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
@@ -11,6 +10,8 @@ from typing import Any
 import orjson
 
 from moot.agents.errors import MootError
+
+from .faults import near
 
 Row = tuple[str, Mapping[str, Any]]
 """Where it stands, and its cells by column."""
@@ -39,8 +40,7 @@ def cell(row: Row, column: str) -> str:
     """Return what stands in a column as text; nothing there is an error."""
     where, cells = row
     if column not in cells:
-        near = difflib.get_close_matches(column, cells, 1)
-        meant = f"; did you mean {near[0]!r}?" if near else ""
+        meant = near(column, cells, show=False)
         there = ", ".join(map(str, cells)) or "none"
         raise MootError(f"{where}: no column {column!r}; there are: {there}{meant}")
     value = cells[column]
@@ -110,8 +110,7 @@ def _text(path: Path) -> str:
 
 def _near_file(path: Path) -> str:
     there = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, there, 1)
-    return f"; did you mean {near[0]}?" if near else ""
+    return near(path.name, there, show=False)
 
 
 READERS: Mapping[str, Callable[[Path], Iterator[Row]]] = {

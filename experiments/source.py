@@ -5,6 +5,7 @@ null, lists (as tuples) and mappings; every other tag is refused, and so is what
 bound.
 """
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from moot.agents.errors import InputError
 Steps = tuple[str | int, ...]
 
 MOST_BYTES, MOST_NODES, MOST_DEPTH = 1_000_000, 100_000, 40
+LONGEST_NUMBER = 400
+"""Digits; a longer number is text, and so never what was expected."""
+PLAIN = re.compile(r"tag:yaml\.org,2002:(map|seq)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,10 @@ class Source:
     places: dict[Steps, str] = field(default_factory=dict[Steps, str])
     """Where a value stands, as `x.yaml:3:7`, by its path."""
 
+    def key(self, path: Steps) -> str:
+        """Return where the last key of `path` stands."""
+        return self.places.get((*path, "key")) or self.place(path)
+
     def place(self, path: Steps) -> str:
         """Return where the value at `path`, or the nearest thing around it, stands."""
         while path and path not in self.places:
@@ -39,15 +47,15 @@ class Source:
 def read(path: Path) -> Source:
     """Return the data in the file at `path`."""
     try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a directory; expected an experiment file")
         if path.stat().st_size > MOST_BYTES:
             raise InputError(f"{path}: too large for an experiment file (over 1 MB)")
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: is a directory; expected an experiment file") from None
-    except PermissionError:
-        raise InputError(f"{path}: may not be read") from None
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
     return parse(text, path.name)
@@ -60,7 +68,7 @@ def parse(text: str, name: str) -> Source:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-        raise InputError(f"{place}: not YAML: {error.problem or error.context}") from None
+        raise InputError(f"{place}: not YAML: {_said(error)}") from None
     except (YAMLError, RecursionError, ValueError) as error:
         said = " ".join(str(error).split()) or "nested too deeply"
         raise InputError(f"{name}: not YAML: {said[:200]}") from None
@@ -71,6 +79,14 @@ def parse(text: str, name: str) -> Source:
     if reader.problems:
         raise InputError("\n".join(reader.problems))
     return Source(name, data, reader.places)
+
+
+def _said(error: MarkedYAMLError) -> str:
+    """Return in a line what the YAML reader stumbled over."""
+    problem = error.problem or error.context or "can't be read"
+    if problem.startswith("but ") and error.context:
+        problem = f"{error.context}, {problem}"
+    return f"{problem}; indent with spaces" if "'\\t'" in problem else problem
 
 
 class _Reader:
@@ -89,17 +105,23 @@ class _Reader:
         self._nodes += 1
         if self._nodes > MOST_NODES or len(path) > MOST_DEPTH:
             raise InputError(f"{place}: expands to too much; are there aliases of aliases?")
+        if isinstance(node, MappingNode | SequenceNode) and not PLAIN.fullmatch(str(node.tag)):
+            return self._refuse(node)
         if isinstance(node, MappingNode):
             return self._mapping(node, path)
         if isinstance(node, SequenceNode):
             return tuple(self.value(child, (*path, i)) for i, child in enumerate(node.value))
         assert isinstance(node, ScalarNode)
-        return self._scalar(node, place)
+        return self._scalar(node)
 
     def _mapping(self, node: MappingNode, path: Steps) -> dict[str, Any]:
         found: dict[str, Any] = {}
         lines: dict[str, int] = {}
         for key, child in node.value:
+            if not isinstance(key, ScalarNode) or key.value == "<<":
+                wrong = "keys are text" if not isinstance(key, ScalarNode) else "no merging (<<)"
+                self.problems.append(f"{self._place(key)}: {wrong} here; write the keys out")
+                continue
             name = str(key.value)
             if name in found:
                 self.problems.append(
@@ -111,7 +133,7 @@ class _Reader:
             self.places[*path, name, "key"] = self._place(key)
         return found
 
-    def _scalar(self, node: ScalarNode, place: str) -> Any:
+    def _scalar(self, node: ScalarNode) -> Any:
         text, kind = str(node.value), str(node.tag).rpartition(":")[2]
         if node.style in ("'", '"', "|", ">"):
             kind = "str"
@@ -120,10 +142,12 @@ class _Reader:
                 return None
             case "bool":
                 return text.lower() == "true"
-            case "int":
+            case "int" if len(text) <= LONGEST_NUMBER:
                 plain = text.replace("_", "")
                 prefixed = plain.lstrip("+-")[:2].lower() in ("0x", "0o")
                 return int(plain, 0 if prefixed else 10)
+            case "int":
+                return text
             case "float":
                 return float(
                     text.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan")
@@ -131,8 +155,10 @@ class _Reader:
             case "str" | "timestamp":
                 return text
             case _:
-                self.problems.append(f"{place}: the tag {node.tag} is not allowed here")
-                return None
+                return self._refuse(node)
+
+    def _refuse(self, node: Node) -> None:
+        self.problems.append(f"{self._place(node)}: the tag {node.tag} is not allowed here")
 
     def _place(self, node: Node) -> str:
         return f"{self.name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"

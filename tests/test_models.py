@@ -241,8 +241,8 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("smollm2-135m-instuct", "Did you mean smollm2-135m-instruct?"),
-        ("Qwen2.5-Coder-0.5B", "Did you mean qwen2.5-coder-0.5b-instruct?"),
+        ("smollm2-135m-instuct", "did you mean smollm2-135m-instruct?"),
+        ("Qwen2.5-Coder-0.5B", "did you mean qwen2.5-coder-0.5b-instruct?"),
         ("gpt", "neither packaged, nor a folder, nor a hub id (org/name); packaged are smollm2"),
         ("", "no model ''"),
         ("/nowhere/at/all", "no such folder"),
@@ -261,7 +261,7 @@ def test_what_can_not_be_a_model_is_told_without_looking_further(text: str, erro
     ("hub_id", "error"),
     [
         ("nobody/SmolLM2-135M", f"packaged are {SMOLLM2}"),
-        ("nobody/SmolLM2-135M", f"Did you mean {SMOLLM2}?"),
+        ("nobody/SmolLM2-135M", f"did you mean {SMOLLM2}?"),
         (CATALOGUE[SMOLLM2].hub, f"`moot models fetch {SMOLLM2}` is the way without a hub"),
     ],
 )
