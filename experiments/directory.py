@@ -11,7 +11,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from moot.agents.errors import MootError
+from moot.agents.errors import InputError, MootError
 
 from .experiment import Experiment
 from .store import whole
@@ -28,8 +28,13 @@ def claim(experiment: Experiment, split: Split, out: Path) -> Generator[None]:
     Raises:
         MootError: another process runs there, another experiment does, or the tasks have changed.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / ".lock").open("w") as lock:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = (out / ".lock").open("w")
+    except OSError as error:
+        reason = "is a file" if out.is_file() else f"can't be written: {error.strerror or error}"
+        raise InputError(f"{out}: {reason}; choose another --out") from None
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -38,7 +43,7 @@ def claim(experiment: Experiment, split: Split, out: Path) -> Generator[None]:
         if resolved.is_file():
             _compare(YAML(typ="safe", pure=True).load(resolved), experiment, split, out)
         elif others := sorted(p.name for p in out.iterdir() if not p.name.startswith(".")):
-            raise MootError(f"{out}: holds {others[0]} but no run; choose another --out")
+            raise InputError(f"{out}: holds {others[0]} but no run; choose another --out")
         else:
             text = {**described(experiment), "made_with": made_with(experiment, split)}
             with whole(resolved) as beside, beside.open("w", encoding="utf-8") as file:
@@ -91,12 +96,12 @@ def _compare(there: Mapping[str, Any], experiment: Experiment, split: Split, out
         if old.get(key) != new.get(key)
     ]
     if differing:
-        raise MootError(
+        raise InputError(
             f"{out}: holds another experiment; choose another --out. Differing: "
             + ", ".join(differing)
         )
     if (made := there.get("made_with", {})).get("tasks") != fingerprint(split):
-        raise MootError(
+        raise InputError(
             f"{out}: its tasks had the fingerprint {made.get('tasks')} and now have "
             f"{fingerprint(split)}: the task file changed; choose another --out"
         )

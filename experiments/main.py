@@ -4,9 +4,8 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
-import click
 import typer
 
 from moot.agents.errors import InputError, MootError
@@ -116,30 +115,20 @@ def fetch(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
-    sys.exit(_code(arguments))
-
-
-def _code(arguments: Sequence[str] | None) -> int:
     try:
-        app(None if arguments is None else list(arguments), standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except click.exceptions.Exit as end:
-        return end.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        return 130
+        app(arguments)
     except InputError as error:
-        typer.echo(f"{error}", err=True)
-        return 2
+        _leave(str(error), 2)
     except MootError as error:
-        typer.echo(f"moot: {error}", err=True)
-        return 1
+        _leave(f"moot: {error}", 1)
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
-        typer.echo(f"moot: {what}{error.strerror or error}; run again when it is mended", err=True)
-        return 1
-    return 0
+        _leave(f"moot: {what}{error.strerror or error}; run again when it is mended", 1)
+
+
+def _leave(message: str, code: int) -> NoReturn:
+    typer.echo(message, err=True)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

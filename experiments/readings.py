@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from moot.agents.errors import MootError
+from moot.agents.errors import InputError, MootError
 
 from .store import EPISODES, METRICS, TURNS, VERDICTS
 
@@ -57,9 +57,9 @@ def read(run: Path) -> Readings:
     """
     resolved = run / "experiment.yaml"
     if not run.is_dir():
-        raise MootError(f"{run}: there is no such directory")
+        raise InputError(f"{run}: there is no such directory")
     if not resolved.is_file():
-        raise MootError(
+        raise InputError(
             f"{run}: holds no run (there is no experiment.yaml); name a run's directory"
         )
     text = resolved.read_text(encoding="utf-8", errors="replace")

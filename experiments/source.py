@@ -58,7 +58,7 @@ def read(path: Path) -> Source:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
-    return parse(text, path.name)
+    return parse(text, str(path))
 
 
 def parse(text: str, name: str) -> Source:
@@ -166,8 +166,8 @@ class _Reader:
 
 def assign(source: Source, setting: str) -> Source:
     """Return `source` with one `path.to.key=value` set; the value is YAML."""
-    label = f"--set {setting}"
     dotted, equals, text = setting.partition("=")
+    label = f"--set {dotted}"
     if not equals or not dotted:
         raise InputError(f"{label}: expected path.to.key=value")
     value = parse(text, label).data if text.strip() else ""
@@ -185,7 +185,7 @@ def assign(source: Source, setting: str) -> Source:
             at = ".".join(map(str, path))
             raise InputError(f"{label}: {at} is {current!r} and has no {step!r} in it")
     places = {p: at for p, at in source.places.items() if p[: len(path)] != path}
-    return Source(source.name, _replaced(source.data, path, value), places | {path: label})
+    return Source(source.name, _replaced(source.data, path, value), places | {path: "--set"})
 
 
 def _replaced(data: Any, path: Steps, value: Any) -> Any:
