@@ -23,14 +23,21 @@ class Tokens:
             model: the folder.
             configs: the model's own, which may know of more tokens that end a reply.
         """
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(
-            model, trust_remote_code=False, local_files_only=True
-        )
+        try:
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(
+                model, trust_remote_code=False, local_files_only=True
+            )
+        except (OSError, ValueError) as error:
+            raise EngineError(
+                f"{model}: can't load this tokenizer: {in_one_line(error)}"
+            ) from error
         if not self._tokenizer.chat_template:
             raise EngineError(
                 f"{model}: this model has no chat template, so it can't be asked; "
                 "take its instruct version, or put a chat_template.jinja into the folder"
             )
+        said = self._said_last()
+        self._end: int | None = self._tokenizer.eos_token_id if said is None else said
         self.ends = frozenset(self._ends(configs))
         """The tokens that end a reply."""
 
@@ -46,6 +53,11 @@ class Tokens:
                 f"the model's chat template refuses the prompt: {in_one_line(error)}"
             ) from error
         return self._ids(text)
+
+    def completion(self, text: str, *, ended: bool) -> list[int]:
+        """Return the ids of a reply, with the token that ends one if it `ended`."""
+        end = [self._end] if ended and self._end is not None else []
+        return [*self._ids(text), *end]
 
     def text(self, ids: Sequence[int]) -> str:
         """Return what ids say; special tokens say nothing."""
@@ -67,6 +79,11 @@ class Tokens:
         for config in (self._tokenizer, *configs):
             ends: Any = config.eos_token_id
             yield from [] if ends is None else [ends] if isinstance(ends, int) else ends
+        if self._end is not None:
+            yield self._end
+
+    def _said_last(self) -> int | None:
+        """Return the special token that the chat template puts after a reply."""
         after = self._chat(PROBE, reply=False).rpartition(PROBE[-1].content)[2]
         special = {i for i, t in self._tokenizer.added_tokens_decoder.items() if t.special}
-        yield from special.intersection(self._ids(after)[:1])
+        return next(iter(special.intersection(self._ids(after)[:1])), None)

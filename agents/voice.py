@@ -3,14 +3,11 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any, Literal
-
-import torch
-from transformers import AutoModelForCausalLM
 
 from .adapters import Adapters
-from .errors import EngineError, in_one_line
+from .errors import EngineError
 from .generate import Row, generate
+from .pretrained import Device, Number, load
 from .tokens import Tokens
 from .types import Completion, Request, Weights
 
@@ -18,30 +15,11 @@ from .types import Completion, Request, Weights
 class Voice:
     """A transformers model with its tokenizer and adapters; not for several threads at once."""
 
-    def __init__(
-        self,
-        model: Path,
-        dtype: Literal["auto", "float32", "bfloat16", "float16"],
-        device: Literal["auto", "cpu", "cuda"],
-    ) -> None:
-        """Load the model in the folder `model`; code and pickles that come with it are not run."""
-        gpu = torch.cuda.is_available()
-        if device == "cuda" and not gpu:
-            raise EngineError("device: cuda, but torch finds no GPU here; auto takes the CPU")
-        place = "cuda" if device == "cuda" or (device == "auto" and gpu) else "cpu"
-        number = {"auto": "bfloat16" if place == "cuda" else "float32"}.get(dtype, dtype)
-        try:
-            base: Any = AutoModelForCausalLM.from_pretrained(
-                model,
-                dtype=getattr(torch, number),
-                use_safetensors=True,
-                trust_remote_code=False,
-                local_files_only=True,
-            )
-            self._tokens = Tokens(model, (base.config, base.generation_config))
-        except (OSError, ValueError) as error:
-            raise EngineError(f"{model}: can't load this model: {in_one_line(error)}") from error
-        self._adapters = Adapters(base.to(place).eval())
+    def __init__(self, model: Path, dtype: Number, device: Device) -> None:
+        """Load the model in the folder `model`."""
+        base = load(model, dtype, device)
+        self._tokens = Tokens(model, (base.config, base.generation_config))
+        self._adapters = Adapters(base.eval())
         self._context: int | None = getattr(
             base.config.get_text_config(), "max_position_embeddings", None
         )

@@ -28,6 +28,10 @@ def claim(experiment: Experiment, split: Split, out: Path) -> Generator[None]:
     Raises:
         MootError: another process runs there, another experiment does, or the tasks have changed.
     """
+    resolved = out / RESOLVED
+    there = sorted(p.name for p in out.iterdir()) if out.is_dir() else []
+    if others := [name for name in there if not name.startswith(".") and not resolved.is_file()]:
+        raise InputError(f"{out}: holds {others[0]} but no run; choose another --out")
     try:
         out.mkdir(parents=True, exist_ok=True)
         lock = (out / ".lock").open("w")
@@ -39,11 +43,8 @@ def claim(experiment: Experiment, split: Split, out: Path) -> Generator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise MootError(f"{out}: another moot is running there") from None
-        resolved = out / RESOLVED
         if resolved.is_file():
             _compare(YAML(typ="safe", pure=True).load(resolved), experiment, split, out)
-        elif others := sorted(p.name for p in out.iterdir() if not p.name.startswith(".")):
-            raise InputError(f"{out}: holds {others[0]} but no run; choose another --out")
         else:
             text = {**described(experiment), "made_with": made_with(experiment, split)}
             with whole(resolved) as beside, beside.open("w", encoding="utf-8") as file:

@@ -55,10 +55,11 @@ def _train(
     folder: Path,
     name: str,
 ) -> Iterator[Step]:
+    from moot.agents.tokens import Tokens
     from moot.protocols.stage import seed
     from moot.training.checkpoint import Progress, read
     from moot.training.fit import fit
-    from moot.training.learner import ChatEncoder, Learner
+    from moot.training.learner import Learner, release
 
     assert experiment.method is not None, "the experiment checks that learners have a method"
     start = Progress() if before is None else read(before.path)
@@ -72,7 +73,7 @@ def _train(
         learner,
         experiment.method,
         examples,
-        ChatEncoder(model),
+        Tokens(model),
         experiment.fit,
         seed=seed(experiment.seed, f"order/{name}", cycle),
         start=start,
@@ -80,6 +81,8 @@ def _train(
     )
     for step, metrics in steps:
         yield name, step, metrics
+    del learner, steps
+    release()
 
 
 def publish(folder: Path) -> None:

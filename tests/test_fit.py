@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from moot.agents.errors import MootError
+from moot.agents.tokens import Tokens
 from moot.agents.types import Message
 from moot.training.cat import CaT
 from moot.training.checkpoint import Progress, latest, read
 from moot.training.fit import Metrics, fit, schedule
-from moot.training.learner import ChatEncoder, Learner
+from moot.training.learner import Learner
+from moot.training.rows import parts
 from moot.training.settings import Fit, Lora
 from moot.training.types import Rollout
 
@@ -53,7 +55,7 @@ def training(
         learner,
         method or CaT(kl=0.1),
         examples,
-        ChatEncoder(model),
+        Tokens(model),
         settings,
         seed=2,
         start=start or Progress(),
@@ -65,7 +67,7 @@ def training(
 def test_what_did_well_gets_likelier(tiny: Path, tmp_path: Path) -> None:
     good, bad = rollout(0, 2, 1.0), rollout(0, 1, -1.0)
     learner, steps = training(tiny, tmp_path, examples=[good, bad], settings=FIT)
-    batch = CaT().collate([good, bad], ChatEncoder(tiny))
+    batch = CaT().collate([good, bad], Tokens(tiny))
 
     before = learner.policy(batch.rows).logp.sum(-1)
     assert len(list(steps)) == 1
@@ -77,7 +79,7 @@ def test_what_did_well_gets_likelier(tiny: Path, tmp_path: Path) -> None:
 
 def test_the_anchor_is_what_it_was(tiny: Path, tmp_path: Path) -> None:
     learner, steps = training(tiny, tmp_path)
-    rows = CaT().collate(EXAMPLES[:4], ChatEncoder(tiny)).rows
+    rows = CaT().collate(EXAMPLES[:4], Tokens(tiny)).rows
 
     before = learner.anchor(rows).logp
     torch.testing.assert_close(before, learner.policy(rows).logp)  # version 0 is the base
@@ -105,11 +107,24 @@ def test_stopping_and_going_on_gives_the_same_bits(tiny: Path, tmp_path: Path) -
 def test_parts_of_a_step_add_up_to_the_whole_step(tiny: Path, tmp_path: Path) -> None:
     once, steps = training(tiny, tmp_path / "a")
     list(steps)
-    parts, steps = training(tiny, tmp_path / "b", settings=FIT.model_copy(update={"rows": 3}))
+    narrow = FIT.model_copy(update={"batch_tokens": 40})
+    narrowly, steps = training(tiny, tmp_path / "b", settings=narrow)
     list(steps)
 
     for name, tensor in once.tensors().items():
-        torch.testing.assert_close(parts.tensors()[name], tensor, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(narrowly.tensors()[name], tensor, atol=1e-5, rtol=1e-4)
+
+
+def test_parts_hold_their_padding_within_bounds_and_keep_the_order(tiny: Path) -> None:
+    tokens = Tokens(tiny)
+    # The first example has a token, the second two, the third three; their prompts are two.
+    prompt = len(tokens.prompt(EXAMPLES[0].prompt))
+
+    assert [len(part) for part in parts(EXAMPLES[:3], tokens, 2 * prompt + 4)] == [2, 1]
+    assert [len(part) for part in parts(EXAMPLES[:3], tokens, 2 * prompt + 8)] == [2, 1]
+    assert [len(part) for part in parts(EXAMPLES[:3], tokens, 2 * prompt + 9)] == [3]
+    assert [len(part) for part in parts(EXAMPLES, tokens, 1)] == [1] * len(EXAMPLES)
+    assert parts([], tokens, 10) == []
 
 
 def test_the_next_cycle_goes_on_with_the_optimisers_moments(tiny: Path, tmp_path: Path) -> None:

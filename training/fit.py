@@ -13,6 +13,7 @@ from moot.agents.errors import MootError
 
 from .checkpoint import Progress, latest, save
 from .learner import Learner
+from .rows import parts
 from .settings import Fit
 from .types import Encoder, Graded, Method, Rollout
 
@@ -47,7 +48,7 @@ def fit(
         folder: where this training's checkpoints go.
     """
     steps = [
-        [method.collate(part, encode) for part in split(step, settings.rows)]
+        [method.collate(part, encode) for part in parts(step, encode, settings.batch_tokens)]
         for step in schedule(examples, settings, seed)
     ]
     # In the first step the policy still is the one that spoke; from the second on it is not.
@@ -87,11 +88,6 @@ def schedule(examples: Sequence[Rollout], settings: Fit, seed: int) -> list[list
         chunks = [names[i : i + settings.groups] for i in range(0, len(names), settings.groups)]
         steps += [[example for name in chunk for example in groups[name]] for chunk in chunks]
     return steps
-
-
-def split(step: Sequence[Rollout], rows: int) -> list[list[Rollout]]:
-    """Return a step's examples in parts of at most `rows`."""
-    return [list(step[i : i + rows]) for i in range(0, len(step), rows)]
 
 
 def _old(learner: Learner, batch: Graded) -> Tensor:

@@ -15,7 +15,7 @@ from transformers import DynamicCache
 
 from .types import Rows, Scores
 
-CHUNK = 1024
+CHUNK = 128
 """Tokens whose logits are in memory at once."""
 
 

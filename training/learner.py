@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from peft import (
@@ -16,10 +19,9 @@ from peft import (
 )
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from moot.agents.errors import MootError
-from moot.agents.types import Prompt
+from moot.agents.pretrained import load
 
 from .forward import score
 from .settings import Fit
@@ -40,14 +42,8 @@ class Learner:
 
         A fresh adapter's output is exactly zero, so version 0 of any weights is the base itself.
         """
-        self.device = torch.device(
-            ("cuda" if torch.cuda.is_available() else "cpu") if fit.device == "auto" else fit.device
-        )
-        on_cpu = self.device.type == "cpu"
-        dtype = {"auto": "float32" if on_cpu else "bfloat16"}.get(fit.dtype, fit.dtype)
-        base: Any = AutoModelForCausalLM.from_pretrained(
-            model, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=False
-        )
+        base = load(model, fit.dtype, fit.device)
+        self.device: torch.device = base.device
         altered = [
             name for name in UNSUPPORTED if getattr(base.config, name, None) not in (None, 1)
         ]
@@ -66,7 +62,7 @@ class Learner:
         )
         with torch.random.fork_rng():  # PEFT draws a fresh adapter from the global generator
             torch.manual_seed(seed)
-            self.model: PeftModel = cast(PeftModel, get_peft_model(base.to(self.device), lora))
+            self.model: PeftModel = cast(PeftModel, get_peft_model(base, lora))
         if adapter is not None:
             self.set(load_file(adapter / ADAPTER))
         self.model.train(fit.lora.dropout > 0)
@@ -98,22 +94,13 @@ class Learner:
         (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
 
 
-class ChatEncoder:
-    """Token ids by the model's own tokenizer and chat template."""
-
-    def __init__(self, model: Path) -> None:
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
-
-    def prompt(self, prompt: Prompt) -> list[int]:
-        """Return the ids of a prompt, ready for the assistant's reply."""
-        chat = [{"role": m.role, "content": m.content} for m in prompt]
-        text = self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-        return self._tokenizer(text, add_special_tokens=False)["input_ids"]
-
-    def completion(self, text: str, *, ended: bool) -> list[int]:
-        """Return the ids of a reply, with the tokenizer's end token if it `ended`."""
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-        return [*ids, self._tokenizer.eos_token_id] if ended else ids
+def release() -> None:
+    """Give the memory that nobody holds any more back to the GPU and to the system."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    with suppress(OSError, AttributeError):  # another C library than glibc keeps what it keeps
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def moved(rows: Rows, device: torch.device) -> Rows:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
+from moot.agents.types import Prompt
+
 from .types import Encoder, Rollout, Rows
 
 
@@ -11,9 +13,7 @@ def rows(examples: Sequence[Rollout], encode: Encoder) -> Rows:
     """Return N completions as tensors; those with equal prompts share one row of `prompts`."""
     unique = {prompt: u for u, prompt in enumerate(dict.fromkeys(e.prompt for e in examples))}
     prompts = [encode.prompt(prompt) for prompt in unique]
-    completions = [
-        list(e.tokens) or encode.completion(e.text, ended=e.finish == "stop") for e in examples
-    ]
+    completions = [completion(e, encode) for e in examples]
     left, left_mask = pad(prompts, left=True)
     right, right_mask = pad(completions, left=False)
     return Rows(
@@ -25,6 +25,32 @@ def rows(examples: Sequence[Rollout], encode: Encoder) -> Rows:
         # Greedy answers have no tempered distribution; they are learnt from at temperature 1.
         temperature=torch.tensor([e.temperature or 1.0 for e in examples]),
     )
+
+
+def completion(example: Rollout, encode: Encoder) -> Sequence[int]:
+    """Return the ids of what was said: as they were sampled, where that is known."""
+    return example.tokens or encode.completion(example.text, ended=example.finish == "stop")
+
+
+def parts(examples: Sequence[Rollout], encode: Encoder, tokens: int) -> list[list[Rollout]]:
+    """Return the examples, in their order, in parts of at most `tokens` each when they are padded.
+
+    An example that is longer by itself is a part of its own.
+    """
+    lengths = {e.prompt: len(encode.prompt(e.prompt)) for e in examples}
+    found: list[list[Rollout]] = []
+    prompts: set[Prompt] = set()
+    widest = 0
+    for example in examples:
+        prompts.add(example.prompt)
+        widest = max(widest, len(completion(example, encode)))
+        padded = len(prompts) * max(lengths[prompt] for prompt in prompts)
+        if found and padded + (len(found[-1]) + 1) * widest <= tokens:
+            found[-1].append(example)
+        else:
+            found.append([example])
+            prompts, widest = {example.prompt}, len(completion(example, encode))
+    return found
 
 
 def pad(lists: Sequence[Sequence[int]], *, left: bool) -> tuple[torch.Tensor, torch.Tensor]:

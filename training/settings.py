@@ -27,8 +27,9 @@ class Fit(Settings):
     """How often a cycle's examples are gone through."""
     groups: int = Field(default=8, ge=1)
     """Episodes in one optimiser step; all that one episode taught stays together."""
-    rows: int = Field(default=128, ge=1)
-    """The most completions in one forward pass; more are accumulated, with the same gradient."""
+    batch_tokens: int = Field(default=1024, ge=1)
+    """The most tokens in one forward pass, padding included and shared prompts counted once; more
+    are accumulated, with the same gradient.  Memory grows with it."""
     warmup_steps: int = Field(default=0, ge=0)
     """Steps of the whole run over which the learning rate rises from 0."""
     weight_decay: float = Field(default=0.0, ge=0, lt=1)

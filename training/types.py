@@ -88,11 +88,11 @@ class Graded:
 class Encoder(Protocol):
     """Turns what was said into token ids as the model's own chat template has it."""
 
-    def prompt(self, prompt: Prompt) -> list[int]:
+    def prompt(self, prompt: Prompt) -> Sequence[int]:
         """Return the ids of a prompt, ready for the assistant's reply."""
         ...
 
-    def completion(self, text: str, *, ended: bool) -> list[int]:
+    def completion(self, text: str, *, ended: bool) -> Sequence[int]:
         """Return the ids of a reply, with the end-of-turn token if it `ended`."""
         ...
 

@@ -1,0 +1,40 @@
+"""A pretrained model in memory, from a folder of safetensors: the one way to load any."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import AutoModelForCausalLM
+from transformers.utils import logging
+
+from .errors import EngineError, in_one_line
+
+Device = Literal["auto", "cpu", "cuda"]
+"""`auto` is the GPU where there is one."""
+Number = Literal["auto", "float32", "bfloat16", "float16"]
+"""`auto` is float32 on the CPU and bfloat16 on a GPU."""
+
+
+def load(model: Path, dtype: Number, device: Device) -> Any:
+    """Return the causal language model in the folder `model`; code and pickles there are not run.
+
+    Raises:
+        EngineError: it can't be loaded, or there is no such device.
+    """
+    gpu = torch.cuda.is_available()
+    if device == "cuda" and not gpu:
+        raise EngineError("device: cuda, but torch finds no GPU here; auto takes the CPU")
+    place = "cuda" if device == "cuda" or (device == "auto" and gpu) else "cpu"
+    number = {"auto": "bfloat16" if place == "cuda" else "float32"}.get(dtype, dtype)
+    logging.disable_progress_bar()
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            model,
+            dtype=getattr(torch, number),
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+        )
+    except (OSError, ValueError) as error:
+        raise EngineError(f"{model}: can't load this model: {in_one_line(error)}") from error
+    return loaded.to(place)
