@@ -3,7 +3,9 @@
 import difflib
 import json
 import re
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 
@@ -38,6 +40,9 @@ class Facts:
     """Bytes of weights on disk."""
     download: int
     """Bytes still to be downloaded; 0: it is here."""
+    linear: Mapping[str, int] = field(default_factory=dict[str, int])
+    """For each name of its linear layers, inputs and outputs of all of them added up: an adapter
+    of rank r has r times as many parameters.  Empty: it can't be told before it is here."""
 
 
 def fetch(name: str, progress: Progress = lambda _: None) -> Path:
@@ -80,10 +85,10 @@ def check(model: str) -> str | None:
 
 def facts(model: str) -> Facts | None:
     """Return what `model` costs; `None`: it can't be told without downloading."""
-    if model in CATALOGUE:
-        known = CATALOGUE[model]
-        return Facts(known.parameters, known.disk, 0 if cached(model) else known.download)
-    folder = _folder(model)
+    known = CATALOGUE.get(model)
+    folder = cached(model) if known else _folder(model)
+    if known and folder is None:
+        return Facts(known.parameters, known.disk, known.download)
     if folder is None and HUB_ID.fullmatch(model):
         folder = _snapshot(model, online=False)
     if folder is None:
@@ -91,7 +96,9 @@ def facts(model: str) -> Facts | None:
         return known and Facts(known.parameters, known.disk, download=known.disk)
     files = list(folder.glob("*.safetensors"))
     try:
-        return Facts(sum(map(_parameters, files)), sum(f.stat().st_size for f in files), 0)
+        shapes = {name: shape for file in files for name, shape in _shapes(file).items()}
+        parameters = sum(map(prod, shapes.values()))
+        return Facts(parameters, sum(f.stat().st_size for f in files), 0, _linear(shapes))
     except (OSError, ValueError, KeyError):  # not safetensors: whoever loads it will say so
         return None
 
@@ -127,11 +134,19 @@ def _fault(folder: Path) -> str | None:
     return f"model {folder}: holds no *.safetensors{instead}; Moot loads safetensors only"
 
 
-def _parameters(file: Path) -> int:
-    """Return how many numbers a safetensors file holds, from its header alone."""
+def _shapes(file: Path) -> dict[str, list[int]]:
+    """Return the shapes of a safetensors file's tensors, from its header alone."""
     with file.open("rb") as opened:
         header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
-    return sum(prod(t["shape"]) for name, t in header.items() if name != "__metadata__")
+    return {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
+
+
+def _linear(shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for name, shape in shapes.items():
+        if len(shape) == 2 and "embed" not in name and not name.startswith("lm_head"):
+            found[name.removesuffix(".weight").rpartition(".")[2]] += sum(shape)
+    return dict(found)
 
 
 def _from_hub(model: str) -> Path:

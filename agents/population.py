@@ -1,7 +1,7 @@
 """An agent is a name, a role and a voice; a population is some of them, in order."""
 
+import re
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -103,6 +103,7 @@ def anchor(agent: Agent, name: str = "anchor") -> Agent:
     return replace(agent, name=name, role="critic", persona="", weights=None, version=0)
 
 
-def named(agents: Iterable[Agent]) -> dict[str, Agent]:
-    """Return the agents by name."""
-    return {agent.name: agent for agent in agents}
+def family(agent: str) -> str:
+    """Return the name of the group an agent belongs to: solver-3 is one of solver."""
+    member = re.fullmatch(r"(.+)-\d+", agent)
+    return member[1] if member else agent

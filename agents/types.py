@@ -68,8 +68,9 @@ class Sampling(Settings):
     temperature: float = Field(default=1.0, ge=0, le=10)
     """0 takes the likeliest token each time."""
     top_p: float = Field(default=1.0, gt=0, le=1)
+    """The likeliest tokens are kept until their probability reaches it; 1 keeps all."""
     top_k: int = Field(default=0, ge=0)
-    """0 is no bound."""
+    """So many of the likeliest tokens are kept; 0 keeps all."""
     max_tokens: int = Field(default=512, ge=1)
     """The completion's bound, in tokens."""
     stop: tuple[str, ...] = ()

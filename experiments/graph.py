@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any
 
 import networkx as nx
 
-MEMBER = re.compile(r"(.+)-\d+")
+from moot.agents.population import family
 
 
 def hearing(turns: Iterable[Mapping[str, Any]]) -> nx.DiGraph[str]:
@@ -32,12 +31,6 @@ def hearing(turns: Iterable[Mapping[str, Any]]) -> nx.DiGraph[str]:
                 if (speaker := speakers.get(earlier)) is not None:
                     _add(graph, speaker, agent, 1)
     return graph
-
-
-def family(agent: str) -> str:
-    """Return the name of the group an agent belongs to: solver-3 is one of solver."""
-    member = MEMBER.fullmatch(agent)
-    return member[1] if member else agent
 
 
 def by_family(graph: nx.DiGraph[str]) -> nx.DiGraph[str]:

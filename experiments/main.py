@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from moot.agents.errors import InputError, MootError
+from moot.agents.errors import InputError, MootError, in_one_line
 
 app = typer.Typer(
     name="moot",
@@ -123,7 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _leave(f"moot: {error}", 1)
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
-        _leave(f"moot: {what}{error.strerror or error}; run again when it is mended", 1)
+        why = error.strerror or in_one_line(error)
+        _leave(f"moot: {what}{why}; mend it and run again", 1)
 
 
 def _leave(message: str, code: int) -> NoReturn:

@@ -1,9 +1,12 @@
 """What an experiment would do: agents, calls, tokens, memory, disk.  Nothing is run."""
 
+import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from moot.agents.models import facts
+from moot.agents.models import Facts, facts
+from moot.agents.population import Agent, family
+from moot.training.settings import Fit
 
 from .evaluation import examinees
 from .experiment import Experiment
@@ -16,58 +19,83 @@ def plan(experiment: Experiment, split: Split) -> Iterator[str]:
     """Yield the plan, a line each."""
     people = experiment.people()
     roles = Counter(agent.role for agent in people.agents)
-    learners = people.learners()
     yield f"experiment  {experiment.name}, seed {experiment.seed}, {experiment.cycles} cycles"
     yield f"agents      {', '.join(f'{role} ×{n}' for role, n in roles.items())}"
-    for name, agents in learners.items():
+    for name, agents in people.learners().items():
         yield f"learns      {name}: {len(agents)} agents, LoRA of rank {experiment.fit.lora.rank}"
     yield (
         f"tasks       {len(split.train)} to learn from, {len(split.held_out)} held out"
         + (f", {split.dropped} dropped as repeated" if split.dropped else "")
     )
-    per_cycle, calls = experiment.tasks.per_cycle, experiment.protocol.calls(people)
-    talk = sum(calls.values()) * per_cycle
-    evaluation = len(examinees(people)) * len(split.held_out) * experiment.evaluation.samples
-    votes = experiment.evaluation.baseline_votes * len(split.held_out)
-    baseline = votes if experiment.evaluation.baseline and learners and experiment.cycles else 0
-    cycles = experiment.cycles
-    yield f"calls       {talk} a cycle ({', '.join(f'{a} {n * per_cycle}' for a, n in few(calls))})"
-    total = talk * cycles + evaluation * (cycles + 1) + baseline
+    yield from _calls(experiment, len(split.held_out))
+    for name in experiment.engines:
+        yield from _memory(experiment, name)
+    yield from _disk(experiment)
+
+
+def _calls(experiment: Experiment, held_out: int) -> Iterator[str]:
+    people, cycles, evaluation = experiment.people(), experiment.cycles, experiment.evaluation
+    episode = experiment.protocol.calls(people)
+    talk = {agent: n * experiment.tasks.per_cycle for agent, n in episode.items()}
+    who = list(examinees(people).values())
+    held = dict.fromkeys(who, held_out * evaluation.samples)
+    due = evaluation.baseline and cycles and people.learners()
+    vote = {who[0]: evaluation.baseline_votes * held_out} if due else {}
+    families: Counter[str] = Counter()
+    for agent, n in talk.items():
+        families[family(agent.name)] += n
+    said = ", ".join(f"{name} {n}" for name, n in families.items())
+    yield f"calls       {sum(talk.values())} a cycle ({said})"
+    total = sum(talk.values()) * cycles + sum(held.values()) * (cycles + 1) + sum(vote.values())
     yield (
-        f"            {evaluation} an evaluation, {baseline} at most for the baseline; "
-        f"{total} in all"
+        f"            {sum(held.values())} an evaluation, {sum(vote.values())} at most for the "
+        f"baseline; {total} in all"
     )
-    longest = max(agent.sampling.max_tokens for agent in people.agents)
-    yield f"tokens      at most {total * longest} are generated (at most {longest} a call)"
-    yield from _costs(experiment, set(learners))
+    most = _bound(talk) * cycles + _bound(held) * (cycles + 1) + _bound(vote)
+    yield f"tokens      at most {most} are generated"
 
 
-def few(calls: object) -> list[tuple[str, int]]:
-    """Return the calls of agents by name, agents of one group as one."""
-    found: Counter[str] = Counter()
-    assert isinstance(calls, dict)
-    for name, n in calls.items():
-        head, _, tail = str(name).rpartition("-")
-        found[head if head and tail.isdecimal() else str(name)] += n
-    return list(found.items())
+def _bound(calls: Mapping[Agent, int]) -> int:
+    """Return the most tokens that these calls may generate."""
+    return sum(n * agent.sampling.max_tokens for agent, n in calls.items())
 
 
-def _costs(experiment: Experiment, learners: set[str]) -> Iterator[str]:
-    for name, engine in experiment.engines.items():
-        model = engine.trains
+def _memory(experiment: Experiment, name: str) -> Iterator[str]:
+    engine = experiment.engines[name]
+    known = facts(engine.trains) if engine.trains is not None else None
+    if known is None:
+        yield f"memory      {name}: not known without the model"
+        return
+    learners = [a for a in experiment.people().agents if a.engine == name and a.weights]
+    widths = {
+        "served": _width(getattr(engine, "dtype", "auto")) if engine.kind != "scripted" else 0,
+        "trained": _width(experiment.fit.dtype) if learners else 0,
+    }
+    used = {why: known.parameters * width / 2**30 for why, width in widths.items() if width}
+    parts = " and ".join(f"{gib:.1f} GiB {why}" for why, gib in used.items()) or "none"
+    yield f"memory      {name}: {known.parameters / 1e6:.0f} M parameters: {parts}, and activations"
+    if known.download:
+        yield f"download    {name}: {known.download / 1e6:.0f} MB, once"
+
+
+def _width(dtype: str) -> int:
+    """Return the bytes of a number; `auto` depends on whether there is a GPU."""
+    return BYTES.get(dtype, 2 if shutil.which("nvidia-smi") else 4)
+
+
+def _disk(experiment: Experiment) -> Iterator[str]:
+    for name, agents in experiment.people().learners().items():
+        model = experiment.engines[agents[0].engine].trains
         known = facts(model) if model is not None else None
-        if known is None:
-            yield f"memory      {name}: not known without the model"
-            continue
-        held = 2 if learners and engine.kind != "scripted" else 1
-        width = BYTES.get(getattr(engine, "dtype", "auto"), 4)
-        gib = known.parameters * width * held / 2**30
-        why = "served and trained" if held == 2 else "once"
+        size = _adapter(known, experiment.fit) if known else 0
         yield (
-            f"memory      {name}: {known.parameters / 1e6:.0f} M parameters at {width} bytes, "
-            f"{why}: {gib:.1f} GiB and what activations take"
+            f"disk        {name}: {experiment.cycles} adapters with optimiser states, "
+            + (f"{size / 1e6:.0f} MB each" if size else "their size not known before the model is")
         )
-        if known.download:
-            yield f"download    {name}: {known.download / 1e6:.0f} MB, once"
-    if learners:
-        yield f"disk        {experiment.cycles * len(learners)} adapters with optimiser states"
+
+
+def _adapter(known: Facts, fit: Fit) -> int:
+    """Return the bytes of an adapter and AdamW's two moments of it; 0: not known."""
+    targets = fit.lora.targets
+    wide = sum(n for name, n in known.linear.items() if targets == "all-linear" or name in targets)
+    return fit.lora.rank * wide * 4 * 3

@@ -152,7 +152,7 @@ class _Reader:
                 return float(
                     text.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan")
                 )
-            case "str" | "timestamp":
+            case "str" | "timestamp" | "value":
                 return text
             case _:
                 return self._refuse(node)

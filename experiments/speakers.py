@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from moot.agents.population import family
+
 from .drawing import MANY
-from .graph import family
 
 
 @dataclass(frozen=True, slots=True)

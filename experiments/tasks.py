@@ -56,6 +56,7 @@ class Item(Settings):
     """A question with its answer."""
 
     prompt: str = Field(min_length=1)
+    """The question."""
     answer: str | int | float
     """Numbers may stand without quotes."""
 
@@ -65,6 +66,7 @@ class Inline(Settings):
 
     kind: Literal["inline"] = "inline"
     items: tuple[Item, ...] = Field(min_length=2)
+    """The questions, each with its right answer."""
     verifier: VerifierName
     """How an answer is read and checked."""
     template: str = Field(default="{prompt}", pattern=r"\{prompt\}")

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from moot.agents.population import Population
+from moot.agents.population import Agent, Population
 from moot.agents.types import Settings, Task
 
 from .sample import answers
@@ -47,9 +47,9 @@ class Consensus(Settings):
         """Raise `MootError` where there is no policy."""
         people.playing("policy")
 
-    def calls(self, people: Population) -> Mapping[str, int]:
+    def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks."""
-        return {agent.name: self.samples for agent in people.playing("policy")}
+        return dict.fromkeys(people.playing("policy"), self.samples)
 
 
 def matches(turns: list[Turn], reference: str, by: int | None = None) -> tuple[Verdict, ...]:

@@ -61,6 +61,7 @@ class Synthesis(Settings):
     max_tokens: int = Field(default=512, ge=1)
     """The reference's bound, in tokens."""
     temperature: float = Field(default=0.0, ge=0, le=10)
+    """The synthesiser's; 0 takes the likeliest token each time."""
 
     @property
     def yields(self) -> frozenset[Signal]:
@@ -111,10 +112,10 @@ class Synthesis(Settings):
         if self.by == "anchor" and any(agent.name == who.name for agent in people.agents):
             raise MootError(f"an agent is called '{who.name}', as the frozen initial policy is")
 
-    def calls(self, people: Population) -> Mapping[str, int]:
+    def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks."""
-        policies = {agent.name: self.samples for agent in people.playing("policy")}
-        return {**policies, self.synthesiser(people).name: 1}
+        policies = dict.fromkeys(people.playing("policy"), self.samples)
+        return {**policies, self.synthesiser(people): 1}
 
 
 def compared(task: Task, found: str | None, majority: str | None) -> dict[str, float | None]:

@@ -115,6 +115,6 @@ class Protocol(Interface):
         """Raise `MootError` where this population can't play the protocol."""
         ...
 
-    def calls(self, people: Population) -> Mapping[str, int]:
-        """Return how many times at most each agent speaks in one episode, for `moot plan`."""
+    def calls(self, people: Population) -> Mapping[Agent, int]:
+        """Return who speaks in one episode, and how many times at most."""
         ...

@@ -2,19 +2,15 @@
 
 import asyncio
 import random
-import socket
-import struct
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-import orjson
 import pytest
-from aiohttp import web
+from fake_endpoint import Fake, Mood, choice, half, hangs, refuses, reply, resets, says
 from pydantic import ValidationError
 
 from moot.agents.endpoint import Endpoint
@@ -31,91 +27,9 @@ from moot.agents.types import (
 )
 
 T = TypeVar("T")
-Mood = Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]
 PROMPT = (Message("system", "Be brief."), Message("user", "2 + 2?"))
 REQUEST = Request(PROMPT, Sampling(temperature=0.5, max_tokens=9), seed=2**62 + 7)
 KEY = "sk-very-secret"
-
-
-def reply(**changes: Any) -> dict[str, Any]:
-    """Return a good answer, with what is to be wrong with it."""
-    choice = {"index": 0, "message": {"role": "assistant", "content": "4"}, "finish_reason": "stop"}
-    usage = {"prompt_tokens": 11, "completion_tokens": 1, "total_tokens": 12}
-    return {"id": "1", "model": "m", "choices": [choice], "usage": usage} | changes
-
-
-def choice(**changes: Any) -> dict[str, Any]:
-    return reply()["choices"][0] | changes
-
-
-def says(body: Any, status: int = 200, **headers: str) -> Mood:
-    """Return a mood that answers `body`, as it is where it is bytes."""
-
-    async def mood(request: web.Request) -> web.StreamResponse:
-        data = body if isinstance(body, bytes) else orjson.dumps(body)
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return web.Response(body=data, status=status, headers=named)
-
-    return mood
-
-
-def refuses(status: int, message: str = "no", **headers: str) -> Mood:
-    return says({"error": {"message": message, "type": "t"}}, status, **headers)
-
-
-async def half(request: web.Request) -> web.StreamResponse:
-    """Send half of an answer and drop the line."""
-    data = orjson.dumps(reply())
-    response = web.StreamResponse(headers={"Content-Length": str(len(data))})
-    await response.prepare(request)
-    await response.write(data[: len(data) // 2])
-    assert request.transport is not None
-    request.transport.close()
-    return response
-
-
-async def resets(request: web.Request) -> web.StreamResponse:
-    """Reset the connection without a word."""
-    assert request.transport is not None
-    line: socket.socket = request.transport.get_extra_info("socket")
-    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    request.transport.abort()
-    return web.Response()
-
-
-async def hangs(request: web.Request) -> web.StreamResponse:
-    """Say nothing until the other side gives up."""
-    await asyncio.Event().wait()
-    raise AssertionError
-
-
-@dataclass
-class Fake:
-    """A chat-completions server that answers well once its moods are over."""
-
-    moods: list[Mood] = field(default_factory=list[Mood])
-    asked: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    headers: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
-    port: int = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    async def start(self) -> web.AppRunner:
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", self._answer)
-        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", self.port).start()
-        self.port = runner.addresses[0][1]
-        return runner
-
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
-        self.asked.append(orjson.loads(await request.read()))
-        self.headers.append(dict(request.headers))
-        mood = self.moods.pop(0) if self.moods else says(reply())
-        return await mood(request)
 
 
 def play(fake: Fake, part: Callable[[Engine], Coroutine[Any, Any, T]], **settings: Any) -> T:

@@ -142,12 +142,12 @@ def test_the_calls_that_are_planned_are_those_that_are_made(
     protocol: Sample | Consensus | Synthesis,
 ) -> None:
     script = protocol(TASK, POLICIES)
-    made: dict[str, int] = {}
+    made: dict[Agent, int] = {}
     says = next(script)
     try:
         while True:
             for say in says:
-                made[say.agent.name] = made.get(say.agent.name, 0) + 1
+                made[say.agent] = made.get(say.agent, 0) + 1
             says = script.send(said(says, ["4"] * len(says)))
     except StopIteration:
         assert made == protocol.calls(POLICIES)

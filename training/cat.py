@@ -32,7 +32,9 @@ class CaT(Settings):
     no_answer: float | None = Field(default=0.0, ge=0, le=1)
     """The reward of a rollout that states no readable answer; `null` leaves it out of its group."""
     clip_low: float = Field(default=0.2, gt=0, lt=1)
+    """How far below 1 a token's probability ratio may move before its gradient is cut."""
     clip_high: float = Field(default=0.2, gt=0)
+    """How far above 1; more than `clip_low` is DAPO's clip-higher."""
     kl: float = Field(default=1e-3, ge=0)
     """The weight of the KL to the anchor; 0 saves the anchor's forward pass."""
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from moot.agents.errors import MootError, in_one_line
 
 from .learner import ADAPTER, Learner
 
@@ -47,14 +49,17 @@ def save(
     beside = folder / f".{final.name}.part"
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
-    learner.save(beside)
     names: dict[Tensor, str] = {p: name for name, p in learner.parameters().items()}
     moments = {
         f"{kind}.{names[parameter]}": value.contiguous()
         for parameter, state in optimizer.state.items()
         for kind, value in state.items()
     }
-    save_file(moments, beside / OPTIMIZER, metadata={"progress": json.dumps([step, taken])})
+    try:
+        learner.save(beside)
+        save_file(moments, beside / OPTIMIZER, metadata={"progress": json.dumps([step, taken])})
+    except SafetensorError as error:  # a full disk, for one
+        raise MootError(f"{beside}: {in_one_line(error)}; mend it and run again") from None
     older = [path for path in folder.glob("step-*") if path != final]
     shutil.rmtree(final, ignore_errors=True)
     beside.rename(final)

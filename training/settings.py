@@ -11,9 +11,11 @@ class Lora(Settings):
     """The shape of the adapters that learn (Hu et al., arXiv:2106.09685)."""
 
     rank: int = Field(default=16, ge=1, le=1024)
+    """The width of the bottleneck."""
     alpha: float = Field(default=32.0, gt=0)
     """The adapter's output is scaled by alpha / rank."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    """The share of an adapter's inputs that is dropped in training."""
     targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
     """Which linear layers get an adapter, by name."""
 
@@ -33,11 +35,13 @@ class Fit(Settings):
     warmup_steps: int = Field(default=0, ge=0)
     """Steps of the whole run over which the learning rate rises from 0."""
     weight_decay: float = Field(default=0.0, ge=0, lt=1)
+    """AdamW's decoupled weight decay, of the adapter."""
     clip_norm: float = Field(default=1.0, gt=0)
     """The gradient's greatest norm."""
     checkpoint_every: int = Field(default=1, ge=1)
     """Steps between checkpoints inside a cycle; resuming loses at most this many."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` is the GPU where there is one."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the base model: float32 on the CPU and bfloat16 on a GPU.  Adapters are float32."""
     lora: Lora = Lora()

@@ -1,0 +1,105 @@
+"""The `moot` command: quick to answer, plain in what it says."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from moot.experiments.main import main
+
+EXPERIMENT = """\
+name: planned
+cycles: 3
+engines:
+  main: {kind: scripted, lines: ["1", "2"], model: smollm2-135m-instruct}
+population:
+  - {name: solver, count: 4, learns: true, sampling: {max_tokens: 10}}
+  - {name: writer, role: critic}
+tasks:
+  kind: inline
+  verifier: number
+  held_out: 2
+  per_cycle: 2
+  items:
+    - {prompt: a, answer: 1}
+    - {prompt: b, answer: 2}
+    - {prompt: c, answer: 3}
+    - {prompt: d, answer: 4}
+protocol: {kind: synthesis, by: critic, max_tokens: 20}
+method: {kind: cat}
+evaluation: {samples: 5, baseline_votes: 6}
+"""
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    found = said(capsys, "--help")
+
+    for command in ("run", "plan", "report", "models", "schema"):
+        assert f"  {command} " in found
+
+
+@pytest.mark.parametrize("command", ["--help", "plan x.yaml", "schema", "models"])
+def test_nothing_heavy_is_imported_before_it_is_needed(command: str, tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(EXPERIMENT)
+    script = (
+        "import sys\n"
+        "from moot.experiments.main import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "heavy = {'torch', 'transformers', 'vllm', 'scipy', 'pyarrow'} & sys.modules.keys()\n"
+        "assert not heavy, heavy\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", script, *command.split()],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_plan_counts_what_would_be_asked(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "x.yaml").write_text(EXPERIMENT)
+
+    found = said(capsys, "plan", str(tmp_path / "x.yaml"))
+
+    assert "agents      policy ×4, critic ×1" in found
+    assert "learns      solver: 4 agents, LoRA of rank 16" in found
+    assert "tasks       2 to learn from, 2 held out" in found
+    assert "calls       10 a cycle (solver 8, writer 2)" in found
+    # 3 cycles of 10; 4 evaluations of 2 tasks with 5 answers each; 6 votes on 2 tasks.
+    assert "10 an evaluation, 12 at most for the baseline; 82 in all" in found
+    # A writer's reply may have 20 tokens: 6 of them; the other 76 have 10 at most.
+    assert "tokens      at most 880 are generated" in found
+    assert "memory      main: 135 M parameters: 0.5 GiB trained" in found
+    assert "disk        solver: 3 adapters with optimiser states" in found
+
+
+def test_the_schema_is_json_for_an_editor(capsys: pytest.CaptureFixture[str]) -> None:
+    schema = json.loads(said(capsys, "schema"))
+
+    assert schema["additionalProperties"] is False
+    assert set(schema["required"]) == {"name", "engines", "population", "tasks", "protocol"}
+
+
+def test_models_say_where_they_come_from_and_what_they_cost(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = said(capsys, "models")
+
+    assert "hub HuggingFaceTB/SmolLM2-135M-Instruct · 135 M parameters · Apache-2.0" in found
+    assert "qwen2.5-coder-1.5b-instruct" in found
