@@ -74,8 +74,9 @@ class Stage:
                     playing.add(asyncio.create_task(self._episode(protocol, task, people, phase)))
                 if not playing:
                     return
-                ended, playing = await asyncio.wait(playing, return_when=asyncio.FIRST_COMPLETED)
+                ended, _ = await asyncio.wait(playing, return_when=asyncio.FIRST_COMPLETED)
                 for one in ended:
+                    playing.remove(one)  # not before: what raised, and others beside, is awaited
                     result = one.result()
                     if isinstance(result, Failure):
                         failures += 1

@@ -2,7 +2,8 @@
 
 `moot run` is killed with SIGKILL at 24 points spread evenly over what it writes to its journal (so
 over talk, training, swaps and evaluations of all cycles), four times in each of six directories,
-and resumed each time.  In the end every directory holds what an undisturbed run holds.
+and resumed each time; in a seventh it is interrupted, as by Ctrl-C.  In the end every directory
+holds what an undisturbed run holds.
 
 Run as a script this file is the killer: it imports torch once and forks, so that each of the thirty
 runs starts at once.  It starts no thread before it forks.
@@ -24,7 +25,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-KILLS, DIRECTORIES = 24, 6
+KILLS, DIRECTORIES, INTERRUPTS = 24, 6, 4
 
 EXPERIMENT = """\
 name: killed
@@ -66,6 +67,7 @@ def run(experiment: Path, out: Path, log: Path) -> int:
 
     ScriptedEngine.generate = logged
     code = 70
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         os.dup2(os.open(log.with_suffix(".out"), os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)
         os.dup2(1, 2)
@@ -109,26 +111,36 @@ def killer(root: Path) -> Iterator[dict[str, Any]]:
     total = written(root / "whole")
     points = [total * (i + 0.5) / KILLS for i in range(KILLS)]
     for d in range(DIRECTORIES):
-        out, known = root / f"killed-{d}", set[str]()
-        for turn, point in enumerate([*points[d::DIRECTORIES], float("inf")]):
-            log = root / f"{out.name}-{turn}.log"
-            log.touch()
-            pid = run(experiment, out, log)
-            while not (ended := os.waitpid(pid, os.WNOHANG))[0]:
-                if written(out) >= point:
-                    os.kill(pid, signal.SIGKILL)
-                    ended = os.waitpid(pid, 0)
-                    break
-                time.sleep(0.0005)
-            asked = log.read_text().split()
-            yield {
-                "out": out.name,
-                "code": os.waitstatus_to_exitcode(ended[1]),
-                "killed at": written(out) / total,
-                "asked twice": len(asked) - len(set(asked)),
-                "asked though known": len(set(asked) & known),
-            }
-            known = journalled(out)
+        yield from stopped(root, f"killed-{d}", signal.SIGKILL, points[d::DIRECTORIES], total)
+    points = [total * (i + 0.5) / INTERRUPTS for i in range(INTERRUPTS)]
+    yield from stopped(root, "interrupted", signal.SIGINT, points, total)
+
+
+def stopped(
+    root: Path, name: str, by: signal.Signals, points: list[float], total: int
+) -> Iterator[dict[str, Any]]:
+    """Run the experiment in the directory `name`, stopped at each point and gone on with."""
+    out, known = root / name, set[str]()
+    for turn, point in enumerate([*points, float("inf")]):
+        log = root / f"{name}-{turn}.log"
+        log.touch()
+        pid = run(root / "killed.yaml", out, log)
+        while not (ended := os.waitpid(pid, os.WNOHANG))[0]:
+            if written(out) >= point:
+                os.kill(pid, by)
+                ended = os.waitpid(pid, 0)
+                break
+            time.sleep(0.0005)
+        asked = log.read_text().split()
+        yield {
+            "out": name,
+            "code": os.waitstatus_to_exitcode(ended[1]),
+            "stopped at": written(out) / total,
+            "asked twice": len(asked) - len(set(asked)),
+            "asked though known": len(set(asked) & known),
+            "said": log.with_suffix(".out").read_text().splitlines()[-1:],
+        }
+        known = journalled(out)
 
 
 def files(out: Path) -> dict[str, Any]:
@@ -167,27 +179,37 @@ def test_the_run_was_killed_where_it_was_meant_to_be_and_ended_well(
     codes = [one["code"] for one in told]
 
     assert codes.count(-signal.SIGKILL) >= 20
-    assert codes.count(0) == DIRECTORIES + 1
-    assert set(codes) == {0, -signal.SIGKILL}
-    shares = sorted(one["killed at"] for one in told if one["code"])
+    assert codes.count(130) == INTERRUPTS
+    assert codes.count(0) == DIRECTORIES + 2
+    assert set(codes) == {0, 130, -signal.SIGKILL}
+    shares = sorted(one["stopped at"] for one in told if one["code"])
     assert shares[0] < 0.1
     assert shares[-1] > 0.9
+
+
+def test_an_interrupted_run_says_how_to_go_on(told: list[dict[str, Any]], root: Path) -> None:
+    [again] = {line for one in told if one["code"] == 130 for line in one["said"]}
+
+    out = root / "interrupted"
+    assert again == (
+        f"moot: interrupted; nothing is lost. To go on: moot run {root}/killed.yaml --out {out}"
+    )
 
 
 def test_nothing_that_was_answered_is_asked_again(told: list[dict[str, Any]]) -> None:
     assert [one for one in told[1:] if one["asked twice"] or one["asked though known"]] == []
 
 
-@pytest.mark.parametrize("d", range(DIRECTORIES))
+@pytest.mark.parametrize("name", ["interrupted", *(f"killed-{d}" for d in range(DIRECTORIES))])
 def test_what_is_left_is_what_an_undisturbed_run_leaves(
-    told: list[dict[str, Any]], root: Path, d: int
+    told: list[dict[str, Any]], root: Path, name: str
 ) -> None:
-    whole, killed = files(root / "whole"), files(root / f"killed-{d}")
+    whole, killed = files(root / "whole"), files(root / name)
 
     assert told
     assert list(killed) == list(whole)
-    for name in whole:
-        assert killed[name] == whole[name], name
+    for file in whole:
+        assert killed[file] == whole[file], file
 
 
 if __name__ == "__main__":

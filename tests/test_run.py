@@ -1,0 +1,145 @@
+"""A whole run on a real, tiny model: what it leaves, what it proves, and that it ends once."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from moot.experiments.loading import load
+from moot.experiments.main import main
+from moot.experiments.run import run
+
+EXPERIMENT = """\
+name: whole
+seed: 5
+cycles: 2
+engines:
+  main: {{kind: local, model: {model}, device: cpu}}
+population:
+  - {{name: pupil, count: 4, learns: true, adapters: each, sampling: {{temperature: .5, max_tokens: 1}}}}
+  - {{name: elder, sampling: {{temperature: .5, max_tokens: 1}}}}
+tasks:
+  kind: inline
+  verifier: exact
+  held_out: 4
+  per_cycle: 6
+  items: [{items}]
+protocol: {{kind: consensus, samples: 2}}
+method: {{kind: cat, kl: 0.1}}
+fit: {{lr: 1e-3, groups: 3, device: cpu, lora: {{rank: 4}}}}
+evaluation: {{samples: 2, baseline_votes: 3}}
+"""
+
+TURNS = """cycle episode turn round agent role weights_version heard prompt text answer tokens_in
+tokens_out logprob latency_s finish""".split()
+
+
+def table(path: Path) -> list[dict[str, Any]]:
+    return pq.read_table(path).to_pylist()
+
+
+@pytest.fixture(scope="module")
+def whole(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a run that ended."""
+    folder = tmp_path_factory.mktemp("run")
+    items = ", ".join(f"{{prompt: question {i}, answer: a}}" for i in range(16))
+    (folder / "x.yaml").write_text(EXPERIMENT.format(model=tiny, items=items))
+    with pytest.raises(SystemExit) as end:
+        main(["run", str(folder / "x.yaml"), "--out", str(folder / "out")])
+    assert end.value.code is None or end.value.code == 0
+    return folder / "out"
+
+
+def metrics(out: Path) -> Mapping[tuple[str, int, int | None], dict[str, Any]]:
+    return {(m["name"], m["cycle"], m["step"]): m for m in table(out / "metrics.parquet")}
+
+
+def test_the_directory_answers_every_question(whole: Path) -> None:
+    files = {str(path.relative_to(whole)) for path in whole.rglob("*.parquet")}
+
+    talk = ("turns", "episodes", "verdicts")
+    expected = {f"cycle-00{n}/{name}.parquet" for n in (0, 1) for name in (*talk, "examples")}
+    expected |= {f"held-out-00{n}/{name}.parquet" for n in (0, 1, 2) for name in talk}
+    expected |= {f"baseline/{name}.parquet" for name in talk} | {"metrics.parquet"}
+    assert files == expected
+    assert not list(whole.rglob("*.part"))
+    for name in ("experiment.yaml", "report.html", "journal.sqlite"):
+        assert (whole / name).is_file()
+    schema = pq.read_schema(whole / "cycle-000" / "turns.parquet")
+    assert set(TURNS) <= set(schema.names)
+    assert schema.metadata[b"moot_schema"] == b"1"
+
+
+def test_every_completion_is_stamped_with_the_version_that_spoke(whole: Path) -> None:
+    for cycle in (0, 1):
+        spoke = {
+            (turn["agent"].partition("-")[0], turn["weights_version"])
+            for turn in table(whole / f"cycle-00{cycle}" / "turns.parquet")
+        }
+        assert spoke == {("pupil", cycle), ("elder", 0)}
+    for version in (0, 1, 2):
+        turns = table(whole / f"held-out-00{version}" / "turns.parquet")
+        assert {turn["weights_version"] for turn in turns} == {version}
+        assert {turn["agent"] for turn in turns} == {f"pupil-{i}" for i in range(4)}
+
+
+def test_every_pupil_has_weights_of_its_own_that_were_proven(whole: Path) -> None:
+    found = metrics(whole)
+    adapters = [
+        (whole / f"cycle-00{cycle}" / "weights" / f"pupil-{i}" / "adapter_model.safetensors")
+        for cycle in (0, 1)
+        for i in range(4)
+    ]
+
+    assert len({path.read_bytes() for path in adapters}) == 8
+    for cycle in (0, 1):
+        for i in range(4):
+            assert found[f"swap/canary_change@pupil-{i}", cycle, None]["value"] > 0
+
+
+def test_what_was_measured_has_intervals_and_a_baseline_beside_it(whole: Path) -> None:
+    found = metrics(whole)
+
+    for version in (0, 1, 2):
+        for name in ("held_out/accuracy", "held_out/majority", "held_out/accuracy@pupil-3"):
+            measured = found[name, version, None]
+            assert 0 <= measured["low"] <= measured["value"] <= measured["high"] <= 1
+    assert found["baseline/votes", 2, None]["value"] == 3
+    steps = [key for key in found if key[0] == "train/loss@pupil-0"]
+    assert [(cycle, step) for _, cycle, step in steps] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+
+
+def test_every_example_names_the_conversation_behind_it(whole: Path) -> None:
+    for cycle in (0, 1):
+        folder = whole / f"cycle-00{cycle}"
+        turns = {(t["episode"], t["turn"]): t for t in table(folder / "turns.parquet")}
+        examples = table(folder / "examples.parquet")
+        assert len(examples) == 6 * 4 * 2
+        for example in examples:
+            turn = turns[example["episode"], example["turn"]]
+            assert turn["agent"] == example["agent"] == example["weights"]
+            assert example["completion"] == [{"role": "assistant", "content": turn["text"]}]
+            assert example["weights_version"] == cycle
+
+
+def test_a_run_that_ended_is_not_run_again(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*.safetensors")}
+    journal = (whole / "journal.sqlite").read_bytes()
+
+    run(*load(whole.parent / "x.yaml"), whole)
+
+    assert (whole / "journal.sqlite").read_bytes() == journal
+    assert {path: path.stat().st_mtime_ns for path in whole.rglob("*.safetensors")} == before
+    assert "talk" not in capsys.readouterr().out
+
+
+def test_the_resolved_experiment_can_be_run_itself(whole: Path) -> None:
+    resolved, split = load(whole / "experiment.yaml")
+    written, same = load(whole.parent / "x.yaml")
+
+    assert resolved.model_copy(update={"made_with": None}) == written
+    assert split.held_out == same.held_out
+    assert resolved.made_with is not None
+    assert {"moot", "torch", "transformers", "tasks", "rerun"} <= set(resolved.made_with)
