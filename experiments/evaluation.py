@@ -49,21 +49,26 @@ async def evaluate(
     """Ask the examinees every task `samples` times, write it down, and return the metrics.
 
     A task counts as a mean over its answers (accuracy) and as one vote (majority).  An answer that
-    can't be read isn't right; how many there were is reported beside.
+    can't be read isn't right; how many there were is reported beside, and so are the episodes that
+    failed: those are not part of any mean.
     """
     from .store import write_episodes
 
     found: dict[str, list[Episode]] = {}
+    failed = 0
     who = examinees(people)
     for name, agent in who.items():
         alone = Population((agent,))
         label = phase if len(who) == 1 else f"{phase}@{name}"
         played = stage.play(Consensus(samples=samples), tasks, alone, label)
-        episodes = [e async for e in played if isinstance(e, Episode)]
+        results = [result async for result in played]
+        episodes = [e for e in results if isinstance(e, Episode)]
+        failed += len(results) - len(episodes)
         found[name] = sorted(episodes, key=lambda episode: episode.id)
     everything = [episode for episodes in found.values() for episode in episodes]
     write_episodes(out, cycle, everything)
     metrics = summary(everything, cycle, stage.seed)
+    metrics.append(Metric(cycle, "held_out/failed_episodes", failed))
     if len(found) > 1:
         for name, episodes in found.items():
             metrics += summary(episodes, cycle, stage.seed, suffix=f"@{name}")

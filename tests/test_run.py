@@ -18,8 +18,9 @@ cycles: 2
 engines:
   main: {{kind: local, model: {model}, device: cpu}}
 population:
-  - {{name: pupil, count: 4, learns: true, adapters: each, sampling: {{temperature: .5, max_tokens: 1}}}}
-  - {{name: elder, sampling: {{temperature: .5, max_tokens: 1}}}}
+  - {{name: pupil, count: 4, learns: true, adapters: each,
+     sampling: &s {{temperature: .5, max_tokens: 1}}}}
+  - {{name: elder, sampling: *s}}
 tasks:
   kind: inline
   verifier: exact
@@ -32,8 +33,10 @@ fit: {{lr: 1e-3, groups: 3, device: cpu, lora: {{rank: 4}}}}
 evaluation: {{samples: 2, baseline_votes: 3}}
 """
 
-TURNS = """cycle episode turn round agent role weights_version heard prompt text answer tokens_in
-tokens_out logprob latency_s finish""".split()
+TURNS = """
+cycle episode turn round agent role weights_version heard prompt text answer tokens_in tokens_out
+logprob latency_s finish
+"""
 
 
 def table(path: Path) -> list[dict[str, Any]]:
@@ -68,7 +71,7 @@ def test_the_directory_answers_every_question(whole: Path) -> None:
     for name in ("experiment.yaml", "report.html", "journal.sqlite"):
         assert (whole / name).is_file()
     schema = pq.read_schema(whole / "cycle-000" / "turns.parquet")
-    assert set(TURNS) <= set(schema.names)
+    assert set(TURNS.split()) <= set(schema.names)
     assert schema.metadata[b"moot_schema"] == b"1"
 
 

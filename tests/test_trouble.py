@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ CALLS = 4 * 2 + 2 * 3 * 2  # four tasks for two; two evaluations of three for tw
 
 
 @contextmanager
-def serving(fake: Fake) -> Iterator[None]:
+def serving(fake: Fake) -> Generator[None]:
     """Serve in a thread of its own, while the test's thread runs `moot`."""
     loop, ready = asyncio.new_event_loop(), threading.Event()
 

@@ -1,0 +1,77 @@
+"""A run's directory belongs to one experiment and, while it runs, to one process."""
+
+from pathlib import Path
+
+import pytest
+
+from moot.agents.errors import InputError, MootError
+from moot.agents.scripted import Scripted
+from moot.experiments.directory import claim, fingerprint
+from moot.experiments.experiment import Experiment
+from moot.experiments.split import Split, divide
+from moot.experiments.tasks import Inline, Item
+from moot.protocols.consensus import Consensus
+
+ITEMS = tuple(Item(prompt=f"{i}?", answer=i) for i in range(4))
+EXPERIMENT = Experiment.model_validate(
+    {
+        "name": "mine",
+        "engines": {"main": Scripted(lines=("1",))},
+        "population": ({"name": "solver"},),
+        "tasks": Inline(items=ITEMS, verifier="number", held_out=1, per_cycle=1),
+        "protocol": Consensus(),
+    }
+)
+SPLIT = EXPERIMENT.tasks.load(Path(), 0)
+
+
+def test_the_same_experiment_comes_back_to_its_directory(tmp_path: Path) -> None:
+    for _ in range(2):
+        with claim(EXPERIMENT, SPLIT, tmp_path / "out"):
+            pass
+
+    assert "name: mine" in (tmp_path / "out" / "experiment.yaml").read_text()
+
+
+def test_another_experiment_is_refused_with_the_keys_that_differ(tmp_path: Path) -> None:
+    with claim(EXPERIMENT, SPLIT, tmp_path):
+        pass
+    other = EXPERIMENT.model_copy(update={"seed": 1, "cycles": 5})
+
+    with (
+        pytest.raises(InputError, match=r"Differing: cycles \(2 there, 5 here\), seed \(0 there"),
+        claim(other, SPLIT, tmp_path),
+    ):
+        raise AssertionError
+
+
+def test_other_tasks_under_the_same_name_are_refused(tmp_path: Path) -> None:
+    with claim(EXPERIMENT, SPLIT, tmp_path):
+        pass
+    changed = divide(SPLIT.train, 1, 1, seed=0)
+
+    with (
+        pytest.raises(InputError, match="the task file changed; choose another --out"),
+        claim(EXPERIMENT, changed, tmp_path),
+    ):
+        raise AssertionError
+
+
+def test_a_directory_serves_one_process_at_a_time(tmp_path: Path) -> None:
+    with (
+        claim(EXPERIMENT, SPLIT, tmp_path),
+        pytest.raises(MootError, match="another moot is running there"),
+        claim(EXPERIMENT, SPLIT, tmp_path),
+    ):
+        raise AssertionError
+
+
+def test_a_fingerprint_depends_on_questions_and_answers() -> None:
+    def named(answer: int) -> str:
+        items = (*ITEMS[:3], Item(prompt="3?", answer=answer))
+        source = Inline(items=items, verifier="number", held_out=1, per_cycle=1)
+        return fingerprint(source.load(Path(), 0))
+
+    assert named(3) == fingerprint(SPLIT)
+    assert named(4) != named(3)
+    assert fingerprint(Split(SPLIT.held_out, SPLIT.train)) != fingerprint(SPLIT)

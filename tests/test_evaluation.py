@@ -1,0 +1,147 @@
+"""Evaluation and talk: the numbers of a few episodes, worked out by hand."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from moot.agents.population import Agent, Population
+from moot.agents.scripted import ScriptedEngine
+from moot.agents.types import Completion, Request, Task
+from moot.experiments.evaluation import Evaluation, baseline, evaluate, examinees
+from moot.experiments.talk import measured
+from moot.protocols.journal import Journal, Metric
+from moot.protocols.stage import Stage
+from moot.protocols.types import Episode, Outcome, Turn
+from moot.protocols.verifiers import VERIFIERS
+
+NUMBER = VERIFIERS["number"]
+PUPILS = (
+    Agent("pupil-0", "policy", "main", weights="pupil"),
+    Agent("pupil-1", "policy", "main", weights="pupil"),
+    Agent("elder", "policy", "main"),
+)
+TASKS = [Task("t1", "1 + 1?", "2", NUMBER), Task("t2", "1 + 2?", "3", NUMBER)]
+
+
+def evaluated(folder: Path, people: Population, samples: int = 3) -> tuple[list[Metric], list[str]]:
+    """Return what an engine that says 2, 2, nothing, 2, ... is measured at, and who was asked."""
+    lines, asked = iter(["2", "2", "?"] * 99), list[str]()
+
+    def reply(request: Request) -> str:
+        asked.append(f"{request.weights}@{request.version}")
+        return next(lines)
+
+    async def play() -> list[Metric]:
+        with Journal(folder / "journal.sqlite") as journal:
+            stage = Stage({"main": ScriptedEngine(reply)}, journal, seed=0)
+            return await evaluate(
+                stage, TASKS, people, samples, cycle=4, phase="held-out-004", out=folder / "out"
+            )
+
+    return asyncio.run(play()), asked
+
+
+def value(metrics: list[Metric], name: str) -> float:
+    [found] = [m.value for m in metrics if m.name == name]
+    return found
+
+
+def test_who_learns_is_examined_once_for_each_weights_and_else_every_policy() -> None:
+    assert [a.name for a in examinees(Population(PUPILS)).values()] == ["pupil-0"]
+    assert [a.name for a in examinees(Population(PUPILS[2:])).values()] == ["elder"]
+
+
+def test_unreadable_answers_are_not_right_and_abstain_in_the_vote(tmp_path: Path) -> None:
+    metrics, asked = evaluated(tmp_path, Population(PUPILS[:1]))
+
+    # Both tasks get 2, 2 and nothing readable; 2 is right for the first alone.
+    assert asked == ["pupil@0"] * 6
+    assert value(metrics, "held_out/accuracy") == pytest.approx((2 / 3 + 0) / 2)
+    assert value(metrics, "held_out/majority") == 0.5
+    assert value(metrics, "held_out/unreadable") == pytest.approx(1 / 3)
+    assert value(metrics, "held_out/tokens") == 4  # three words in, one out
+    [interval] = [(m.low, m.high) for m in metrics if m.name == "held_out/majority"]
+    assert interval == (0.0, 1.0)
+    assert {m.cycle for m in metrics} == {4}
+
+
+def test_several_weights_are_measured_together_and_apart(tmp_path: Path) -> None:
+    people = Population((PUPILS[0], Agent("other", "policy", "main", weights="other")))
+
+    metrics, _ = evaluated(tmp_path, people)
+
+    names = {m.name for m in metrics if m.name.startswith("held_out/accuracy")}
+    assert names == {"held_out/accuracy", "held_out/accuracy@pupil", "held_out/accuracy@other"}
+
+
+@pytest.mark.parametrize(("most", "votes"), [(64, 9), (5, 5)])
+def test_the_baseline_votes_at_the_compute_that_the_run_spent(
+    tmp_path: Path, most: int, votes: int
+) -> None:
+    seen: list[int] = []
+
+    def reply(request: Request) -> str:
+        seen.append(request.version)
+        return "2"
+
+    # 16 tokens talked and 3 x 20 trained; a vote costs 4 tokens on each of 2 tasks: 76 / 8 is 9.5.
+    spent = [
+        Metric(0, "talk/tokens", 10),
+        Metric(1, "talk/tokens", 6),
+        Metric(0, "train/tokens", 20),
+        Metric(0, "held_out/tokens", 4),
+        Metric(1, "held_out/tokens", 999),
+    ]
+
+    async def play() -> list[Metric]:
+        with Journal(tmp_path / "journal.sqlite") as journal:
+            stage = Stage({"main": ScriptedEngine(reply)}, journal, seed=0)
+            settings, people = Evaluation(baseline_votes=most), Population(PUPILS)
+            return await baseline(
+                stage, TASKS, people, settings, spent, cycle=2, out=tmp_path / "baseline"
+            )
+
+    metrics = asyncio.run(play())
+
+    assert seen == [0] * (2 * votes)
+    assert value(metrics, "baseline/votes") == votes
+    assert value(metrics, "baseline/votes_affordable") == 9
+    assert value(metrics, "baseline/majority") == 0.5
+
+
+def test_what_the_talk_measures_is_a_mean_over_episodes() -> None:
+    def episode(task: Task, texts: list[str], reference: str | None, **notes: float) -> Episode:
+        turns = tuple(
+            Turn(
+                index=i,
+                round=0,
+                agent=PUPILS[0],
+                prompt=(),
+                completion=Completion(text, "stop", 0, 1, 1, 0.0),
+                heard=(),
+                answer=NUMBER.read(text),
+            )
+            for i, text in enumerate(texts)
+        )
+        answer = None if reference is None else NUMBER.read(reference)
+        return Episode("e", task, "p", turns, Outcome((), reference, answer, notes=notes))
+
+    found = {
+        m.name: m.value
+        for m in measured(
+            [
+                episode(TASKS[0], ["2", "2", "5", "?"], "2", agreement=0.5),
+                episode(TASKS[1], ["2", "2", "3", "3"], None),
+            ],
+            cycle=1,
+        )
+    }
+
+    assert found == {
+        "talk/unreadable": 0.125,
+        "talk/accuracy": 0.5,
+        "talk/majority_accuracy": 0.5,
+        "talk/reference_accuracy": 1.0,  # the second episode has none
+        "talk/agreement": 0.5,
+    }
