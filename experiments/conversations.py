@@ -64,6 +64,11 @@ class Conversation:
         )
 
 
+def came(talks: Mapping[int, Path]) -> list[Came]:
+    """Return what all episodes came to, of the cycles whose folders these are."""
+    return [one for cycle, folder in talks.items() for one in outcomes(cycle, folder)]
+
+
 def outcomes(cycle: int, folder: Path) -> Iterator[Came]:
     """Yield what each episode of a cycle's talk came to, in the order they were written."""
     concluded = {

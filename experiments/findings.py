@@ -106,9 +106,9 @@ def _unreadable(readings: Readings, first: int, last: int) -> list[str]:
     return [f"The share of answers that can't be read, which count as wrong, {went}."]
 
 
-def reference_findings(came: Sequence[Came]) -> str | None:
+def reference_findings(episodes: Sequence[Came]) -> str | None:
     """Return how often the reference differs from the majority and who was right then."""
-    told = [c for c in came if c.differs is not None]
+    told = [c for c in episodes if c.differs is not None]
     if not told:
         return None
     differing = [c for c in told if c.differs]

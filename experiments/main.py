@@ -50,10 +50,13 @@ def run(
         again = f"moot run {experiment} --out {where} {words}".rstrip()
         typer.echo(f"moot: interrupted; nothing is lost. To go on: {again}", err=True)
         raise SystemExit(130) from None
-    from .findings import findings
+    from .conversations import came
+    from .findings import findings, reference_findings
     from .readings import read
 
-    typer.echo("\n" + "\n".join(findings(read(where))))
+    readings = read(where)
+    reference = reference_findings(came(readings.talks))
+    typer.echo("\n" + "\n".join([*findings(readings), *([reference] if reference else [])]))
     typer.echo(f"report: {report}")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from . import figures, findings
-from .conversations import Came, Conversation, chosen, conversation, outcomes
+from .conversations import Came, Conversation, came, chosen, conversation
 from .drawing import Drawing, drawn
 from .graph import hearing
 from .readings import Readings, Row, read, rows
@@ -53,7 +53,7 @@ def page(readings: Readings) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"plain": plain, "clip": clip, "value": value, "thousands": thousands}
-    came = [c for cycle, folder in readings.talks.items() for c in outcomes(cycle, folder)]
+    episodes = came(readings.talks)
     talking = speakers(readings.talks.values())
     return environment.get_template("report.html").render(
         run=readings,
@@ -62,14 +62,14 @@ def page(readings: Readings) -> str:
         findings=findings.findings(readings),
         accuracy=figures.accuracy(readings),
         by_weights=figures.by_weights(readings),
-        reference=findings.reference_findings(came),
+        reference=findings.reference_findings(episodes),
         talk_charts=figures.talk(readings),
         train_charts=figures.training(readings),
         talking=few(talking),
         examined=few(speakers(readings.held_out.values())),
-        totals=totals(talking, came),
+        totals=totals(talking, episodes),
         drawing=drawing(readings),
-        conversations=conversations(readings, came),
+        conversations=conversations(readings, episodes),
         pivot=pivot(readings.metrics),
         steps=steps_table(readings.metrics),
     )
@@ -82,16 +82,16 @@ def drawing(readings: Readings) -> Drawing:
     return drawn(hearing(chain.from_iterable(turns)))
 
 
-def conversations(readings: Readings, came: Iterable[Came]) -> list[Conversation]:
+def conversations(readings: Readings, episodes: Iterable[Came]) -> list[Conversation]:
     """Return a few episodes to be read."""
-    return [conversation(c, readings.talks[c.cycle]) for c in chosen(came)]
+    return [conversation(one, readings.talks[one.cycle]) for one in chosen(episodes)]
 
 
-def totals(people: Sequence[Speaker], came: Sequence[Came]) -> dict[str, int]:
+def totals(people: Sequence[Speaker], episodes: Sequence[Came]) -> dict[str, int]:
     """Return how much talk there was."""
     return {
         "agents": len(people),
-        "episodes": len(came),
+        "episodes": len(episodes),
         "turns": sum(one.turns for one in people),
         "tokens": sum(one.tokens for one in people),
     }
