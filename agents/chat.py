@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from .errors import EngineError, Fault
+from .errors import Fault, Refusal
 from .types import Completion, Request
 from .wire import Wire
 
@@ -16,7 +16,7 @@ class _Said(BaseModel):
 
 
 class _Token(BaseModel):
-    logprob: float
+    logprob: float = Field(allow_inf_nan=False)
 
 
 class _Logprobs(BaseModel):
@@ -84,18 +84,21 @@ def _body(model: str, request: Request) -> dict[str, Any]:
 def _completion(reply: _Reply, where: str, latency_s: float) -> Completion:
     choice = reply.choices[0]
     if choice.finish_reason == "content_filter":
-        raise EngineError(f"{where}: the server's content filter withheld the answer")
+        raise Refusal(f"{where}: the server's content filter withheld the answer")
     finish = choice.finish_reason
     if finish != "stop" and finish != "length":
         raise Fault(f"{where}: finish_reason {finish!r} is neither 'stop' nor 'length'")
-    if choice.message.content is None:
+    text = choice.message.content
+    if text is None and finish == "length":
+        text = ""  # all its tokens went into thinking
+    if text is None:
         raise Fault(f"{where}: the answer has no text (content: null, finish_reason: {finish})")
     tokens = choice.token_ids or ()
     logprobs = (choice.logprobs.content or ()) if choice.logprobs else ()
     if len(tokens) != len(logprobs):
         raise Fault(f"{where}: {len(tokens)} token ids came with {len(logprobs)} log-probs")
     return Completion(
-        text=choice.message.content,
+        text=text,
         finish=finish,
         version=0,
         tokens_in=reply.usage.prompt_tokens,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def _checked(url: str) -> str:
     try:
         parts = urlsplit(url)
+        (parts.hostname or "").encode("idna")  # a label may be too long, or empty
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         sound = False
@@ -53,6 +54,11 @@ class Endpoint(Settings):
     def trains(self) -> str | None:
         """Nothing: its weights are not ours."""
         return None
+
+    @property
+    def remote(self) -> bool:
+        """Yes."""
+        return True
 
     @property
     def repeats(self) -> bool:

@@ -3,7 +3,8 @@
 MootError            a clear line for the user; anything else is a bug of ours
 ├── InputError       what the user wrote is wrong: nothing was begun
 └── EngineError      an engine refused or broke for good: the run stops
-    └── Fault        an engine stumbled: worth another try
+    ├── Fault        an engine stumbled: worth another try
+    └── Refusal      an engine won't answer this very request: its episode fails, no other does
 """
 
 
@@ -30,6 +31,10 @@ class Fault(EngineError):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class Refusal(EngineError):
+    """An engine is well and won't answer this request: too long, or filtered."""
 
 
 def in_one_line(error: BaseException) -> str:

@@ -15,13 +15,14 @@ T = TypeVar("T")
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
+SERVER_TIMEOUT_S = 600.0
 
 
 class Gate:
     """An engine, driven within its limits and tried again after faults that may pass.
 
     A request keeps its place while it waits to be tried again: an engine in trouble is thus asked
-    by fewer at once.  Patience begins when the request comes through, not while it queues.
+    by fewer at once.  Patience counts the time at the engine and between tries, not in the queue.
     """
 
     def __init__(
@@ -32,12 +33,15 @@ class Gate:
         jitter: random.Random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        remote: bool = True,
     ) -> None:
         self.name = name
         self.retries = 0
         """How often anything was tried again."""
         self._engine = engine
         self._limits = limits
+        self._timeout_s = _timeout(limits, remote)
         self._jitter = jitter
         self._sleep = sleep
         self._clock = clock
@@ -66,25 +70,31 @@ class Gate:
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         async with self._places:
-            start, tries = self._clock(), 0
+            tries, spent = 0, 0.0
             while True:
+                await self._turn()
+                start = self._clock()
                 try:
                     return await self._once(call)
                 except Fault as fault:
                     tries += 1
-                    left = self._limits.patience_s - (self._clock() - start)
+                    left = self._limits.patience_s - spent - (self._clock() - start)
                     await self._wait(fault, tries, left)
                     self.retries += 1
+                    spent += self._clock() - start
 
-    async def _once(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _turn(self) -> None:
+        """Wait until the rate allows one more."""
         if self._throttle is not None:
             async with self._head:
                 await self._throttle.acquire()
+
+    async def _once(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
-            async with asyncio.timeout(self._limits.timeout_s):
+            async with asyncio.timeout(self._timeout_s):
                 return await call()
         except TimeoutError:
-            raise Fault(f"no answer within {self._limits.timeout_s:g} s") from None
+            raise Fault(f"no answer within {self._timeout_s:g} s") from None
 
     async def _wait(self, fault: Fault, tries: int, left: float) -> None:
         """Wait before another try: at least as long as was asked, at most as long as is left."""
@@ -101,6 +111,12 @@ class Gate:
             f"gave up after {tries} {'try' if tries == 1 else 'tries'} over {patience - left:.3g} s"
             f"{wish} (patience_s: {patience:g})"
         )
+
+
+def _timeout(limits: Limits, remote: bool) -> float | None:
+    if limits.timeout_s != "auto":
+        return limits.timeout_s
+    return SERVER_TIMEOUT_S if remote else None
 
 
 def _throttle(requests_per_second: float | None) -> Throttler | None:

@@ -70,7 +70,7 @@ def _next(rows: Sequence[Row], logits: Tensor) -> tuple[list[int], list[float]]:
     drawn = sample(
         logits,
         logits.new_tensor([row.sampling.temperature for row in rows]),
-        logits.new_tensor([row.sampling.top_p for row in rows]),
+        logits.new_tensor([row.sampling.top_p for row in rows], dtype=torch.float64),
         logits.new_tensor([row.sampling.top_k for row in rows], dtype=torch.long),
         logits.new_tensor([row.draws.random() for row in rows], dtype=torch.float64),
     )

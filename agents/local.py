@@ -34,6 +34,11 @@ class Local(Settings):
         return self.model
 
     @property
+    def remote(self) -> bool:
+        """No."""
+        return False
+
+    @property
     def repeats(self) -> bool:
         """Only where nothing is batched."""
         return self.batch == 1

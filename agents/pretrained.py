@@ -28,13 +28,18 @@ def load(model: Path, dtype: Number, device: Device) -> Any:
     number = {"auto": "bfloat16" if place == "cuda" else "float32"}.get(dtype, dtype)
     logging.disable_progress_bar()
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        both: Any = AutoModelForCausalLM.from_pretrained(
             model,
             dtype=getattr(torch, number),
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
+            output_loading_info=True,
         )
-    except (OSError, ValueError) as error:
+    except Exception as error:  # safetensors, torch and transformers raise a dozen kinds
         raise EngineError(f"{model}: can't load this model: {in_one_line(error)}") from error
+    loaded, found = both
+    # What a checkpoint lacks, transformers draws at random and only mentions.
+    if lacking := sorted(found["missing_keys"]):
+        raise EngineError(f"{model}: {len(lacking)} tensors are missing, such as {lacking[0]}")
     return loaded.to(place)

@@ -92,6 +92,11 @@ class Scripted(Settings):
         return self.model
 
     @property
+    def remote(self) -> bool:
+        """No."""
+        return False
+
+    @property
     def repeats(self) -> bool:
         """It does."""
         return True

@@ -16,6 +16,8 @@ from .types import Completion, Request, Weights
 from .wire import Wire
 
 RESTARTS = 3
+GOODBYE_S = 10.0
+"""How long another's server may take to drop what we gave it."""
 
 
 class _Card(BaseModel):
@@ -98,10 +100,11 @@ class Served:
                 await self._starting
         if self._server is not None:
             return await self._server.stop()
-        with suppress(MootError):
-            for name in await self._listed():
-                if self._read(name)[0] is not None:
-                    await self._unload(name)
+        with suppress(MootError, TimeoutError):
+            async with asyncio.timeout(GOODBYE_S):
+                for name in await self._listed():
+                    if self._read(name)[0] is not None:
+                        await self._unload(name)
 
     async def _start(self) -> None:
         if self._server is not None:
@@ -109,7 +112,12 @@ class Served:
                 raise EngineError(f"started {self._starts} times: {self._server.obituary()}")
             self._starts += 1
             await self._server.start(lambda: self._wire.get("/health"), self._start_s)
-        self._base = (await self._cards())[0].id
+        try:
+            async with asyncio.timeout(self._start_s):
+                self._base = (await self._cards())[0].id
+        except TimeoutError:
+            message = f"{self._wire.root}: said nothing within {self._start_s:g} s (start_s)"
+            raise EngineError(message) from None
         for weights in self._given.values():
             await self._give(weights)
 

@@ -27,7 +27,7 @@ class Tokens:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(
                 model, trust_remote_code=False, local_files_only=True
             )
-        except (OSError, ValueError) as error:
+        except Exception as error:  # tokenizers raise what they like
             raise EngineError(
                 f"{model}: can't load this tokenizer: {in_one_line(error)}"
             ) from error
@@ -36,7 +36,12 @@ class Tokens:
                 f"{model}: this model has no chat template, so it can't be asked; "
                 "take its instruct version, or put a chat_template.jinja into the folder"
             )
-        said = self._said_last()
+        try:
+            said = self._said_last()
+        except Exception as error:  # templates are programs: they raise what they like
+            raise EngineError(
+                f"{model}: its chat template refuses a plain chat: {in_one_line(error)}"
+            ) from error
         self._end: int | None = self._tokenizer.eos_token_id if said is None else said
         self.ends = frozenset(self._ends(configs))
         """The tokens that end a reply."""

@@ -73,7 +73,7 @@ class Sampling(Settings):
     """So many of the likeliest tokens are kept; 0 keeps all."""
     max_tokens: int = Field(default=512, ge=1)
     """The completion's bound, in tokens."""
-    stop: tuple[str, ...] = ()
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Texts that end a completion; they are not part of it."""
 
 
@@ -151,9 +151,10 @@ class Limits(Settings):
     """How many requests may be under way at once."""
     requests_per_second: float | None = Field(default=None, gt=0)
     """No bound where it is left out."""
-    timeout_s: float = Field(default=600.0, gt=0)
-    """The longest one call may take before it counts as a fault."""
-    patience_s: float = Field(default=600.0, ge=0)
+    timeout_s: float | Literal["auto"] = Field(default="auto", gt=0)
+    """The longest one call may take before it counts as a fault.  `auto` is 600 for a server; what
+    answers in this process is waited for without a bound, for it can't be lost on the way."""
+    patience_s: float = Field(default=1800.0, ge=0)
     """How long a request is tried again after faults that may pass, all tries together."""
 
 
@@ -173,6 +174,11 @@ class EngineSettings(Protocol):
     @property
     def trains(self) -> str | None:
         """The model behind it, as `moot.agents.models.locate` takes it; `None`: can't learn."""
+        ...
+
+    @property
+    def remote(self) -> bool:
+        """Whether a call leaves this process, and so may be lost on the way."""
         ...
 
     @property

@@ -45,7 +45,7 @@ class VLLM(Settings):
     arguments: tuple[str, ...] = ()
     """More arguments for the server, as vLLM's own documentation names them."""
     start_s: float = Field(default=300.0, gt=0)
-    """How long the server may take to be ready."""
+    """How long the server may take to be ready, or a running one to say what it serves."""
     limits: Limits = Limits()
     """How hard it may be driven, and how patiently."""
 
@@ -59,6 +59,11 @@ class VLLM(Settings):
     def trains(self) -> str | None:
         """The model; an attached server can be trained where it is named."""
         return self.model
+
+    @property
+    def remote(self) -> bool:
+        """Yes."""
+        return True
 
     @property
     def repeats(self) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 from random import Random
 
 from .adapters import Adapters
-from .errors import EngineError
+from .errors import EngineError, Refusal
 from .generate import Row, generate
 from .pretrained import Device, Number, load
 from .tokens import Tokens
@@ -67,7 +67,7 @@ class Voice:
         if self._context is not None:
             limit = min(limit, self._context - len(prompt))
         if limit < 1:
-            raise EngineError(
+            raise Refusal(
                 f"a prompt of {len(prompt)} tokens leaves no room for a reply "
                 f"in the model's context of {self._context}"
             )

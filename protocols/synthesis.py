@@ -16,6 +16,7 @@ from moot.agents.population import Agent, Population, anchor
 from moot.agents.types import Sampling, Settings, Task
 
 from .consensus import matches
+from .fence import fenced, unmarked
 from .sample import answers
 from .types import Outcome, Say, Script, Signal, Turn
 from .voting import plurality
@@ -34,11 +35,6 @@ write the one best answer, in the form that the question asks for.
 
 Question: {question}"""
 
-TEXT = """\
-<answer number="{i}">
-{text}
-</answer>"""
-
 ANSWER = "Answer: {answer}"
 
 FIELD = re.compile(r"\{(?:answers|n|question)\}")
@@ -55,7 +51,8 @@ class Synthesis(Settings):
     by: Literal["anchor", "critic"] = "anchor"
     """Who synthesises: the frozen initial policy, or the population's (first) critic."""
     sees: Literal["text", "answer"] = "text"
-    """Of each answer: all that was said, or what the verifier read (unreadable ones fall out)."""
+    """Of each answer: all that was said, or what the verifier read (unreadable ones fall out; where
+    none is left, nobody is asked and there is no reference)."""
     prompt: str | None = Field(default=None, pattern=r"\{answers\}")
     """The synthesiser's prompt, in place of ours: {answers} and, if wanted, {n} and {question}."""
     max_tokens: int = Field(default=512, ge=1)
@@ -71,10 +68,13 @@ class Synthesis(Settings):
     def __call__(self, task: Task, people: Population) -> Script:
         """Return the script of one synthesis."""
         turns = yield answers(task, people, self.samples)
-        [reference] = yield [
-            Say(self.synthesiser(people), self.ask(task, turns), tuple(t.index for t in turns))
-        ]
         vote = plurality([turn.answer for turn in turns])
+        seen = turns if self.sees == "text" else [t for t in turns if t.answer is not None]
+        if not seen:  # whatever it wrote would come from nowhere
+            return Outcome(notes={"agreement": None, **compared(task, None, None)})
+        [reference] = yield [
+            Say(self.synthesiser(people), self.ask(task, seen), tuple(t.index for t in seen))
+        ]
         found = reference.answer
         return Outcome(
             verdicts=matches(turns, found, by=reference.index) if found is not None else (),
@@ -93,15 +93,14 @@ class Synthesis(Settings):
         sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
         return Agent(who.name, "critic", who.engine, who.persona, sampling=sampling)
 
-    def ask(self, task: Task, turns: list[Turn]) -> str:
+    def ask(self, task: Task, seen: list[Turn]) -> str:
         """Return the synthesiser's prompt; what agents said stands in it as fenced data."""
         if self.sees == "text":
-            texts = [t.text.strip().replace("</answer", "<\\/answer") for t in turns]
-            shown = [TEXT.format(i=i, text=text) for i, text in enumerate(texts, 1)]
+            shown = [fenced("answer", turn.text, i) for i, turn in enumerate(seen, 1)]
         else:
-            shown = [ANSWER.format(answer=t.answer) for t in turns if t.answer is not None]
+            shown = [ANSWER.format(answer=unmarked(str(turn.answer))) for turn in seen]
         wording = self.prompt or (SHOWN if self.question == "shown" else HIDDEN)
-        fields = {"{answers}": "\n".join(shown), "{n}": str(len(turns)), "{question}": task.prompt}
+        fields = {"{answers}": "\n".join(shown), "{n}": str(len(seen)), "{question}": task.prompt}
         # One pass over the wording: a field's name inside an answer is text and stays so.
         return FIELD.sub(lambda field: fields[field[0]], wording)
 

@@ -18,10 +18,13 @@ TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
 MARKED = re.compile(r"answer\s*(?:is\b|:|=)\s*:?", re.IGNORECASE)
 QUOTES = "\"'`“”‘’*"
 
-# A minus after a digit, a letter or a closing bracket is an operator: 7-3 states 7, then 3.
+BOXED = re.compile(r"\\boxed\s*\{([^{}]*)\}")
+
+# A word comes first, so that its digits (H2O, x23) are no number.  A minus after a digit, a letter
+# or a closing bracket is an operator: 7-3 states 7, then 3.
 NUMBER = re.compile(
-    r"""(?: (?<![\w)\]}]) (?P<sign>[-+−–]) \s?[$€£]? )?
-        (?<![A-Za-z_])
+    r"""[^\W\d]\w*
+    | (?: (?<![\w)\]}]) (?P<sign>[-+−–]) \s?[$€£]? )?
         (?P<body> (?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9]) | [0-9]+) (?:\.[0-9]+)?
                 | (?<![0-9.])\.[0-9]+ )
         (?: [eE](?P<exponent>[-+]?[0-9]{1,3}) (?!\w)
@@ -34,8 +37,16 @@ LETTER = re.compile(r"(?<![\w'’])([A-H])(?![\w'’])|\(([a-h])\)")
 ALONE = re.compile(r"[^\w]*([A-Ha-h])[^\w]*")
 ARTICLE = r"A(?=[ \t]+(?!(?:or|and|because|since|as)\b)[a-z])"
 """An A before a small letter, as in "A cat"."""
+DENIED = re.compile(
+    r"""\b (?i:not|isn't|never|rather\ than) \s+ (?i:(?:the\s+)?(?:answer|option|choice)\s+)?
+        (?: [(\[]? [A-H] [)\]]? (?![\w'’]) | \([a-h]\) )
+    | (?i:(?:answer|option|choice)\s+)? (?: \b[A-H] | [(\[][A-Ha-h][)\]] )
+        \s+ (?i:is|was|seems) \s+ (?i:also\s+|clearly\s+)? (?i:not|wrong|incorrect|false) \b""",
+    re.VERBOSE,
+)
+"""A letter that is named to be ruled out."""
 CHOSEN = re.compile(
-    rf"""\b (?i:answer|option|choice) \s* (?:is\b|:|=)? \s* :?
+    rf"""\b (?P<by> (?i:answer|option|choice) ) \s* (?:is\b|:|=)? \s* :?
         \s* (?i:option\s|choice\s)? [\s(\[{{*"'`$]* (?:\\(?:boxed|text)\{{)* [(\[]?
         (?P<letter> (?!{ARTICLE}) [A-H] (?![\w'’]) | [a-h] (?![\w'’]|[ \t]+\w) )
         (?P<more> \W{{0,3}} \s* (?:or|and|[/,&]) \s* \W{{0,2}} [A-Ha-h] (?![\w'’]) )?""",
@@ -81,15 +92,16 @@ class Number:
     """The answer is the last number in the text, by its exact value: 3.0 is 3, 1/2 is 0.5."""
 
     def read(self, text: str) -> str | None:
-        """Return the last number as an integer, a decimal or a fraction, whichever is exact first.
+        r"""Return the last number as an integer, a decimal or a fraction, whichever is exact first.
 
+        It is looked for in the last <answer> tags, or else in the last \boxed{}, if there is one.
         Thousands have commas and decimals a point: 1,234.5.  Units, currencies and % are passed
         over.  A number of more than a hundred characters is nobody's answer.
         """
-        found = None
-        for found in NUMBER.finditer(text):  # noqa: B007 - the last one is wanted
-            pass
-        return None if found is None else _normal(found)
+        marked = TAGGED.findall(text) or BOXED.findall(text)
+        text = (marked[-1] if marked else text).replace("{,}", ",")
+        found = [one for one in NUMBER.finditer(text) if one["body"]]
+        return _normal(found[-1]) if found else None
 
     def score(self, answer: str, expected: str) -> float:
         """Return 1 where the values are equal."""
@@ -125,13 +137,19 @@ class Choice:
     def read(self, text: str) -> str | None:
         """Return the letter that `text` chooses, as a capital; `None` where that is not clear.
 
-        "The answer is (b)" chooses, and the last such phrase counts.  Without one, the text must
-        name a single letter: "B", "(b)", "B) Paris".  "A or B" chooses nothing.
+        "The answer is (b)" chooses, and the last such phrase counts.  Without one, "option B"
+        does, and else the text must name a letter: "B", "(b)", "B) Paris"; several choose nothing.
+        A letter that is ruled out ("not B", "B is wrong") isn't counted.
         """
         if alone := ALONE.fullmatch(text):
             return alone[1].upper()
-        if chosen := list(CHOSEN.finditer(text)):
-            return None if chosen[-1]["more"] else chosen[-1]["letter"].upper()
+        text = DENIED.sub("", text)
+        chosen = list(CHOSEN.finditer(text))
+        if answered := [one for one in chosen if one["by"].casefold() == "answer"]:
+            return None if answered[-1]["more"] else answered[-1]["letter"].upper()
+        if chosen:
+            options = {None if one["more"] else one["letter"].upper() for one in chosen}
+            return options.pop() if len(options) == 1 else None
         letters = LETTER.finditer(re.sub(rf"\b{ARTICLE}", "", text))
         named = {(one[1] or one[2]).upper() for one in letters}
         return named.pop() if len(named) == 1 else None

@@ -6,11 +6,13 @@ import pytest
 
 from moot.agents.errors import InputError, MootError
 from moot.agents.scripted import Scripted
+from moot.agents.types import Limits
 from moot.experiments.directory import claim, fingerprint
 from moot.experiments.experiment import Experiment
 from moot.experiments.split import Split, divide
 from moot.experiments.tasks import Inline, Item
 from moot.protocols.consensus import Consensus
+from moot.protocols.stage import StageSettings
 
 ITEMS = tuple(Item(prompt=f"{i}?", answer=i) for i in range(4))
 EXPERIMENT = Experiment.model_validate(
@@ -41,6 +43,32 @@ def test_another_experiment_is_refused_with_the_keys_that_differ(tmp_path: Path)
     with (
         pytest.raises(InputError, match=r"Differing: cycles \(2 there, 5 here\), seed \(0 there"),
         claim(other, SPLIT, tmp_path),
+    ):
+        raise AssertionError
+
+
+def test_more_failures_may_be_borne_and_engines_driven_otherwise(tmp_path: Path) -> None:
+    with claim(EXPERIMENT, SPLIT, tmp_path):
+        pass
+    patient = {"main": Scripted(lines=("1",), limits=Limits(concurrency=2))}
+    other = EXPERIMENT.model_copy(
+        update={"stage": StageSettings(max_failed_episodes=3), "engines": patient}
+    )
+
+    with claim(other, SPLIT, tmp_path):
+        pass
+
+    text = (tmp_path / "experiment.yaml").read_text()
+    assert "max_failed_episodes: 3" in text
+    assert "concurrency: 2" in text
+
+
+def test_a_directory_whose_record_was_broken_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "experiment.yaml").write_text("name: [")
+
+    with (
+        pytest.raises(InputError, match="isn't what `moot run` wrote there"),
+        claim(EXPERIMENT, SPLIT, tmp_path),
     ):
         raise AssertionError
 

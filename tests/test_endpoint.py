@@ -14,7 +14,7 @@ from fake_endpoint import Fake, Mood, choice, half, hangs, refuses, reply, reset
 from pydantic import ValidationError
 
 from moot.agents.endpoint import Endpoint
-from moot.agents.errors import EngineError, Fault
+from moot.agents.errors import EngineError, Fault, Refusal
 from moot.agents.gate import Gate
 from moot.agents.types import (
     Completion,
@@ -153,10 +153,23 @@ def test_an_answer_that_cant_be_read_may_be_better_next_time(mood: Mood, words: 
     assert "\n" not in str(caught.value)
 
 
-def test_a_filtered_answer_wont_pass() -> None:
-    with pytest.raises(EngineError, match="content filter") as caught:
+def test_a_filtered_answer_is_refused_and_no_other() -> None:
+    with pytest.raises(Refusal, match="content filter"):
         ask(says(reply(choices=[choice(finish_reason="content_filter", message={})])))
-    assert not isinstance(caught.value, Fault)
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_request_that_the_server_finds_fault_with_is_refused_and_no_other(status: int) -> None:
+    with pytest.raises(Refusal, match=f"HTTP {status}: too long"):
+        ask(refuses(status, "too long"))
+
+
+def test_thinking_that_used_up_the_tokens_leaves_an_empty_answer() -> None:
+    thought = choice(message={"content": None}, finish_reason="length")
+
+    completion = ask(says(reply(choices=[thought])))
+
+    assert (completion.text, completion.finish) == ("", "length")
 
 
 def test_a_server_that_isnt_there_may_come() -> None:
@@ -248,6 +261,8 @@ def test_a_missing_or_odd_key_is_named_before_anything_is_asked(
         "http://ho st",
         "http://[::1",
         "file:///etc/passwd",
+        "http://a..b",
+        f"http://{'a' * 64}.org",
     ],
 )
 def test_what_isnt_a_base_url_is_refused(url: str) -> None:

@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,6 +139,37 @@ def test_errors_that_wont_pass_and_bugs_are_raised_at_once() -> None:
         with pytest.raises(type(error), match=str(error)):
             asyncio.run(gate(engine, Clock()).generate(REQUEST))
         assert engine.calls == 1
+
+
+def test_the_queue_for_the_rate_costs_no_patience() -> None:
+    async def scene() -> int:
+        moody, clock = Moody(Fault("503")), Clock()
+        gate = Gate("far", moody, Limits(patience_s=1), random.Random(0), clock.sleep, clock)
+
+        class Slow:
+            async def acquire(self) -> None:
+                clock.now += 100
+
+        gate._throttle = Slow()  # pyright: ignore
+        await gate.generate(REQUEST)
+        return gate.retries
+
+    assert asyncio.run(scene()) == 1
+
+
+def test_what_answers_in_this_process_is_waited_for() -> None:
+    class Late(Moody):
+        async def generate(self, request: Request) -> Completion:
+            await asyncio.sleep(0.05)
+            return said()
+
+    async def scene(**settings: Any) -> Completion:
+        limits = Limits(**settings, patience_s=0)
+        return await Gate("near", Late(), limits, random.Random(0), remote=False).generate(REQUEST)
+
+    assert asyncio.run(scene()).text == "yes"
+    with pytest.raises(Fault, match=r"no answer within 0.01 s"):
+        asyncio.run(scene(timeout_s=0.01))
 
 
 def test_a_call_past_its_deadline_is_a_fault() -> None:

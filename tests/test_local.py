@@ -19,6 +19,7 @@ from moot.agents.errors import EngineError, MootError
 from moot.agents.local import Local
 from moot.agents.tokens import Tokens
 from moot.agents.types import Completion, Engine, Message, Request, Sampling, Weights
+from moot.agents.voice import Voice
 
 T = TypeVar("T")
 TEXTS = ["What is 3 + 4?", "Hi", "What is 12 + 30? Reply with the number alone.", "What is 9?"]
@@ -357,6 +358,39 @@ def test_a_prompt_that_the_template_refuses_is_an_error(
 
     with pytest.raises(EngineError, match=r"chat template refuses the prompt: no system"):
         answers(folder, asked)
+
+
+def spoilt(model: Path, folder: Path, how: str) -> Path:
+    """Return a copy of the model with something wrong in it."""
+    place = folder / how.replace(" ", "-")
+    shutil.copytree(model, place)
+    file, config = place / "model.safetensors", place / "config.json"
+    if how == "cut off":
+        file.write_bytes(file.read_bytes()[:-100])
+    elif how == "a tensor missing":
+        tensors = load_file(file)
+        del tensors["model.layers.1.mlp.up_proj.weight"]
+        save_file(tensors, file, metadata={"format": "pt"})
+    elif how == "of another size":
+        config.write_text(config.read_text().replace('"hidden_size": 32', '"hidden_size": 48'))
+    elif how == "a template that refuses":
+        (place / "chat_template.jinja").write_text("{{ raise_exception('never') }}")
+    return place
+
+
+@pytest.mark.parametrize(
+    ("how", "error"),
+    [
+        ("cut off", "can't load this model"),
+        ("a tensor missing", "1 tensors are missing, such as model.layers.1.mlp.up_proj.weight"),
+        ("of another size", "can't load this model"),
+        ("a template that refuses", "its chat template refuses a plain chat: never"),
+    ],
+)
+def test_a_broken_model_is_told_in_a_line(how: str, error: str, tiny: Path, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=error) as caught:
+        Voice(spoilt(tiny, tmp_path, how), "auto", "cpu")
+    assert "\n" not in str(caught.value)
 
 
 def test_pickled_weights_are_not_loaded(build_tiny: Callable[..., Path], tmp_path: Path) -> None:

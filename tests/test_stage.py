@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from moot.agents.errors import EngineError, Fault, MootError
+from moot.agents.errors import EngineError, Fault, MootError, Refusal
 from moot.agents.population import Agent, Population
 from moot.agents.types import Completion, Request, Task, Weights
 from moot.protocols.consensus import Consensus
@@ -124,6 +124,19 @@ def test_one_failed_episode_ends_the_run_unless_it_may_fail(tmp_path: Path) -> N
     )
     assert [e.id for e in episodes if isinstance(e, Failure)] == ["cycle-000/t1"]
     assert len(episodes) == 3
+
+
+def test_a_refused_request_fails_its_episode_alone(tmp_path: Path) -> None:
+    def reply(request: Request) -> str:
+        if request.prompt[-1].content == "1?":
+            raise Refusal("a prompt of 9999 tokens")
+        return "1"
+
+    settings = StageSettings(max_failed_episodes=1)
+    played = play(tmp_path / "j", Voice(reply), Consensus(), settings=settings)
+
+    assert Failure("cycle-000/t1", "a prompt of 9999 tokens") in played
+    assert len(played) == 3
 
 
 def test_what_was_said_before_a_failure_is_not_asked_again(tmp_path: Path) -> None:

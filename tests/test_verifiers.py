@@ -47,6 +47,14 @@ NUMBERS = {
     "": None,
     "seven": None,
     "H2O": None,
+    "It is 5 on the H100": "5",
+    "x23": None,
+    "The answer is 12 (Qwen25)": "12",
+    "5 of COVID19": "5",
+    "\\boxed{1{,}234}": "1234",
+    "so \\boxed{25}. I checked 3 times.": "25",
+    "<answer>42</answer> (3 checks)": "42",
+    "-x2 is -7": "-7",
     "9" * 5000: None,
     "1e999": None,
     "٣": None,
@@ -83,6 +91,15 @@ CHOICES = {
     "The answer is a cat": None,
     "The answer is A cat": None,
     "Both B and C are right": None,
+    "The correct answer is (C). Option A is wrong because it is small. Option B is wrong too.": "C",
+    "The answer is A. Option B is incorrect.": "A",
+    "The answer is B, not option C": "B",
+    "I chose option A, not option B.": "A",
+    "I take option A. Or option B?": None,
+    "The answer is not B.": None,
+    "It isn't B": None,
+    "(a) is wrong, so (b)": "B",
+    "Option B is also wrong.": None,
     "I don't know": None,
     "Z": None,
     "": None,
@@ -114,6 +131,14 @@ SAME = [
 ]
 
 ENDLESS = [
+    r"$\frac{1}{(a+b+c+d)^{60}}$",
+    r"$\frac{1}{(1+x+y+z)^{50}}$",
+    r"$\sqrt{(x+y+z)^{400}}$",
+    r"\boxed{\frac{1}{(1+x)^{300}}}",
+    "$(a+b+c)^{-100}$",
+    r"$(\sqrt{x+y})^{999}$",
+    "$1000!^{1000}$",
+    r"$\sin((x+y+z)^{200})$",
     "$9^{9^{9^9}}$",
     "$100000000!$",
     "$2^{1000000000}$",
@@ -173,6 +198,14 @@ def test_what_would_take_for_ever_is_not_begun(text: str) -> None:
     answer = verifier.read(text)
 
     assert answer is None or verifier.score(answer, "5") == 0.0
+
+
+def test_what_slips_through_is_ended_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("moot.protocols.mathematics.SECONDS", 1e-4)
+
+    assert VERIFIERS["math"].read("$(x+1)^{9}$") is None
+    monkeypatch.undo()
+    assert VERIFIERS["math"].read("$(x+1)^{2}$") == "$x^{2} + 2 x + 1$"
 
 
 def test_mathematics_is_read_in_any_thread() -> None:

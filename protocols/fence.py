@@ -1,0 +1,25 @@
+"""A fence around what an agent said: in another's prompt it is data, and can't speak as anyone."""
+
+import re
+
+TURNS = re.compile(
+    r"(?<=<)(?=[|｜]|/?s>|[be]os>|(?:start|end)_of_turn>)|(?<=\[)(?=/?INST\]|/?SYSTEM_PROMPT\])",
+    re.IGNORECASE,
+)
+"""Where the marks begin by which models' chat templates tell whose turn it is."""
+JOINER = "\u2060"
+
+
+def fenced(tag: str, text: str, number: int) -> str:
+    """Return `text` between <tag number="..."> and </tag>, which it can't close by itself.
+
+    What would close it, or begin a turn of its own when it is tokenised, is broken by a character
+    that isn't seen; all else stays as it was said.
+    """
+    inside = re.sub(rf"<(?=\s*/?\s*{re.escape(tag)}\b)", "<" + JOINER, text, flags=re.IGNORECASE)
+    return f'<{tag} number="{number}">\n{unmarked(inside).strip()}\n</{tag}>'
+
+
+def unmarked(text: str) -> str:
+    """Return `text` with every mark broken that would begin a turn when it is tokenised."""
+    return TURNS.sub(JOINER, text)
