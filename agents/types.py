@@ -151,7 +151,7 @@ class Limits(Settings):
     """How many requests may be under way at once."""
     requests_per_second: float | None = Field(default=None, gt=0)
     """No bound where it is left out."""
-    timeout_s: float | Literal["auto"] = Field(default="auto", gt=0)
+    timeout_s: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
     """The longest one call may take before it counts as a fault.  `auto` is 600 for a server; what
     answers in this process is waited for without a bound, for it can't be lost on the way."""
     patience_s: float = Field(default=1800.0, ge=0)
