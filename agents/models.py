@@ -40,6 +40,8 @@ class Facts:
     """Bytes of weights on disk."""
     download: int
     """Bytes still to be downloaded; 0: it is here."""
+    config: Mapping[str, object] = field(default_factory=dict[str, object])
+    """What its config.json says; empty: it isn't here."""
     linear: Mapping[str, int] = field(default_factory=dict[str, int])
     """For each name of its linear layers, inputs and outputs of all of them added up: an adapter
     of rank r has r times as many parameters.  Empty: it can't be told before it is here."""
@@ -97,8 +99,13 @@ def facts(model: str) -> Facts | None:
     files = list(folder.glob("*.safetensors"))
     try:
         shapes = {name: shape for file in files for name, shape in _shapes(file).items()}
-        parameters = sum(map(prod, shapes.values()))
-        return Facts(parameters, sum(f.stat().st_size for f in files), 0, _linear(shapes))
+        return Facts(
+            parameters=sum(map(prod, shapes.values())),
+            disk=sum(file.stat().st_size for file in files),
+            download=0,
+            config=json.loads((folder / "config.json").read_bytes()),
+            linear=_linear(shapes),
+        )
     except Exception:  # not safetensors: whoever loads it will say so
         return None
 

@@ -2,7 +2,7 @@
 
 Runs shipped experiments once for each seed, each in a process of its own, and reads what they
 measured.  Seeds change everything: the split into train and held-out, the adapter, the sampling.
-Intervals are percentile bootstraps over seeds of the paired difference.
+Differences are paired by seed; their intervals are Student's t over seeds, at 95 %.
 
     python benchmarks/learning.py [--seeds 5] [--quick] [--json FILE] [--runs DIR]
 """
@@ -14,23 +14,25 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import pyarrow.parquet as pq
-
-from moot.experiments.stats import mean_interval
+from scipy import stats
 
 CONFIGS = Path(__file__).parents[1] / "experiments" / "configs"
 CASES = {"one-digit sums": "quickstart.yaml", "two-digit sums": "two-digit-sums.yaml"}
-PEERS = {
-    "start": ("held_out/accuracy", "the model before any training"),
-    "majority-matched": ("baseline/majority", "its majority vote at the run's compute"),
-}
+PEERS = {"start": "the model before any training", "vote": "its vote at the run's compute"}
+VOTES = 10_000
+"""The bound of the baseline's votes: more than any of these runs can afford."""
+
+Measured = dict[tuple[str, int], float]
+"""What a run measured for whole cycles, by name and cycle."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the result, in the fields every benchmark shares."""
+    """One line of the result, in the fields every benchmark shares, and the paired difference."""
 
     benchmark: str
     case: str
@@ -39,10 +41,14 @@ class Row:
     ours: float
     peer: str
     peer_value: float
-    ratio: float
+    ratio: float | None
+    """`None`: the peer got nothing right."""
     n: int
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+    difference: float
+    difference_low: float
+    difference_high: float
 
 
 def main() -> None:
@@ -54,9 +60,10 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/learning"))
     args = parser.parse_args()
     seeds = range(2 if args.quick else args.seeds)
+    folder = args.runs / ("quick" if args.quick else "whole")
     rows: list[Row] = []
     for case, config in CASES.items():
-        outs = [args.runs / f"{Path(config).stem}-{seed}" for seed in seeds]
+        outs = [folder / f"{Path(config).stem}-{seed}" for seed in seeds]
         for seed, out in zip(seeds, outs, strict=True):
             start = time.monotonic()
             play(CONFIGS / config, seed, out, args.quick)
@@ -69,7 +76,7 @@ def main() -> None:
 
 def play(config: Path, seed: int, out: Path, quick: bool) -> None:
     """Run one experiment to its end; one that is there already is not run again."""
-    sets = [f"seed={seed}", *(["cycles=1"] if quick else [])]
+    sets = [f"seed={seed}", f"evaluation.baseline_votes={VOTES}", *(["cycles=1"] if quick else [])]
     command = [sys.executable, "-m", "moot.experiments.main", "run", str(config), "--out", str(out)]
     done = subprocess.run(
         [*command, *(word for s in sets for word in ("--set", s))],
@@ -81,52 +88,68 @@ def play(config: Path, seed: int, out: Path, quick: bool) -> None:
         sys.exit(f"{config} with seed {seed} failed:\n{done.stderr[-2000:]}")
 
 
-def measured(out: Path) -> dict[tuple[str, int], float]:
-    """Return what a run measured for whole cycles, by name and cycle."""
+def measured(out: Path) -> Measured:
+    """Return what a run measured for whole cycles."""
     rows = pq.read_table(out / "metrics.parquet").to_pylist()
     return {(row["name"], row["cycle"]): row["value"] for row in rows if row["step"] is None}
 
 
-def compared(case: str, runs: list[dict[tuple[str, int], float]]) -> list[Row]:
-    """Return our last held-out accuracy, single answers and vote, beside each peer's."""
+def compared(case: str, runs: list[Measured]) -> list[Row]:
+    """Return our last held-out accuracy, of single answers and of their vote, beside each peer's."""
     last = max(cycle for name, cycle in runs[0] if name == "held_out/accuracy")
     rows: list[Row] = []
     for metric in ("held_out/accuracy", "held_out/majority"):
-        ours = np.array([run[metric, last] for run in runs])
-        for peer, (name, _) in PEERS.items():
-            at = last if name.startswith("baseline") else 0
-            source = metric if peer == "start" else name
-            theirs = np.array([run[source, at] for run in runs])
-            gap = mean_interval((ours - theirs).tolist(), seed=0)
-            assert gap is not None
-            mean, other = float(ours.mean()), float(theirs.mean())
-            rows.append(
-                Row(
-                    "learning",
-                    case,
-                    metric,
-                    "difference of shares",
-                    mean,
-                    peer,
-                    other,
-                    mean / other if other else float("inf"),
-                    len(runs),
-                    gap.low,
-                    gap.high,
-                )
-            )
+        ours = [run[metric, last] for run in runs]
+        theirs = {
+            "start": [run[metric, 0] for run in runs],
+            "vote": [run["baseline/majority", last] for run in runs],
+        }
+        for run in runs:
+            assert run["baseline/votes", last] == run["baseline/votes_affordable", last]
+        rows += [row(case, metric, ours, peer, values) for peer, values in theirs.items()]
     return rows
+
+
+def row(case: str, metric: str, ours: list[float], peer: str, theirs: list[float]) -> Row:
+    """Return one comparison."""
+    difference = interval([a - b for a, b in zip(ours, theirs, strict=True)])
+    ratio = interval([a / b for a, b in zip(ours, theirs, strict=True)]) if all(theirs) else None
+    return Row(
+        benchmark="learning",
+        case=case,
+        metric=metric,
+        unit="share",
+        ours=fmean(ours),
+        peer=peer,
+        peer_value=fmean(theirs),
+        ratio=fmean(ours) / fmean(theirs) if any(theirs) else None,
+        n=len(ours),
+        low=ratio and ratio[1],
+        high=ratio and ratio[2],
+        difference=difference[0],
+        difference_low=difference[1],
+        difference_high=difference[2],
+    )
+
+
+def interval(values: list[float]) -> tuple[float, float, float]:
+    """Return the mean of `values` and its 95 % interval by Student's t."""
+    mean, n = fmean(values), len(values)
+    error = float(np.std(values, ddof=1)) / n**0.5
+    reach = float(stats.t.ppf(0.975, n - 1)) * error
+    return mean, mean - reach, mean + reach
 
 
 def show(rows: list[Row]) -> None:
     """Print the rows as a table."""
-    print(f"\n{'case':16} {'metric':18} {'CaT':>6} {'peer':18} {'value':>6} {'difference':>22}")
+    print(f"\n{'case':16} {'metric':18} {'CaT':>6} {'peer':6} {'value':>6} {'difference':>22}")
     for row in rows:
-        gap = f"{row.ours - row.peer_value:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+        gap = f"{row.difference:+.3f} [{row.difference_low:+.3f}, {row.difference_high:+.3f}]"
         print(
-            f"{row.case:16} {row.metric:18} {row.ours:6.3f} {row.peer:18} "
-            f"{row.peer_value:6.3f} {gap:>22}"
+            f"{row.case:16} {row.metric:18} {row.ours:6.3f} {row.peer:6} {row.peer_value:6.3f} "
+            f"{gap:>22}"
         )
+    print("\n" + "\n".join(f"{peer}: {about}" for peer, about in PEERS.items()))
 
 
 if __name__ == "__main__":

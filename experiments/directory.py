@@ -7,6 +7,7 @@ import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,16 @@ def claim(experiment: Experiment, split: Split, out: Path) -> Generator[None]:
             before = _read(resolved)
             _compare(before, experiment, split, out)
             made = before["made_with"]
-        with whole(resolved) as beside, beside.open("w", encoding="utf-8") as file:
-            yaml = YAML()
-            yaml.default_flow_style = False
-            yaml.dump({**described(experiment), "made_with": made}, file)
+        with whole(resolved) as beside:
+            beside.write_text(_yaml({**described(experiment), "made_with": made}), encoding="utf-8")
         yield
+
+
+def _yaml(data: Mapping[str, Any]) -> str:
+    yaml, text = YAML(), StringIO()
+    yaml.default_flow_style = False
+    yaml.dump(dict(data), text)
+    return text.getvalue()
 
 
 def described(experiment: Experiment) -> dict[str, Any]:
@@ -107,7 +113,8 @@ def _read(resolved: Path) -> dict[str, Any]:
 
 def _compare(there: Mapping[str, Any], experiment: Experiment, split: Split, out: Path) -> None:
     old = flat({key: value for key, value in there.items() if key != "made_with"})
-    new = flat(described(experiment))
+    # Through YAML, which doesn't give every character back as it was.
+    new = flat(YAML(typ="safe", pure=True).load(_yaml(described(experiment))))
     differing = [
         f"{key} ({old.get(key, 'absent')!s} there, {new.get(key, 'absent')!s} here)"
         for key in sorted(old.keys() | new.keys())

@@ -27,7 +27,8 @@ class Evaluation(Settings):
     baseline: bool = True
     """Whether the untrained model votes once more at the compute that the whole run spent."""
     baseline_votes: int = Field(default=64, ge=1, le=10_000)
-    """The most votes the baseline casts for a task; a majority hardly moves beyond."""
+    """The most votes the baseline casts for a task.  Where the run's compute would buy more, the
+    report says so; a majority hardly moves beyond."""
 
 
 def examinees(people: Population) -> dict[str, Agent]:
@@ -52,27 +53,42 @@ async def evaluate(
     can't be read isn't right; how many there were is reported beside, and so are the episodes that
     failed: those are not part of any mean.
     """
+    found, failed = await _asked(stage, tasks, people, samples, cycle=cycle, phase=phase, out=out)
+    metrics = [Metric(cycle, "held_out/failed_episodes", failed)]
+    for suffix, episodes in found.items():
+        metrics += summary(episodes, cycle, stage.seed, suffix)
+    return metrics
+
+
+async def _asked(
+    stage: Stage,
+    tasks: Sequence[Task],
+    people: Population,
+    samples: int,
+    *,
+    cycle: int,
+    phase: str,
+    out: Path,
+) -> tuple[dict[str, list[Episode]], int]:
+    """Return the episodes of all examinees under "", those of each of several under @NAME, and
+    how many failed."""
     from .store import write_episodes
 
-    found: dict[str, list[Episode]] = {}
+    found: dict[str, list[Episode]] = {"": []}
     failed = 0
     who = examinees(people)
     for name, agent in who.items():
+        suffix = f"@{name}" if len(who) > 1 else ""
         alone = Population((agent,))
-        label = phase if len(who) == 1 else f"{phase}@{name}"
-        played = stage.play(Consensus(samples=samples), tasks, alone, label)
+        played = stage.play(Consensus(samples=samples), tasks, alone, phase + suffix)
         results = [result async for result in played]
-        episodes = [e for e in results if isinstance(e, Episode)]
+        episodes = sorted((e for e in results if isinstance(e, Episode)), key=lambda e: e.id)
         failed += len(results) - len(episodes)
-        found[name] = sorted(episodes, key=lambda episode: episode.id)
-    everything = [episode for episodes in found.values() for episode in episodes]
-    write_episodes(out, cycle, everything)
-    metrics = summary(everything, cycle, stage.seed)
-    metrics.append(Metric(cycle, "held_out/failed_episodes", failed))
-    if len(found) > 1:
-        for name, episodes in found.items():
-            metrics += summary(episodes, cycle, stage.seed, suffix=f"@{name}")
-    return metrics
+        found[""] += episodes
+        if suffix:
+            found[suffix] = episodes
+    write_episodes(out, cycle, found[""])
+    return found, failed
 
 
 def summary(episodes: Sequence[Episode], cycle: int, seed: int, suffix: str = "") -> list[Metric]:
@@ -122,31 +138,29 @@ async def baseline(
     cycle: int,
     out: Path,
 ) -> list[Metric]:
-    """Return how right a majority vote of the untrained policies is at the run's own compute.
+    """Return how right majority votes of the untrained policies are at the run's own compute.
 
     The run's compute is every token it talked with plus three times every token it trained on (a
-    backward pass costs two forward passes).  Spread over the held-out tasks, it buys the untrained
-    policy so many votes on each; `baseline_votes` bounds them.
+    backward pass costs two forward passes).  Spread over the examinees and the held-out tasks, it
+    buys each untrained policy so many votes on each; `baseline_votes` bounds them.
     """
-    from .stats import mean_interval
-    from .store import write_episodes
 
     def total(name: str) -> float:
         return sum(m.value for m in metrics if m.name == name)
 
     run = total("talk/tokens") + 3 * total("train/tokens")
-    vote = next(m.value for m in metrics if m.name == "held_out/tokens" and m.cycle == 0)
-    affordable = max(1, int(run / (vote * len(tasks))))
-    votes = min(affordable, settings.baseline_votes)
-    agent = next(iter(examinees(people).values()))
-    played = stage.play(Consensus(samples=votes), tasks, Population((agent,)), "baseline")
-    episodes = sorted([e async for e in played if isinstance(e, Episode)], key=lambda e: e.id)
-    write_episodes(out, 0, episodes)
-    right = [float(bool(e.correct)) for e in episodes if e.task.answer is not None]
-    interval = mean_interval(right, stage.seed)
-    found = [Metric(cycle, "baseline/majority", *interval)] if interval else []
+    vote = sum(m.value for m in metrics if m.name == "held_out/tokens" and m.cycle == 0)
+    affordable = int(run / (vote * len(tasks) * len(examinees(people)))) if vote else 0
+    votes = min(max(1, affordable), settings.baseline_votes)
+    found, failed = await _asked(stage, tasks, people, votes, cycle=0, phase="baseline", out=out)
     return [
-        *found,
         Metric(cycle, "baseline/votes", votes),
         Metric(cycle, "baseline/votes_affordable", affordable),
+        Metric(cycle, "baseline/failed_episodes", failed),
+        *(
+            Metric(cycle, m.name.replace("held_out/", "baseline/"), m.value, m.low, m.high)
+            for suffix, episodes in found.items()
+            for m in summary(episodes, cycle, stage.seed, suffix)
+            if m.name.startswith("held_out/majority")
+        ),
     ]

@@ -20,6 +20,10 @@ TALK = {
         "talk/reference_right_when_differs": "reference right then",
         "talk/majority_right_when_differs": "majority right then",
     },
+    "Graded for the training": {
+        "talk/reward": "mean reward",
+        "talk/alike": "groups all graded alike",
+    },
     "Answers that can't be read": {
         "talk/unreadable": "answers",
         "talk/reference_unreadable": "references",
@@ -28,12 +32,11 @@ TALK = {
 
 TRAIN = {
     "loss": "Loss",
-    "reward": "Mean reward",
+    "reward": "Mean reward of what was trained on",
     "entropy": "Entropy, nats a token",
     "grad_norm": "Gradient norm",
     "kl": "KL to the anchor, nats",
     "clip_fraction": "Clipped share of tokens",
-    "zero_variance": "Groups that were all graded alike",
     "length": "Length, tokens",
 }
 

@@ -1,6 +1,6 @@
 """Findings: what a run showed, in the sentences that stand first in its report."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -8,6 +8,8 @@ from .conversations import Came
 from .readings import Readings, Row, rows
 from .stats import Interval, paired_difference
 
+FEWEST = 8
+"""Tasks that two evaluations must share before anything is claimed of their difference."""
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -27,7 +29,7 @@ def findings(readings: Readings) -> list[str]:
     difference = improvement(readings, first, last)
     return [
         _change(accuracy[first], accuracy[last], difference, last - first),
-        *_votes(readings, accuracy[last], last),
+        *_votes(readings, last),
         *_unreadable(readings, first, last),
         *([] if trained(readings) else ["No weights were trained in this run."]),
     ]
@@ -43,7 +45,10 @@ def _change(before: Interval, after: Interval, difference: Interval | None, cycl
     over = f"over {count(cycles, 'cycle')}"
     ends = f"from {measured(before)} to {measured(after)}"
     if difference is None:
-        return f"Held-out accuracy went {ends} {over}; the two share no task to compare them on."
+        return (
+            f"Held-out accuracy went {ends} {over}; fewer than {FEWEST} tasks are in both "
+            "evaluations, too few to tell whether that is learning."
+        )
     paired = f"paired difference {signed(difference)}"
     if difference.low > 0:
         return f"Held-out accuracy rose {ends} {over} ({paired})."
@@ -55,7 +60,7 @@ def _change(before: Interval, after: Interval, difference: Interval | None, cycl
     )
 
 
-def _votes(readings: Readings, after: Interval, last: int) -> list[str]:
+def _votes(readings: Readings, last: int) -> list[str]:
     """Return what a vote of the trained model and one of the untrained give."""
     majority = whole_cycles(readings.metrics, "held_out/majority")
     baseline = whole_cycles(readings.metrics, "baseline/majority")
@@ -72,27 +77,30 @@ def _votes(readings: Readings, after: Interval, last: int) -> list[str]:
     if last == readings.cycles and due and not baseline:
         said.append("The untrained model's vote at the same compute has not been taken yet.")
     if baseline and cast:
-        base, votes = baseline[max(baseline)], int(cast[max(cast)].value)
+        base, number = baseline[max(baseline)], int(cast[max(cast)].value)
         could = whole_cycles(readings.metrics, "baseline/votes_affordable")
-        affordable = int(could[max(could)].value) if could else votes
+        affordable = int(could[max(could)].value) if could else number
         compute = (
             "at the same compute"
-            if affordable <= votes
+            if affordable <= number
             else f"the most that is cast, though the run's compute would buy {affordable}"
         )
         said.append(
-            f"The untrained model's vote of {votes}, {compute}, gives {measured(base)}: "
-            f"{_beside(after, base)}."
+            f"The untrained model's vote of {number}, {compute}, gives {measured(base)}: "
+            f"{_beside(over_baseline(readings, last))}."
         )
     return said
 
 
-def _beside(ours: Interval, theirs: Interval) -> str:
-    if ours.low > theirs.high:
-        return "a single answer of the trained model is better"
-    if ours.high < theirs.low:
-        return "it beats a single answer of the trained model"
-    return "a single answer of the trained model can't be told from it, as the intervals overlap"
+def _beside(difference: Interval | None) -> str:
+    if difference is None:
+        return "too few tasks are in both to compare a single answer of the trained model with it"
+    paired = f"paired difference {signed(difference)}"
+    if difference.low > 0:
+        return f"a single answer of the trained model is better ({paired})"
+    if difference.high < 0:
+        return f"it beats a single answer of the trained model ({paired})"
+    return f"a single answer of the trained model can't be told from it ({paired})"
 
 
 def _unreadable(readings: Readings, first: int, last: int) -> list[str]:
@@ -129,12 +137,35 @@ def reference_findings(episodes: Sequence[Came]) -> str | None:
 
 
 def improvement(readings: Readings, first: int, last: int) -> Interval | None:
-    """Return the paired difference of accuracy between two evaluations, over their common tasks."""
+    """Return the paired difference of accuracy between two evaluations; `None`: not to be told."""
     if first not in readings.held_out or last not in readings.held_out:
         return None
     before, after = (accuracies(readings.held_out[n]) for n in (first, last))
+    return _paired(before, after, readings.seed)
+
+
+def over_baseline(readings: Readings, last: int) -> Interval | None:
+    """Return how much more accurate a single trained answer is than the untrained model's vote."""
+    if readings.baseline is None or last not in readings.held_out:
+        return None
+    after = accuracies(readings.held_out[last])
+    return _paired(votes(readings.baseline), after, readings.seed)
+
+
+def _paired(before: Mapping[str, float], after: Mapping[str, float], seed: int) -> Interval | None:
     both = [task for task in before if task in after]
-    return paired_difference([before[t] for t in both], [after[t] for t in both], readings.seed)
+    if len(both) < FEWEST:
+        return None
+    return paired_difference([before[t] for t in both], [after[t] for t in both], seed)
+
+
+def votes(folder: Path) -> dict[str, float]:
+    """Return for each task whose answer is known the share of right votes on it."""
+    right: dict[str, list[bool]] = {}
+    for episode in rows(folder / "episodes.parquet", ["task", "expected", "correct"]):
+        if episode["expected"] is not None:
+            right.setdefault(episode["task"], []).append(bool(episode["correct"]))
+    return {task: fmean(found) for task, found in right.items()}
 
 
 def accuracies(folder: Path) -> dict[str, float]:

@@ -36,8 +36,10 @@ def learn(
         folder: the cycle's folder.
     """
     for name, agents in experiment.people().learners().items():
+        method = experiment.method
+        assert method is not None, "the experiment checks that learners have a method"
         mine = [example for example in examples if example.weights == name]
-        if any(example.advantage for example in mine):
+        if any(map(method.teaches, mine)):
             model = experiment.engines[agents[0].engine].trains
             assert model is not None, "the experiment checks that learners' engines can train"
             yield from _train(
@@ -61,7 +63,7 @@ def _train(
     from moot.training.fit import fit
     from moot.training.learner import Learner, release
 
-    assert experiment.method is not None, "the experiment checks that learners have a method"
+    assert experiment.method is not None
     start = Progress() if before is None else read(before.path)
     learner = Learner(
         model,

@@ -9,9 +9,11 @@ from pydantic import ValidationError
 from moot.agents.catalogue import CATALOGUE
 from moot.agents.errors import InputError, MootError
 from moot.agents.models import check as check_model
+from moot.agents.models import facts
 from moot.agents.vllm import VLLM
+from moot.training.settings import Lora, unsupported
 
-from .experiment import Experiment
+from .experiment import EngineChoice, Experiment
 from .faults import lines, near
 from .source import Source, Steps, assign, read
 from .tasks import Split
@@ -108,13 +110,25 @@ def _engines(experiment: Experiment) -> Iterator[Problem]:
     for name, engine in experiment.engines.items():
         if engine.trains is not None and (wrong := check_model(engine.trains)):
             yield ("engines", name, "model"), wrong
-        learners = any(g.learns and (g.engine or name) == name for g in experiment.population)
-        rank = experiment.fit.lora.rank
-        if isinstance(engine, VLLM) and learners and rank > engine.max_lora_rank:
-            yield (
-                ("engines", name, "max_lora_rank"),
-                f"{engine.max_lora_rank} is less than fit.lora.rank, {rank}",
-            )
+        elif any(g.learns and (g.engine or name) == name for g in experiment.population):
+            yield from _training(name, engine, experiment.fit.lora)
+
+
+def _training(name: str, engine: EngineChoice, lora: Lora) -> Iterator[Problem]:
+    """Yield what keeps the model behind an engine from being trained as `fit` has it."""
+    if isinstance(engine, VLLM) and lora.rank > engine.max_lora_rank:
+        wrong = f"{engine.max_lora_rank} is less than fit.lora.rank, {lora.rank}"
+        yield ("engines", name, "max_lora_rank"), wrong
+    known = facts(engine.trains) if engine.trains is not None else None
+    if known is None:
+        return
+    if altered := unsupported(known.config):
+        yield ("engines", name, "model"), f"can't be trained yet: it has {altered}"
+    for target in lora.targets if known.linear and lora.targets != "all-linear" else ():
+        layer = target.rpartition(".")[2]
+        if layer not in known.linear:
+            wrong = f"{engine.trains} has no linear layer '{target}'{near(layer, known.linear)}"
+            yield ("fit", "lora", "targets"), wrong
 
 
 def _population(experiment: Experiment) -> Iterator[Problem]:

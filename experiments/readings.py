@@ -35,6 +35,8 @@ class Readings:
     """The folders of the cycles whose talk is complete, by cycle."""
     held_out: dict[int, Path]
     """The folders of the complete evaluations, by the weights version that was evaluated."""
+    baseline: Path | None
+    """The folder of the untrained model's vote, if it is complete."""
     unreadable: tuple[str, ...]
     """What lies there and can't be read, and why."""
 
@@ -72,11 +74,13 @@ def read(run: Path) -> Readings:
             unreadable.append(f"{path.relative_to(run)}: {problem}")
         return not problem
 
+    def complete(folder: Path) -> bool:
+        return all(whole(folder / f"{name}.parquet") for name in ("turns", "episodes", "verdicts"))
+
     def folders(prefix: str) -> dict[int, Path]:
         there = sorted(p for p in run.glob(f"{prefix}-*") if p.name[len(prefix) + 1 :].isdigit())
         found = {int(path.name[len(prefix) + 1 :]): path for path in there}
-        files = ("turns.parquet", "episodes.parquet", "verdicts.parquet")
-        return {n: p for n, p in sorted(found.items()) if all(whole(p / name) for name in files)}
+        return {n: folder for n, folder in sorted(found.items()) if complete(folder)}
 
     metrics = run / "metrics.parquet"
     return Readings(
@@ -86,6 +90,7 @@ def read(run: Path) -> Readings:
         metrics=tuple(rows(metrics)) if whole(metrics) else (),
         talks=folders("cycle"),
         held_out=folders("held-out"),
+        baseline=run / "baseline" if complete(run / "baseline") else None,
         unreadable=tuple(unreadable),
     )
 

@@ -2,12 +2,11 @@
 
 import csv
 import io
+import json
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any
-
-import orjson
+from typing import Any, NoReturn
 
 from moot.agents.errors import MootError
 
@@ -57,12 +56,16 @@ def _jsonl(path: Path) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            cells = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
+            cells = json.loads(line, parse_constant=_refuse)  # keeps numbers of any length whole
+        except ValueError as error:
             raise MootError(f"{path}:{n}: not JSON: {error}") from None
         if not isinstance(cells, dict):
             raise MootError(f"{path}:{n}: expected an object, found {line.strip()[:40]}")
         yield f"{path}:{n}", cells
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _csv(path: Path) -> Iterator[Row]:

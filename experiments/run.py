@@ -26,7 +26,7 @@ from .learn import current, learn, published, step_metrics
 from .progress import Show
 from .store import write_metrics, write_rollouts
 from .swap import swap
-from .talk import talk
+from .talk import graded, talk
 from .tasks import Split, for_cycle
 
 
@@ -121,9 +121,11 @@ async def _talk(run: Run, cycle: int) -> list[Rollout]:
         method = experiment.method
         rollouts = [] if method is None else [r for e in episodes for r in method.examples(e)]
         write_rollouts(folder, cycle, rollouts)
-        trained = tokens(episodes, {(r.episode, r.turn) for r in rollouts if r.advantage})
+        teach = {(r.episode, r.turn) for r in rollouts if method and method.teaches(r)}
+        trained = tokens(episodes, teach)
         run.journal.measure(
             [
+                *graded(rollouts, cycle),
                 Metric(cycle, "talk/tokens", tokens(episodes)),
                 Metric(cycle, "train/tokens", trained * experiment.fit.epochs),
             ]

@@ -6,6 +6,7 @@ bound.
 """
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,23 @@ def _said(error: MarkedYAMLError) -> str:
     return f"{problem}; indent with spaces" if "'\\t'" in problem else problem
 
 
+def _integer(text: str) -> int:
+    return int(text, 0 if text.lstrip("+-").startswith(("0x", "0o")) else 10)
+
+
+def _number(text: str) -> float:
+    return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+
+
+READERS: Mapping[str, Callable[[str], Any]] = {
+    "null": {"": None, "~": None, "null": None}.__getitem__,
+    "bool": {"true": True, "false": False}.__getitem__,
+    "int": _integer,
+    "float": _number,
+}
+"""How the scalars of YAML 1.2's core schema are read, in small letters without underscores."""
+
+
 class _Reader:
     """Turns nodes into data; notes places, and what may not be."""
 
@@ -137,25 +155,15 @@ class _Reader:
         text, kind = str(node.value), str(node.tag).rpartition(":")[2]
         if node.style in ("'", '"', "|", ">"):
             kind = "str"
-        match kind:
-            case "null":
-                return None
-            case "bool":
-                return text.lower() == "true"
-            case "int" if len(text) <= LONGEST_NUMBER:
-                plain = text.replace("_", "")
-                prefixed = plain.lstrip("+-")[:2].lower() in ("0x", "0o")
-                return int(plain, 0 if prefixed else 10)
-            case "int":
-                return text
-            case "float":
-                return float(
-                    text.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan")
-                )
-            case "str" | "timestamp" | "value":
-                return text
-            case _:
-                return self._refuse(node)
+        if kind in ("str", "timestamp", "value") or len(text) > LONGEST_NUMBER:
+            return text
+        try:
+            return READERS[kind](text.lower().replace("_", ""))
+        except KeyError:
+            return self._refuse(node)
+        except ValueError:
+            self.problems.append(f"{self._place(node)}: {text!r} is no {kind} in YAML 1.2")
+            return None
 
     def _refuse(self, node: Node) -> None:
         self.problems.append(f"{self._place(node)}: the tag {node.tag} is not allowed here")

@@ -2,7 +2,7 @@
 
 An HTTP 200 is no proof that other weights speak now.  Three things are: the engine, asked, reports
 the version; every completion is stamped with the version that the engine says spoke, and the gate
-refuses any other; and the log-probabilities of a canary, a fixed prompt answered greedily, moved.
+refuses any other; and the log-probabilities of a canary, a fixed prompt with a fixed seed, moved.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,9 @@ from moot.agents.types import Completion, Engine, Request, Sampling, Task, Weigh
 from moot.protocols.journal import Journal, Metric
 from moot.protocols.stage import ask
 
-CANARY = Sampling(temperature=0.0, max_tokens=8)
+CANARY = Sampling(temperature=5.0, max_tokens=8)
+"""Hot, so that it says what is unlikely: the likeliest words of a model that is sure of them have a
+log-probability of exactly 0 in every version."""
 
 
 async def swap(

@@ -10,6 +10,7 @@ from moot.protocols.journal import Metric
 from moot.protocols.stage import Failure, Stage
 from moot.protocols.types import Episode, Protocol
 from moot.protocols.voting import plurality
+from moot.training.types import Rollout
 
 from .store import write_episodes
 
@@ -23,29 +24,42 @@ async def talk(
     cycle: int,
     out: Path,
 ) -> list[Episode]:
-    """Play the cycle's episodes, write and measure them, and return them in the tasks' order."""
-    played = [e async for e in stage.play(protocol, tasks, people, f"cycle-{cycle:03d}")]
+    """Play the cycle's episodes, write and measure them, and return them in the tasks' order.
+
+    Once the talk is over it is always the same: an episode that failed in it stays failed, for
+    what is learnt must not change while it is being learnt.
+    """
+    phase, journal = f"cycle-{cycle:03d}", stage.journal
+    lost = {task.id for task in tasks if journal.finished(f"{phase}/{task.id} failed")}
+    due = [task for task in tasks if task.id not in lost]
+    played = [e async for e in stage.play(protocol, due, people, phase)]
     place = {task.id: i for i, task in enumerate(tasks)}
     episodes = sorted((e for e in played if isinstance(e, Episode)), key=lambda e: place[e.task.id])
     write_episodes(out, cycle, episodes)
-    failed = sum(isinstance(e, Failure) for e in played)
-    stage.journal.measure(
-        [*measured(episodes, cycle), Metric(cycle, "talk/failed_episodes", failed)]
-    )
+    failures = [e.id for e in played if isinstance(e, Failure)]
+    failed = Metric(cycle, "talk/failed_episodes", len(lost) + len(failures))
+    journal.measure([*measured(episodes, cycle, "reference" in protocol.yields), failed])
+    journal.finish(f"{phase} talk", *(f"{name} failed" for name in failures))
     return episodes
 
 
-def measured(episodes: Sequence[Episode], cycle: int) -> list[Metric]:
-    """Return the means, over episodes, of what each noted and of how right its answers were."""
+def measured(episodes: Sequence[Episode], cycle: int, references: bool) -> list[Metric]:
+    """Return the means, over episodes, of what each noted and of how right its answers were.
+
+    Args:
+        episodes: of one cycle.
+        cycle: whose metrics these are.
+        references: whether the protocol yields them; one that is missing is then not right.
+    """
     columns: dict[str, list[float]] = {}
     for episode in episodes:
-        for name, value in {**noted(episode), **episode.outcome.notes}.items():
+        for name, value in {**noted(episode, references), **episode.outcome.notes}.items():
             if value is not None:
                 columns.setdefault(name, []).append(float(value))
     return [Metric(cycle, f"talk/{name}", fmean(values)) for name, values in columns.items()]
 
 
-def noted(episode: Episode) -> dict[str, float | None]:
+def noted(episode: Episode, references: bool) -> dict[str, float | None]:
     """Return what can be said of any episode's policy answers, whatever the protocol."""
     task = episode.task
     policies = [turn for turn in episode.turns if turn.agent.role == "policy"]
@@ -57,6 +71,19 @@ def noted(episode: Episode) -> dict[str, float | None]:
     if task.answer is not None:
         notes["accuracy"] = fmean(bool(task.correct(answer)) for answer in answers)
         notes["majority_accuracy"] = float(bool(task.correct(vote.winner)))
-        if episode.outcome.reference is not None:
+        if references:
             notes["reference_accuracy"] = float(bool(episode.correct))
     return notes
+
+
+def graded(rollouts: Sequence[Rollout], cycle: int) -> list[Metric]:
+    """Return the mean reward of what a cycle taught, and the share of groups without contrast."""
+    groups: dict[str, set[float]] = {}
+    for rollout in rollouts:
+        groups.setdefault(rollout.episode, set()).add(rollout.reward)
+    if not groups:
+        return []
+    return [
+        Metric(cycle, "talk/reward", fmean(rollout.reward for rollout in rollouts)),
+        Metric(cycle, "talk/alike", fmean(len(rewards) == 1 for rewards in groups.values())),
+    ]

@@ -85,12 +85,12 @@ class Journal:
         )
         return [Metric(*row) for row in rows]
 
-    def finish(self, mark: str) -> None:
-        """Mark a phase of the run as done."""
-        self._write("insert or ignore into done values (?)", [(mark,)])
+    def finish(self, *marks: str) -> None:
+        """Mark phases of the run, or whatever else is over, as done: all at once."""
+        self._write("insert or ignore into done values (?)", [(mark,) for mark in marks])
 
     def finished(self, mark: str) -> bool:
-        """Return whether a phase is marked as done."""
+        """Return whether something is marked as done."""
         row = self._db.execute("select 1 from done where mark = ?", (mark,)).fetchone()
         return row is not None
 

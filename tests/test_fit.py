@@ -153,13 +153,25 @@ def test_a_loss_that_is_not_finite_keeps_the_weights_of_before(tiny: Path, tmp_p
     assert latest(tmp_path) is None
 
 
-def test_a_step_holds_whole_groups_and_leaves_out_what_teaches_nothing() -> None:
+def test_what_teaches_nothing_is_left_out_and_what_is_held_to_the_anchor_is_not(
+    tiny: Path, tmp_path: Path
+) -> None:
     flat = [rollout(9, i, 0.0) for i in range(4)]
 
-    steps = schedule([*EXAMPLES, *flat], FIT.model_copy(update={"groups": 4}), seed=0)
+    def completions(kl: float) -> float:
+        folder = tmp_path / str(kl)
+        _, steps = training(tiny, folder, examples=[*EXAMPLES, *flat], method=CaT(kl=kl))
+        return sum(metrics["completions"] for _, metrics in steps)
+
+    assert completions(0.0) == len(EXAMPLES)
+    assert completions(0.1) == len(EXAMPLES) + len(flat)
+
+
+def test_a_step_holds_whole_groups() -> None:
+    steps = schedule(EXAMPLES, FIT.model_copy(update={"groups": 4}), seed=0)
 
     assert [len(step) for step in steps] == [16, 8]
     assert sorted(e.episode for step in steps for e in step) == sorted(e.episode for e in EXAMPLES)
-    assert schedule(flat, FIT, seed=0) == []
+    assert schedule([], FIT, seed=0) == []
     assert schedule(EXAMPLES, FIT, seed=0) == schedule(EXAMPLES, FIT, seed=0)
     assert schedule(EXAMPLES, FIT, seed=0) != schedule(EXAMPLES, FIT, seed=1)

@@ -47,8 +47,9 @@ class CaT(Settings):
         """Return the learning policies' answers, each credited against all answers to its task.
 
         The group is every judged answer of the episode, frozen agents' too: they are answers to the
-        same question.  An episode without a reference, or whose answers were all graded alike,
-        teaches nothing.
+        same question.  An episode without a reference teaches nothing; one whose answers were all
+        graded alike teaches to stay near the anchor, where there is a KL, and else nothing: it then
+        doesn't count in the mean of a step, as it would in TRL's.
         """
         import torch
 
@@ -81,6 +82,10 @@ class CaT(Settings):
             for turn in episode.turns
             if turn.index in graded and turn.agent.weights is not None
         ]
+
+    def teaches(self, example: Rollout) -> bool:
+        """Return whether it did better or worse than its group, or is held to the anchor."""
+        return example.advantage != 0 or self.kl > 0
 
     def collate(self, examples: Sequence[Rollout], encode: Encoder) -> Graded:
         """Return the rollouts as tensors."""

@@ -49,7 +49,7 @@ def fit(
     """
     steps = [
         [method.collate(part, encode) for part in parts(step, encode, settings.batch_tokens)]
-        for step in schedule(examples, settings, seed)
+        for step in schedule(list(filter(method.teaches, examples)), settings, seed)
     ]
     # In the first step the policy still is the one that spoke; from the second on it is not.
     steps[1:] = [[replace(part, old=_old(learner, part)) for part in step] for step in steps[1:]]
@@ -72,14 +72,10 @@ def fit(
 
 
 def schedule(examples: Sequence[Rollout], settings: Fit, seed: int) -> list[list[Rollout]]:
-    """Return the examples of each step: whole groups, in a seeded order, `epochs` times over.
-
-    Examples without an advantage are left out: they carry no gradient, and with them goes the work.
-    """
+    """Return the examples of each step: whole groups, in a seeded order, `epochs` times over."""
     groups: dict[str, list[Rollout]] = {}
     for example in examples:
-        if example.advantage != 0:
-            groups.setdefault(example.episode, []).append(example)
+        groups.setdefault(example.episode, []).append(example)
     order = random.Random(seed)
     steps: list[list[Rollout]] = []
     for _ in range(settings.epochs):

@@ -20,18 +20,15 @@ from peft import (
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from moot.agents.errors import MootError
+from moot.agents.errors import MootError, in_one_line
 from moot.agents.pretrained import load
 
 from .forward import score
-from .settings import Fit
+from .settings import Fit, unsupported
 from .types import Rows, Scores
 
 ADAPTER = "adapter_model.safetensors"
 """PEFT's file name for an adapter's tensors."""
-
-UNSUPPORTED = ("final_logit_softcapping", "logits_scaling", "logit_scale")
-"""Config entries by which some architectures alter the logits that `forward.score` takes."""
 
 
 class Learner:
@@ -44,28 +41,25 @@ class Learner:
         """
         base = load(model, fit.dtype, fit.device)
         self.device: torch.device = base.device
-        altered = [
-            name for name in UNSUPPORTED if getattr(base.config, name, None) not in (None, 1)
-        ]
-        if altered:
-            raise MootError(
-                f"{model}: can't train this architecture yet: it has {', '.join(altered)}"
-            )
+        if altered := unsupported(vars(base.config)):
+            raise MootError(f"{model}: can't train this architecture yet: it has {altered}")
         lora = LoraConfig(
             task_type="CAUSAL_LM",
             r=fit.lora.rank,
             lora_alpha=cast(int, fit.lora.alpha),
-            lora_dropout=fit.lora.dropout,
             target_modules=(
                 fit.lora.targets if isinstance(fit.lora.targets, str) else list(fit.lora.targets)
             ),
         )
         with torch.random.fork_rng():  # PEFT draws a fresh adapter from the global generator
             torch.manual_seed(seed)
-            self.model: PeftModel = cast(PeftModel, get_peft_model(base, lora))
+            try:
+                self.model: PeftModel = cast(PeftModel, get_peft_model(base, lora))
+            except ValueError as error:
+                raise MootError(f"{model}: fit.lora.targets: {in_one_line(error)}") from None
         if adapter is not None:
             self.set(load_file(adapter / ADAPTER))
-        self.model.train(fit.lora.dropout > 0)
+        self.model.eval()  # no dropout: what speaks is what is trained
 
     def policy(self, rows: Rows) -> Scores:
         """Return what the model with its adapter thinks of the rows."""

@@ -1,10 +1,19 @@
 """How long and how fast to learn, as YAML says it."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from moot.agents.types import Settings
+
+ALTERING = ("final_logit_softcapping", "logits_scaling", "logit_scale")
+"""Config entries by which some architectures alter the logits that `forward.score` takes."""
+
+
+def unsupported(config: Mapping[str, object]) -> str:
+    """Return what keeps a model with this config from being trained, if anything does."""
+    return ", ".join(name for name in ALTERING if config.get(name) not in (None, 1))
 
 
 class Lora(Settings):
@@ -14,9 +23,7 @@ class Lora(Settings):
     """The width of the bottleneck."""
     alpha: float = Field(default=32.0, gt=0)
     """The adapter's output is scaled by alpha / rank."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    """The share of an adapter's inputs that is dropped in training."""
-    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+    targets: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = "all-linear"
     """Which linear layers get an adapter, by name."""
 
 

@@ -114,6 +114,10 @@ class Method(Protocol):
         """Return what one episode teaches, whoever learns from it."""
         ...
 
+    def teaches(self, example: Rollout) -> bool:
+        """Return whether the loss of an example has a gradient: others are left out of training."""
+        ...
+
     def collate(self, examples: Sequence[Rollout], encode: Encoder) -> Graded:
         """Return the examples as tensors on the CPU."""
         ...
