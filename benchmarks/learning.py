@@ -95,7 +95,7 @@ def measured(out: Path) -> Measured:
 
 
 def compared(case: str, runs: list[Measured]) -> list[Row]:
-    """Return our last held-out accuracy, of single answers and of their vote, beside each peer's."""
+    """Return our last held-out accuracy, of answers and of their vote, beside each peer's."""
     last = max(cycle for name, cycle in runs[0] if name == "held_out/accuracy")
     rows: list[Row] = []
     for metric in ("held_out/accuracy", "held_out/majority"):

@@ -149,6 +149,13 @@ FILES = [
         "evaluation: {baseline: no}",
         ":14:24 evaluation.baseline: expected true or false, got 'no'",
     ),
+    added("seed: 0b11", ":14:7: '0b11' is no int in YAML 1.2"),
+    added("seed: !!int abc", ":14:7: 'abc' is no int in YAML 1.2"),
+    added("seed: !!bool maybe", ":14:7: the tag tag:yaml.org,2002:bool is not allowed here"),
+    added(
+        "fit: {lora: {targets: []}}",
+        ":14:23 fit.lora.targets: expected 'all-linear' or at least 1 of them, got an empty list",
+    ),
     # Engines.
     wrong(
         f"  main: {ENGINE}",

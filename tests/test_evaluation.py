@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from moot.agents.errors import Fault
 from moot.agents.population import Agent, Population
 from moot.agents.scripted import ScriptedEngine
 from moot.agents.types import Completion, Request, Task
 from moot.experiments.evaluation import Evaluation, baseline, evaluate, examinees
-from moot.experiments.talk import measured
+from moot.experiments.talk import measured, talk
 from moot.protocols.journal import Journal, Metric
-from moot.protocols.stage import Stage
+from moot.protocols.sample import Sample
+from moot.protocols.stage import Stage, StageSettings
 from moot.protocols.types import Episode, Outcome, Turn
 from moot.protocols.verifiers import VERIFIERS
 
@@ -108,6 +110,60 @@ def test_the_baseline_votes_at_the_compute_that_the_run_spent(
     assert value(metrics, "baseline/votes") == votes
     assert value(metrics, "baseline/votes_affordable") == 9
     assert value(metrics, "baseline/majority") == 0.5
+
+
+def test_the_baseline_is_everyones_vote_whoever_comes_first(tmp_path: Path) -> None:
+    """One policy is always right, the other never: their votes are right half of the time."""
+    lines = {"right": {"1 + 1?": "2", "1 + 2?": "3"}, "wrong": {}}
+    spent = [Metric(0, "talk/tokens", 64), Metric(0, "held_out/tokens", 4)]
+
+    async def play(order: list[str], folder: Path) -> list[Metric]:
+        engines = {
+            name: ScriptedEngine(lambda request, own=own: own.get(request.prompt[-1].content, "0"))
+            for name, own in lines.items()
+        }
+        people = Population(tuple(Agent(n, "policy", n, weights=n) for n in order))
+        with Journal(tmp_path / f"{folder.name}.sqlite") as journal:
+            stage = Stage(engines, journal, seed=0)
+            return await baseline(
+                stage, TASKS, people, Evaluation(), spent, cycle=2, out=tmp_path / folder
+            )
+
+    one = asyncio.run(play(["right", "wrong"], Path("one")))
+    other = asyncio.run(play(["wrong", "right"], Path("other")))
+
+    assert value(one, "baseline/majority") == value(other, "baseline/majority") == 0.5
+    assert value(one, "baseline/majority@right") == 1.0
+    assert value(one, "baseline/votes") == 4  # 64 tokens, 4 a vote, two tasks, two policies
+
+
+def test_a_talk_that_is_over_stays_as_it_was_though_a_failure_would_now_pass(
+    tmp_path: Path,
+) -> None:
+    """What is learnt must not change while it is being learnt."""
+    down, asked = ["1 + 2?"], list[str]()
+
+    def reply(request: Request) -> str:
+        asked.append(request.prompt[-1].content)
+        if asked[-1] in down:
+            raise Fault("503")
+        return "2"
+
+    async def play() -> tuple[list[str], float]:
+        with Journal(tmp_path / "journal.sqlite") as journal:
+            settings = StageSettings(max_failed_episodes=1)
+            stage = Stage({"main": ScriptedEngine(reply)}, journal, 0, settings)
+            people = Population(PUPILS[2:])
+            said = await talk(stage, Sample(), TASKS, people, cycle=0, out=tmp_path / "out")
+            return [e.id for e in said], value(journal.metrics(), "talk/failed_episodes")
+
+    first = asyncio.run(play())
+    down.clear()
+    asked.clear()
+
+    assert first == (["cycle-000/t1"], 1.0)
+    assert asyncio.run(play()) == first
+    assert asked == []
 
 
 def test_what_the_talk_measures_is_a_mean_over_episodes() -> None:
