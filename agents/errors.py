@@ -7,6 +7,9 @@ MootError            a clear line for the user; anything else is a bug of ours
     └── Refusal      an engine won't answer this very request: its episode fails, no other does
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class MootError(Exception):
     """Something the user can mend; `str()` of it is the whole message, in one line."""
@@ -41,3 +44,11 @@ def in_one_line(error: BaseException) -> str:
     """Return what another library's error says, in one line that is not too long."""
     words = " ".join(str(error).split()) or type(error).__name__
     return words if len(words) <= 300 else f"{words[:299]}…"
+
+
+def near(name: str, known: Iterable[str], *, show: bool = True) -> str:
+    """Return `; did you mean 'x'?`, or what there is where nothing comes near."""
+    options = sorted(known)
+    if close := difflib.get_close_matches(name, options, n=1):
+        return f"; did you mean '{close[0]}'?"
+    return f"; there are {', '.join(options)}" if show and options else ""

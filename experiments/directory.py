@@ -18,7 +18,7 @@ from moot.agents.errors import InputError, MootError
 
 from .experiment import Experiment
 from .store import whole
-from .tasks import Split
+from .tasks.split import Split
 
 RESOLVED = "experiment.yaml"
 FREE = re.compile(r"stage\..+|engines\..+\.limits\.\w+")

@@ -1,12 +1,13 @@
 """What pydantic finds wrong, in the words of a person who wrote the file."""
 
-import difflib
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+
+from moot.agents.errors import near
 
 from .source import Source, Steps
 
@@ -121,14 +122,6 @@ def _whole(value: Any) -> Any:
 
 def _named(options: str) -> list[str]:
     return [option.strip("' ") for option in options.split(",")]
-
-
-def near(name: str, known: Iterable[str], *, show: bool = True) -> str:
-    """Return `; did you mean 'x'?`, or what there is where nothing comes near."""
-    options = sorted(known)
-    if close := difflib.get_close_matches(name, options, n=1):
-        return f"; did you mean '{close[0]}'?"
-    return f"; there are {', '.join(options)}" if show and options else ""
 
 
 def shown(value: Any) -> str:

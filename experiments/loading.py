@@ -7,16 +7,16 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from moot.agents.catalogue import CATALOGUE
-from moot.agents.errors import InputError, MootError
+from moot.agents.errors import InputError, MootError, near
 from moot.agents.models import check as check_model
 from moot.agents.models import facts
 from moot.agents.vllm import VLLM
 from moot.training.settings import Lora, unsupported
 
 from .experiment import EngineChoice, Experiment
-from .faults import lines, near
+from .faults import lines
 from .source import Source, Steps, assign, read
-from .tasks import Split
+from .tasks.split import Split
 
 Problem = tuple[Steps, str]
 """Where in the file, and what is wrong there."""

@@ -50,9 +50,9 @@ def run(
         again = f"moot run {experiment} --out {where} {words}".rstrip()
         typer.echo(f"moot: interrupted; nothing is lost. To go on: {again}", err=True)
         raise SystemExit(130) from None
-    from .conversations import came
-    from .findings import findings, reference_findings
-    from .readings import read
+    from .report.conversations import came
+    from .report.findings import findings, reference_findings
+    from .report.readings import read
 
     readings = read(where)
     reference = reference_findings(came(readings.talks))
@@ -73,7 +73,7 @@ def plan(experiment: File, sets: Sets = None) -> None:
 @app.command()
 def report(run: Directory) -> None:
     """Write DIR/report.html: one file, opens offline."""
-    from .report import write
+    from .report.page import write
 
     typer.echo(str(write(run)))
 

@@ -10,7 +10,7 @@ from moot.training.settings import Fit
 
 from .evaluation import examinees
 from .experiment import Experiment
-from .tasks import Split
+from .tasks.split import Split
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 

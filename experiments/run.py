@@ -27,7 +27,7 @@ from .progress import Show
 from .store import write_metrics, write_rollouts
 from .swap import swap
 from .talk import graded, talk
-from .tasks import Split, for_cycle
+from .tasks.split import Split, for_cycle
 
 
 def run(experiment: Experiment, split: Split, out: Path) -> Path:
@@ -39,7 +39,7 @@ def run(experiment: Experiment, split: Split, out: Path) -> Path:
     Raises:
         MootError: something that the user can mend; nothing that was written is lost.
     """
-    from .report import write
+    from .report.page import write
 
     show = Show()
     with claim(experiment, split, out), Journal(out / "journal.sqlite") as journal:

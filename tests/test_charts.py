@@ -2,7 +2,7 @@
 
 import pytest
 
-from moot.experiments.charts import MOST_POINTS, Point, Series, chart, ticks
+from moot.experiments.report.charts import MOST_POINTS, Point, Series, chart, ticks
 
 
 def test_ticks_are_round_and_enclose() -> None:

@@ -9,8 +9,8 @@ from moot.agents.scripted import Scripted
 from moot.agents.types import Limits
 from moot.experiments.directory import claim, fingerprint
 from moot.experiments.experiment import Experiment
-from moot.experiments.split import Split, divide
-from moot.experiments.tasks import Inline, Item
+from moot.experiments.tasks.split import Split, divide
+from moot.experiments.tasks.table import Inline, Item
 from moot.protocols.consensus import Consensus
 from moot.protocols.stage import StageSettings
 

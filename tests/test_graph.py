@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from moot.agents.population import family
-from moot.experiments.drawing import HEIGHT, MANY, WIDTH, drawn
-from moot.experiments.graph import by_family, hearing
+from moot.experiments.report.drawing import HEIGHT, MANY, WIDTH, drawn
+from moot.experiments.report.graph import by_family, hearing
 
 
 def turn(

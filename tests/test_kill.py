@@ -103,7 +103,7 @@ def journalled(out: Path) -> set[str]:
 
 def killer(root: Path) -> Iterator[dict[str, Any]]:
     """Run the experiment undisturbed, then killed over and over; say what happened."""
-    for heavy in ("experiments.report", "experiments.run", "training.fit"):
+    for heavy in ("experiments.report.page", "experiments.run", "training.fit"):
         importlib.import_module(f"moot.{heavy}")  # before the forks, so that each is quick
     experiment = root / "killed.yaml"
     pid = run(experiment, root / "whole", root / "whole.log")

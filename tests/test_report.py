@@ -14,7 +14,7 @@ import pytest
 from moot.agents.errors import MootError
 from moot.agents.population import Agent, Population, anchor
 from moot.agents.types import Completion, Task
-from moot.experiments.report import clip, plain, write
+from moot.experiments.report.page import clip, plain, write
 from moot.experiments.store import write_episodes, write_metrics
 from moot.protocols.consensus import Consensus
 from moot.protocols.journal import Metric

@@ -13,9 +13,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from moot.agents.errors import MootError
 from moot.agents.types import Task
-from moot.experiments.harmless import harmless
-from moot.experiments.split import Split, content, divide, for_cycle, task
-from moot.experiments.tasks import File, Inline, Item, ReasoningGym, TaskSource
+from moot.experiments.tasks import TaskSource
+from moot.experiments.tasks.gym import ReasoningGym
+from moot.experiments.tasks.harmless import harmless
+from moot.experiments.tasks.split import Split, content, divide, for_cycle, task
+from moot.experiments.tasks.table import File, Inline, Item
 from moot.protocols.verifiers import VERIFIERS
 
 CONFIGS = Path(__file__).parent.parent / "experiments" / "configs"

@@ -9,11 +9,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from moot.agents.errors import MootError
+from moot.agents.errors import MootError, near
 from moot.agents.types import Settings, Task, Verifier
 from moot.protocols.verifiers import VERIFIERS, stated
 
-from .faults import near
 from .harmless import harmless
 from .split import Split, content, divide, task
 

@@ -11,13 +11,13 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ..store import whole
 from . import figures, findings
 from .conversations import Came, Conversation, came, chosen, conversation
 from .drawing import Drawing, drawn
 from .graph import hearing
 from .readings import Readings, Row, read, rows
 from .speakers import Speaker, few, speakers
-from .store import whole
 
 PAGES = Path(__file__).parent / "pages"
 

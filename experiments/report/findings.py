@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
+from ..stats import Interval, paired_difference
 from .conversations import Came
 from .readings import Readings, Row, rows
-from .stats import Interval, paired_difference
 
 FEWEST = 8
 """Tasks that two evaluations must share before anything is claimed of their difference."""

@@ -1,8 +1,8 @@
-"""Where tasks come from: a reasoning_gym data set, a file, or the experiment itself."""
+"""Questions and answers that stand in a file, or in the experiment itself."""
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -10,11 +10,8 @@ from moot.agents.errors import MootError
 from moot.agents.types import Settings, Task
 from moot.protocols.verifiers import VERIFIERS
 
-from .gym import ReasoningGym
 from .rows import cell, rows
-from .split import Split, divide, for_cycle, task
-
-__all__ = ["File", "Inline", "Item", "ReasoningGym", "Split", "TaskSource", "for_cycle"]
+from .split import Split, divide, task
 
 VerifierName = Literal["exact", "number", "math", "choice"]
 
@@ -83,10 +80,6 @@ class Inline(Settings):
             for i, item in enumerate(self.items)
         )
         return divide(tasks, self.held_out, self.per_cycle, seed)
-
-
-TaskSource = Annotated[ReasoningGym | File | Inline, Field(discriminator="kind")]
-"""What stands under `tasks` in an experiment file."""
 
 
 def _checked(question: str, answer: str, verifier: VerifierName, template: str, where: str) -> Task:

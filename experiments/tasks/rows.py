@@ -8,9 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
-from moot.agents.errors import MootError
-
-from .faults import near
+from moot.agents.errors import MootError, near
 
 Row = tuple[str, Mapping[str, Any]]
 """Where it stands, and its cells by column."""

@@ -1,0 +1,14 @@
+"""Where tasks come from: a reasoning_gym data set, a file, or the experiment itself.
+
+To add a source: one file beside this one, and one line in `TaskSource`.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from .gym import ReasoningGym
+from .table import File, Inline
+
+TaskSource = Annotated[ReasoningGym | File | Inline, Field(discriminator="kind")]
+"""What stands under `tasks` in an experiment file."""
