@@ -65,8 +65,8 @@ class Task:
 class Sampling(Settings):
     """How a model is sampled."""
 
-    temperature: float = Field(default=1.0, ge=0, le=10)
-    """0 takes the likeliest token each time."""
+    temperature: float = Field(default=1.0, ge=0, le=2)
+    """Up to 2, as servers take it; 0 takes the likeliest token each time."""
     top_p: float = Field(default=1.0, gt=0, le=1)
     """The likeliest tokens are kept until their probability reaches it; 1 keeps all."""
     top_k: int = Field(default=0, ge=0)

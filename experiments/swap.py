@@ -13,7 +13,7 @@ from moot.agents.types import Completion, Engine, Request, Sampling, Task, Weigh
 from moot.protocols.journal import Journal, Metric
 from moot.protocols.stage import ask
 
-CANARY = Sampling(temperature=5.0, max_tokens=8)
+CANARY = Sampling(temperature=2.0, max_tokens=8)
 """Hot, so that it says what is unlikely: the likeliest words of a model that is sure of them have a
 log-probability of exactly 0 in every version."""
 

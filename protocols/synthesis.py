@@ -57,7 +57,7 @@ class Synthesis(Settings):
     """The synthesiser's prompt, in place of ours: {answers} and, if wanted, {n} and {question}."""
     max_tokens: int = Field(default=512, ge=1)
     """The reference's bound, in tokens."""
-    temperature: float = Field(default=0.0, ge=0, le=10)
+    temperature: float = Field(default=0.0, ge=0, le=2)
     """The synthesiser's; 0 takes the likeliest token each time."""
 
     @property

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
+import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
@@ -25,6 +26,7 @@ from moot.agents.server import Server
 from moot.agents.types import Completion, Engine, Limits, Message, Request, Sampling, Weights
 from moot.agents.vllm import VLLM
 from moot.agents.wire import connect
+from moot.experiments.main import main
 
 T = TypeVar("T")
 STAND_IN = Path(__file__).with_name("fake_vllm.py")
@@ -447,3 +449,39 @@ def test_killing_the_owner_leaves_no_orphan(tmp_path: Path) -> None:
     while running(family) and time.monotonic() < until:
         time.sleep(0.1)
     assert not running(family)
+
+
+WHOLE = """\
+name: whole
+cycles: 1
+engines:
+  main: {kind: vllm, model: MODEL, max_model_len: 512, kv_cache_gib: 1}
+population:
+  - {name: solver, count: 8, learns: true, sampling: {temperature: 1, max_tokens: 6}}
+tasks: {kind: inline, verifier: number, held_out: 2, per_cycle: 6, items: [ITEMS]}
+protocol: {kind: synthesis, max_tokens: 16}
+method: {kind: cat, kl: 0}
+fit: {lr: 3e-4}
+evaluation: {samples: 2, baseline_votes: 2}
+"""
+
+
+@pytest.mark.vllm
+def test_a_whole_run_talks_learns_swaps_and_answers_again(tmp_path: Path) -> None:
+    needs_vllm()
+    items = [f"{{prompt: What is {i} + 2? Only the number., answer: {i + 2}}}" for i in range(8)]
+    text = WHOLE.replace("MODEL", MODEL).replace("ITEMS", ", ".join(items))
+    (tmp_path / "x.yaml").write_text(text)
+    before = descendants(os.getpid())
+
+    with pytest.raises(SystemExit) as end:
+        main(["run", str(tmp_path / "x.yaml"), "--out", str(tmp_path / "out")])
+
+    assert not end.value.code
+    assert not running(descendants(os.getpid()) - before)
+    metrics = pq.read_table(tmp_path / "out" / "metrics.parquet").to_pylist()
+    assert [m["value"] > 1e-3 for m in metrics if m["name"] == "swap/canary_change"] == [True]
+    turns = pq.read_table(tmp_path / "out" / "held-out-001" / "turns.parquet").to_pylist()
+    assert {turn["weights_version"] for turn in turns} == {1}
+    examples = pq.read_table(tmp_path / "out" / "cycle-000" / "examples.parquet").to_pylist()
+    assert all(example["completion_ids"] for example in examples)
