@@ -98,9 +98,9 @@ class Population:
         )
 
 
-def anchor(agent: Agent, name: str = "anchor") -> Agent:
+def anchor(agent: Agent) -> Agent:
     """Return the frozen initial policy behind `agent`: its engine's base model, at no persona."""
-    return replace(agent, name=name, role="critic", persona="", weights=None, version=0)
+    return replace(agent, name="anchor", role="critic", persona="", weights=None, version=0)
 
 
 def family(agent: str) -> str:

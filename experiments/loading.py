@@ -101,7 +101,7 @@ def _contradictions(experiment: Experiment) -> Iterator[Problem]:
     for name in experiment.engines.keys() - {a.engine for a in experiment.people().agents}:
         yield ("engines", name), "nobody speaks through this engine"
     try:
-        experiment.protocol.check(experiment.people())
+        experiment.protocol.calls(experiment.people())
     except MootError as error:
         yield ("protocol",), str(error)
 

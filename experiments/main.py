@@ -50,12 +50,12 @@ def run(
         again = f"moot run {experiment} --out {where} {words}".rstrip()
         typer.echo(f"moot: interrupted; nothing is lost. To go on: {again}", err=True)
         raise SystemExit(130) from None
-    from .report.conversations import came
+    from .report.conversations import endings
     from .report.findings import findings, reference_findings
     from .report.readings import read
 
     readings = read(where)
-    reference = reference_findings(came(readings.talks))
+    reference = reference_findings(endings(readings.talks))
     typer.echo("\n" + "\n".join([*findings(readings), *([reference] if reference else [])]))
     typer.echo(f"report: {report}")
 

@@ -71,7 +71,7 @@ class Run:
         """Return where this run's episodes are played."""
         settings = self.experiment.stage
         return Stage(
-            self.engines, self.journal, self.experiment.seed, settings, heard=self.show.turn
+            self.engines, self.journal, self.experiment.seed, settings, told=self.show.turn
         )
 
 

@@ -56,6 +56,8 @@ EPISODES = pa.schema(
         ("answer", pa.string()),
         ("expected", pa.string()),
         ("correct", pa.bool_()),
+        ("majority", pa.string()),
+        ("majority_correct", pa.bool_()),
     ]
 )
 
@@ -202,6 +204,8 @@ def _episode(cycle: int, episode: Episode) -> dict[str, Any]:
         "answer": episode.outcome.answer,
         "expected": episode.task.answer,
         "correct": episode.correct,
+        "majority": episode.outcome.majority,
+        "majority_correct": episode.task.correct(episode.outcome.majority),
     }
 
 

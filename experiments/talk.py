@@ -39,7 +39,7 @@ async def talk(
     failures = [e.id for e in played if isinstance(e, Failure)]
     failed = Metric(cycle, "talk/failed_episodes", len(lost) + len(failures))
     journal.measure([*measured(episodes, cycle, "reference" in protocol.yields), failed])
-    journal.finish(f"{phase} talk", *(f"{name} failed" for name in failures))
+    journal.finish(*(f"{name} failed" for name in failures))
     return episodes
 
 
@@ -67,13 +67,32 @@ def noted(episode: Episode, references: bool) -> dict[str, float | None]:
         return {}
     answers = [turn.answer for turn in policies]
     vote = plurality(answers)
-    notes: dict[str, float | None] = {"unreadable": vote.unreadable / len(answers)}
+    notes: dict[str, float | None] = {
+        "unreadable": vote.unreadable / len(answers),
+        "agreement": vote.share,
+    }
+    if references:
+        notes["reference_unreadable"] = float(episode.outcome.reference is None)
     if task.answer is not None:
         notes["accuracy"] = fmean(bool(task.correct(answer)) for answer in answers)
         notes["majority_accuracy"] = float(bool(task.correct(vote.winner)))
         if references:
             notes["reference_accuracy"] = float(bool(episode.correct))
-    return notes
+    return notes | differing(episode)
+
+
+def differing(episode: Episode) -> dict[str, float | None]:
+    """Return whether the reference differs from the majority it was made from, and who is right."""
+    task, found, majority = episode.task, episode.outcome.answer, episode.outcome.majority
+    if found is None or majority is None:
+        return {}
+    if found == majority or task.answer is None:
+        return {"reference_differs": float(found != majority)}
+    return {
+        "reference_differs": 1.0,
+        "reference_right_when_differs": float(bool(task.correct(found))),
+        "majority_right_when_differs": float(bool(task.correct(majority))),
+    }
 
 
 def graded(rollouts: Sequence[Rollout], cycle: int) -> list[Metric]:

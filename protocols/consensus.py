@@ -40,12 +40,8 @@ class Consensus(Settings):
             verdicts=matches(turns, won) if won is not None else (),
             reference=next((t.text for t in turns if won is not None and t.answer == won), None),
             answer=won,
-            notes={"agreement": vote.share, "tied": float(vote.tied)},
+            notes={"tied": float(vote.tied)},
         )
-
-    def check(self, people: Population) -> None:
-        """Raise `MootError` where there is no policy."""
-        people.playing("policy")
 
     def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks."""

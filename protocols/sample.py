@@ -9,7 +9,6 @@ from moot.agents.population import Agent, Population
 from moot.agents.types import Settings, Task
 
 from .types import Outcome, Say, Script, Signal
-from .voting import plurality
 
 
 class Sample(Settings):
@@ -25,14 +24,9 @@ class Sample(Settings):
         return frozenset()
 
     def __call__(self, task: Task, people: Population) -> Script:
-        """Return the script of one episode; the outcome holds no verdicts."""
-        turns = yield answers(task, people, self.samples)
-        vote = plurality([turn.answer for turn in turns])
-        return Outcome(notes={"agreement": vote.share})
-
-    def check(self, people: Population) -> None:
-        """Raise `MootError` where there is no policy."""
-        people.playing("policy")
+        """Return the script of one episode; its outcome is empty."""
+        yield answers(task, people, self.samples)
+        return Outcome()
 
     def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks."""

@@ -46,8 +46,8 @@ class Stage:
     journal: Journal
     seed: int
     settings: StageSettings = StageSettings()
-    heard: Callable[[Turn], None] = lambda turn: None
-    """Told of every turn, replayed ones too, for the progress display."""
+    told: Callable[[Turn], None] = lambda turn: None
+    """Is told of every turn, replayed ones too, for the progress display."""
 
     async def play(
         self, protocol: Protocol, tasks: Iterable[Task], people: Population, phase: str
@@ -99,13 +99,13 @@ class Stage:
         episode = f"{phase}/{task.id}"
         turns: list[Turn] = []
         script = protocol(task, people)
-        exchange = 0
+        round_ = 0
         try:
             wishes = next(script)
             while True:
-                said = await self._exchange(wishes, task, episode, len(turns), exchange)
+                said = await self._round(wishes, task, episode, len(turns), round_)
                 turns += said
-                exchange += 1
+                round_ += 1
                 wishes = script.send(said)
         except StopIteration as end:
             outcome: Outcome = end.value
@@ -113,45 +113,39 @@ class Stage:
         except (Fault, Refusal) as error:
             return Failure(episode, str(error))
 
-    async def _exchange(
-        self, wishes: list[Say], task: Task, episode: str, first: int, exchange: int
+    async def _round(
+        self, wishes: list[Say], task: Task, episode: str, first: int, number: int
     ) -> list[Turn]:
         """Return the turns that the wishes become; one that fails takes no other with it."""
-        asked = [
-            self._say(say, episode, turn, seed(self.seed, episode, turn))
-            for turn, say in enumerate(wishes, first)
-        ]
-        said = await asyncio.gather(*asked, return_exceptions=True)
-        for one in said:
+        asked = [self._say(say, task, episode, i, number) for i, say in enumerate(wishes, first)]
+        turns: list[Turn] = []
+        for one in await asyncio.gather(*asked, return_exceptions=True):
             if isinstance(one, BaseException):
                 raise one
-        turns = [
-            Turn(
-                index=index,
-                round=exchange,
-                agent=say.agent,
-                prompt=say.agent.prompt(say.text),
-                completion=completion,
-                heard=say.heard,
-                answer=task.verifier.read(completion.text),
-            )
-            for index, (say, completion) in enumerate(zip(wishes, said, strict=True), first)
-            if isinstance(completion, Completion)
-        ]
-        for turn in turns:
-            self.heard(turn)
+            turns.append(one)
         return turns
 
-    async def _say(self, say: Say, episode: str, turn: int, seed: int) -> Completion:
+    async def _say(self, say: Say, task: Task, episode: str, index: int, number: int) -> Turn:
         agent = say.agent
         request = Request(
             prompt=agent.prompt(say.text),
             sampling=agent.sampling,
-            seed=seed,
+            seed=seed(self.seed, episode, index),
             weights=agent.weights,
             version=agent.version,
         )
-        return await ask(self.engines[agent.engine], self.journal, episode, turn, request)
+        said = await ask(self.engines[agent.engine], self.journal, episode, index, request)
+        turn = Turn(
+            index=index,
+            round=number,
+            agent=agent,
+            prompt=request.prompt,
+            completion=said,
+            heard=say.heard,
+            answer=task.verifier.read(said.text),
+        )
+        self.told(turn)
+        return turn
 
 
 async def ask(

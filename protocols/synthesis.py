@@ -7,6 +7,7 @@ published; these are ours.  As in the paper the anchor does not see the question
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
@@ -55,10 +56,10 @@ class Synthesis(Settings):
     none is left, nobody is asked and there is no reference)."""
     prompt: str | None = Field(default=None, pattern=r"\{answers\}")
     """The synthesiser's prompt, in place of ours: {answers} and, if wanted, {n} and {question}."""
-    max_tokens: int = Field(default=512, ge=1)
-    """The reference's bound, in tokens."""
     temperature: float = Field(default=0.0, ge=0, le=2)
-    """The synthesiser's; 0 takes the likeliest token each time."""
+    """The anchor's; 0 takes the likeliest token each time.  A critic has the population's."""
+    max_tokens: int = Field(default=512, ge=1)
+    """The bound of the anchor's reference, in tokens.  A critic has the population's."""
 
     @property
     def yields(self) -> frozenset[Signal]:
@@ -68,10 +69,9 @@ class Synthesis(Settings):
     def __call__(self, task: Task, people: Population) -> Script:
         """Return the script of one synthesis."""
         turns = yield answers(task, people, self.samples)
-        vote = plurality([turn.answer for turn in turns])
         seen = turns if self.sees == "text" else [t for t in turns if t.answer is not None]
-        if not seen:  # whatever it wrote would come from nowhere
-            return Outcome(notes={"agreement": None, **compared(task, None, None)})
+        if not seen:  # whatever was written would come from nowhere
+            return Outcome()
         [reference] = yield [
             Say(self.synthesiser(people), self.ask(task, seen), tuple(t.index for t in seen))
         ]
@@ -80,18 +80,18 @@ class Synthesis(Settings):
             verdicts=matches(turns, found, by=reference.index) if found is not None else (),
             reference=reference.text if found is not None else None,
             answer=found,
-            notes={"agreement": vote.share, **compared(task, found, vote.winner)},
+            majority=plurality([turn.answer for turn in seen]).winner,
         )
 
     def synthesiser(self, people: Population) -> Agent:
         """Return the agent that writes the reference."""
-        who = (
-            anchor(people.playing("policy")[0])
-            if self.by == "anchor"
-            else people.playing("critic")[0]
-        )
+        if self.by == "critic":
+            return people.playing("critic")[0]
         sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
-        return Agent(who.name, "critic", who.engine, who.persona, sampling=sampling)
+        who = replace(anchor(people.playing("policy")[0]), sampling=sampling)
+        if any(agent.name == who.name for agent in people.agents):
+            raise MootError(f"an agent is called '{who.name}', as the frozen initial policy is")
+        return who
 
     def ask(self, task: Task, seen: list[Turn]) -> str:
         """Return the synthesiser's prompt; what agents said stands in it as fenced data."""
@@ -104,30 +104,7 @@ class Synthesis(Settings):
         # One pass over the wording: a field's name inside an answer is text and stays so.
         return FIELD.sub(lambda field: fields[field[0]], wording)
 
-    def check(self, people: Population) -> None:
-        """Raise `MootError` where there is no policy, or nobody to synthesise."""
-        people.playing("policy")
-        who = self.synthesiser(people)
-        if self.by == "anchor" and any(agent.name == who.name for agent in people.agents):
-            raise MootError(f"an agent is called '{who.name}', as the frozen initial policy is")
-
     def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks."""
         policies = dict.fromkeys(people.playing("policy"), self.samples)
         return {**policies, self.synthesiser(people): 1}
-
-
-def compared(task: Task, found: str | None, majority: str | None) -> dict[str, float | None]:
-    """Return how the reference compares with the majority vote; `None` where it can't be told."""
-    if found is None or majority is None:
-        return {"reference_unreadable": float(found is None)}
-    differs = found != majority
-    right = {
-        "reference_right_when_differs": task.correct(found),
-        "majority_right_when_differs": task.correct(majority),
-    }
-    return {
-        "reference_unreadable": 0.0,
-        "reference_differs": float(differs),
-        **{k: float(v) for k, v in right.items() if differs and v is not None},
-    }

@@ -50,7 +50,7 @@ class Verdict:
 
     of: int
     kind: str
-    """`match` (agrees with the reference), `vote` (the share that agrees), `score`, ..."""
+    """What was judged: `match` is whether its answer is the reference's."""
     score: float | None
     """In [0, 1]; `None` is unreadable, and never stands for a number."""
     by: int | None = None
@@ -67,9 +67,12 @@ class Outcome:
     """The text of the synthesised reference, where there is one."""
     answer: str | None = None
     """The answer the population gives, as the verifier reads it; `None`: it gives none."""
+    majority: str | None = None
+    """What a vote of the answers gave that the reference was made from; `None`: the reference is
+    that vote, or there was none."""
     rubric: tuple[str, ...] = ()
     notes: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
-    """What else was counted, e.g. {"agreement": 0.75}; the cycle reports the mean of each."""
+    """What else was counted, e.g. {"tied": 1.0}; the cycle reports the mean of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +114,10 @@ class Protocol(Interface):
         """Return the script of one episode."""
         ...
 
-    def check(self, people: Population) -> None:
-        """Raise `MootError` where this population can't play the protocol."""
-        ...
-
     def calls(self, people: Population) -> Mapping[Agent, int]:
-        """Return who speaks in one episode, and how many times at most."""
+        """Return who speaks in one episode, and how many times at most.
+
+        Raises:
+            MootError: this population can't play the protocol.
+        """
         ...

@@ -1,11 +1,9 @@
 """Conversations: what each episode came to, and a few of them whole, to be read."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-
-from moot.protocols.voting import plurality
 
 from .readings import Row, rows, rows_of
 
@@ -22,7 +20,7 @@ KINDS = (RIGHT, WRONG, DIFFERS, UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
-class Came:
+class Ending:
     """What an episode came to."""
 
     cycle: int
@@ -46,7 +44,7 @@ class Came:
 class Conversation:
     """An episode, whole but for the middle of a very long one."""
 
-    came: Came
+    ending: Ending
     episode: Row
     rounds: tuple[tuple[int, tuple[Row, ...]], ...]
     """The turns that are shown, by round."""
@@ -64,66 +62,46 @@ class Conversation:
         )
 
 
-def came(talks: Mapping[int, Path]) -> list[Came]:
+def endings(talks: Mapping[int, Path]) -> list[Ending]:
     """Return what all episodes came to, of the cycles whose folders these are."""
-    return [one for cycle, folder in talks.items() for one in outcomes(cycle, folder)]
-
-
-def outcomes(cycle: int, folder: Path) -> Iterator[Came]:
-    """Yield what each episode of a cycle's talk came to, in the order they were written."""
-    concluded = {
-        e["episode"]: e
-        for e in rows(
-            folder / "episodes.parquet", ["episode", "reference", "answer", "expected", "correct"]
+    columns = ["episode", "answer", "majority", "majority_correct", "expected", "correct"]
+    return [
+        Ending(
+            cycle=cycle,
+            episode=row["episode"],
+            right=None if row["expected"] is None else bool(row["correct"]),
+            differs=_differ(row["answer"], row["majority"]),
+            majority_right=row["majority_correct"],
         )
-    }
-    columns = ["episode", "turn", "role", "heard", "answer", "correct"]
-    turns = rows(folder / "turns.parquet", columns)
-    for name, spoken in groupby(turns, key=lambda turn: turn["episode"]):
-        if name in concluded:
-            yield _came(cycle, concluded[name], list(spoken))
+        for cycle, folder in talks.items()
+        for row in rows(folder / "episodes.parquet", columns)
+    ]
 
 
-def _came(cycle: int, episode: Row, turns: list[Row]) -> Came:
-    """Return what an episode came to; the synthesiser is the last to hear and not a policy."""
-    known = episode["expected"] is not None
-    right = bool(episode["correct"]) if known else None
-    writers = [t for t in turns if t["heard"] and t["role"] != "policy"]
-    heard = set(writers[-1]["heard"]) if writers and episode["reference"] is not None else set()
-    voters = [t for t in turns if t["turn"] in heard and t["role"] == "policy"]
-    majority = plurality([t["answer"] for t in voters]).winner
-    if majority is None or episode["answer"] is None:
-        return Came(cycle, episode["episode"], right, None, None)
-    agreed = next(t for t in voters if t["answer"] == majority)
-    return Came(
-        cycle=cycle,
-        episode=episode["episode"],
-        right=right,
-        differs=episode["answer"] != majority,
-        majority_right=bool(agreed["correct"]) if known else None,
-    )
+def _differ(answer: str | None, majority: str | None) -> bool | None:
+    return None if answer is None or majority is None else answer != majority
 
 
-def chosen(came: Iterable[Came]) -> list[Came]:
+def chosen(episodes: Iterable[Ending]) -> list[Ending]:
     """Return the first episode of each kind in the first cycle, then in the last."""
-    everything = list(came)
-    cycles = sorted({c.cycle for c in everything})
-    first: dict[tuple[int, str], Came] = {}
+    everything = list(episodes)
+    cycles = sorted({one.cycle for one in everything})
+    first: dict[tuple[int, str], Ending] = {}
     for one in everything:
         first.setdefault((one.cycle, one.kind), one)
     ends = dict.fromkeys((*cycles[:1], *cycles[-1:]))
     return [first[cycle, kind] for cycle in ends for kind in KINDS if (cycle, kind) in first]
 
 
-def conversation(came: Came, folder: Path) -> Conversation:
+def conversation(ending: Ending, folder: Path) -> Conversation:
     """Return a whole episode, as it lies in `folder`."""
-    [episode] = rows_of(folder / "episodes.parquet", came.episode)
-    turns = sorted(rows_of(folder / "turns.parquet", came.episode), key=lambda turn: turn["turn"])
-    verdicts = rows_of(folder / "verdicts.parquet", came.episode)
+    [episode] = rows_of(folder / "episodes.parquet", ending.episode)
+    turns = sorted(rows_of(folder / "turns.parquet", ending.episode), key=lambda turn: turn["turn"])
+    verdicts = rows_of(folder / "verdicts.parquet", ending.episode)
     half = MOST_TURNS // 2
     shown = turns if len(turns) <= MOST_TURNS else turns[:half] + turns[-half:]
     return Conversation(
-        came=came,
+        ending=ending,
         episode=episode,
         rounds=tuple((n, tuple(some)) for n, some in groupby(shown, key=lambda t: t["round"])),
         shown=frozenset(turn["turn"] for turn in shown),

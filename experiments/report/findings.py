@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import fmean
 
 from ..stats import Interval, paired_difference
-from .conversations import Came
+from .conversations import Ending
 from .readings import Readings, Row, rows
 
 FEWEST = 8
@@ -114,7 +114,7 @@ def _unreadable(readings: Readings, first: int, last: int) -> list[str]:
     return [f"The share of answers that can't be read, which count as wrong, {went}."]
 
 
-def reference_findings(episodes: Sequence[Came]) -> str | None:
+def reference_findings(episodes: Sequence[Ending]) -> str | None:
     """Return how often the reference differs from the majority and who was right then."""
     told = [c for c in episodes if c.differs is not None]
     if not told:

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..store import whole
 from . import figures, findings
-from .conversations import Came, Conversation, came, chosen, conversation
+from .conversations import Conversation, Ending, chosen, conversation, endings
 from .drawing import Drawing, drawn
 from .graph import hearing
 from .readings import Readings, Row, read, rows
@@ -53,7 +53,7 @@ def page(readings: Readings) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"plain": plain, "clip": clip, "value": value, "thousands": thousands}
-    episodes = came(readings.talks)
+    episodes = endings(readings.talks)
     talking = speakers(readings.talks.values())
     return environment.get_template("report.html").render(
         run=readings,
@@ -82,12 +82,12 @@ def drawing(readings: Readings) -> Drawing:
     return drawn(hearing(chain.from_iterable(turns)))
 
 
-def conversations(readings: Readings, episodes: Iterable[Came]) -> list[Conversation]:
+def conversations(readings: Readings, episodes: Iterable[Ending]) -> list[Conversation]:
     """Return a few episodes to be read."""
     return [conversation(one, readings.talks[one.cycle]) for one in chosen(episodes)]
 
 
-def totals(people: Sequence[Speaker], episodes: Sequence[Came]) -> dict[str, int]:
+def totals(people: Sequence[Speaker], episodes: Sequence[Ending]) -> dict[str, int]:
     """Return how much talk there was."""
     return {
         "agents": len(people),
