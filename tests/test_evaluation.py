@@ -167,7 +167,9 @@ def test_a_talk_that_is_over_stays_as_it_was_though_a_failure_would_now_pass(
 
 
 def test_what_the_talk_measures_is_a_mean_over_episodes() -> None:
-    def episode(task: Task, texts: list[str], reference: str | None, **notes: float) -> Episode:
+    def episode(
+        task: Task, texts: list[str], reference: str | None, majority: str | None, **notes: float
+    ) -> Episode:
         turns = tuple(
             Turn(
                 index=i,
@@ -181,14 +183,14 @@ def test_what_the_talk_measures_is_a_mean_over_episodes() -> None:
             for i, text in enumerate(texts)
         )
         answer = None if reference is None else NUMBER.read(reference)
-        return Episode("e", task, "p", turns, Outcome((), reference, answer, notes=notes))
+        return Episode("e", task, "p", turns, Outcome((), reference, answer, majority, notes=notes))
 
     found = {
         m.name: m.value
         for m in measured(
             [
-                episode(TASKS[0], ["2", "2", "5", "?"], "2", agreement=0.5),
-                episode(TASKS[1], ["2", "2", "3", "3"], None),
+                episode(TASKS[0], ["2", "2", "5", "?"], "2", "5", tied=1.0),
+                episode(TASKS[1], ["2", "2", "3", "3"], None, "2"),
             ],
             cycle=1,
             references=True,
@@ -200,5 +202,10 @@ def test_what_the_talk_measures_is_a_mean_over_episodes() -> None:
         "talk/accuracy": 0.5,
         "talk/majority_accuracy": 0.5,
         "talk/reference_accuracy": 0.5,  # the second episode has none, which isn't right
-        "talk/agreement": 0.5,
+        "talk/reference_unreadable": 0.5,
+        "talk/agreement": (2 / 3 + 1 / 2) / 2,  # 2 of 3 readable answers, 2 of 4
+        "talk/reference_differs": 1.0,
+        "talk/reference_right_when_differs": 1.0,
+        "talk/majority_right_when_differs": 0.0,
+        "talk/tied": 1.0,
     }

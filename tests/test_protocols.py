@@ -58,7 +58,8 @@ def test_consensus_is_the_majority_and_grades_every_answer_against_it() -> None:
         Verdict(1, "match", 1.0),
         Verdict(2, "match", None),
     )
-    assert outcome.notes["agreement"] == 1.0
+    assert outcome.notes["tied"] == 0.0
+    assert outcome.majority is None  # it is the reference
 
 
 def test_consensus_without_a_readable_answer_concludes_nothing() -> None:
@@ -114,7 +115,6 @@ def test_synthesis_of_nothing_that_can_be_read_asks_nobody() -> None:
     outcome = end(script, said(next(script), ["dunno", "?", "who knows"]))
 
     assert (outcome.reference, outcome.answer, outcome.verdicts) == (None, None, ())
-    assert outcome.notes["reference_unreadable"] == 1.0
 
 
 def test_an_answer_can_neither_leave_its_fence_nor_name_a_field() -> None:
@@ -150,19 +150,17 @@ def test_a_fence_leaves_plain_text_as_it_is() -> None:
     assert fenced("answer", text, 2) == f'<answer number="2">\n{text}\n</answer>'
 
 
-def test_synthesis_counts_when_it_differs_from_the_majority_and_who_was_right() -> None:
+def test_synthesis_says_what_the_majority_was_that_it_heard() -> None:
     _, outcome = play(Synthesis(), ["5", "5", "4"], "4")
 
-    assert outcome.notes["reference_differs"] == 1.0
-    assert outcome.notes["reference_right_when_differs"] == 1.0
-    assert outcome.notes["majority_right_when_differs"] == 0.0
+    assert (outcome.answer, outcome.majority) == ("4", "5")
 
 
-def test_an_unreadable_reference_grades_nothing_and_is_counted() -> None:
+def test_an_unreadable_reference_grades_nothing() -> None:
     _, outcome = play(Synthesis(), ["5", "5", "4"], "hm")
 
     assert (outcome.reference, outcome.answer, outcome.verdicts) == (None, None, ())
-    assert outcome.notes["reference_unreadable"] == 1.0
+    assert outcome.majority == "5"
 
 
 def test_a_critic_may_synthesise_and_a_missing_one_is_an_error() -> None:
@@ -170,9 +168,10 @@ def test_a_critic_may_synthesise_and_a_missing_one_is_an_error() -> None:
     say_script = Synthesis(by="critic")(TASK, Population((*POLICIES.agents, critic)))
     [say] = say_script.send(said(next(say_script), ["4", "4", "4"]))
 
+    assert say.agent == critic
     assert say.agent.prompt("x")[0] == Message("system", "Be fair.")
     with pytest.raises(MootError, match="no agent plays 'critic'; this population has policy ×3"):
-        Synthesis(by="critic").check(POLICIES)
+        Synthesis(by="critic").calls(POLICIES)
 
 
 @pytest.mark.parametrize("protocol", [Sample(samples=2), Consensus(), Synthesis(samples=3)])
