@@ -36,10 +36,8 @@ def learn(
         folder: the cycle's folder.
     """
     for name, agents in experiment.people().learners().items():
-        method = experiment.method
-        assert method is not None, "the experiment checks that learners have a method"
         mine = [example for example in examples if example.weights == name]
-        if any(map(method.teaches, mine)):
+        if any(example.teaches for example in mine):
             model = experiment.engines[agents[0].engine].trains
             assert model is not None, "the experiment checks that learners' engines can train"
             yield from _train(
@@ -63,7 +61,7 @@ def _train(
     from moot.training.fit import fit
     from moot.training.learner import Learner, release
 
-    assert experiment.method is not None
+    assert experiment.method is not None, "the experiment checks that learners have a method"
     start = Progress() if before is None else read(before.path)
     learner = Learner(
         model,

@@ -121,7 +121,7 @@ async def _talk(run: Run, cycle: int) -> list[Rollout]:
         method = experiment.method
         rollouts = [] if method is None else [r for e in episodes for r in method.examples(e)]
         write_rollouts(folder, cycle, rollouts)
-        teach = {(r.episode, r.turn) for r in rollouts if method and method.teaches(r)}
+        teach = {(r.episode, r.turn) for r in rollouts if r.teaches}
         trained = tokens(episodes, teach)
         run.journal.measure(
             [

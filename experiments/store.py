@@ -84,11 +84,13 @@ ROLLOUTS = pa.schema(
         ("judges", pa.list_(pa.int32())),
         ("prompt", PROMPT),
         ("completion", PROMPT),
+        ("prompt_ids", pa.list_(pa.int32())),
         ("completion_ids", pa.list_(pa.int32())),
         ("finish", pa.string()),
         ("temperature", pa.float64()),
         ("reward", pa.float64()),
         ("advantage", pa.float64()),
+        ("teaches", pa.bool_()),
     ]
 )
 
@@ -233,11 +235,13 @@ def _rollout(cycle: int, rollout: Rollout) -> dict[str, Any]:
         "judges": rollout.judges,
         "prompt": _messages(rollout.prompt),
         "completion": [{"role": "assistant", "content": rollout.text}],
+        "prompt_ids": rollout.prompt_tokens,
         "completion_ids": rollout.tokens,
         "finish": rollout.finish,
         "temperature": rollout.temperature,
         "reward": rollout.reward,
         "advantage": rollout.advantage,
+        "teaches": rollout.teaches,
     }
 
 

@@ -58,5 +58,10 @@ def test_frozen_policies_count_in_the_group_and_learn_nothing() -> None:
 
 
 @pytest.mark.parametrize("scores", [[], [1.0], [1.0, 1.0], [0.0, 0.0], [None, None]])
-def test_episodes_without_contrast_carry_no_gradient(scores: list[float | None]) -> None:
-    assert all(r.advantage == 0 for r in CaT().examples(episode(scores)))
+def test_episodes_without_contrast_teach_nothing_but_to_stay_near_the_anchor(
+    scores: list[float | None],
+) -> None:
+    free, held = (CaT(kl=kl).examples(episode(scores)) for kl in (0.0, 0.1))
+
+    assert all(r.advantage == 0 and not r.teaches for r in free)
+    assert all(r.advantage == 0 and r.teaches for r in held)

@@ -1,6 +1,7 @@
 """The training loop: learns, accumulates exactly, resumes to the last bit, stops at nonsense."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from moot.training.cat import CaT
 from moot.training.checkpoint import Progress, latest, read
 from moot.training.fit import Metrics, fit, schedule
 from moot.training.learner import Learner
-from moot.training.rows import parts
+from moot.training.rows import parts, rows
 from moot.training.settings import Fit, Lora
 from moot.training.types import Rollout
 
@@ -79,14 +80,14 @@ def test_what_did_well_gets_likelier(tiny: Path, tmp_path: Path) -> None:
 
 def test_the_anchor_is_what_it_was(tiny: Path, tmp_path: Path) -> None:
     learner, steps = training(tiny, tmp_path)
-    rows = CaT().collate(EXAMPLES[:4], Tokens(tiny)).rows
+    batch = CaT().collate(EXAMPLES[:4], Tokens(tiny)).rows
 
-    before = learner.anchor(rows).logp
-    torch.testing.assert_close(before, learner.policy(rows).logp)  # version 0 is the base
+    before = learner.anchor(batch).logp
+    torch.testing.assert_close(before, learner.policy(batch).logp)  # version 0 is the base
     list(steps)
 
-    assert torch.equal(learner.anchor(rows).logp, before)
-    assert not torch.allclose(learner.policy(rows).logp, before)
+    assert torch.equal(learner.anchor(batch).logp, before)
+    assert not torch.allclose(learner.policy(batch).logp, before)
 
 
 def test_stopping_and_going_on_gives_the_same_bits(tiny: Path, tmp_path: Path) -> None:
@@ -153,25 +154,26 @@ def test_a_loss_that_is_not_finite_keeps_the_weights_of_before(tiny: Path, tmp_p
     assert latest(tmp_path) is None
 
 
-def test_what_teaches_nothing_is_left_out_and_what_is_held_to_the_anchor_is_not(
-    tiny: Path, tmp_path: Path
-) -> None:
-    flat = [rollout(9, i, 0.0) for i in range(4)]
+def test_a_step_holds_whole_groups_and_leaves_out_what_teaches_nothing() -> None:
+    flat = [replace(rollout(9, i, 0.0), teaches=False) for i in range(4)]
 
-    def completions(kl: float) -> float:
-        folder = tmp_path / str(kl)
-        _, steps = training(tiny, folder, examples=[*EXAMPLES, *flat], method=CaT(kl=kl))
-        return sum(metrics["completions"] for _, metrics in steps)
-
-    assert completions(0.0) == len(EXAMPLES)
-    assert completions(0.1) == len(EXAMPLES) + len(flat)
-
-
-def test_a_step_holds_whole_groups() -> None:
-    steps = schedule(EXAMPLES, FIT.model_copy(update={"groups": 4}), seed=0)
+    steps = schedule([*EXAMPLES, *flat], FIT.model_copy(update={"groups": 4}), seed=0)
 
     assert [len(step) for step in steps] == [16, 8]
     assert sorted(e.episode for step in steps for e in step) == sorted(e.episode for e in EXAMPLES)
-    assert schedule([], FIT, seed=0) == []
+    assert schedule(flat, FIT, seed=0) == []
     assert schedule(EXAMPLES, FIT, seed=0) == schedule(EXAMPLES, FIT, seed=0)
     assert schedule(EXAMPLES, FIT, seed=0) != schedule(EXAMPLES, FIT, seed=1)
+
+
+def test_ids_as_the_engine_read_them_are_what_is_trained_on(tiny: Path) -> None:
+    plain = rollout(0, 2, 1.0)
+    other = replace(plain, prompt_tokens=(7, 8, 9))
+
+    found = rows([plain, other, replace(other, text="x")], Tokens(tiny))
+
+    assert found.owner.tolist() == [0, 1, 1]
+    assert found.prompts[1][found.prompt_mask[1]].tolist() == [7, 8, 9]
+    assert found.prompts[0][found.prompt_mask[0]].tolist() == list(
+        Tokens(tiny).prompt(plain.prompt)
+    )

@@ -77,15 +77,13 @@ class CaT(Settings):
                 temperature=turn.agent.sampling.temperature,
                 reward=graded[turn.index],
                 advantage=advantage[turn.index],
+                teaches=advantage[turn.index] != 0 or self.kl > 0,
                 judges=judges[turn.index],
+                prompt_tokens=turn.completion.prompt_tokens,
             )
             for turn in episode.turns
             if turn.index in graded and turn.agent.weights is not None
         ]
-
-    def teaches(self, example: Rollout) -> bool:
-        """Return whether it did better or worse than its group, or is held to the anchor."""
-        return example.advantage != 0 or self.kl > 0
 
     def collate(self, examples: Sequence[Rollout], encode: Encoder) -> Graded:
         """Return the rollouts as tensors."""

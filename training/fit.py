@@ -49,7 +49,7 @@ def fit(
     """
     steps = [
         [method.collate(part, encode) for part in parts(step, encode, settings.batch_tokens)]
-        for step in schedule(list(filter(method.teaches, examples)), settings, seed)
+        for step in schedule(examples, settings, seed)
     ]
     # In the first step the policy still is the one that spoke; from the second on it is not.
     steps[1:] = [[replace(part, old=_old(learner, part)) for part in step] for step in steps[1:]]
@@ -72,10 +72,14 @@ def fit(
 
 
 def schedule(examples: Sequence[Rollout], settings: Fit, seed: int) -> list[list[Rollout]]:
-    """Return the examples of each step: whole groups, in a seeded order, `epochs` times over."""
+    """Return the examples of each step: whole groups, in a seeded order, `epochs` times over.
+
+    Those that teach nothing are left out, and with them goes the work.
+    """
     groups: dict[str, list[Rollout]] = {}
     for example in examples:
-        groups.setdefault(example.episode, []).append(example)
+        if example.teaches:
+            groups.setdefault(example.episode, []).append(example)
     order = random.Random(seed)
     steps: list[list[Rollout]] = []
     for _ in range(settings.epochs):
@@ -88,7 +92,7 @@ def schedule(examples: Sequence[Rollout], settings: Fit, seed: int) -> list[list
 
 def _old(learner: Learner, batch: Graded) -> Tensor:
     with torch.no_grad():
-        return learner.policy(batch.rows).logp
+        return learner.policy(batch.rows.to(learner.device)).logp.cpu()
 
 
 def _step(
@@ -99,12 +103,11 @@ def _step(
     clip_norm: float,
 ) -> Metrics:
     """Take one optimiser step on the mean loss over all parts, and return what was seen."""
-    n = sum(len(part.advantage) for part in parts)
+    n = sum(map(len, parts))
     sums: dict[str, float] = {}
     optimizer.zero_grad()
     for part in parts:
-        part = moved_batch(part, learner.device)
-        losses, metrics = method.loss(learner.policy, learner.anchor, part)
+        losses, metrics = method.loss(learner.policy, learner.anchor, part.to(learner.device))
         (losses.sum() / n).backward()
         for name, values in {"loss": losses.detach(), **metrics}.items():
             sums[name] = sums.get(name, 0.0) + values.sum().item()
@@ -117,13 +120,6 @@ def _step(
         )
     optimizer.step()
     return {**means, "grad_norm": norm, "completions": float(n)}
-
-
-def moved_batch(batch: Graded, device: torch.device) -> Graded:
-    """Return the batch's own numbers on `device`; the model moves its rows itself."""
-    old = None if batch.old is None else batch.old.to(device)
-    rows = replace(batch.rows, mask=batch.rows.mask.to(device))
-    return Graded(rows, batch.advantage.to(device), batch.reward.to(device), old)
 
 
 def _warm(step: int, warmup: int) -> float:

@@ -62,8 +62,8 @@ class Learner:
         self.model.eval()  # no dropout: what speaks is what is trained
 
     def policy(self, rows: Rows) -> Scores:
-        """Return what the model with its adapter thinks of the rows."""
-        return score(self.model.get_base_model(), moved(rows, self.device))
+        """Return what the model with its adapter thinks of the rows, which are on its device."""
+        return score(self.model.get_base_model(), rows)
 
     def anchor(self, rows: Rows) -> Scores:
         """Return what the base model alone thinks of the rows, without gradient."""
@@ -95,9 +95,3 @@ def release() -> None:
         torch.cuda.empty_cache()
     with suppress(OSError, AttributeError):  # another C library than glibc keeps what it keeps
         ctypes.CDLL(None).malloc_trim(0)
-
-
-def moved(rows: Rows, device: torch.device) -> Rows:
-    """Return the rows on `device`."""
-    names = ("prompts", "prompt_mask", "owner", "tokens", "mask", "temperature")
-    return Rows(**{name: getattr(rows, name).to(device) for name in names})

@@ -4,22 +4,19 @@ from collections.abc import Sequence
 
 import torch
 
-from moot.agents.types import Prompt
-
 from .types import Encoder, Rollout, Rows
 
 
 def rows(examples: Sequence[Rollout], encode: Encoder) -> Rows:
     """Return N completions as tensors; those with equal prompts share one row of `prompts`."""
-    unique = {prompt: u for u, prompt in enumerate(dict.fromkeys(e.prompt for e in examples))}
-    prompts = [encode.prompt(prompt) for prompt in unique]
-    completions = [completion(e, encode) for e in examples]
-    left, left_mask = pad(prompts, left=True)
-    right, right_mask = pad(completions, left=False)
+    prompts = [prompt(example, encode) for example in examples]
+    unique = {ids: u for u, ids in enumerate(dict.fromkeys(prompts))}
+    left, left_mask = pad(list(unique), left=True)
+    right, right_mask = pad([completion(e, encode) for e in examples], left=False)
     return Rows(
         prompts=left,
         prompt_mask=left_mask,
-        owner=torch.tensor([unique[e.prompt] for e in examples]),
+        owner=torch.tensor([unique[ids] for ids in prompts]),
         tokens=right,
         mask=right_mask,
         # Greedy answers have no tempered distribution; they are learnt from at temperature 1.
@@ -27,9 +24,14 @@ def rows(examples: Sequence[Rollout], encode: Encoder) -> Rows:
     )
 
 
-def completion(example: Rollout, encode: Encoder) -> Sequence[int]:
+def prompt(example: Rollout, encode: Encoder) -> tuple[int, ...]:
+    """Return the ids of what was asked: as the engine read them, where that is known."""
+    return example.prompt_tokens or tuple(encode.prompt(example.prompt))
+
+
+def completion(example: Rollout, encode: Encoder) -> tuple[int, ...]:
     """Return the ids of what was said: as they were sampled, where that is known."""
-    return example.tokens or encode.completion(example.text, ended=example.finish == "stop")
+    return example.tokens or tuple(encode.completion(example.text, ended=example.finish == "stop"))
 
 
 def parts(examples: Sequence[Rollout], encode: Encoder, tokens: int) -> list[list[Rollout]]:
@@ -37,19 +39,19 @@ def parts(examples: Sequence[Rollout], encode: Encoder, tokens: int) -> list[lis
 
     An example that is longer by itself is a part of its own.
     """
-    lengths = {e.prompt: len(encode.prompt(e.prompt)) for e in examples}
     found: list[list[Rollout]] = []
-    prompts: set[Prompt] = set()
+    prompts: set[tuple[int, ...]] = set()
     widest = 0
     for example in examples:
-        prompts.add(example.prompt)
-        widest = max(widest, len(completion(example, encode)))
-        padded = len(prompts) * max(lengths[prompt] for prompt in prompts)
+        own, length = prompt(example, encode), len(completion(example, encode))
+        prompts.add(own)
+        widest = max(widest, length)
+        padded = len(prompts) * max(map(len, prompts))
         if found and padded + (len(found[-1]) + 1) * widest <= tokens:
             found[-1].append(example)
         else:
             found.append([example])
-            prompts, widest = {example.prompt}, len(completion(example, encode))
+            prompts, widest = {own}, length
     return found
 
 

@@ -6,13 +6,14 @@ Shapes: U unique prompts, N completions, P prompt tokens, T completion tokens, V
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from moot.agents.types import Prompt
 from moot.protocols.types import Episode, Signal
 
 if TYPE_CHECKING:  # settings import this module, and `moot plan` imports no torch
+    import torch
     from torch import Tensor
 
 
@@ -38,8 +39,12 @@ class Rollout:
     """It was sampled at; the loss is taken on the same tempered distribution."""
     reward: float
     advantage: float
+    teaches: bool = True
+    """Whether its loss has a gradient; others are left out of training."""
     judges: tuple[int, ...] = ()
     """The turns behind the reward."""
+    prompt_tokens: tuple[int, ...] = ()
+    """As the engine read them; empty where it doesn't say, and the prompt is tokenised then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,10 @@ class Rows:
     """(N, T) bool, True on real tokens."""
     temperature: Tensor
     """(N,) what the logits are divided by."""
+
+    def to(self, device: torch.device) -> Rows:
+        """Return the rows on `device`."""
+        return Rows(*(getattr(self, name.name).to(device) for name in fields(self)))
 
 
 class Scores(NamedTuple):
@@ -83,6 +92,15 @@ class Graded:
     """(N,)."""
     old: Tensor | None = None
     """(N, T) log-probabilities under the policy that spoke; `None`: the policy itself."""
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.advantage)
+
+    def to(self, device: torch.device) -> Graded:
+        """Return the batch on `device`."""
+        old = None if self.old is None else self.old.to(device)
+        return Graded(self.rows.to(device), self.advantage.to(device), self.reward.to(device), old)
 
 
 class Encoder(Protocol):
@@ -112,10 +130,6 @@ class Method(Protocol):
 
     def examples(self, episode: Episode) -> list[Rollout]:
         """Return what one episode teaches, whoever learns from it."""
-        ...
-
-    def teaches(self, example: Rollout) -> bool:
-        """Return whether the loss of an example has a gradient: others are left out of training."""
         ...
 
     def collate(self, examples: Sequence[Rollout], encode: Encoder) -> Graded:
