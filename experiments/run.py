@@ -5,28 +5,28 @@ and a phase that is done is marked; so running again does what is missing and no
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 from moot.agents.gate import Gate
+from moot.agents.models import locate
 from moot.agents.population import Population
-from moot.agents.types import Engine, Weights
+from moot.agents.types import Engine, EngineSettings, Weights
 from moot.protocols.journal import Journal, Metric
 from moot.protocols.stage import Stage, seed
-from moot.protocols.types import Episode
 from moot.training.types import Rollout
 
-from .directory import claim
-from .evaluation import baseline, evaluate
+from .directory import claim, held_out_folder, talk_folder
+from .evaluation import baseline, evaluate, examinees
 from .experiment import Experiment
 from .learn import current, learn, published, step_metrics
 from .progress import Show
 from .store import write_metrics, write_rollouts
 from .swap import swap
-from .talk import graded, talk
+from .talk import talk, taught
 from .tasks.split import Split, for_cycle
 
 
@@ -44,13 +44,13 @@ def run(experiment: Experiment, split: Split, out: Path) -> Path:
     show = Show()
     with claim(experiment, split, out), Journal(out / "journal.sqlite") as journal:
         if not journal.finished("run"):
-            asyncio.run(_run(Run(experiment, split, out, journal, show)))
+            asyncio.run(_run(experiment, split, out, journal, show))
             journal.finish("run")
         write_metrics(out / "metrics.parquet", journal.metrics())
         return write(out)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Run:
     """What a run's phases share."""
 
@@ -59,13 +59,12 @@ class Run:
     out: Path
     journal: Journal
     show: Show
-    engines: Mapping[str, Engine] = field(default_factory=dict[str, Engine])
-    weights: Mapping[str, Weights] = field(default_factory=dict[str, Weights])
-    """The newest version of each weights that learnt something."""
+    engines: Mapping[str, Engine]
 
-    def people(self) -> Population:
-        """Return the population, speaking with the newest weights."""
-        return self.experiment.people().at({w.name: w.version for w in self.weights.values()})
+    def people(self, cycles: int) -> Population:
+        """Return the population, speaking with what the first `cycles` cycles taught it."""
+        newest = current(self.out, cycles)
+        return self.experiment.people().at({name: w.version for name, w in newest.items()})
 
     def stage(self) -> Stage:
         """Return where this run's episodes are played."""
@@ -74,45 +73,59 @@ class Run:
             self.engines, self.journal, self.experiment.seed, settings, told=self.show.turn
         )
 
+    def record(self, metrics: Iterable[Metric]) -> None:
+        """Note what was measured, and write it where others read it."""
+        self.journal.measure(metrics)
+        write_metrics(self.out / "metrics.parquet", self.journal.metrics())
 
-async def _run(run: Run) -> None:
-    cycles = run.experiment.cycles
+
+async def _run(
+    experiment: Experiment, split: Split, out: Path, journal: Journal, show: Show
+) -> None:
+    cycles = experiment.cycles
     async with AsyncExitStack() as stack:
-        run.engines = await _open(run, stack)
-        evaluated = [run.journal.finished(f"held-out-{n:03d}") for n in range(cycles + 1)]
+        engines = await _open(experiment, out, show, stack)
+        run = Run(experiment, split, out, journal, show, engines)
+        evaluated = [journal.finished(held_out_folder(out, n).name) for n in range(cycles + 1)]
         start = max(0, evaluated.index(False) - 1) if False in evaluated else cycles
-        await _serve(run, start)
+        await _serve(run, start, current(out, start).values())
         await _evaluate(run, start)
         for cycle in range(start, cycles):
-            if not published(run.out, cycle):
+            if not published(talk_folder(out, cycle)):
                 examples = await _talk(run, cycle)
                 await _learn(run, cycle, examples)
-            await _serve(run, cycle + 1)
+            learnt = [w for w in current(out, cycle + 1).values() if w.version == cycle + 1]
+            await _serve(run, cycle + 1, learnt)
             await _evaluate(run, cycle + 1)
         await _baseline(run)
 
 
-async def _open(run: Run, stack: AsyncExitStack) -> Mapping[str, Engine]:
-    logs = run.out / "logs"
+async def _open(
+    experiment: Experiment, out: Path, show: Show, stack: AsyncExitStack
+) -> Mapping[str, Engine]:
+    logs = out / "logs"
     logs.mkdir(exist_ok=True)
-    with run.show.phase("engines"):
+    engines: Mapping[str, EngineSettings] = experiment.engines
+    with show.phase("models"):
+        for settings in engines.values():
+            if settings.trains is not None:
+                locate(settings.trains, show.line)
+    with show.phase("engines"):
         return {
             name: Gate(
                 name,
                 await stack.enter_async_context(settings.open(logs)),
                 settings.limits,
-                Random(seed(run.experiment.seed, f"gate/{name}", 0)),
+                Random(seed(experiment.seed, f"gate/{name}", 0)),
                 remote=settings.remote,
             )
-            for name, settings in run.experiment.engines.items()
+            for name, settings in engines.items()
         }
 
 
 async def _talk(run: Run, cycle: int) -> list[Rollout]:
-    experiment = run.experiment
+    experiment, folder, people = run.experiment, talk_folder(run.out, cycle), run.people(cycle)
     tasks = for_cycle(run.split.train, experiment.tasks.per_cycle, cycle, experiment.seed)
-    folder = run.out / f"cycle-{cycle:03d}"
-    people = run.people()
     turns = sum(experiment.protocol.calls(people).values()) * len(tasks)
     with run.show.phase(f"cycle {cycle}: talk", turns):
         episodes = await talk(
@@ -121,34 +134,15 @@ async def _talk(run: Run, cycle: int) -> list[Rollout]:
         method = experiment.method
         rollouts = [] if method is None else [r for e in episodes for r in method.examples(e)]
         write_rollouts(folder, cycle, rollouts)
-        teach = {(r.episode, r.turn) for r in rollouts if r.teaches}
-        trained = tokens(episodes, teach)
-        run.journal.measure(
-            [
-                *graded(rollouts, cycle),
-                Metric(cycle, "talk/tokens", tokens(episodes)),
-                Metric(cycle, "train/tokens", trained * experiment.fit.epochs),
-            ]
-        )
-        write_metrics(run.out / "metrics.parquet", run.journal.metrics())
+        run.record(taught(episodes, rollouts, cycle=cycle, epochs=experiment.fit.epochs))
     return rollouts
 
 
-def tokens(episodes: Sequence[Episode], only: set[tuple[str, int]] | None = None) -> int:
-    """Return the tokens, in and out, of all turns or of `only` those (episode, turn)."""
-    return sum(
-        turn.completion.tokens_in + turn.completion.tokens_out
-        for episode in episodes
-        for turn in episode.turns
-        if only is None or (episode.id, turn.index) in only
-    )
-
-
 async def _learn(run: Run, cycle: int, examples: Sequence[Rollout]) -> None:
-    folder = run.out / f"cycle-{cycle:03d}"
     before = current(run.out, cycle)
-    alone = len(run.people().learners()) == 1
+    alone = len(run.experiment.people().learners()) == 1
     with run.show.phase(f"cycle {cycle}: learn"):
+        folder = talk_folder(run.out, cycle)
         steps = learn(run.experiment, examples, before, cycle=cycle, folder=folder)
         # One step at a time in a thread: between two, Ctrl-C and the engines get a hearing.
         while (taken := await asyncio.to_thread(next, steps, None)) is not None:
@@ -158,31 +152,22 @@ async def _learn(run: Run, cycle: int, examples: Sequence[Rollout]) -> None:
             run.show.step(step, metrics)
 
 
-async def _serve(run: Run, cycles: int) -> None:
-    """Bring the weights that the first `cycles` cycles published into the engines."""
-    newest = current(run.out, cycles)
-    new = [weights for name, weights in newest.items() if run.weights.get(name) != weights]
-    canary = run.split.held_out[0]
-    run.journal.measure(await swap(run.engines, run.people(), new, run.journal, canary, cycles - 1))
-    run.weights = newest
+async def _serve(run: Run, cycles: int, new: Iterable[Weights]) -> None:
+    """Bring `new` weights, the latest of the first `cycles` cycles, into the engines."""
+    canary, people = run.split.held_out[0], run.experiment.people()
+    run.journal.measure(await swap(run.engines, people, new, run.journal, canary, cycles - 1))
 
 
 async def _evaluate(run: Run, version: int) -> None:
-    phase = f"held-out-{version:03d}"
-    if run.journal.finished(phase):
+    folder, people = held_out_folder(run.out, version), run.people(version)
+    if run.journal.finished(folder.name):
         return
-    people, samples = run.people(), run.experiment.evaluation.samples
-    with run.show.phase(f"held-out evaluation {version}", len(run.split.held_out) * samples):
-        metrics = await evaluate(
-            run.stage(),
-            run.split.held_out,
-            people,
-            samples,
-            cycle=version,
-            phase=phase,
-            out=run.out / phase,
-        )
-        _record(run, metrics, phase)
+    tasks, samples = run.split.held_out, run.experiment.evaluation.samples
+    answers = len(tasks) * samples * len(examinees(people))
+    with run.show.phase(f"held-out evaluation {version}", answers):
+        metrics = await evaluate(run.stage(), tasks, people, samples, cycle=version, out=folder)
+        run.record(metrics)
+        run.journal.finish(folder.name)
     for metric in metrics:
         if metric.name in ("held_out/accuracy", "held_out/majority"):
             run.show.line(
@@ -192,24 +177,19 @@ async def _evaluate(run: Run, version: int) -> None:
 
 async def _baseline(run: Run) -> None:
     """Let the untrained model vote on the held-out tasks, at the compute that the run spent."""
-    settings = run.experiment.evaluation
-    if not settings.baseline or not run.weights or run.journal.finished("baseline"):
+    settings, cycles = run.experiment.evaluation, run.experiment.cycles
+    due = settings.baseline and current(run.out, cycles)
+    if not due or run.journal.finished("baseline"):
         return
     with run.show.phase("matched-compute baseline"):
-        people = run.experiment.people()
         metrics = await baseline(
             run.stage(),
             run.split.held_out,
-            people,
+            run.experiment.people(),
             settings,
             run.journal.metrics(),
-            cycle=run.experiment.cycles,
+            cycle=cycles,
             out=run.out / "baseline",
         )
-        _record(run, metrics, "baseline")
-
-
-def _record(run: Run, metrics: Sequence[Metric], mark: str) -> None:
-    run.journal.measure(metrics)
-    write_metrics(run.out / "metrics.parquet", run.journal.metrics())
-    run.journal.finish(mark)
+        run.record(metrics)
+        run.journal.finish("baseline")

@@ -1,6 +1,6 @@
 """Talk: a cycle's tasks go through the protocol, and what was said becomes what is learnt."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from statistics import fmean
 
@@ -26,10 +26,11 @@ async def talk(
 ) -> list[Episode]:
     """Play the cycle's episodes, write and measure them, and return them in the tasks' order.
 
+    The phase is called as the folder `out` is.
     Once the talk is over it is always the same: an episode that failed in it stays failed, for
     what is learnt must not change while it is being learnt.
     """
-    phase, journal = f"cycle-{cycle:03d}", stage.journal
+    phase, journal = out.name, stage.journal
     lost = {task.id for task in tasks if journal.finished(f"{phase}/{task.id} failed")}
     due = [task for task in tasks if task.id not in lost]
     played = [e async for e in stage.play(protocol, due, people, phase)]
@@ -95,14 +96,28 @@ def differing(episode: Episode) -> dict[str, float | None]:
     }
 
 
-def graded(rollouts: Sequence[Rollout], cycle: int) -> list[Metric]:
-    """Return the mean reward of what a cycle taught, and the share of groups without contrast."""
+def taught(
+    episodes: Sequence[Episode], rollouts: Sequence[Rollout], *, cycle: int, epochs: int
+) -> list[Metric]:
+    """Return what a cycle's talk cost and gave: tokens, mean reward, groups without contrast."""
+    teaching = {(rollout.episode, rollout.turn) for rollout in rollouts if rollout.teaches}
     groups: dict[str, set[float]] = {}
     for rollout in rollouts:
         groups.setdefault(rollout.episode, set()).add(rollout.reward)
-    if not groups:
-        return []
-    return [
-        Metric(cycle, "talk/reward", fmean(rollout.reward for rollout in rollouts)),
-        Metric(cycle, "talk/alike", fmean(len(rewards) == 1 for rewards in groups.values())),
-    ]
+    found = {
+        "talk/tokens": [float(tokens(episodes))],
+        "train/tokens": [float(tokens(episodes, teaching) * epochs)],
+        "talk/reward": [rollout.reward for rollout in rollouts],
+        "talk/alike": [float(len(rewards) == 1) for rewards in groups.values()],
+    }
+    return [Metric(cycle, name, fmean(values)) for name, values in found.items() if values]
+
+
+def tokens(episodes: Sequence[Episode], only: Set[tuple[str, int]] | None = None) -> int:
+    """Return the tokens, in and out, of all turns or of `only` those (episode, turn)."""
+    return sum(
+        turn.completion.tokens_in + turn.completion.tokens_out
+        for episode in episodes
+        for turn in episode.turns
+        if only is None or (episode.id, turn.index) in only
+    )

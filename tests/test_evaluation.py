@@ -38,7 +38,7 @@ def evaluated(folder: Path, people: Population, samples: int = 3) -> tuple[list[
         with Journal(folder / "journal.sqlite") as journal:
             stage = Stage({"main": ScriptedEngine(reply)}, journal, seed=0)
             return await evaluate(
-                stage, TASKS, people, samples, cycle=4, phase="held-out-004", out=folder / "out"
+                stage, TASKS, people, samples, cycle=4, out=folder / "held-out-004"
             )
 
     return asyncio.run(play()), asked
@@ -154,7 +154,7 @@ def test_a_talk_that_is_over_stays_as_it_was_though_a_failure_would_now_pass(
             settings = StageSettings(max_failed_episodes=1)
             stage = Stage({"main": ScriptedEngine(reply)}, journal, 0, settings)
             people = Population(PUPILS[2:])
-            said = await talk(stage, Sample(), TASKS, people, cycle=0, out=tmp_path / "out")
+            said = await talk(stage, Sample(), TASKS, people, cycle=0, out=tmp_path / "cycle-000")
             return [e.id for e in said], value(journal.metrics(), "talk/failed_episodes")
 
     first = asyncio.run(play())

@@ -16,11 +16,11 @@ def test_the_last_checkpoints_appear_together_and_the_rest_goes(tmp_path: Path) 
     cycle = tmp_path / "cycle-000"
     trained(cycle, "a", 2)
     trained(cycle, "b", 1)
-    assert not published(tmp_path, 0)
+    assert not published(cycle)
 
     publish(cycle)
 
-    assert published(tmp_path, 0)
+    assert published(cycle)
     assert [path.name for path in sorted(cycle.iterdir())] == ["weights"]
     assert (cycle / "weights/a/adapter_model.safetensors").read_text() == "a 2"
 
@@ -29,7 +29,7 @@ def test_a_half_moved_set_from_a_killed_run_is_no_set(tmp_path: Path) -> None:
     cycle = tmp_path / "cycle-000"
     trained(cycle, "a", 2)
     (cycle / ".weights.part" / "stale").mkdir(parents=True)
-    assert not published(tmp_path, 0)
+    assert not published(cycle)
 
     publish(cycle)
 
@@ -43,7 +43,7 @@ def test_a_cycle_that_taught_nothing_is_complete_and_leaves_the_versions(tmp_pat
     trained(tmp_path / "cycle-002", "b", 1)
     publish(tmp_path / "cycle-002")
 
-    assert published(tmp_path, 1)
+    assert published(tmp_path / "cycle-001")
     assert current(tmp_path, 3) == {
         "a": Weights("a", 1, tmp_path / "cycle-000/weights/a"),
         "b": Weights("b", 3, tmp_path / "cycle-002/weights/b"),
