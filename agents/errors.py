@@ -49,6 +49,7 @@ def in_one_line(error: BaseException) -> str:
 def near(name: str, known: Iterable[str], *, show: bool = True) -> str:
     """Return `; did you mean 'x'?`, or what there is where nothing comes near."""
     options = sorted(known)
-    if close := difflib.get_close_matches(name, options, n=1):
+    begun = [option for option in options if name and option.startswith(name)]
+    if close := difflib.get_close_matches(name, options, n=1) or begun:
         return f"; did you mean '{close[0]}'?"
     return f"; there are {', '.join(options)}" if show and options else ""

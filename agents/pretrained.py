@@ -1,18 +1,14 @@
 """A pretrained model in memory, from a folder of safetensors: the one way to load any."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
 from .errors import EngineError, in_one_line
-
-Device = Literal["auto", "cpu", "cuda"]
-"""`auto` is the GPU where there is one."""
-Number = Literal["auto", "float32", "bfloat16", "float16"]
-"""`auto` is float32 on the CPU and bfloat16 on a GPU."""
+from .types import Device, Number
 
 
 def load(model: Path, dtype: Number, device: Device) -> Any:

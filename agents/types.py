@@ -12,6 +12,12 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=
 """What the user calls an engine, an agent or weights; it becomes part of file names."""
 
 
+Device = Literal["auto", "cpu", "cuda"]
+"""Where a model is; `auto` is the GPU where there is one."""
+Number = Literal["auto", "float32", "bfloat16", "float16"]
+"""What a model's numbers are; `auto` is float32 on the CPU and bfloat16 on a GPU."""
+
+
 class Settings(BaseModel):
     """What a user writes in YAML: frozen, strict, and nothing it doesn't know."""
 

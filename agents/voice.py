@@ -7,9 +7,9 @@ from random import Random
 from .adapters import Adapters
 from .errors import EngineError, Refusal
 from .generate import Row, generate
-from .pretrained import Device, Number, load
+from .pretrained import load
 from .tokens import Tokens
-from .types import Completion, Request, Weights
+from .types import Completion, Device, Number, Request, Weights
 
 
 class Voice:

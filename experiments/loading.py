@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from moot.agents.catalogue import CATALOGUE
 from moot.agents.errors import InputError, MootError, near
+from moot.agents.facts import facts
 from moot.agents.models import check as check_model
-from moot.agents.models import facts
 from moot.agents.vllm import VLLM
 from moot.training.settings import Lora, unsupported
 
@@ -143,16 +143,10 @@ def _population(experiment: Experiment) -> Iterator[Problem]:
     if twice := [name for name, n in groups.items() if n > 1]:
         yield ("population",), f"{groups[twice[0]]} groups are called '{twice[0]}'; use `count`"
         return
-    agents = Counter(agent.name for g in experiment.population for agent in g.agents(""))
-    if twice := [name for name, n in agents.items() if n > 1]:
-        yield ("population",), f"{agents[twice[0]]} agents are called '{twice[0]}'"
-    learnt = Counter(
-        name
-        for group in experiment.population
-        for name in {agent.weights for agent in group.agents("")} - {None}
-    )
-    if twice := [name for name, n in learnt.items() if n > 1]:
-        yield ("population",), f"two groups would learn the same weights, '{twice[0]}'"
+    try:
+        experiment.people()
+    except MootError as error:
+        yield ("population",), str(error)
 
 
 def _learning(experiment: Experiment) -> Iterator[Problem]:

@@ -4,8 +4,8 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from moot.agents.models import Facts, facts
-from moot.agents.population import Agent, family
+from moot.agents.facts import Facts, facts
+from moot.agents.population import Agent
 from moot.training.settings import Fit
 
 from .evaluation import examinees
@@ -40,11 +40,11 @@ def _calls(experiment: Experiment, held_out: int) -> Iterator[str]:
     who = list(examinees(people).values())
     held = dict.fromkeys(who, held_out * evaluation.samples)
     due = evaluation.baseline and cycles and people.learners()
-    vote = {who[0]: evaluation.baseline_votes * held_out} if due else {}
-    families: Counter[str] = Counter()
+    vote = dict.fromkeys(who, evaluation.baseline_votes * held_out) if due else {}
+    groups: Counter[str] = Counter()
     for agent, n in talk.items():
-        families[family(agent.name)] += n
-    said = ", ".join(f"{name} {n}" for name, n in families.items())
+        groups[agent.group or agent.name] += n
+    said = ", ".join(f"{name} {n}" for name, n in groups.items())
     yield f"calls       {sum(talk.values())} a cycle ({said})"
     total = sum(talk.values()) * cycles + sum(held.values()) * (cycles + 1) + sum(vote.values())
     yield (

@@ -17,8 +17,6 @@ class Show:
     """Prints phases as they end and, on a terminal, a bar for the one under way."""
 
     console: Console = field(default_factory=lambda: Console(file=sys.stdout, highlight=False))
-    tokens: int = 0
-    """Completion tokens heard so far."""
     _live: Progress | None = None
 
     def line(self, text: str) -> None:
@@ -48,7 +46,6 @@ class Show:
 
     def turn(self, turn: Turn) -> None:
         """Count a turn."""
-        self.tokens += turn.completion.tokens_out
         self.advance()
 
     def advance(self) -> None:

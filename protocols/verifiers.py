@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
+from typing import Literal
 
 from moot.agents.types import Verifier
 
@@ -159,6 +160,7 @@ class Choice:
         return float(answer == self.read(expected))
 
 
+VerifierName = Literal["exact", "number", "math", "choice"]
 VERIFIERS: Mapping[str, Verifier] = MappingProxyType(
     {"exact": Exact(), "number": Number(), "math": Mathematics(), "choice": Choice()}
 )

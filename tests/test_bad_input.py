@@ -195,7 +195,7 @@ FILES = [
         "{kind: local, model: smollm2}",
         f":4:30 engines.main.model: no model 'smollm2': neither packaged, nor a folder, nor a hub "
         f"id (org/name); packaged are {MODEL}, qwen2.5-coder-0.5b-instruct, "
-        f"qwen2.5-coder-1.5b-instruct, all-minilm-l6-v2; did you mean {MODEL}?",
+        f"qwen2.5-coder-1.5b-instruct, all-minilm-l6-v2; did you mean '{MODEL}'?",
     ),
     engine(
         "{kind: local, model: ./nope}", ":4:30 engines.main.model: model 'nope': no such folder"

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from moot.agents.population import family
 from moot.experiments.report.drawing import HEIGHT, MANY, WIDTH, drawn
-from moot.experiments.report.graph import by_family, hearing
+from moot.experiments.report.graph import by_group, hearing
 
 
 def turn(
     n: int, agent: str, heard: tuple[int, ...] = (), role: str = "policy", episode: str = "e"
 ) -> Mapping[str, Any]:
-    return {"episode": episode, "turn": n, "agent": agent, "role": role, "heard": list(heard)}
+    named = {"agent": agent, "group": agent.partition("-")[0], "role": role}
+    return {"episode": episode, "turn": n, **named, "heard": list(heard)}
 
 
 def star(n: int) -> list[Mapping[str, Any]]:
@@ -26,7 +26,7 @@ def test_an_edge_goes_from_who_spoke_to_who_heard_and_counts() -> None:
     )
 
     assert list(graph.edges(data="times")) == [("ann", "bob", 3), ("bob", "ann", 1)]
-    assert graph.nodes["ann"] == {"role": "policy", "turns": 2}
+    assert graph.nodes["ann"] == {"group": "ann", "role": "policy", "turns": 2}
 
 
 def test_turns_are_numbered_within_their_episode() -> None:
@@ -63,17 +63,11 @@ def test_nobody_hears_anybody_where_nothing_is_heard() -> None:
     assert not graph.edges
 
 
-def test_a_family_is_what_a_group_was_called() -> None:
-    assert family("solver-12") == "solver"
-    assert family("gpt-4-3") == "gpt-4"
-    assert family("anchor") == "anchor"
+def test_groups_add_up_their_members() -> None:
+    groups = by_group(hearing(star(5)))
 
-
-def test_families_add_up_their_members() -> None:
-    families = by_family(hearing(star(5)))
-
-    assert families.nodes["solver"] == {"role": "policy", "turns": 5, "members": 5}
-    assert list(families.edges(data="times")) == [("solver", "anchor", 5)]
+    assert groups.nodes["solver"] == {"role": "policy", "turns": 5, "members": 5}
+    assert list(groups.edges(data="times")) == [("solver", "anchor", 5)]
 
 
 def test_the_same_turns_give_the_same_drawing() -> None:
@@ -97,10 +91,10 @@ def test_who_is_heard_more_has_thicker_arrows() -> None:
     assert width["ann"] > width["cat"]
 
 
-def test_many_are_drawn_by_family() -> None:
+def test_many_are_drawn_by_group() -> None:
     drawing = drawn(hearing(star(MANY + 5)))
 
-    assert drawing.families
+    assert drawing.groups
     assert [(node.name, node.members) for node in drawing.nodes] == [
         ("solver", MANY + 5),
         ("anchor", 1),

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from moot.agents.catalogue import Model, cache, shelf
+from moot.agents.catalogue import CATALOGUE, Model, cache, cached, shelf
 from moot.agents.errors import MootError
-from moot.agents.models import CATALOGUE, cached, check, facts, fetch, locate
+from moot.agents.facts import facts
+from moot.agents.models import check, fetch, locate
 from moot.agents.wheels import obtain, unpack
 
 SMOLLM2 = "smollm2-135m-instruct"
@@ -241,8 +242,8 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("smollm2-135m-instuct", "did you mean smollm2-135m-instruct?"),
-        ("Qwen2.5-Coder-0.5B", "did you mean qwen2.5-coder-0.5b-instruct?"),
+        ("smollm2-135m-instuct", "did you mean 'smollm2-135m-instruct'?"),
+        ("Qwen2.5-Coder-0.5B", "did you mean 'qwen2.5-coder-0.5b-instruct'?"),
         ("gpt", "neither packaged, nor a folder, nor a hub id (org/name); packaged are smollm2"),
         ("", "no model ''"),
         ("/nowhere/at/all", "no such folder"),

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from moot.agents.types import Settings
+from moot.agents.types import Device, Settings
 
 ALTERING = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 """Config entries by which some architectures alter the logits that `forward.score` takes."""
@@ -47,7 +47,7 @@ class Fit(Settings):
     """The gradient's greatest norm."""
     checkpoint_every: int = Field(default=1, ge=1)
     """Steps between checkpoints inside a cycle; resuming loses at most this many."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     """`auto` is the GPU where there is one."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the base model: float32 on the CPU and bfloat16 on a GPU.  Adapters are float32."""

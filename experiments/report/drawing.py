@@ -7,17 +7,17 @@ from math import hypot, sqrt
 
 import networkx as nx
 
-from .graph import by_family
+from .graph import by_group
 
 MANY = 40
-"""More agents than this are drawn by family."""
+"""More agents than this are drawn by group."""
 
 WIDTH, HEIGHT, MARGIN_X, MARGIN_Y = 640, 430, 96, 52
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """An agent (or a family) on the page."""
+    """An agent (or a group) on the page."""
 
     name: str
     role: str
@@ -53,16 +53,16 @@ class Drawing:
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
-    families: bool
-    """Whether nodes stand for families of agents."""
+    groups: bool
+    """Whether nodes stand for groups of agents."""
     width: int = WIDTH
     height: int = HEIGHT
 
 
 def drawn(graph: nx.DiGraph[str]) -> Drawing:
     """Return where everything goes; the same graph gives the same drawing."""
-    families = len(graph) > MANY
-    shown = by_family(graph) if families else graph
+    groups = len(graph) > MANY
+    shown = by_group(graph) if groups else graph
     most = max((seen["turns"] for _, seen in shown.nodes(data=True)), default=1)
     places = _places(shown)
     nodes = {
@@ -82,7 +82,7 @@ def drawn(graph: nx.DiGraph[str]) -> Drawing:
         _edge(nodes[a], nodes[b], seen["times"], 1 + 5 * seen["times"] / often)
         for a, b, seen in shown.edges(data=True)
     ]
-    return Drawing(tuple(nodes.values()), tuple(edges), families)
+    return Drawing(tuple(nodes.values()), tuple(edges), groups)
 
 
 def _places(graph: nx.DiGraph[str]) -> dict[str, tuple[float, float]]:

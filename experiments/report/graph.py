@@ -8,16 +8,14 @@ from typing import Any
 
 import networkx as nx
 
-from moot.agents.population import family
-
 
 def hearing(turns: Iterable[Mapping[str, Any]]) -> nx.DiGraph[str]:
     """Return the graph with an edge a → b where b heard a; its `times` is how often.
 
-    Nodes are agents by name, with their `role` and how many `turns` they spoke.
+    Nodes are agents by name, with their `group`, `role` and how many `turns` they spoke.
 
     Args:
-        turns: rows of turns.parquet (episode, turn, agent, role, heard), each episode's together.
+        turns: rows of turns.parquet, each episode's together.
     """
     graph: nx.DiGraph[str] = nx.DiGraph()
     for _, episode in groupby(turns, key=lambda turn: (turn.get("cycle"), turn["episode"])):
@@ -25,7 +23,7 @@ def hearing(turns: Iterable[Mapping[str, Any]]) -> nx.DiGraph[str]:
         for turn in episode:
             agent = speakers[turn["turn"]] = turn["agent"]
             if agent not in graph:
-                graph.add_node(agent, role=turn["role"], turns=0)
+                graph.add_node(agent, group=turn["group"], role=turn["role"], turns=0)
             graph.nodes[agent]["turns"] += 1
             for earlier in turn["heard"] or ():
                 if (speaker := speakers.get(earlier)) is not None:
@@ -33,18 +31,18 @@ def hearing(turns: Iterable[Mapping[str, Any]]) -> nx.DiGraph[str]:
     return graph
 
 
-def by_family(graph: nx.DiGraph[str]) -> nx.DiGraph[str]:
-    """Return the graph with each family as one node, which counts its `members`."""
-    families: nx.DiGraph[str] = nx.DiGraph()
+def by_group(graph: nx.DiGraph[str]) -> nx.DiGraph[str]:
+    """Return the graph with each group of agents as one node, which counts its `members`."""
+    groups: nx.DiGraph[str] = nx.DiGraph()
+    of = {agent: str(seen["group"]) for agent, seen in graph.nodes(data=True)}
     for agent, seen in graph.nodes(data=True):
-        name = family(agent)
-        if name not in families:
-            families.add_node(name, role=seen["role"], turns=0, members=0)
-        families.nodes[name]["turns"] += seen["turns"]
-        families.nodes[name]["members"] += 1
+        if of[agent] not in groups:
+            groups.add_node(of[agent], role=seen["role"], turns=0, members=0)
+        groups.nodes[of[agent]]["turns"] += seen["turns"]
+        groups.nodes[of[agent]]["members"] += 1
     for speaker, listener, seen in graph.edges(data=True):
-        _add(families, family(speaker), family(listener), seen["times"])
-    return families
+        _add(groups, of[speaker], of[listener], seen["times"])
+    return groups
 
 
 def _add(graph: nx.DiGraph[str], speaker: str, listener: str, times: int) -> None:

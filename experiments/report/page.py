@@ -77,7 +77,7 @@ def page(readings: Readings) -> str:
 
 def drawing(readings: Readings) -> Drawing:
     """Return who heard whom in all the talk so far."""
-    columns = ["cycle", "episode", "turn", "agent", "role", "heard"]
+    columns = ["cycle", "episode", "turn", "agent", "group", "role", "heard"]
     turns = (rows(folder / "turns.parquet", columns) for folder in readings.talks.values())
     return drawn(hearing(chain.from_iterable(turns)))
 

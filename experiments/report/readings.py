@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from moot.agents.errors import InputError, MootError
+from moot.agents.errors import InputError, MootError, in_one_line
 
 from ..store import EPISODES, METRICS, TURNS, VERDICTS
 
@@ -99,7 +99,7 @@ def _parsed(text: str, path: Path) -> dict[str, Any]:
     try:
         found = YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
-        raise MootError(f"{path}: isn't YAML: {' '.join(str(error).split())}") from None
+        raise MootError(f"{path}: isn't YAML: {in_one_line(error)}") from None
     if not isinstance(found, dict):
         raise MootError(f"{path}: expected an experiment, got {type(found).__name__}")
     return {str(key): value for key, value in found.items()}
@@ -110,7 +110,7 @@ def trouble(path: Path) -> str | None:
     try:
         there = pq.read_schema(path)
     except (OSError, pa.ArrowException) as error:
-        return " ".join(str(error).split())
+        return in_one_line(error)
     missing = [name for name in SCHEMAS[path.stem].names if name not in there.names]
     return f"it has no column {', '.join(missing)}" if missing else None
 

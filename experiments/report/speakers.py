@@ -6,16 +6,15 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from moot.agents.population import family
-
 from .drawing import MANY
 
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """An agent's (or a family's) turns in one kind of phase, added up."""
+    """An agent's (or a group's) turns in one kind of phase, added up."""
 
     name: str
+    group: str
     role: str
     turns: int = 0
     tokens_in: int = 0
@@ -43,13 +42,14 @@ def speakers(folders: Iterable[Path]) -> list[Speaker]:
     """Return who spoke in `folders`, in order of appearance."""
     found: dict[str, Speaker] = {}
     for folder in folders:
-        columns = ["agent", "role", "tokens_in", "tokens_out", "latency_s"]
+        columns = ["agent", "group", "role", "tokens_in", "tokens_out", "latency_s"]
         table = pq.read_table(folder / "turns.parquet", columns=columns)
-        sums = [(column, "sum") for column in columns[2:]]
-        groups = table.group_by(["agent", "role"], use_threads=False)
+        sums = [(column, "sum") for column in columns[3:]]
+        groups = table.group_by(["agent", "group", "role"], use_threads=False)
         for row in groups.aggregate([*sums, ([], "count_all")]).to_pylist():
             spoke = Speaker(
                 name=row["agent"],
+                group=row["group"],
                 role=row["role"],
                 turns=row["count_all"],
                 tokens_in=row["tokens_in_sum"] or 0,
@@ -61,13 +61,12 @@ def speakers(folders: Iterable[Path]) -> list[Speaker]:
 
 
 def few(everybody: Iterable[Speaker]) -> list[Speaker]:
-    """Return the speakers as they are or, if they are many, by family."""
+    """Return the speakers as they are or, if they are many, by group."""
     people = list(everybody)
     if len(people) <= MANY:
         return people
-    families: dict[str, Speaker] = {}
+    groups: dict[str, Speaker] = {}
     for one in people:
-        name = family(one.name)
-        before = families.get(name, Speaker(name, one.role))
-        families[name] = before + one
-    return list(families.values())
+        before = groups.get(one.group, Speaker(one.group, one.group, one.role))
+        groups[one.group] = before + one
+    return list(groups.values())

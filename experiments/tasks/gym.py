@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from moot.agents.errors import MootError, near
+from moot.agents.errors import MootError, in_one_line, near
 from moot.agents.types import Settings, Task, Verifier
 from moot.protocols.verifiers import VERIFIERS, stated
 
@@ -88,17 +88,13 @@ class ReasoningGym(Settings):
                 self.dataset, **{**self.options, "seed": seed, "size": self.size * TRIES}
             )
         except Exception as error:  # each data set checks its options in its own way
-            raise MootError(f"options: {self.dataset}: {_line(error)}") from None
+            raise MootError(f"options: {self.dataset}: {in_one_line(error)}") from None
 
     def _drawn(self, dataset: Any) -> Iterator[Mapping[str, Any]]:
         try:
             yield from dataset
         except Exception as error:
-            raise MootError(f"{self.dataset} can't make a question: {_line(error)}") from None
-
-
-def _line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
+            raise MootError(f"{self.dataset} can't make a question: {in_one_line(error)}") from None
 
 
 def _reads(entries: Iterable[Mapping[str, Any]]) -> Verifier | None:

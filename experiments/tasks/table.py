@@ -8,12 +8,10 @@ from pydantic import Field
 
 from moot.agents.errors import MootError
 from moot.agents.types import Settings, Task
-from moot.protocols.verifiers import VERIFIERS
+from moot.protocols.verifiers import VERIFIERS, VerifierName
 
 from .rows import cell, rows
 from .split import Split, divide, task
-
-VerifierName = Literal["exact", "number", "math", "choice"]
 
 
 class File(Settings):

@@ -1,0 +1,55 @@
+"""What a model costs and is made of, told from the headers of its files: nothing is loaded."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+
+from .catalogue import CATALOGUE
+from .models import here
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a model."""
+
+    parameters: int
+    download: int
+    """Bytes still to be downloaded; 0: it is here."""
+    config: Mapping[str, object] = field(default_factory=dict[str, object])
+    """What its config.json says; empty: it isn't here."""
+    linear: Mapping[str, int] = field(default_factory=dict[str, int])
+    """For each name of its linear layers, inputs and outputs of all of them added up: an adapter
+    of rank r has r times as many parameters.  Empty: it can't be told before it is here."""
+
+
+def facts(model: str) -> Facts | None:
+    """Return what is known of `model`; `None`: it can't be told without downloading."""
+    folder = here(model)
+    if folder is None:
+        named = [known for name, known in CATALOGUE.items() if model in (name, known.hub)]
+        return Facts(named[0].parameters, named[0].download) if named else None
+    try:
+        files = list(folder.glob("*.safetensors"))
+        shapes = {name: shape for file in files for name, shape in _shapes(file).items()}
+        config = json.loads((folder / "config.json").read_bytes())
+        return Facts(sum(map(prod, shapes.values())), 0, config, _linear(shapes))
+    except Exception:  # not safetensors: whoever loads it will say so
+        return None
+
+
+def _shapes(file: Path) -> dict[str, list[int]]:
+    """Return the shapes of a safetensors file's tensors."""
+    with file.open("rb") as opened:
+        header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
+    return {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
+
+
+def _linear(shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for name, shape in shapes.items():
+        if len(shape) == 2 and "embed" not in name and not name.startswith("lm_head"):
+            found[name.removesuffix(".weight").rpartition(".")[2]] += sum(shape)
+    return dict(found)
