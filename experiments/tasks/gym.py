@@ -118,7 +118,7 @@ class Rule:
 
     def score(self, answer: str, expected: str) -> float:
         """Return the data set's own score; 1 where it is the data set's own answer."""
-        if answer == self.read(expected):
+        if self.entry["answer"] is not None and answer == self.read(expected):
             return 1.0
         if not harmless(answer):
             return 0.0

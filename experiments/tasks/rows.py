@@ -33,19 +33,18 @@ def rows(path: Path) -> Iterator[Row]:
         raise MootError(f"{path}: holds no rows")
 
 
-def cell(row: Row, column: str) -> str:
-    """Return what stands in a column as text; nothing there is an error."""
+def cell(row: Row, column: str) -> str | None:
+    """Return what stands in a column as text; `None`: nothing does.  No such column is an error."""
     where, cells = row
     if column not in cells:
         meant = near(column, cells, show=False)
         there = ", ".join(map(str, cells)) or "none"
         raise MootError(f"{where}: no column {column!r}; there are: {there}{meant}")
     value = cells[column]
+    if value is None or not str(value).strip():
+        return None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        found = "nothing" if value is None else repr(value)[:40]
-        raise MootError(f"{where}: {column}: expected text or a number, found {found}")
-    if not str(value).strip():
-        raise MootError(f"{where}: {column}: is empty")
+        raise MootError(f"{where}: {column}: expected text or a number, found {repr(value)[:40]}")
     return str(value)
 
 

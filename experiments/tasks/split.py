@@ -14,7 +14,7 @@ def content(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def task(question: str, answer: str, verifier: Verifier, template: str) -> Task:
+def task(question: str, answer: str | None, verifier: Verifier, template: str) -> Task:
     """Return the task of a question, put into `template`; its id depends on the question alone."""
     identity = sha256(content(question).encode("utf-8", "surrogatepass")).hexdigest()[:16]
     # Only {prompt} is a field: other braces, in the template or the question, are text.

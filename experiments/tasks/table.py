@@ -25,7 +25,7 @@ class File(Settings):
     prompt_column: str = "prompt"
     """Which column holds the question."""
     answer_column: str = "answer"
-    """Which column holds the right answer."""
+    """Which column holds the right answer; an empty cell is an answer that isn't known."""
     held_out_path: str | None = None
     """A file of its own for the held-out questions; none of it is learnt from."""
     template: str = Field(default="{prompt}", pattern=r"\{prompt\}")
@@ -44,6 +44,8 @@ class File(Settings):
     def _tasks(self, path: Path) -> Iterator[Task]:
         for row in rows(path):
             question, answer = cell(row, self.prompt_column), cell(row, self.answer_column)
+            if question is None:
+                raise MootError(f"{row[0]}: {self.prompt_column}: is empty")
             yield _checked(question, answer, self.verifier, self.template, row[0])
 
 
@@ -52,8 +54,8 @@ class Item(Settings):
 
     prompt: str = Field(min_length=1)
     """The question."""
-    answer: str | int | float
-    """Numbers may stand without quotes."""
+    answer: str | int | float | None
+    """Numbers may stand without quotes; `null` is an answer that isn't known."""
 
 
 class Inline(Settings):
@@ -74,14 +76,22 @@ class Inline(Settings):
     def load(self, base: Path, seed: int) -> Split:
         """Return the questions, divided."""
         tasks = (
-            _checked(item.prompt, str(item.answer), self.verifier, self.template, f"items.{i}")
+            _checked(
+                item.prompt,
+                None if item.answer is None else str(item.answer),
+                self.verifier,
+                self.template,
+                f"items.{i}",
+            )
             for i, item in enumerate(self.items)
         )
         return divide(tasks, self.held_out, self.per_cycle, seed)
 
 
-def _checked(question: str, answer: str, verifier: VerifierName, template: str, where: str) -> Task:
+def _checked(
+    question: str, answer: str | None, verifier: VerifierName, template: str, where: str
+) -> Task:
     """Return the task, if the verifier can read its answer: else no one could ever be right."""
-    if VERIFIERS[verifier].read(answer) is None:
+    if answer is not None and VERIFIERS[verifier].read(answer) is None:
         raise MootError(f"{where}: the answer {answer[:40]!r} can't be read by verifier {verifier}")
     return task(question, answer, VERIFIERS[verifier], template)
