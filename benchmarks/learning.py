@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from scipy import stats
 
 CONFIGS = Path(__file__).parents[1] / "experiments" / "configs"
-CASES = {"one-digit sums": "quickstart.yaml", "two-digit sums": "two-digit-sums.yaml"}
+CASES = {"one-digit sums": "quickstart.yaml", "one-digit differences": "differences.yaml"}
 PEERS = {"start": "the model before any training", "vote": "its vote at the run's compute"}
 VOTES = 10_000
 """The bound of the baseline's votes: more than any of these runs can afford."""
@@ -142,11 +142,11 @@ def interval(values: list[float]) -> tuple[float, float, float]:
 
 def show(rows: list[Row]) -> None:
     """Print the rows as a table."""
-    print(f"\n{'case':16} {'metric':18} {'CaT':>6} {'peer':6} {'value':>6} {'difference':>22}")
+    print(f"\n{'case':22} {'metric':18} {'CaT':>6} {'peer':6} {'value':>6} {'difference':>22}")
     for row in rows:
         gap = f"{row.difference:+.3f} [{row.difference_low:+.3f}, {row.difference_high:+.3f}]"
         print(
-            f"{row.case:16} {row.metric:18} {row.ours:6.3f} {row.peer:6} {row.peer_value:6.3f} "
+            f"{row.case:22} {row.metric:18} {row.ours:6.3f} {row.peer:6} {row.peer_value:6.3f} "
             f"{gap:>22}"
         )
     print("\n" + "\n".join(f"{peer}: {about}" for peer, about in PEERS.items()))
