@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from .beside import ModelName
 from .types import Device, Engine, Limits, Number, Settings
 
 
@@ -16,7 +17,7 @@ class Local(Settings):
     """A model in this process, through transformers; it can be trained."""
 
     kind: Literal["local"] = "local"
-    model: str = Field(min_length=1)
+    model: ModelName
     """A name that `moot models` lists, a folder, or a hub id."""
     dtype: Number = "auto"
     """`auto` is float32 on the CPU and bfloat16 on a GPU."""

@@ -6,8 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from .beside import Text
 from .errors import MootError
-from .types import Message, Name, Prompt, Sampling, Settings
+from .types import Message, Name, OneOrMore, Prompt, Sampling, Settings, in_turn
 
 Role = Literal["policy", "critic", "judge"]
 
@@ -18,15 +19,25 @@ class Agent:
 
     name: str
     role: Role
+    """What it plays."""
     engine: str
     group: str = ""
     """The entry of the YAML's `population` that it comes from; empty: it comes from none."""
+    others: tuple[Role, ...] = ()
+    """What else it may play."""
     persona: str = ""
     weights: str | None = None
     """The weights it learns and speaks with; `None`: frozen, the engine's base model."""
     version: int = 0
     """Which version of them speaks now."""
     sampling: Sampling = Sampling()
+
+    def playing(self, role: Role) -> "Agent | None":
+        """Return the agent in `role`; `None`: it doesn't play it."""
+        if role == self.role:
+            return self
+        others = (self.role, *(other for other in self.others if other != role))
+        return replace(self, role=role, others=others) if role in self.others else None
 
     def prompt(self, text: str) -> Prompt:
         """Return `text` as a prompt addressed to this agent."""
@@ -38,18 +49,25 @@ class Group(Settings):
     """One entry of the YAML's `population`: an agent, or `count` agents alike."""
 
     name: Name
-    role: Role = "policy"
+    role: OneOrMore[Role] = "policy"
+    """What it plays; an agent of several roles plays each of them where a protocol wants it."""
     count: int = Field(default=1, ge=1, le=10_000)
     """Above 1 the agents are called name-0, name-1, ..."""
     engine: Name | None = None
     """Which of `engines` it speaks through; may be left out where there is just one."""
-    persona: str = ""
-    """Its system prompt."""
+    persona: OneOrMore[Text] = ""
+    """Its system prompt; of several, the group's agents get one each, in turn."""
     learns: bool = False
     """Whether the method trains it; otherwise it stays the engine's base model."""
     adapters: Literal["shared", "each"] = "shared"
     """Whether the group's agents learn one set of weights together or one each."""
-    sampling: Sampling = Sampling()
+    sampling: OneOrMore[Sampling] = Sampling()
+    """How it is sampled; of several, the group's agents get one each, in turn."""
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """What its agents may play, each role once."""
+        return tuple(dict.fromkeys(self.role if isinstance(self.role, tuple) else (self.role,)))
 
     def agents(self, only_engine: str) -> tuple[Agent, ...]:
         """Return the group's agents; `only_engine` serves those that name no engine."""
@@ -57,14 +75,15 @@ class Group(Settings):
         return tuple(
             Agent(
                 name=name,
-                role=self.role,
+                role=self.roles[0],
                 engine=self.engine or only_engine,
                 group=self.name,
-                persona=self.persona,
+                others=self.roles[1:],
+                persona=in_turn(self.persona, i),
                 weights=(self.name if self.adapters == "shared" else name) if self.learns else None,
-                sampling=self.sampling,
+                sampling=in_turn(self.sampling, i),
             )
-            for name in names
+            for i, name in enumerate(names)
         )
 
 
@@ -84,13 +103,16 @@ class Population:
             raise MootError(f"two groups would learn the same weights, '{twice[0]}'")
 
     def playing(self, role: Role) -> tuple[Agent, ...]:
-        """Return the agents that play `role`; an empty cast is an error."""
-        found = tuple(agent for agent in self.agents if agent.role == role)
+        """Return the agents that play `role`, as they play it; an empty cast is an error."""
+        found = tuple(played for agent in self.agents if (played := agent.playing(role)))
         if not found:
-            have = Counter(agent.role for agent in self.agents)
-            cast = ", ".join(f"{role} ×{n}" for role, n in have.items()) or "nobody"
+            cast = ", ".join(f"{role} ×{n}" for role, n in self.cast().items()) or "nobody"
             raise MootError(f"no agent plays {role!r}; this population has {cast}")
         return found
+
+    def cast(self) -> Counter[Role]:
+        """Return how many agents may play each role."""
+        return Counter(role for agent in self.agents for role in (agent.role, *agent.others))
 
     def learners(self) -> dict[str, tuple[Agent, ...]]:
         """Return the agents that learn, by the name of the weights they share."""
@@ -106,6 +128,5 @@ class Population:
 
 def anchor(agent: Agent) -> Agent:
     """Return the frozen initial policy behind `agent`: its engine's base model, at no persona."""
-    return replace(
-        agent, name="anchor", role="critic", group="", persona="", weights=None, version=0
-    )
+    alone = replace(agent, name="anchor", role="critic", others=(), group="", persona="")
+    return replace(alone, weights=None, version=0)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from .beside import ModelName
 from .types import Completion, Engine, Limits, Request, Settings, Weights
 
 
@@ -79,7 +80,7 @@ class Scripted(Settings):
     """One of these is said; the request's seed chooses."""
     replies: tuple[Reply, ...] = ()
     """What is said instead to some prompts; the first that fits."""
-    model: str | None = Field(default=None, min_length=1)
+    model: ModelName | None = None
     """The model that its learners train; it is never asked."""
     latency_s: float = Field(default=0.0, ge=0)
     """How long an answer takes."""

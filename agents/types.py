@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 """What the user calls an engine, an agent or weights; it becomes part of file names."""
@@ -24,6 +24,26 @@ class Settings(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+
+T = TypeVar("T")
+
+
+def _count(value: Any) -> str:
+    return "several" if isinstance(value, list | tuple) else "one"
+
+
+OneOrMore = Annotated[
+    Annotated[T, Tag("one")] | Annotated[tuple[T, ...], Field(min_length=1), Tag("several")],
+    Discriminator(_count),
+]
+"""In YAML a single one, or a list of them."""
+
+
+def in_turn(values: T | tuple[T, ...], i: int) -> T:
+    """Return what the `i`-th of several gets: the single one, or those of a list in turn."""
+    some = cast(tuple[T, ...], values if isinstance(values, tuple) else (values,))
+    return some[i % len(some)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
+from .beside import ModelName
 from .endpoint import Url
 from .errors import EngineError
 from .types import Engine, Limits, Settings
@@ -24,7 +25,7 @@ class VLLM(Settings):
     """A vLLM server: started for the run and stopped with it, or attached to by `url`."""
 
     kind: Literal["vllm"] = "vllm"
-    model: str | None = Field(default=None, min_length=1)
+    model: ModelName | None = None
     """A name that `moot models` lists, a folder, or a hub id; needed unless `url` is given."""
     url: Url | None = None
     """A running server's base URL; the settings of a started one are then not used."""

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from moot.agents.catalogue import CATALOGUE
 from moot.agents.errors import InputError, MootError, near
 from moot.agents.facts import facts
 from moot.agents.models import check as check_model
@@ -39,9 +38,8 @@ def load(path: Path, sets: Sequence[str] = ()) -> tuple[Experiment, Split]:
         source = assign(source, setting)
     if not isinstance(source.data, dict):
         raise InputError(f"{source.place(())}: expected a mapping of keys to values")
-    _from_here(source, path.resolve().parent)
     try:
-        experiment = Experiment.model_validate(source.data)
+        experiment = Experiment.model_validate(source.data, context=path.resolve().parent)
     except ValidationError as error:
         raise _told(lines(error, source, Experiment)) from None
     if problems := list(_contradictions(experiment)):
@@ -50,28 +48,6 @@ def load(path: Path, sets: Sequence[str] = ()) -> tuple[Experiment, Split]:
         return experiment, experiment.tasks.load(Path(), experiment.seed)
     except MootError as error:
         raise _told([_placed((("tasks",), str(error)), source)]) from None
-
-
-def _from_here(source: Source, base: Path) -> None:
-    """Make the folders and files that the experiment names absolute."""
-    tasks, engines = source.data.get("tasks"), source.data.get("engines")
-    for key in ("path", "held_out_path"):
-        if isinstance(tasks, dict) and isinstance(path := tasks.get(key), str) and "\0" not in path:
-            tasks[key] = str(base / path)
-    for engine in engines.values() if isinstance(engines, dict) else ():
-        model = engine.get("model") if isinstance(engine, dict) else None
-        if isinstance(model, str) and _names_folder(model, base):
-            engine["model"] = str(base / model)
-
-
-def _names_folder(model: str, base: Path) -> bool:
-    """Return whether `model` is a folder, seen from the experiment file, or can be nothing else."""
-    if model in CATALOGUE or not model.strip():
-        return False
-    try:
-        return model.startswith(("./", "../")) or (base / model).is_dir()
-    except (OSError, ValueError):  # a name too long, a NUL
-        return False
 
 
 def _placed(problem: Problem, source: Source) -> tuple[str, str]:
@@ -160,8 +136,8 @@ def _learning(experiment: Experiment) -> Iterator[Problem]:
             yield at, f"its engine ({engine.kind}) has no model that can be trained"
         if method is None:
             yield at, "there is no method to learn by; add `method: {kind: cat}`"
-        if group.role != "policy":
-            yield at, f"only policies learn, and this is a {group.role}"
+        if "policy" not in group.roles:
+            yield at, f"only policies learn, and this is a {' and '.join(group.roles)}"
     if method is None:
         return
     if not any(group.learns for group in experiment.population):

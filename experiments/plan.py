@@ -18,9 +18,8 @@ BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 def plan(experiment: Experiment, split: Split) -> Iterator[str]:
     """Yield the plan, a line each."""
     people = experiment.people()
-    roles = Counter(agent.role for agent in people.agents)
     yield f"experiment  {experiment.name}, seed {experiment.seed}, {experiment.cycles} cycles"
-    yield f"agents      {', '.join(f'{role} ×{n}' for role, n in roles.items())}"
+    yield f"agents      {', '.join(f'{role} ×{n}' for role, n in people.cast().items())}"
     for name, agents in people.learners().items():
         yield f"learns      {name}: {len(agents)} agents, LoRA of rank {experiment.fit.lora.rank}"
     yield (

@@ -301,6 +301,33 @@ FILES = [
         "sampling: {stop: x}",
         ":6:37 population.0.sampling.stop: expected a list, got 'x'",
     ),
+    wrong(
+        "count: 3",
+        "role: [policy, jugde]",
+        ":6:35 population.0.role.1: expected 'policy', 'critic' or 'judge', got 'jugde'; did you "
+        "mean 'judge'?",
+    ),
+    wrong(
+        "count: 3",
+        "persona: []",
+        ":6:29 population.0.persona: expected at least 1 of them, got an empty list",
+    ),
+    wrong(
+        "count: 3",
+        "persona: {file: gone.txt}",
+        ":6:29 population.0.persona: gone.txt: No such file or directory",
+    ),
+    wrong(
+        "count: 3",
+        "persona: {fil: gone.txt}",
+        ":6:29 population.0.persona.file: is missing",
+        ":6:30 population.0.persona.fil: unknown key",
+    ),
+    wrong(
+        "count: 3",
+        "sampling: [{}, {temprature: 1}]",
+        ":6:36 population.0.sampling.1.temprature: unknown key; did you mean 'temperature'?",
+    ),
     # Protocols and methods.
     wrong(
         "kind: consensus",

@@ -52,7 +52,13 @@ def page(readings: Readings) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"plain": plain, "clip": clip, "value": value, "thousands": thousands}
+    environment.filters |= {
+        "plain": plain,
+        "several": several,
+        "clip": clip,
+        "value": value,
+        "thousands": thousands,
+    }
     episodes = endings(readings.talks)
     talking = speakers(readings.talks.values())
     return environment.get_template("report.html").render(
@@ -136,6 +142,11 @@ def plain(setting: Any) -> str:
             return ", ".join(map(plain, setting)) or "none"
         case _:
             return clip(str(setting), 300)
+
+
+def several(setting: Any) -> list[Any]:
+    """Return what may be a single one or a list of them as a list."""
+    return setting if isinstance(setting, list) else [setting]
 
 
 def clip(text: str, most: int = MOST_TEXT) -> str:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from moot.agents.beside import Beside
 from moot.agents.errors import MootError
 from moot.agents.types import Settings, Task
 from moot.protocols.verifiers import VERIFIERS, VerifierName
@@ -18,7 +19,7 @@ class File(Settings):
     """Questions and answers of a JSONL, CSV or Parquet file."""
 
     kind: Literal["file"] = "file"
-    path: str
+    path: Beside
     """Ends in .jsonl, .csv or .parquet; relative to the experiment file's folder."""
     verifier: VerifierName
     """How an answer is read and checked."""
@@ -26,7 +27,7 @@ class File(Settings):
     """Which column holds the question."""
     answer_column: str = "answer"
     """Which column holds the right answer; an empty cell is an answer that isn't known."""
-    held_out_path: str | None = None
+    held_out_path: Beside | None = None
     """A file of its own for the held-out questions; none of it is learnt from."""
     template: str = Field(default="{prompt}", pattern=r"\{prompt\}")
     """What is asked: {prompt} stands for the question."""
