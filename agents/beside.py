@@ -37,19 +37,24 @@ def _model(model: str, info: ValidationInfo) -> str:
     return str(info.context / model) if names_folder else model
 
 
-def _text(said: Any, info: ValidationInfo) -> Any:
-    """Return the text of a file where `said` names one; all else is for pydantic to judge."""
-    if not isinstance(said, Mapping):
-        return said
-    path = Path(_absolute(TextFile.model_validate(said).file, info))
+def read_text(named: TextFile, info: ValidationInfo) -> tuple[Path, str]:
+    """Return where the file lies, and its text; a `ValueError` says why it can't be had."""
+    path = Path(_absolute(named.file, info))
     try:
         if path.stat().st_size > LONGEST_TEXT:
             raise ValueError(f"{path}: too large for a text (over 1 MB)")
-        return path.read_text("utf-8").strip()
+        return path, path.read_text("utf-8").strip()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 at byte {error.start}") from None
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or error}") from None
+
+
+def _text(said: Any, info: ValidationInfo) -> Any:
+    """Return the text of a file where `said` names one; all else is for pydantic to judge."""
+    if not isinstance(said, Mapping):
+        return said
+    return read_text(TextFile.model_validate(said), info)[1]
 
 
 Beside = Annotated[str, AfterValidator(_absolute)]

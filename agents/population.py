@@ -39,10 +39,10 @@ class Agent:
         others = (self.role, *(other for other in self.others if other != role))
         return replace(self, role=role, others=others) if role in self.others else None
 
-    def prompt(self, text: str) -> Prompt:
-        """Return `text` as a prompt addressed to this agent."""
-        said = Message("user", text)
-        return (Message("system", self.persona), said) if self.persona else (said,)
+    def prompt(self, text: str, before: Prompt = ()) -> Prompt:
+        """Return `text`, after what went `before`, as a prompt addressed to this agent."""
+        persona = (Message("system", self.persona),) if self.persona else ()
+        return (*persona, *before, Message("user", text))
 
 
 class Group(Settings):

@@ -8,6 +8,7 @@ from moot.agents.endpoint import Endpoint
 from moot.agents.local import Local
 from moot.agents.population import Group, Population
 from moot.agents.scripted import Scripted
+from moot.agents.simulated import Simulated
 from moot.agents.types import Name, Settings
 from moot.agents.vllm import VLLM
 from moot.protocols import ProtocolChoice
@@ -18,7 +19,9 @@ from moot.training.settings import Fit
 from .evaluation import Evaluation
 from .tasks import TaskSource
 
-EngineChoice = Annotated[Scripted | Local | VLLM | Endpoint, Field(discriminator="kind")]
+EngineChoice = Annotated[
+    Scripted | Simulated | Local | VLLM | Endpoint, Field(discriminator="kind")
+]
 
 
 class Experiment(Settings):

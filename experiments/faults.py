@@ -41,6 +41,7 @@ EXPECTED = {
 WORDINGS = {
     r"\{answers\}": "text that holds {answers}",
     r"\{prompt\}": "text that holds {prompt}",
+    r"\{others\}": "text that holds {others}",
     r"^[A-Za-z0-9][A-Za-z0-9_.-]*$": "a name of letters, digits, '.', '_' and '-'",
     r"^[A-Za-z_][A-Za-z0-9_]*$": "the name of an environment variable",
 }

@@ -8,7 +8,7 @@ from moot.agents.population import Population
 from moot.agents.types import Task
 from moot.protocols.journal import Metric
 from moot.protocols.stage import Failure, Stage
-from moot.protocols.types import Episode, Protocol
+from moot.protocols.types import Episode, Protocol, Turn
 from moot.protocols.voting import plurality
 from moot.training.types import Rollout
 
@@ -61,12 +61,11 @@ def measured(episodes: Sequence[Episode], cycle: int, references: bool) -> list[
 
 
 def noted(episode: Episode, references: bool) -> dict[str, float | None]:
-    """Return what can be said of any episode's policy answers, whatever the protocol."""
+    """Return what can be said of the answers that stood at the end, whatever the protocol."""
     task = episode.task
-    policies = [turn for turn in episode.turns if turn.agent.role == "policy"]
-    if not policies:
+    answers = [turn.answer for turn in bounds(episode)[1]]
+    if not answers:
         return {}
-    answers = [turn.answer for turn in policies]
     vote = plurality(answers)
     notes: dict[str, float | None] = {
         "unreadable": vote.unreadable / len(answers),
@@ -79,7 +78,36 @@ def noted(episode: Episode, references: bool) -> dict[str, float | None]:
         notes["majority_accuracy"] = float(bool(task.correct(vote.winner)))
         if references:
             notes["reference_accuracy"] = float(bool(episode.correct))
-    return notes | differing(episode)
+    return notes | differing(episode) | changed(episode)
+
+
+def bounds(episode: Episode) -> tuple[list[Turn], list[Turn]]:
+    """Return the policies' first and last answers: each one's turns of its first and last round."""
+    rounds: dict[str, list[int]] = {}
+    policies = [turn for turn in episode.turns if turn.agent.role == "policy"]
+    for turn in policies:
+        rounds.setdefault(turn.agent.name, []).append(turn.round)
+    first = [turn for turn in policies if turn.round == min(rounds[turn.agent.name])]
+    return first, [turn for turn in policies if turn.round == max(rounds[turn.agent.name])]
+
+
+def changed(episode: Episode) -> dict[str, float | None]:
+    """Return how right the first answers were, and whose became right or wrong, where some changed.
+
+    Both are shares of all policies.
+    """
+    task, (first, last) = episode.task, bounds(episode)
+    if task.answer is None or first == last:
+        return {}
+    was = {turn.agent.name: bool(task.correct(turn.answer)) for turn in first}
+    pairs = [(was[turn.agent.name], bool(task.correct(turn.answer))) for turn in last]
+    vote = plurality([turn.answer for turn in first])
+    return {
+        "first_accuracy": fmean(bool(task.correct(turn.answer)) for turn in first),
+        "first_majority_accuracy": float(bool(task.correct(vote.winner))),
+        "corrected": fmean(after and not before for before, after in pairs),
+        "corrupted": fmean(before and not after for before, after in pairs),
+    }
 
 
 def differing(episode: Episode) -> dict[str, float | None]:

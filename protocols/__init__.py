@@ -8,7 +8,8 @@ from typing import Annotated
 from pydantic import Field
 
 from .consensus import Consensus
+from .debate import Debate
 from .sample import Sample
 from .synthesis import Synthesis
 
-ProtocolChoice = Annotated[Sample | Consensus | Synthesis, Field(discriminator="kind")]
+ProtocolChoice = Annotated[Sample | Consensus | Synthesis | Debate, Field(discriminator="kind")]

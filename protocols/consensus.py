@@ -1,6 +1,6 @@
 """Consensus: every policy answers alone, and the answers vote (arXiv:2203.11171)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -48,7 +48,7 @@ class Consensus(Settings):
         return dict.fromkeys(people.playing("policy"), self.samples)
 
 
-def matches(turns: list[Turn], reference: str, by: int | None = None) -> tuple[Verdict, ...]:
+def matches(turns: Sequence[Turn], reference: str, by: int | None = None) -> tuple[Verdict, ...]:
     """Return, for each turn, whether its answer is `reference`; unreadable ones are `None`."""
     return tuple(
         Verdict(t.index, "match", None if t.answer is None else float(t.answer == reference), by)

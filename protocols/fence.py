@@ -1,4 +1,4 @@
-"""A fence around what an agent said: in another's prompt it is data, and can't speak as anyone."""
+"""Prompts from parts.  What an agent said is fenced: it is data, and can't speak as anyone."""
 
 import re
 
@@ -10,14 +10,21 @@ TURNS = re.compile(
 JOINER = "\u2060"
 
 
-def fenced(tag: str, text: str, number: int) -> str:
-    """Return `text` between <tag number="..."> and </tag>, which it can't close by itself.
+def fenced(tag: str, text: str, number: int, by: str | None = None) -> str:
+    """Return `text` between <tag number="..." by="..."> and </tag>, which it can't close by itself.
 
     What would close it, or begin a turn of its own when it is tokenised, is broken by a character
     that isn't seen; all else stays as it was said.
     """
     inside = re.sub(rf"<(?=\s*/?\s*{re.escape(tag)}\b)", "<" + JOINER, text, flags=re.IGNORECASE)
-    return f'<{tag} number="{number}">\n{unmarked(inside).strip()}\n</{tag}>'
+    who = f' by="{by}"' if by is not None else ""
+    return f'<{tag} number="{number}"{who}>\n{unmarked(inside).strip()}\n</{tag}>'
+
+
+def filled(wording: str, **fields: str) -> str:
+    """Return `wording` with each {name} replaced; a {name} inside what is put in stays as it is."""
+    names = "|".join(map(re.escape, fields))
+    return re.sub(rf"\{{({names})\}}", lambda found: fields[found[1]], wording)
 
 
 def unmarked(text: str) -> str:

@@ -128,7 +128,7 @@ class Stage:
     async def _say(self, say: Say, task: Task, episode: str, index: int, number: int) -> Turn:
         agent = say.agent
         request = Request(
-            prompt=agent.prompt(say.text),
+            prompt=agent.prompt(say.text, say.before),
             sampling=agent.sampling,
             seed=seed(self.seed, episode, index),
             weights=agent.weights,

@@ -5,7 +5,6 @@ published; these are ours.  As in the paper the anchor does not see the question
 (`question: shown`): it reconciles the answers, it does not answer anew.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
@@ -17,7 +16,7 @@ from moot.agents.population import Agent, Population, anchor
 from moot.agents.types import Sampling, Settings, Task
 
 from .consensus import matches
-from .fence import fenced, unmarked
+from .fence import fenced, filled, unmarked
 from .sample import answers
 from .types import Outcome, Say, Script, Signal, Turn
 from .voting import plurality
@@ -37,8 +36,6 @@ write the one best answer, in the form that the question asks for.
 Question: {question}"""
 
 ANSWER = "Answer: {answer}"
-
-FIELD = re.compile(r"\{(?:answers|n|question)\}")
 
 
 class Synthesis(Settings):
@@ -100,9 +97,7 @@ class Synthesis(Settings):
         else:
             shown = [ANSWER.format(answer=unmarked(str(turn.answer))) for turn in seen]
         wording = self.prompt or (SHOWN if self.question == "shown" else HIDDEN)
-        fields = {"{answers}": "\n".join(shown), "{n}": str(len(seen)), "{question}": task.prompt}
-        # One pass over the wording: a field's name inside an answer is text and stays so.
-        return FIELD.sub(lambda field: fields[field[0]], wording)
+        return filled(wording, answers="\n".join(shown), n=str(len(seen)), question=task.prompt)
 
     def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks."""

@@ -21,6 +21,8 @@ class Say:
     agent: Agent
     text: str
     heard: tuple[int, ...] = ()
+    before: Prompt = ()
+    """What its prompt holds before the text: its own part of the conversation so far."""
 
 
 @dataclass(frozen=True, slots=True)

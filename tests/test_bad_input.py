@@ -175,11 +175,11 @@ FILES = [
     engine("scripted", ":4:9 engines.main: expected a mapping of keys to values, got 'scripted'"),
     engine(
         "{lines: [a]}",
-        ":4:9 engines.main.kind: is missing; one of 'scripted', 'local', 'vllm', 'endpoint'",
+        ":4:9 engines.main.kind: is missing; one of 'scripted', 'simulated', 'local', 'vllm', 'endpoint'",
     ),
     engine(
         "{kind: scriptd}",
-        ":4:16 engines.main.kind: expected one of 'scripted', 'local', 'vllm', 'endpoint', got "
+        ":4:16 engines.main.kind: expected one of 'scripted', 'simulated', 'local', 'vllm', 'endpoint', got "
         "'scriptd'; did you mean 'scripted'?",
     ),
     engine(
@@ -328,17 +328,64 @@ FILES = [
         "sampling: [{}, {temprature: 1}]",
         ":6:36 population.0.sampling.1.temprature: unknown key; did you mean 'temperature'?",
     ),
+    # Debates.
+    wrong(
+        "kind: consensus",
+        "kind: debate, rounds: 0",
+        ":13:34 protocol.rounds: expected a number ≥ 1, got 0",
+    ),
+    wrong(
+        "kind: consensus",
+        "kind: debate, topology: {kind: rign}",
+        ":13:43 protocol.topology.kind: expected one of 'full', 'ring', 'star', 'chain', 'layered', "
+        "'regular', 'small_world', 'random', 'edges', got 'rign'; did you mean 'ring'?",
+    ),
+    wrong(
+        "kind: consensus",
+        "kind: debate, topology: {kind: star, hub: solver}",
+        ":13:11 protocol: no policy is called 'solver'; did you mean 'solver-2'?",
+    ),
+    wrong(
+        "kind: consensus",
+        "kind: debate, topology: {kind: regular, degree: 3}",
+        ":13:11 protocol: 3 agents can't hear 3 others each: the degree must be below their number, "
+        "and one of the two even",
+    ),
+    wrong(
+        "kind: consensus",
+        "kind: debate, topology: {kind: edges, edges: {file: gone.graphml}}",
+        ":13:57 protocol.topology.edges: gone.graphml: No such file or directory",
+    ),
+    wrong(
+        "kind: consensus",
+        "kind: debate, topology: {kind: edges, edges: []}",
+        ":13:57 protocol.topology.edges: expected at least 1 of them, got an empty list",
+    ),
+    wrong(
+        "kind: consensus",
+        "kind: debate, sees: summary",
+        ":13:11 protocol: no agent plays 'critic'; this population has policy ×3",
+    ),
+    wrong(
+        "kind: consensus",
+        "kind: debate, prompt: Again.",
+        ":13:34 protocol.prompt: expected text that holds {others}, got 'Again.'",
+    ),
+    engine(
+        "{kind: simulated, stubbornness: 0.6, conformity: 0.6}",
+        ":4:9 engines.main: stubbornness and conformity add up to more than 1",
+    ),
     # Protocols and methods.
     wrong(
         "kind: consensus",
         "kind: concensus",
-        ":13:18 protocol.kind: expected one of 'sample', 'consensus', 'synthesis', got 'concensus'; "
+        ":13:18 protocol.kind: expected one of 'sample', 'consensus', 'synthesis', 'debate', got 'concensus'; "
         "did you mean 'consensus'?",
     ),
     wrong(
         "{kind: consensus}",
         "{samples: 2}",
-        ":13:11 protocol.kind: is missing; one of 'sample', 'consensus', 'synthesis'",
+        ":13:11 protocol.kind: is missing; one of 'sample', 'consensus', 'synthesis', 'debate'",
     ),
     wrong(
         "{kind: consensus}",
@@ -410,7 +457,7 @@ FILES = [
     wrong(
         "kind: inline",
         "kind: inlne",
-        ":8:9 tasks.kind: expected one of 'reasoning_gym', 'file', 'inline', got 'inlne'; did you "
+        ":8:9 tasks.kind: expected one of 'reasoning_gym', 'file', 'inline', 'simulated', got 'inlne'; did you "
         "mean 'inline'?",
     ),
     wrong(

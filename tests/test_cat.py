@@ -1,5 +1,7 @@
 """CaT: which rollouts an episode teaches, and at what reward."""
 
+from dataclasses import replace
+
 import pytest
 
 from moot.agents.population import Agent
@@ -55,6 +57,15 @@ def test_frozen_policies_count_in_the_group_and_learn_nothing() -> None:
     rollouts = CaT(scale="none").examples(episode([1.0, 0.0], frozen=1))
 
     assert [(r.turn, r.advantage) for r in rollouts] == [(0, 0.5)]
+
+
+def test_answers_are_credited_against_those_of_their_own_round() -> None:
+    whole = episode([1.0, 0.0, 1.0, 1.0])
+    later = tuple(replace(turn, round=1) for turn in whole.turns[2:])
+
+    rollouts = CaT(scale="none").examples(replace(whole, turns=(*whole.turns[:2], *later)))
+
+    assert [(r.turn, r.advantage) for r in rollouts] == [(0, 0.5), (1, -0.5), (2, 0.0), (3, 0.0)]
 
 
 @pytest.mark.parametrize("scores", [[], [1.0], [1.0, 1.0], [0.0, 0.0], [None, None]])

@@ -127,6 +127,28 @@ def test_every_example_names_the_conversation_behind_it(whole: Path) -> None:
             assert example["weights_version"] == cycle
 
 
+def test_a_debate_teaches_what_was_said_after_hearing_others(tiny: Path, tmp_path: Path) -> None:
+    items = ", ".join(f"{{prompt: question {i}, answer: a}}" for i in range(16))
+    text = EXPERIMENT.format(model=tiny, items=items).replace("count: 4", "count: 3")
+    debate = "{kind: debate, topology: {kind: chain}, sees: named, prompt: '{others}?'}"
+    (tmp_path / "x.yaml").write_text(text.replace("{kind: consensus, samples: 2}", debate))
+
+    run(*load(tmp_path / "x.yaml", ["cycles=1", "evaluation.baseline=false"]), tmp_path / "out")
+
+    folder = tmp_path / "out" / "cycle-000"
+    turns = {(t["episode"], t["turn"]): t for t in table(folder / "turns.parquet")}
+    examples = table(folder / "examples.parquet")
+    assert {turns[e["episode"], e["turn"]]["round"] for e in examples} == {0, 1}
+    for example in examples:
+        turn = turns[example["episode"], example["turn"]]
+        roles = [message["role"] for message in example["prompt"]]
+        assert roles == ["user", "assistant"] * turn["round"] + ["user"]
+        assert len(example["prompt_ids"]) == turn["tokens_in"]
+        assert bool(turn["heard"]) == bool(turn["round"])
+    steps = metrics(tmp_path / "out")
+    assert steps["train/completions@pupil-0", 0, 0]["value"] > 0
+
+
 def test_a_run_that_ended_is_not_run_again(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*.safetensors")}
     journal = (whole / "journal.sqlite").read_bytes()

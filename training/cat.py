@@ -44,24 +44,17 @@ class CaT(Settings):
         return "reference"
 
     def examples(self, episode: Episode) -> list[Rollout]:
-        """Return the learning policies' answers, each credited against all answers to its task.
+        """Return the learning policies' answers, each credited against the others of its round.
 
-        The group is every judged answer of the episode, frozen agents' too: they are answers to the
-        same question.  An episode without a reference teaches nothing; one whose answers were all
-        graded alike teaches to stay near the anchor, where there is a KL, and else nothing: it then
-        doesn't count in the mean of a step, as it would in TRL's.
+        The group is every judged answer of a round, frozen agents' too: they are answers to the
+        same question, by agents who had heard as much.  An episode without a reference teaches
+        nothing; a group graded all alike teaches to stay near the anchor, where there is a KL, and
+        else nothing: it then doesn't count in the mean of a step, as it would in TRL's.
         """
-        import torch
-
-        from .credit import group_advantage
-
         matches = [v for v in episode.outcome.verdicts if v.kind == "match"]
         rewards = {v.of: self.no_answer if v.score is None else v.score for v in matches}
         graded = {turn: r for turn, r in rewards.items() if r is not None}
-        if not graded:
-            return []
-        credit = group_advantage(torch.tensor(list(graded.values())), scale=self.scale == "group")
-        advantage = dict(zip(graded, credit.tolist(), strict=True))
+        advantage = self._credit({turn.index: turn.round for turn in episode.turns}, graded)
         judges = {v.of: (v.by,) if v.by is not None else () for v in matches}
         return [
             Rollout(
@@ -84,6 +77,20 @@ class CaT(Settings):
             for turn in episode.turns
             if turn.index in graded and turn.agent.weights is not None
         ]
+
+    def _credit(self, rounds: Mapping[int, int], graded: Mapping[int, float]) -> dict[int, float]:
+        """Return the advantage of each graded turn within its round."""
+        import torch
+
+        from .credit import group_advantage
+
+        found: dict[int, float] = {}
+        for number in dict.fromkeys(rounds[turn] for turn in graded):
+            group = [turn for turn in graded if rounds[turn] == number]
+            rewards = torch.tensor([graded[turn] for turn in group])
+            credit = group_advantage(rewards, scale=self.scale == "group")
+            found.update(zip(group, credit.tolist(), strict=True))
+        return found
 
     def collate(self, examples: Sequence[Rollout], encode: Encoder) -> Graded:
         """Return the rollouts as tensors."""

@@ -25,6 +25,7 @@ class Ending:
 
     cycle: int
     episode: str
+    protocol: str
     right: bool | None
     """Whether its answer is right (none given isn't); `None`: no answer is known."""
     differs: bool | None
@@ -64,17 +65,18 @@ class Conversation:
 
 def endings(talks: Mapping[int, Path]) -> list[Ending]:
     """Return what all episodes came to, of the cycles whose folders these are."""
-    columns = ["episode", "answer", "majority", "majority_correct", "expected", "correct"]
+    columns = ["episode", "protocol", "answer", "majority", "majority_correct"]
     return [
         Ending(
             cycle=cycle,
             episode=row["episode"],
+            protocol=row["protocol"],
             right=None if row["expected"] is None else bool(row["correct"]),
             differs=_differ(row["answer"], row["majority"]),
             majority_right=row["majority_correct"],
         )
         for cycle, folder in talks.items()
-        for row in rows(folder / "episodes.parquet", columns)
+        for row in rows(folder / "episodes.parquet", [*columns, "expected", "correct"])
     ]
 
 

@@ -14,6 +14,15 @@ TALK = {
         "talk/majority_accuracy": "the majority",
         "talk/reference_accuracy": "the reference",
     },
+    "Right before and after hearing others": {
+        "talk/first_accuracy": "first answers",
+        "talk/first_majority_accuracy": "their majority",
+        "talk/accuracy": "last answers",
+    },
+    "Changed by hearing others": {
+        "talk/corrected": "from wrong to right",
+        "talk/corrupted": "from right to wrong",
+    },
     "Agreement with the majority": {"talk/agreement": "agreement"},
     "Where reference and majority differ": {
         "talk/reference_differs": "how often they do",

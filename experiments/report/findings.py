@@ -11,6 +11,21 @@ from .readings import Readings, Row, rows
 FEWEST = 8
 """Tasks that two evaluations must share before anything is claimed of their difference."""
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+WHO = {
+    "synthesis": (
+        "The synthesised reference",
+        "the majority of the answers it was made from",
+        "the reference",
+        "the majority",
+    ),
+    "debate": (
+        "The vote after the debate",
+        "the vote of the first answers",
+        "the debate",
+        "the first vote",
+    ),
+}
+"""What is set beside which majority, by protocol: in full, and for short."""
 
 
 def findings(readings: Readings) -> list[str]:
@@ -121,17 +136,17 @@ def reference_findings(episodes: Sequence[Ending]) -> str | None:
         return None
     differing = [c for c in told if c.differs]
     known = [c for c in differing if c.right is not None]
-    said = (
-        f"The synthesised reference differs from the majority of the answers it was made from in "
-        f"{len(differing)} of {count(len(told), 'episode')} ({share(len(differing) / len(told))})."
-    )
+    what, beside, reference_name, majority_name = WHO.get(told[0].protocol, WHO["synthesis"])
+    often = share(len(differing) / len(told))
+    said = f"{what} differs from {beside} in "
+    said += f"{len(differing)} of {count(len(told), 'episode')} ({often})."
     if known:
         reference = sum(bool(c.right) for c in known)
         majority = sum(bool(c.majority_right) for c in known)
         neither = sum(not c.right and not c.majority_right for c in known)
         said += (
-            f" Of these the reference was right in {reference}, the majority in {majority} "
-            f"and neither in {neither}."
+            f" Of these {reference_name} was right in {reference}, {majority_name} in "
+            f"{majority} and neither in {neither}."
         )
     return said
 

@@ -1,0 +1,164 @@
+"""Simulated: agents of known competence and temper, without a model.
+
+Protocols can be held against theory, and experiments planned, before GPU hours are spent.  An agent
+has an opinion on every question of `question`: it draws one when it answers alone, and moves when
+it hears others.  What it says depends on the request alone, so runs replay like any other.
+
+Where there are options to choose from it is right alone with probability `competence`.  Having
+heard others it keeps its answer with probability `stubbornness`, follows the plurality before it
+with `conformity`, and else takes one of the answers before it, its own among them, at random: the
+voter model, which is a martingale (arXiv:2508.17536).
+
+Where a number is asked for it is off by a normal error alone.  Having heard others it moves to
+x(t+1) = s·mean(own, heard) + (1 - s)·x(0), with s its `susceptibility`: DeGroot (1974) at 1, and
+below that Friedkin and Johnsen (1990).
+"""
+
+import re
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from hashlib import blake2b
+from pathlib import Path
+from random import Random
+from statistics import fmean
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from .scripted import ScriptedEngine
+from .types import Engine, Limits, Request, Settings
+
+LETTERS = "ABCDEFGH"
+QUESTION = re.compile(r"Question (\d+): (?:choose one of ([A-H](?:, [A-H])*)|say a number)\.")
+OPINION = r"([A-H]|-?\d+(?:\.\d+)?(?:e-?\d+)?)(?![\w.])"
+SAID = re.compile(rf"answer: {OPINION}")
+BARE = re.compile(rf"\s*{OPINION}\s*")
+FENCE = re.compile(r"<(?:answer|summary)\b[^>]*>\n(.*?)\n</", re.DOTALL)
+LINE = re.compile(r"^Answer: (.*)$", re.MULTILINE)
+UNCLEAR = "I can't tell."
+
+
+def question(number: int, options: int | None) -> str:
+    """Return a question that simulated agents have an opinion on; without options, of a number."""
+    if options is None:
+        return f"Question {number}: say a number."
+    return f"Question {number}: choose one of {', '.join(LETTERS[:options])}."
+
+
+def truth(asked: str) -> str | None:
+    """Return the right answer to a question of theirs; `None`: it is none of theirs."""
+    found = QUESTION.search(asked)
+    if found is None:
+        return None
+    drawn = int.from_bytes(blake2b(found[1].encode(), digest_size=8).digest())
+    options = _options(found)
+    return options[drawn % len(options)] if options else repr(drawn / 2**64)
+
+
+def _options(found: re.Match[str]) -> list[str]:
+    return found[2].split(", ") if found[2] else []
+
+
+class Simulated(Settings):
+    """Agents of known competence and temper, without a model."""
+
+    kind: Literal["simulated"] = "simulated"
+    competence: float = Field(default=0.6, ge=0, le=1)
+    """How likely it is right when it answers alone; else it is wrong in any way alike."""
+    bias: float = Field(default=0.0, ge=0, le=1)
+    """How likely it takes the first option, whatever is asked."""
+    stubbornness: float = Field(default=0.0, ge=0, le=1)
+    """How likely it keeps its own answer having heard others."""
+    conformity: float = Field(default=0.0, ge=0, le=1)
+    """How likely it takes the answer that most of those before it give, its own among them."""
+    spread: float = Field(default=0.1, ge=0)
+    """The standard deviation of a number that it says alone."""
+    susceptibility: float = Field(default=1.0, ge=0, le=1)
+    """How far it moves from its first number towards the mean of those before it."""
+    noise: float = Field(default=0.0, ge=0, le=1)
+    """How likely it says nothing that can be read."""
+    latency_s: float = Field(default=0.0, ge=0)
+    """How long an answer takes."""
+    limits: Limits = Limits(concurrency=100_000)
+    """How hard it may be driven, and how patiently."""
+
+    @model_validator(mode="after")
+    def _shares(self) -> "Simulated":
+        if self.stubbornness + self.conformity > 1:
+            raise ValueError("stubbornness and conformity add up to more than 1")
+        return self
+
+    @property
+    def trains(self) -> str | None:
+        """Nothing: there is no model."""
+        return None
+
+    @property
+    def remote(self) -> bool:
+        """No."""
+        return False
+
+    @property
+    def repeats(self) -> bool:
+        """It does."""
+        return True
+
+    @asynccontextmanager
+    async def open(self, logs: Path) -> AsyncGenerator[Engine]:
+        """Give the engine; it writes no logs."""
+        yield ScriptedEngine(self.say, self.latency_s)
+
+    def say(self, request: Request) -> str:
+        """Return what such an agent says."""
+        rng = Random(request.seed)
+        if rng.random() < self.noise:
+            return UNCLEAR
+        found = next((q for m in request.prompt if (q := QUESTION.search(m.content))), None)
+        own = [_read(m.content) for m in request.prompt if m.role == "assistant"]
+        heard = _heard(request.prompt[-1].content)
+        if heard:
+            said = self._moved(own, heard, rng)
+        elif found is None:
+            said = None
+        else:
+            said = own[-1] if own and own[-1] else self._alone(found, rng)
+        return UNCLEAR if said is None else f"answer: {said}"
+
+    def _alone(self, found: re.Match[str], rng: Random) -> str:
+        right, options = str(truth(found[0])), _options(found)
+        if not options:
+            return repr(float(right) + rng.gauss(0, self.spread))
+        if rng.random() < self.bias:
+            return options[0]
+        if rng.random() < self.competence or len(options) == 1:
+            return right
+        return rng.choice([option for option in options if option != right])
+
+    def _moved(self, own: list[str | None], heard: list[str], rng: Random) -> str:
+        """Return what it says having heard others; what it said itself may be unclear to it."""
+        mine = own[-1] if own else None
+        before = [*([mine] if mine else []), *heard]
+        if before[0] not in LETTERS:
+            mean, first = fmean(map(float, before)), next((x for x in own if x), None)
+            s = self.susceptibility if first else 1.0
+            return repr(s * mean + (1 - s) * float(first or 0))
+        drawn = rng.random()
+        if mine and drawn < self.stubbornness:
+            return mine
+        if drawn < self.stubbornness + self.conformity:
+            return Counter(before).most_common(1)[0][0]
+        return rng.choice(before)
+
+
+def _read(text: str) -> str | None:
+    """Return the opinion that a text states."""
+    found = SAID.search(text) or BARE.fullmatch(text)
+    return found[1] if found else None
+
+
+def _heard(text: str) -> list[str]:
+    """Return the opinions that a prompt shows: in fences, or in lines of their own."""
+    fences = FENCE.findall(text)
+    shown = map(_read, fences or LINE.findall(text))
+    return [said for said in shown if said is not None]

@@ -1,0 +1,189 @@
+"""Debate: answer alone, hear the others, answer again (Du et al., arXiv:2305.14325).
+
+All speak at once in a round.  An agent sees its own part of the conversation, as a chat, and of the
+others what the topology lets through (sparse: Li et al., arXiv:2406.11776; summarised: the critic
+sums up each answer that is to be heard as a summary).  Left out: Du et al. let an agent that is
+alone check its own answer; here who hears nobody keeps what it said.  Debate is a martingale where
+updates are unbiased (arXiv:2508.17536): its answer is therefore always set beside the vote of the
+first answers.
+"""
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from random import Random
+from typing import Literal
+
+from pydantic import Field
+
+from moot.agents.population import Agent, Population
+from moot.agents.types import Message, Prompt, Settings, Task
+
+from .consensus import matches
+from .fence import fenced, filled, unmarked
+from .sample import answers
+from .topology import Edge, Full, Sees, Topology
+from .types import Outcome, Say, Script, Signal, Turn
+from .voting import plurality
+
+REVISE = """\
+These are answers of others to the same question:
+
+{others}
+
+Some may be wrong, and so may yours. Weigh them against your own, then answer the question \
+again, in the form that it asks for."""
+
+SUMMARISE = """\
+Question: {question}
+
+{answer}
+
+Sum this answer up in a few words: its reasoning, and what it concludes. Add nothing of your own."""
+
+UNREADABLE = "(no answer can be read)"
+
+
+class Debate(Settings):
+    """Policies answer, hear others and answer again; their last answers vote."""
+
+    kind: Literal["debate"] = "debate"
+    rounds: int = Field(default=2, ge=1, le=100)
+    """How often each policy answers; the first time it has heard nobody."""
+    topology: Topology = Full()
+    """Who hears whom."""
+    redraw: Literal["never", "episode", "round"] = "never"
+    """How often a random topology is drawn anew."""
+    sees: Sees = "anonymous"
+    """What is shown of what others said, where the topology doesn't say for an edge."""
+    topology_seed: int = 0
+    """Decides what a random topology looks like."""
+    until_agreed: bool = False
+    """Whether the debate ends as soon as all readable answers of a round are the same."""
+    prompt: str = Field(default=REVISE, pattern=r"\{others\}")
+    """What is asked after the first round; {others} stands for what is heard."""
+
+    @property
+    def yields(self) -> frozenset[Signal]:
+        """What the vote after the debate gives."""
+        return frozenset({"reference"})
+
+    def __call__(self, task: Task, people: Population) -> Script:
+        """Return the script of one debate."""
+        policies = people.playing("policy")
+        first = yield answers(task, people, 1)
+        standing = dict(enumerate(first))
+        chats = {i: _exchange(task.prompt, turn) for i, turn in standing.items()}
+        seen = {i: {turn.index} for i, turn in standing.items()}
+        turns, held = [*first], 1
+        while held < self.rounds and not (self.until_agreed and _agreed(standing.values())):
+            heard = _by_listener(self._edges(policies, task.id, held))
+            summaries = yield from self._summaries(task, people, heard.values(), standing)
+            wishes: dict[int, Say] = {}
+            for i, edges in heard.items():
+                text, shown = self._ask(edges, standing, summaries)
+                seen[i].update(shown)
+                wishes[i] = Say(policies[i], text, tuple(sorted(seen[i])), chats[i])
+            said = yield list(wishes.values())
+            for (i, wish), turn in zip(wishes.items(), said, strict=True):
+                standing[i] = turn
+                chats[i] += _exchange(wish.text, turn)
+                seen[i].add(turn.index)
+            turns += said
+            held += 1
+        return _concluded(first, list(standing.values()), turns, held)
+
+    def _summaries(
+        self,
+        task: Task,
+        people: Population,
+        heard: Iterable[Sequence[Edge]],
+        standing: Mapping[int, Turn],
+    ) -> Generator[list[Say], list[Turn], dict[int, Turn]]:
+        """Return the critic's summary of each answer that someone is to hear as one."""
+        due = sorted({e.speaker for edges in heard for e in edges if self._shows(e) == "summary"})
+        if not due:
+            return {}
+        critic = people.playing("critic")[0]
+        said = yield [
+            Say(
+                critic,
+                filled(SUMMARISE, question=task.prompt, answer=fenced("answer", turn.text, 1)),
+                (turn.index,),
+            )
+            for turn in (standing[speaker] for speaker in due)
+        ]
+        return dict(zip(due, said, strict=True))
+
+    def _ask(
+        self, edges: Sequence[Edge], standing: Mapping[int, Turn], summaries: Mapping[int, Turn]
+    ) -> tuple[str, list[int]]:
+        """Return what a policy is asked after the first round, and the turns it is shown in it."""
+        shown: list[str] = []
+        heard: list[int] = []
+        for number, edge in enumerate(edges, 1):
+            turn = standing[edge.speaker]
+            match self._shows(edge):
+                case "named":
+                    shown.append(fenced("answer", turn.text, number, turn.agent.name))
+                case "anonymous":
+                    shown.append(fenced("answer", turn.text, number))
+                case "answer":
+                    shown.append(fenced("answer", turn.answer or UNREADABLE, number))
+                case "summary":
+                    turn = summaries[edge.speaker]
+                    shown.append(fenced("summary", turn.text, number))
+            heard.append(turn.index)
+        return filled(self.prompt, others="\n".join(shown)), heard
+
+    def _shows(self, edge: Edge) -> Sees:
+        return edge.sees or self.sees
+
+    def _edges(self, policies: Sequence[Agent], task: str, number: int) -> list[Edge]:
+        """Return who hears whom in a round; the same task and round give the same graph."""
+        place = {"never": (), "episode": (task,), "round": (task, number)}[self.redraw]
+        rng = Random("/".join(map(str, ("topology", self.topology_seed, *place))))
+        return self.topology.drawn([policy.name for policy in policies], rng)
+
+    def calls(self, people: Population) -> Mapping[Agent, int]:
+        """Return how often each agent speaks at most."""
+        policies = people.playing("policy")
+        edges = self._edges(policies, "", 1)
+        most = dict.fromkeys(policies, self.rounds)
+        if self.redraw == "never":
+            hearing = {edge.listener for edge in edges}
+            most = {p: self.rounds if i in hearing else 1 for i, p in enumerate(policies)}
+        summed = {edge.speaker for edge in edges if self._shows(edge) == "summary"}
+        if not summed:
+            return most
+        each = len(summed) if self.redraw == "never" else len(policies)
+        return {**most, people.playing("critic")[0]: each * (self.rounds - 1)}
+
+
+def _by_listener(edges: Sequence[Edge]) -> dict[int, list[Edge]]:
+    heard: dict[int, list[Edge]] = {}
+    for edge in edges:
+        heard.setdefault(edge.listener, []).append(edge)
+    return heard
+
+
+def _exchange(asked: str, turn: Turn) -> Prompt:
+    return Message("user", asked), Message("assistant", unmarked(turn.text))
+
+
+def _agreed(turns: Iterable[Turn]) -> bool:
+    """Return whether there are readable answers, and all of them the same."""
+    return len({turn.answer for turn in turns} - {None}) == 1
+
+
+def _concluded(
+    first: Sequence[Turn], last: Sequence[Turn], turns: Sequence[Turn], rounds: int
+) -> Outcome:
+    """Return what a vote of the last answers gives, beside what one of the first would have."""
+    vote = plurality([turn.answer for turn in last])
+    won = vote.winner
+    return Outcome(
+        verdicts=matches(turns, won) if won is not None else (),
+        reference=next((t.text for t in last if won is not None and t.answer == won), None),
+        answer=won,
+        majority=plurality([turn.answer for turn in first]).winner,
+        notes={"tied": float(vote.tied), "rounds": float(rounds)},
+    )
