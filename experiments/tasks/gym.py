@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,9 @@ class ReasoningGym(Settings):
 
     def _create(self, seed: int) -> Any:
         try:
-            from reasoning_gym.factory import DATASETS, create_dataset
+            with warnings.catch_warnings():  # a library of its own is compiled with some, once
+                warnings.simplefilter("ignore", SyntaxWarning)
+                from reasoning_gym.factory import DATASETS, create_dataset
         except ImportError:
             raise MootError("reasoning_gym needs pip install 'moot[tasks]'") from None
         if self.dataset not in DATASETS:
