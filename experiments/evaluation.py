@@ -22,6 +22,9 @@ class Evaluation(Settings):
     samples: int = Field(default=4, ge=1, le=1000)
     """Answers that one agent for each learned weights gives to each held-out task; where nobody
     learns, every policy."""
+    controls: bool = True
+    """Whether the protocol is played on the held-out tasks at the end, beside what its tokens buy
+    without it: a single agent, a vote, the likeliest answer, reflection without peers."""
     baseline: bool = True
     """Whether the untrained model votes once more at the compute that the whole run spent."""
     baseline_votes: int = Field(default=64, ge=1, le=10_000)

@@ -53,8 +53,13 @@ def _calls(experiment: Experiment, held_out: int) -> Iterator[str]:
         f"            {sum(held.values())} an evaluation, {sum(vote.values())} at most for the "
         f"baseline; {total} in all"
     )
+    if evaluation.controls and "reference" in experiment.protocol.yields:
+        yield (
+            f"            and {sum(episode.values()) * held_out} for the protocol on the held-out "
+            "tasks, with as many tokens again for each of two controls"
+        )
     most = _bound(talk) * cycles + _bound(held) * (cycles + 1) + _bound(vote)
-    yield f"tokens      at most {most} are generated"
+    yield f"tokens      at most {most} are generated, controls apart"
 
 
 def _bound(calls: Mapping[Agent, int]) -> int:

@@ -19,6 +19,7 @@ from moot.protocols.journal import Journal, Metric
 from moot.protocols.stage import Stage, seed
 from moot.training.types import Rollout
 
+from .controls import controls
 from .directory import claim, held_out_folder, talk_folder
 from .evaluation import baseline, evaluate, examinees
 from .experiment import Experiment
@@ -97,6 +98,7 @@ async def _run(
             learnt = [w for w in current(out, cycle + 1).values() if w.version == cycle + 1]
             await _serve(run, cycle + 1, learnt)
             await _evaluate(run, cycle + 1)
+        await _controls(run)
         await _baseline(run)
 
 
@@ -173,6 +175,26 @@ async def _evaluate(run: Run, version: int) -> None:
             run.show.line(
                 f"  {metric.name} {metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]"
             )
+
+
+async def _controls(run: Run) -> None:
+    """Play the protocol, and what its tokens buy without it, with the weights of the end."""
+    experiment, cycles = run.experiment, run.experiment.cycles
+    due = experiment.evaluation.controls and "reference" in experiment.protocol.yields
+    if not due or run.journal.finished("controls"):
+        return
+    with run.show.phase("controls"):
+        run.record(
+            await controls(
+                run.stage(),
+                experiment.protocol,
+                run.split.held_out,
+                run.people(cycles),
+                cycle=cycles,
+                out=run.out,
+            )
+        )
+        run.journal.finish("controls")
 
 
 async def _baseline(run: Run) -> None:

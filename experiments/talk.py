@@ -99,8 +99,10 @@ def changed(episode: Episode) -> dict[str, float | None]:
     task, (first, last) = episode.task, bounds(episode)
     if task.answer is None or first == last:
         return {}
-    was = {turn.agent.name: bool(task.correct(turn.answer)) for turn in first}
-    pairs = [(was[turn.agent.name], bool(task.correct(turn.answer))) for turn in last]
+    was: dict[str, list[bool]] = {}
+    for turn in first:
+        was.setdefault(turn.agent.name, []).append(bool(task.correct(turn.answer)))
+    pairs = [(was[turn.agent.name].pop(0), bool(task.correct(turn.answer))) for turn in last]
     vote = plurality([turn.answer for turn in first])
     return {
         "first_accuracy": fmean(bool(task.correct(turn.answer)) for turn in first),

@@ -9,7 +9,10 @@ from pydantic import Field
 
 from .consensus import Consensus
 from .debate import Debate
+from .reflection import Reflection
 from .sample import Sample
 from .synthesis import Synthesis
 
-ProtocolChoice = Annotated[Sample | Consensus | Synthesis | Debate, Field(discriminator="kind")]
+ProtocolChoice = Annotated[
+    Sample | Consensus | Synthesis | Debate | Reflection, Field(discriminator="kind")
+]

@@ -48,6 +48,28 @@ class Consensus(Settings):
         return dict.fromkeys(people.playing("policy"), self.samples)
 
 
+def concluded(
+    first: Sequence[Turn], last: Sequence[Turn], turns: Sequence[Turn], **notes: float
+) -> Outcome:
+    """Return what a vote of the last answers gives, beside what one of the first would have.
+
+    Args:
+        first: what was answered before anything was heard.
+        last: the answers that stand.
+        turns: all answers, each to be graded.
+        notes: what else was counted.
+    """
+    vote = plurality([turn.answer for turn in last])
+    won = vote.winner
+    return Outcome(
+        verdicts=matches(turns, won) if won is not None else (),
+        reference=next((t.text for t in last if won is not None and t.answer == won), None),
+        answer=won,
+        majority=plurality([turn.answer for turn in first]).winner,
+        notes={"tied": float(vote.tied), **notes},
+    )
+
+
 def matches(turns: Sequence[Turn], reference: str, by: int | None = None) -> tuple[Verdict, ...]:
     """Return, for each turn, whether its answer is `reference`; unreadable ones are `None`."""
     return tuple(

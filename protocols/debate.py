@@ -3,9 +3,9 @@
 All speak at once in a round.  An agent sees its own part of the conversation, as a chat, and of the
 others what the topology lets through (sparse: Li et al., arXiv:2406.11776; summarised: the critic
 sums up each answer that is to be heard as a summary).  Left out: Du et al. let an agent that is
-alone check its own answer; here who hears nobody keeps what it said.  Debate is a martingale where
-updates are unbiased (arXiv:2508.17536): its answer is therefore always set beside the vote of the
-first answers.
+alone check its own answer (see reflection.py); here who hears nobody keeps what it said.  Debate is
+a martingale where updates are unbiased (arXiv:2508.17536): its answer is therefore always set
+beside the vote of the first answers.
 """
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -15,14 +15,14 @@ from typing import Literal
 from pydantic import Field
 
 from moot.agents.population import Agent, Population
-from moot.agents.types import Message, Prompt, Settings, Task
+from moot.agents.types import Settings, Task
 
-from .consensus import matches
-from .fence import fenced, filled, unmarked
+from .consensus import concluded
+from .fence import fenced, filled
+from .reflection import exchange
 from .sample import answers
 from .topology import Edge, Full, Sees, Topology
-from .types import Outcome, Say, Script, Signal, Turn
-from .voting import plurality
+from .types import Say, Script, Signal, Turn
 
 REVISE = """\
 These are answers of others to the same question:
@@ -71,7 +71,7 @@ class Debate(Settings):
         policies = people.playing("policy")
         first = yield answers(task, people, 1)
         standing = dict(enumerate(first))
-        chats = {i: _exchange(task.prompt, turn) for i, turn in standing.items()}
+        chats = {i: exchange(task.prompt, turn) for i, turn in standing.items()}
         seen = {i: {turn.index} for i, turn in standing.items()}
         turns, held = [*first], 1
         while held < self.rounds and not (self.until_agreed and _agreed(standing.values())):
@@ -85,11 +85,11 @@ class Debate(Settings):
             said = yield list(wishes.values())
             for (i, wish), turn in zip(wishes.items(), said, strict=True):
                 standing[i] = turn
-                chats[i] += _exchange(wish.text, turn)
+                chats[i] += exchange(wish.text, turn)
                 seen[i].add(turn.index)
             turns += said
             held += 1
-        return _concluded(first, list(standing.values()), turns, held)
+        return concluded(first, list(standing.values()), turns, rounds=float(held))
 
     def _summaries(
         self,
@@ -165,25 +165,6 @@ def _by_listener(edges: Sequence[Edge]) -> dict[int, list[Edge]]:
     return heard
 
 
-def _exchange(asked: str, turn: Turn) -> Prompt:
-    return Message("user", asked), Message("assistant", unmarked(turn.text))
-
-
 def _agreed(turns: Iterable[Turn]) -> bool:
     """Return whether there are readable answers, and all of them the same."""
     return len({turn.answer for turn in turns} - {None}) == 1
-
-
-def _concluded(
-    first: Sequence[Turn], last: Sequence[Turn], turns: Sequence[Turn], rounds: int
-) -> Outcome:
-    """Return what a vote of the last answers gives, beside what one of the first would have."""
-    vote = plurality([turn.answer for turn in last])
-    won = vote.winner
-    return Outcome(
-        verdicts=matches(turns, won) if won is not None else (),
-        reference=next((t.text for t in last if won is not None and t.answer == won), None),
-        answer=won,
-        majority=plurality([turn.answer for turn in first]).winner,
-        notes={"tied": float(vote.tied), "rounds": float(rounds)},
-    )

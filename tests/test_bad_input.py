@@ -379,13 +379,13 @@ FILES = [
     wrong(
         "kind: consensus",
         "kind: concensus",
-        ":13:18 protocol.kind: expected one of 'sample', 'consensus', 'synthesis', 'debate', got 'concensus'; "
+        ":13:18 protocol.kind: expected one of 'sample', 'consensus', 'synthesis', 'debate', 'reflection', got 'concensus'; "
         "did you mean 'consensus'?",
     ),
     wrong(
         "{kind: consensus}",
         "{samples: 2}",
-        ":13:11 protocol.kind: is missing; one of 'sample', 'consensus', 'synthesis', 'debate'",
+        ":13:11 protocol.kind: is missing; one of 'sample', 'consensus', 'synthesis', 'debate', 'reflection'",
     ),
     wrong(
         "{kind: consensus}",

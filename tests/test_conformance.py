@@ -10,6 +10,7 @@ from moot.agents.types import Task
 from moot.protocols.conformance import Nonconformity, check
 from moot.protocols.consensus import Consensus, matches
 from moot.protocols.debate import Debate
+from moot.protocols.reflection import Reflection
 from moot.protocols.sample import Sample
 from moot.protocols.synthesis import Synthesis
 from moot.protocols.topology import Chain, Chance, Layered, Regular, Ring, SmallWorld, Star
@@ -21,6 +22,7 @@ WAYS: list[Protocol] = [
     Synthesis(),
     Synthesis(sees="answer", question="shown"),
     Synthesis(by="critic"),
+    Reflection(samples=2, rounds=3),
     Debate(),
     Debate(rounds=4, until_agreed=True),
     Debate(rounds=3, sees="named", topology=Ring()),

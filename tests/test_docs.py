@@ -15,32 +15,32 @@ DOC = (Path(__file__).parents[1] / "docs" / "writing-a-protocol.md").read_text()
 
 
 @pytest.fixture(scope="module")
-def reflection() -> Any:
+def relay() -> Any:
     """The class of the first code block of the page."""
     block = re.findall(r"^```python\n(.*?)^```$", DOC, re.DOTALL | re.MULTILINE)[0]
-    module: dict[str, Any] = {"__name__": "reflection"}
-    exec(compile(block, "reflection.py", "exec"), module)
-    return module["Reflection"]
+    module: dict[str, Any] = {"__name__": "relay"}
+    exec(compile(block, "relay.py", "exec"), module)
+    return module["Relay"]
 
 
-def test_the_protocol_of_the_docs_conforms(reflection: Any) -> None:
-    check(reflection())
+def test_the_protocol_of_the_docs_conforms(relay: Any) -> None:
+    check(relay())
+    check(relay(laps=2))
 
 
-def test_it_asks_everyone_twice_and_the_second_answers_vote(reflection: Any) -> None:
+def test_it_lets_one_speak_after_the_other_and_the_last_for_all(relay: Any) -> None:
     people = Population(tuple(Agent(f"p{i}", "policy", "main") for i in range(3)))
 
-    episode = rehearse(
-        reflection(), people, lambda turn, say: ["41", "41", "42", "42", "42", "?"][turn]
-    )
+    episode = rehearse(relay(), people, lambda turn, say: ["41", "43", "42"][turn])
 
-    assert [turn.heard for turn in episode.turns] == [(), (), (), (0,), (1,), (2,)]
+    assert [turn.heard for turn in episode.turns] == [(), (0,), (1,)]
+    assert "43" in episode.turns[2].prompt[-1].content
     assert (episode.outcome.answer, episode.outcome.majority) == ("42", "41")
 
 
-def test_one_line_puts_it_into_the_experiment_file(reflection: Any) -> None:
-    line: Any = Annotated[ProtocolChoice | reflection, Field(discriminator="kind")]
+def test_one_line_puts_it_into_the_experiment_file(relay: Any) -> None:
+    line: Any = Annotated[ProtocolChoice | relay, Field(discriminator="kind")]
 
-    found = TypeAdapter(line).validate_python({"kind": "reflection", "prompt": "Sure?"})
+    found = TypeAdapter(line).validate_python({"kind": "relay", "laps": 2})
 
-    assert isinstance(found, reflection)
+    assert isinstance(found, relay)

@@ -12,6 +12,7 @@ from moot.experiments.talk import measured
 from moot.protocols.consensus import Consensus
 from moot.protocols.debate import Debate
 from moot.protocols.journal import Journal
+from moot.protocols.reflection import Reflection
 from moot.protocols.sample import Sample
 from moot.protocols.stage import Stage
 from moot.protocols.synthesis import Synthesis
@@ -23,6 +24,7 @@ PROTOCOLS: list[Protocol] = [
     Sample(),
     Consensus(samples=2),
     Synthesis(by="critic"),
+    Reflection(rounds=3),
     Debate(),
     Debate(rounds=3, topology=Ring(), sees="summary"),
 ]

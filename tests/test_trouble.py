@@ -37,7 +37,7 @@ tasks:
   per_cycle: 4
   items: [{items}]
 protocol: {{kind: consensus}}
-evaluation: {{samples: 1}}
+evaluation: {{samples: 1, controls: false}}
 stage: {{max_failed_episodes: {may_fail}}}
 """
 CALLS = 4 * 2 + 2 * 3 * 2  # four tasks for two; two evaluations of three for two

@@ -24,8 +24,20 @@ WHO = {
         "the debate",
         "the first vote",
     ),
+    "reflection": (
+        "The vote after reflection",
+        "the vote of the first answers",
+        "reflection",
+        "the first vote",
+    ),
 }
 """What is set beside which majority, by protocol: in full, and for short."""
+CONTROLS = {
+    "single": "a single agent",
+    "vote": "a vote",
+    "likeliest": "the likeliest answer",
+    "reflection": "reflection without peers",
+}
 
 
 def findings(readings: Readings) -> list[str]:
@@ -45,6 +57,7 @@ def findings(readings: Readings) -> list[str]:
     return [
         _change(accuracy[first], accuracy[last], difference, last - first),
         *_votes(readings, last),
+        *_controls(readings, last),
         *_unreadable(readings, first, last),
         *([] if trained(readings) else ["No weights were trained in this run."]),
     ]
@@ -116,6 +129,26 @@ def _beside(difference: Interval | None) -> str:
     if difference.high < 0:
         return f"it beats a single answer of the trained model ({paired})"
     return f"a single answer of the trained model can't be told from it ({paired})"
+
+
+def _controls(readings: Readings, last: int) -> list[str]:
+    """Return how the protocol itself does beside what its tokens buy without it."""
+    ours = whole_cycles(readings.metrics, "controls/protocol").get(last)
+    if ours is None:
+        return []
+    kind = readings.experiment.get("protocol", {}).get("kind") or "protocol"
+    said: list[str] = []
+    for name, words in CONTROLS.items():
+        theirs = whole_cycles(readings.metrics, f"controls/{name}").get(last)
+        over = whole_cycles(readings.metrics, f"controls/over_{name}").get(last)
+        if theirs is not None and over is not None:
+            said.append(f"{words} {measured(theirs)} ({signed(over)})")
+    if not said:
+        return []
+    return [
+        f"The {kind} itself is right in {measured(ours)} of the held-out tasks; at the same tokens "
+        f"(and what the {kind} gains over it): {', '.join(said)}."
+    ]
 
 
 def _unreadable(readings: Readings, first: int, last: int) -> list[str]:

@@ -1,0 +1,120 @@
+"""Controls: what the protocol's tokens buy without the protocol.
+
+Debates and syntheses cost many answers, and much of what they give comes of that alone: majority
+voting explains most of it (arXiv:2508.17536).  So the protocol is played on the held-out tasks, and
+beside it, at the same number of tokens, a single agent, a vote (self-consistency), the likeliest
+answer (best of n by the model's own mean log-probability) and a vote of agents who check their own
+answers without peers.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+
+from moot.agents.population import Population
+from moot.agents.types import Task
+from moot.protocols.consensus import Consensus
+from moot.protocols.journal import Metric
+from moot.protocols.reflection import Reflection
+from moot.protocols.stage import Stage
+from moot.protocols.types import Episode, Protocol, Turn
+
+from .stats import mean_interval
+from .store import write_episodes
+
+MOST = 1000
+"""Answers that a control takes of each policy for a task at most, however many tokens there are."""
+
+
+async def controls(
+    stage: Stage,
+    protocol: Protocol,
+    tasks: Sequence[Task],
+    people: Population,
+    *,
+    cycle: int,
+    out: Path,
+) -> list[Metric]:
+    """Play the protocol and its controls on `tasks`, write them down, and return how right each is.
+
+    The metrics are controls/NAME, what is gained over each is controls/over_NAME (paired by task),
+    and the mean tokens of an episode are controls/NAME_tokens.  A control takes as many answers of
+    each policy as the protocol's tokens buy, and one at least.
+
+    Args:
+        stage: where they are played.
+        protocol: one that comes to an answer.
+        tasks: held out.
+        people: who plays, at the versions that are to speak.
+        cycle: whose metrics these are.
+        out: the run's directory; each control gets a folder in it, controls-NAME.
+    """
+
+    async def played(name: str, one: Protocol) -> list[Episode]:
+        folder = out / f"controls-{name}"
+        results = [e async for e in stage.play(one, tasks, people, folder.name)]
+        episodes = sorted((e for e in results if isinstance(e, Episode)), key=lambda e: e.id)
+        write_episodes(folder, cycle, episodes)
+        return episodes
+
+    async def matched(name: str, make: Callable[[int], Protocol]) -> list[Episode]:
+        """Return the episodes of `make(n)`, with the greatest n that costs no more than `whole`."""
+        once = await played(name, make(1))
+        n = min(MOST, int(cost(whole) / cost(once))) if cost(once) else 1
+        return once if n <= 1 else await played(name, make(n))
+
+    whole = await played("protocol", protocol)
+    vote = await matched("vote", lambda n: Consensus(samples=n))
+    reflection = await matched("reflection", lambda n: Reflection(samples=n))
+    right: dict[str, Mapping[str, float]] = {
+        "protocol": answered(whole),
+        "single": {e.task.id: fmean(_right(e.task, t) for t in e.turns) for e in vote},
+        "vote": answered(vote),
+        "likeliest": likeliest(vote),
+        "reflection": answered(reflection),
+    }
+    tokens = {"protocol": cost(whole), "vote": cost(vote), "reflection": cost(reflection)}
+    known = [task.id for task in tasks if task.answer is not None]
+    found = [Metric(cycle, f"controls/{name}_tokens", value) for name, value in tokens.items()]
+    for name, values in right.items():
+        both = [task for task in known if task in values and task in right["protocol"]]
+        alone = mean_interval([values[task] for task in known if task in values], stage.seed)
+        gain = [right["protocol"][task] - values[task] for task in both]
+        over = mean_interval(gain, stage.seed) if name != "protocol" else None
+        found += [Metric(cycle, f"controls/{name}", *alone)] if alone else []
+        found += [Metric(cycle, f"controls/over_{name}", *over)] if over else []
+    return found
+
+
+def cost(episodes: Sequence[Episode]) -> float:
+    """Return the mean tokens, in and out, of an episode."""
+    if not episodes:
+        return 0.0
+    said = [turn.completion for episode in episodes for turn in episode.turns]
+    return sum(one.tokens_in + one.tokens_out for one in said) / len(episodes)
+
+
+def answered(episodes: Sequence[Episode]) -> Mapping[str, float]:
+    """Return, by task, whether the population's answer is right; none given isn't."""
+    return {episode.task.id: float(bool(episode.correct)) for episode in episodes}
+
+
+def likeliest(episodes: Sequence[Episode]) -> Mapping[str, float]:
+    """Return, by task, whether the answer of the greatest mean log-probability is right.
+
+    Episodes in which no readable answer has log-probabilities are left out.
+    """
+    found: dict[str, float] = {}
+    for episode in episodes:
+        scored = {
+            fmean(turn.completion.logprobs): turn
+            for turn in reversed(episode.turns)
+            if turn.answer is not None and turn.completion.logprobs
+        }
+        if scored:
+            found[episode.task.id] = _right(episode.task, scored[max(scored)])
+    return found
+
+
+def _right(task: Task, turn: Turn) -> float:
+    return float(bool(task.correct(turn.answer)))

@@ -1,0 +1,108 @@
+"""Controls: what the protocol's tokens buy without it, counted by hand and held against theory."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from scipy import stats
+
+from moot.agents.population import Agent, Population
+from moot.agents.scripted import ScriptedEngine
+from moot.agents.simulated import Simulated, question, truth
+from moot.agents.types import Completion, Request, Task
+from moot.experiments.controls import controls, likeliest
+from moot.protocols.conformance import TASK, rehearse
+from moot.protocols.consensus import Consensus
+from moot.protocols.debate import Debate
+from moot.protocols.journal import Journal
+from moot.protocols.stage import Stage
+from moot.protocols.types import Episode, Protocol
+from moot.protocols.verifiers import VERIFIERS
+
+PEOPLE = Population(tuple(Agent(f"a{i}", "policy", "main") for i in range(3)))
+TASKS = [
+    Task(f"t{i:04}", text, truth(text), VERIFIERS["choice"])
+    for i in range(1500)
+    for text in [question(i, 2)]
+]
+
+
+def measured(
+    folder: Path, protocol: Protocol, engine: ScriptedEngine, n: int = len(TASKS)
+) -> dict[str, float]:
+    async def all_of() -> dict[str, float]:
+        with Journal(folder / "journal.sqlite") as journal:
+            stage = Stage({"main": engine}, journal, 0)
+            found = await controls(stage, protocol, TASKS[:n], PEOPLE, cycle=2, out=folder)
+        assert {metric.cycle for metric in found} == {2}
+        return {metric.name.removeprefix("controls/"): metric.value for metric in found}
+
+    return asyncio.run(all_of())
+
+
+def test_controls_cost_no_more_than_the_protocol_and_nearly_as_much(tmp_path: Path) -> None:
+    engine = ScriptedEngine(lambda request: "A " * 5)
+
+    found = measured(tmp_path, Debate(rounds=4), engine, n=20)
+
+    assert found["vote_tokens"] <= found["protocol_tokens"]
+    assert found["reflection_tokens"] <= found["protocol_tokens"]
+    once = 3 * (5 + len(TASKS[0].prompt.split()))
+    assert found["protocol_tokens"] - found["vote_tokens"] < once
+    turns = pq.read_table(tmp_path / "controls-vote" / "turns.parquet")
+    assert turns.num_rows == 20 * 3 * (found["vote_tokens"] // once)
+
+
+def test_a_debate_of_unbiased_updaters_loses_to_a_vote_of_as_many_tokens(tmp_path: Path) -> None:
+    engine = ScriptedEngine(Simulated(competence=0.6).say)
+
+    found = measured(tmp_path, Debate(rounds=3), engine)
+
+    votes = pq.read_table(tmp_path / "controls-vote" / "turns.parquet").num_rows // len(TASKS)
+    assert votes > 3
+    assert found["single"] == pytest.approx(0.6, abs=0.02)
+    assert found["over_vote"] < 0
+    assert found["over_vote"] == pytest.approx(found["protocol"] - found["vote"])
+    assert found["over_single"] == pytest.approx(found["protocol"] - found["single"])
+    # Whoever checks its own answer without peers keeps it here: reflection is a smaller vote.
+    turns = pq.read_table(tmp_path / "controls-reflection" / "turns.parquet").num_rows
+    n = turns // len(TASKS) // 2
+    tail = float(stats.binom.sf(n // 2, n, 0.6))
+    tie = float(stats.binom.pmf(n // 2, n, 0.6)) / 2 if n % 2 == 0 else 0.0
+    assert found["reflection"] == pytest.approx(tail + tie, abs=0.04)
+
+
+def test_a_vote_is_its_own_control(tmp_path: Path) -> None:
+    found = measured(tmp_path, Consensus(), ScriptedEngine(Simulated(competence=0.7).say), n=200)
+
+    assert found["vote_tokens"] == found["protocol_tokens"]
+
+
+def test_the_likeliest_answer_is_that_of_the_greatest_mean_log_probability() -> None:
+    def spoken(texts: list[str], logprobs: list[tuple[float, ...]]) -> Episode:
+        episode = rehearse(Consensus(), PEOPLE, lambda turn, say: texts[turn], TASK)
+        turns = tuple(
+            replace(turn, completion=replace(turn.completion, logprobs=one))
+            for turn, one in zip(episode.turns, logprobs, strict=True)
+        )
+        return replace(episode, turns=turns)
+
+    long, short = (-0.1, -0.1, -0.1, -0.1), (-0.3,)
+    assert likeliest([spoken(["42", "41", "?"], [long, short, (0.0,)])]) == {TASK.id: 1.0}
+    assert likeliest([spoken(["42", "41", "?"], [short, long, (0.0,)])]) == {TASK.id: 0.0}
+    assert likeliest([spoken(["42", "41", "?"], [short, short, short])]) == {TASK.id: 1.0}
+    assert likeliest([spoken(["42", "41", "?"], [(), (), (0.0,)])]) == {}
+
+
+def test_what_has_no_answer_is_part_of_no_control(tmp_path: Path) -> None:
+    engine = ScriptedEngine(lambda request: said(request))
+
+    def said(request: Request) -> Completion:
+        return Completion("?", "stop", 0, 0, 0, 0.0)
+
+    found = measured(tmp_path, Debate(), engine, n=9)
+
+    assert (found["protocol"], found["vote"], found["over_vote"]) == (0, 0, 0)
+    assert "likeliest" not in found
