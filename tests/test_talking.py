@@ -26,12 +26,12 @@ PROTOCOLS: list[Protocol] = [
     Synthesis(by="critic"),
     Reflection(rounds=3),
     Debate(),
-    Debate(rounds=3, topology=Ring(), sees="summary"),
+    Debate(topology=Ring(), sees="summary"),
 ]
 PEOPLE = Population(
     (
-        *Group(name="solver", count=4, sampling=Sampling(max_tokens=16)).agents("main"),
-        *Group(name="writer", role="critic", sampling=Sampling(max_tokens=16)).agents("main"),
+        *Group(name="solver", count=4, sampling=Sampling(max_tokens=10)).agents("main"),
+        *Group(name="writer", role="critic", sampling=Sampling(max_tokens=10)).agents("main"),
     )
 )
 TASKS = [
@@ -64,4 +64,4 @@ def test_a_real_model_talks_and_what_it_said_is_measured(
         assert len({turn.text for turn in episode.turns}) > 1
     found = {m.name: m.value for m in measured(episodes, 0, "reference" in protocol.yields)}
     assert all(0 <= found[f"talk/{name}"] <= 1 for name in ("accuracy", "unreadable"))
-    assert ("talk/corrected" in found) == isinstance(protocol, Debate)
+    assert ("talk/corrected" in found) == isinstance(protocol, Debate | Reflection)
