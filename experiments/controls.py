@@ -8,6 +8,7 @@ answers without peers.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -39,7 +40,8 @@ async def controls(
 
     The metrics are controls/NAME, what is gained over each is controls/over_NAME (paired by task),
     and the mean tokens of an episode are controls/NAME_tokens.  A control takes as many answers of
-    each policy as the protocol's tokens buy, and one at least.
+    each policy as the protocol's tokens buy, and one at least.  An episode that is too long for an
+    engine is left out and counted (controls/failed_episodes), for the run has come to its end.
 
     Args:
         stage: where they are played.
@@ -50,11 +52,15 @@ async def controls(
         out: the run's directory; each control gets a folder in it, controls-NAME.
     """
 
+    patient = replace(stage, bears_refusals=True)
+    failed: dict[str, int] = {}
+
     async def played(name: str, one: Protocol) -> list[Episode]:
         folder = out / f"controls-{name}"
-        results = [e async for e in stage.play(one, tasks, people, folder.name)]
+        results = [e async for e in patient.play(one, tasks, people, folder.name)]
         episodes = sorted((e for e in results if isinstance(e, Episode)), key=lambda e: e.id)
         write_episodes(folder, cycle, episodes)
+        failed[name] = len(results) - len(episodes)
         return episodes
 
     async def matched(name: str, make: Callable[[int], Protocol]) -> list[Episode]:
@@ -76,6 +82,7 @@ async def controls(
     tokens = {"protocol": cost(whole), "vote": cost(vote), "reflection": cost(reflection)}
     known = [task.id for task in tasks if task.answer is not None]
     found = [Metric(cycle, f"controls/{name}_tokens", value) for name, value in tokens.items()]
+    found.append(Metric(cycle, "controls/failed_episodes", sum(failed.values())))
     for name, values in right.items():
         both = [task for task in known if task in values and task in right["protocol"]]
         alone = mean_interval([values[task] for task in known if task in values], stage.seed)

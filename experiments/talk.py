@@ -99,10 +99,8 @@ def changed(episode: Episode) -> dict[str, float | None]:
     task, (first, last) = episode.task, bounds(episode)
     if task.answer is None or first == last:
         return {}
-    was: dict[str, list[bool]] = {}
-    for turn in first:
-        was.setdefault(turn.agent.name, []).append(bool(task.correct(turn.answer)))
-    pairs = [(was[turn.agent.name].pop(0), bool(task.correct(turn.answer))) for turn in last]
+    was, now = _right(first, task), _right(last, task)
+    pairs = [pair for name in was for pair in zip(was[name], now[name], strict=False)]
     vote = plurality([turn.answer for turn in first])
     return {
         "first_accuracy": fmean(bool(task.correct(turn.answer)) for turn in first),
@@ -110,6 +108,14 @@ def changed(episode: Episode) -> dict[str, float | None]:
         "corrected": fmean(after and not before for before, after in pairs),
         "corrupted": fmean(before and not after for before, after in pairs),
     }
+
+
+def _right(turns: Sequence[Turn], task: Task) -> dict[str, list[bool]]:
+    """Return for each agent whether its answers are right, in the order they were given."""
+    found: dict[str, list[bool]] = {}
+    for turn in turns:
+        found.setdefault(turn.agent.name, []).append(bool(task.correct(turn.answer)))
+    return found
 
 
 def differing(episode: Episode) -> dict[str, float | None]:

@@ -36,6 +36,8 @@ class Failure:
 
     id: str
     why: str
+    refused: bool = False
+    """Whether an engine won't answer one of its requests, as one that is too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Stage:
     settings: StageSettings = StageSettings()
     told: Callable[[Turn], None] = lambda turn: None
     """Is told of every turn, replayed ones too, for the progress display."""
+    bears_refusals: bool = False
+    """Whether episodes may fail by refused requests, however many."""
 
     async def play(
         self, protocol: Protocol, tasks: Iterable[Task], people: Population, phase: str
@@ -79,7 +83,7 @@ class Stage:
                 for one in ended:
                     playing.remove(one)  # not before: what raised, and others beside, is awaited
                     result = one.result()
-                    if isinstance(result, Failure):
+                    if isinstance(result, Failure) and not (result.refused and self.bears_refusals):
                         failures += 1
                         if failures > self.settings.max_failed_episodes:
                             raise MootError(
@@ -111,7 +115,7 @@ class Stage:
             outcome: Outcome = end.value
             return Episode(episode, task, protocol.kind, tuple(turns), outcome)
         except (Fault, Refusal) as error:
-            return Failure(episode, str(error))
+            return Failure(episode, str(error), isinstance(error, Refusal))
 
     async def _round(
         self, wishes: list[Say], task: Task, episode: str, first: int, number: int

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
+from moot.agents.errors import Refusal
 from moot.agents.population import Agent, Population
 from moot.agents.scripted import ScriptedEngine
 from moot.agents.simulated import Simulated, question, truth
@@ -94,6 +95,19 @@ def test_the_likeliest_answer_is_that_of_the_greatest_mean_log_probability() -> 
     assert likeliest([spoken(["42", "41", "?"], [short, long, (0.0,)])]) == {TASK.id: 0.0}
     assert likeliest([spoken(["42", "41", "?"], [short, short, short])]) == {TASK.id: 1.0}
     assert likeliest([spoken(["42", "41", "?"], [(), (), (0.0,)])]) == {}
+
+
+def test_what_is_too_long_for_the_engine_is_left_out_and_counted(tmp_path: Path) -> None:
+    def said(request: Request) -> str:
+        asked, *more = request.prompt
+        if more:
+            raise Refusal("too long")
+        return f"answer: {truth(asked.content)}"
+
+    found = measured(tmp_path, Consensus(samples=4), ScriptedEngine(said), n=5)
+
+    assert (found["protocol"], found["vote"], found["failed_episodes"]) == (1, 1, 5)
+    assert "reflection" not in found
 
 
 def test_what_has_no_answer_is_part_of_no_control(tmp_path: Path) -> None:

@@ -10,7 +10,10 @@ from moot.agents.population import Agent, Population
 from moot.agents.scripted import ScriptedEngine
 from moot.agents.types import Completion, Request, Task
 from moot.experiments.evaluation import Evaluation, baseline, evaluate, examinees
-from moot.experiments.talk import measured, talk
+from moot.experiments.talk import measured, noted, talk
+from moot.protocols.conformance import rehearse
+from moot.protocols.consensus import Consensus
+from moot.protocols.debate import Debate
 from moot.protocols.journal import Journal, Metric
 from moot.protocols.sample import Sample
 from moot.protocols.stage import Stage, StageSettings
@@ -209,3 +212,16 @@ def test_what_the_talk_measures_is_a_mean_over_episodes() -> None:
         "talk/majority_right_when_differs": 0.0,
         "talk/tied": 1.0,
     }
+
+
+def test_what_hearing_others_changed_is_a_share_of_all_policies() -> None:
+    people = Population(tuple(Agent(f"p{i}", "policy", "main") for i in range(4)))
+    texts = ["42", "42", "41", "?", "42", "41", "42", "41"]
+    debate = rehearse(Debate(), people, lambda turn, say: texts[turn])
+
+    found = noted(debate, references=True)
+
+    assert (found["first_accuracy"], found["first_majority_accuracy"]) == (0.5, 1.0)
+    assert (found["corrected"], found["corrupted"], found["accuracy"]) == (0.25, 0.25, 0.5)
+    assert found["unreadable"] == 0  # the answers that stand at the end
+    assert "corrected" not in noted(rehearse(Consensus(), people, lambda turn, say: "42"), True)

@@ -135,7 +135,7 @@ def test_a_refused_request_fails_its_episode_alone(tmp_path: Path) -> None:
     settings = StageSettings(max_failed_episodes=1)
     played = play(tmp_path / "j", Voice(reply), Consensus(), settings=settings)
 
-    assert Failure("cycle-000/t1", "a prompt of 9999 tokens") in played
+    assert Failure("cycle-000/t1", "a prompt of 9999 tokens", refused=True) in played
     assert len(played) == 3
 
 
