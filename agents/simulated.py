@@ -116,7 +116,13 @@ class Simulated(Settings):
             return UNCLEAR
         found = next((q for m in request.prompt if (q := QUESTION.search(m.content))), None)
         own = [_read(m.content) for m in request.prompt if m.role == "assistant"]
-        heard = _heard(request.prompt[-1].content)
+        if found is not None:  # an opinion of another kind is none
+            own = [said if _fits(said, found) else None for said in own]
+        heard = [
+            said
+            for said in _heard(request.prompt[-1].content)
+            if found is None or _fits(said, found)
+        ]
         if heard:
             said = self._moved(own, heard, rng)
         elif found is None:
@@ -139,6 +145,8 @@ class Simulated(Settings):
         """Return what it says having heard others; what it said itself may be unclear to it."""
         mine = own[-1] if own else None
         before = [*([mine] if mine else []), *heard]
+        if len({one in LETTERS for one in before}) > 1:  # no question says which kind counts
+            return rng.choice(before)
         if before[0] not in LETTERS:
             mean, first = fmean(map(float, before)), next((x for x in own if x), None)
             s = self.susceptibility if first else 1.0
@@ -149,6 +157,11 @@ class Simulated(Settings):
         if drawn < self.stubbornness + self.conformity:
             return Counter(before).most_common(1)[0][0]
         return rng.choice(before)
+
+
+def _fits(said: str | None, found: re.Match[str]) -> bool:
+    """Return whether an opinion is one on the question found."""
+    return said is not None and (said in LETTERS) == bool(_options(found))
 
 
 def _read(text: str) -> str | None:

@@ -2,9 +2,11 @@
 
 Debates and syntheses cost many answers, and much of what they give comes of that alone: majority
 voting explains most of it (arXiv:2508.17536).  So the protocol is played on the held-out tasks, and
-beside it, at the same number of tokens, a single agent, a vote (self-consistency), the likeliest
-answer (best of n by the model's own mean log-probability) and a vote of agents who check their own
-answers without peers.
+beside it a single answer, a vote (self-consistency) of as many answers as its tokens buy, the
+likeliest of these (best of n by the model's own mean log-probability) and a vote of agents who
+check their own answers without peers, again for its tokens.  Answers are whole, so a control may
+cost less; where one of each policy costs more than the protocol, it costs more.  What each cost is
+measured.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +24,7 @@ from moot.protocols.types import Episode, Protocol, Turn
 
 from .stats import mean_interval
 from .store import write_episodes
+from .talk import tokens
 
 MOST = 1000
 """Answers that a control takes of each policy for a task at most, however many tokens there are."""
@@ -40,8 +43,9 @@ async def controls(
 
     The metrics are controls/NAME, what is gained over each is controls/over_NAME (paired by task),
     and the mean tokens of an episode are controls/NAME_tokens.  A control takes as many answers of
-    each policy as the protocol's tokens buy, and one at least.  An episode that is too long for an
-    engine is left out and counted (controls/failed_episodes), for the run has come to its end.
+    each policy as the protocol's tokens buy, and one at least; all are compared on the same tasks.
+    An episode that is too long for an engine is left out and counted (controls/failed_episodes),
+    for the run has come to its end.
 
     Args:
         stage: where they are played.
@@ -64,9 +68,10 @@ async def controls(
         return episodes
 
     async def matched(name: str, make: Callable[[int], Protocol]) -> list[Episode]:
-        """Return the episodes of `make(n)`, with the greatest n that costs no more than `whole`."""
+        """Return the episodes of `make(n)`: the greatest n that costs no more, or else 1."""
         once = await played(name, make(1))
-        n = min(MOST, int(cost(whole) / cost(once))) if cost(once) else 1
+        ours, theirs = shared(whole, once), shared(once, whole)
+        n = min(MOST, tokens(ours) // tokens(theirs)) if tokens(theirs) else 1
         return once if n <= 1 else await played(name, make(n))
 
     whole = await played("protocol", protocol)
@@ -79,13 +84,21 @@ async def controls(
         "likeliest": likeliest(vote),
         "reflection": answered(reflection),
     }
-    tokens = {"protocol": cost(whole), "vote": cost(vote), "reflection": cost(reflection)}
-    known = [task.id for task in tasks if task.answer is not None]
-    found = [Metric(cycle, f"controls/{name}_tokens", value) for name, value in tokens.items()]
+    everywhere = whole
+    for control in filter(None, (vote, reflection)):  # one that failed throughout is left out
+        everywhere = shared(everywhere, control)
+    same = {episode.task.id for episode in everywhere}
+    known = [task.id for task in tasks if task.answer is not None and task.id in same]
+    kinds = {"protocol": whole, "vote": vote, "reflection": reflection}
+    found = [
+        Metric(cycle, f"controls/{name}_tokens", tokens(shared(one, everywhere)) / len(same))
+        for name, one in kinds.items()
+        if shared(one, everywhere)
+    ]
     found.append(Metric(cycle, "controls/failed_episodes", sum(failed.values())))
     for name, values in right.items():
-        both = [task for task in known if task in values and task in right["protocol"]]
-        alone = mean_interval([values[task] for task in known if task in values], stage.seed)
+        both = [task for task in known if task in values]
+        alone = mean_interval([values[task] for task in both], stage.seed)
         gain = [right["protocol"][task] - values[task] for task in both]
         over = mean_interval(gain, stage.seed) if name != "protocol" else None
         found += [Metric(cycle, f"controls/{name}", *alone)] if alone else []
@@ -93,12 +106,10 @@ async def controls(
     return found
 
 
-def cost(episodes: Sequence[Episode]) -> float:
-    """Return the mean tokens, in and out, of an episode."""
-    if not episodes:
-        return 0.0
-    said = [turn.completion for episode in episodes for turn in episode.turns]
-    return sum(one.tokens_in + one.tokens_out for one in said) / len(episodes)
+def shared(episodes: Sequence[Episode], others: Sequence[Episode]) -> list[Episode]:
+    """Return those of `episodes` whose tasks are among those of `others`."""
+    there = {episode.task.id for episode in others}
+    return [episode for episode in episodes if episode.task.id in there]
 
 
 def answered(episodes: Sequence[Episode]) -> Mapping[str, float]:
@@ -109,7 +120,7 @@ def answered(episodes: Sequence[Episode]) -> Mapping[str, float]:
 def likeliest(episodes: Sequence[Episode]) -> Mapping[str, float]:
     """Return, by task, whether the answer of the greatest mean log-probability is right.
 
-    Episodes in which no readable answer has log-probabilities are left out.
+    Where none is readable none is right; episodes without log-probabilities are left out.
     """
     found: dict[str, float] = {}
     for episode in episodes:
@@ -120,6 +131,8 @@ def likeliest(episodes: Sequence[Episode]) -> Mapping[str, float]:
         }
         if scored:
             found[episode.task.id] = _right(episode.task, scored[max(scored)])
+        elif any(turn.completion.logprobs for turn in episode.turns):
+            found[episode.task.id] = 0.0
     return found
 
 

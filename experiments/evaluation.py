@@ -24,7 +24,7 @@ class Evaluation(Settings):
     learns, every policy."""
     controls: bool = True
     """Whether the protocol is played on the held-out tasks at the end, beside what its tokens buy
-    without it: a single agent, a vote, the likeliest answer, reflection without peers."""
+    without it: a single answer, a vote, the likeliest answer, reflection without peers."""
     baseline: bool = True
     """Whether the untrained model votes once more at the compute that the whole run spent."""
     baseline_votes: int = Field(default=64, ge=1, le=10_000)

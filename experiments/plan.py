@@ -56,7 +56,7 @@ def _calls(experiment: Experiment, held_out: int) -> Iterator[str]:
     if evaluation.controls and "reference" in experiment.protocol.yields:
         yield (
             f"            and {sum(episode.values()) * held_out} for the protocol on the held-out "
-            "tasks, with as many tokens again for each of two controls"
+            "tasks, with about as many tokens again for each of two controls"
         )
     most = _bound(talk) * cycles + _bound(held) * (cycles + 1) + _bound(vote)
     yield f"tokens      at most {most} are generated, controls apart"

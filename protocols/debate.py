@@ -152,9 +152,11 @@ class Debate(Settings):
             hearing = {edge.listener for edge in edges}
             most = {p: self.rounds if i in hearing else 1 for i, p in enumerate(policies)}
         summed = {edge.speaker for edge in edges if self._shows(edge) == "summary"}
-        if not summed:
+        each = len(summed)
+        if self.redraw != "never" and (summed or self.sees == "summary"):
+            each = len(policies)  # another draw may have edges where this one has none
+        if not each:
             return most
-        each = len(summed) if self.redraw == "never" else len(policies)
         return {**most, people.playing("critic")[0]: each * (self.rounds - 1)}
 
 

@@ -109,6 +109,9 @@ class Regular(Settings):
                 f"{n} agents can't hear {self.degree} others each: the degree must be below "
                 "their number, and one of the two even"
             )
+        # A dense one is drawn by who doesn't hear whom: pairings that fit are hard to come by.
+        if self.degree > (n - 1) / 2:
+            return _both_ways(nx.complement(nx.random_regular_graph(n - 1 - self.degree, n, rng)))
         return _both_ways(nx.random_regular_graph(self.degree, n, seed=rng))
 
 

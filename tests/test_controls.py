@@ -94,7 +94,8 @@ def test_the_likeliest_answer_is_that_of_the_greatest_mean_log_probability() -> 
     assert likeliest([spoken(["42", "41", "?"], [long, short, (0.0,)])]) == {TASK.id: 1.0}
     assert likeliest([spoken(["42", "41", "?"], [short, long, (0.0,)])]) == {TASK.id: 0.0}
     assert likeliest([spoken(["42", "41", "?"], [short, short, short])]) == {TASK.id: 1.0}
-    assert likeliest([spoken(["42", "41", "?"], [(), (), (0.0,)])]) == {}
+    assert likeliest([spoken(["42", "41", "?"], [(), (), (0.0,)])]) == {TASK.id: 0.0}
+    assert likeliest([spoken(["42", "41", "?"], [(), (), ()])]) == {}
 
 
 def test_what_is_too_long_for_the_engine_is_left_out_and_counted(tmp_path: Path) -> None:
@@ -108,6 +109,29 @@ def test_what_is_too_long_for_the_engine_is_left_out_and_counted(tmp_path: Path)
 
     assert (found["protocol"], found["vote"], found["failed_episodes"]) == (1, 1, 5)
     assert "reflection" not in found
+
+
+def test_tokens_are_matched_on_the_tasks_that_were_played_on_both_sides(tmp_path: Path) -> None:
+    def said(request: Request) -> str:
+        asked, *more = request.prompt
+        if more and asked.content.startswith(TASKS[0].prompt):
+            raise Refusal("too long")
+        return "word " * (500 if asked.content.startswith(TASKS[0].prompt) else 1)
+
+    found = measured(tmp_path, Debate(rounds=4), ScriptedEngine(said), n=4)
+
+    assert 0.7 * found["protocol_tokens"] < found["vote_tokens"] <= found["protocol_tokens"]
+
+
+def test_not_an_answer_is_lost_in_rounding(tmp_path: Path) -> None:
+    replies = iter(range(10**6))
+    engine = ScriptedEngine(lambda request: f"answer: {'AB'[next(replies) % 2]}")
+
+    for samples in (3, 5, 7):
+        folder = tmp_path / str(samples)
+        folder.mkdir()
+        found = measured(folder, Consensus(samples=samples), engine, n=13)
+        assert found["vote_tokens"] == found["protocol_tokens"]
 
 
 def test_what_has_no_answer_is_part_of_no_control(tmp_path: Path) -> None:

@@ -107,6 +107,8 @@ def test_names_answers_and_summaries_are_shown_as_each_edge_says() -> None:
 def test_summaries_need_a_critic() -> None:
     with pytest.raises(MootError, match="no agent plays 'critic'"):
         Debate(sees="summary").calls(PEOPLE)
+    with pytest.raises(MootError, match="no agent plays 'critic'"):  # whatever is drawn first
+        Debate(sees="summary", topology=Chance(p=0.01), redraw="round").calls(PEOPLE)
 
 
 def test_a_debate_may_end_when_all_who_can_be_read_agree() -> None:

@@ -171,6 +171,18 @@ def test_a_critic_passes_on_what_it_is_shown_and_a_synthesiser_the_plurality() -
     assert {said(Simulated(), *chat, seed=i) for i in range(20)} == {"answer: B", "answer: C"}
 
 
+@pytest.mark.parametrize("options", [2, None])
+def test_an_opinion_of_another_kind_is_none(options: int | None) -> None:
+    ask = ("user", question(7, options))
+    fence = '<answer number="{}">\nanswer: {}\n</answer>'
+    heard = ("user", "\n".join([fence.format(1, "42"), fence.format(2, "B"), "Again?"]))
+
+    after = said(Simulated(), ask, ("assistant", "I can't tell."), heard)
+
+    assert after == ("answer: B" if options else "answer: 42.0")
+    assert said(Simulated(), heard) in ("answer: B", "answer: 42")
+
+
 @pytest.mark.parametrize("options", [2, 8, None])
 def test_the_tasks_are_as_many_as_they_say_and_have_answers(options: int | None) -> None:
     split = SimulatedTasks(options=options, size=300, held_out=40, per_cycle=9).load(Path(), 2)
@@ -201,3 +213,7 @@ protocol: {kind: debate, topology: {kind: ring}}
     assert not end.value.code
     report = (tmp_path / "out" / "report.html").read_text()
     assert "differs from the vote of the first answers" in report
+
+    with pytest.raises(SystemExit):
+        main(["run", str(tmp_path / "x.yaml"), "--out", str(tmp_path / "o"), "--set", "cycles=0"])
+    assert "The debate itself, at " in (tmp_path / "o" / "report.html").read_text()

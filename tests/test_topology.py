@@ -72,6 +72,8 @@ def test_random_graphs_follow_from_the_draw_and_are_what_they_say() -> None:
         assert heard(topology, 20, 1) != heard(topology, 20, 2)
     assert {len(speakers) for speakers in heard(regular, 20).values()} == {4}
     assert sum(len(speakers) for speakers in heard(small, 20).values()) == 80
+    for n, dense in ((50, 48), (50, 49), (100, 90)):
+        assert {len(speakers) for speakers in heard(Regular(degree=dense), n).values()} == {dense}
     assert heard(SmallWorld(degree=2, rewire=0), 5)[0] == [1, 4]
     many = sum(len(speakers) for speakers in heard(Chance(p=0.3), 60).values())
     assert abs(many / (60 * 59) - 0.3) < 4 * (0.3 * 0.7 / (60 * 59)) ** 0.5

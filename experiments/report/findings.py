@@ -33,9 +33,9 @@ WHO = {
 }
 """What is set beside which majority, by protocol: in full, and for short."""
 CONTROLS = {
-    "single": "a single agent",
+    "single": "a single answer",
     "vote": "a vote",
-    "likeliest": "the likeliest answer",
+    "likeliest": "the likeliest of its answers",
     "reflection": "reflection without peers",
 }
 
@@ -51,7 +51,8 @@ def findings(readings: Readings) -> list[str]:
             f"Before any training the held-out accuracy is {measured(accuracy[first])}; "
             "no trained weights have been evaluated yet."
             if first == 0
-            else f"Held-out accuracy after {count(first, 'cycle')} is {measured(accuracy[first])}."
+            else f"Held-out accuracy after {count(first, 'cycle')} is {measured(accuracy[first])}.",
+            *_controls(readings, last),
         ]
     difference = improvement(readings, first, last)
     return [
@@ -142,13 +143,20 @@ def _controls(readings: Readings, last: int) -> list[str]:
         theirs = whole_cycles(readings.metrics, f"controls/{name}").get(last)
         over = whole_cycles(readings.metrics, f"controls/over_{name}").get(last)
         if theirs is not None and over is not None:
+            words += _cost(readings, name, last)
             said.append(f"{words} {measured(theirs)} ({signed(over)})")
     if not said:
         return []
     return [
-        f"The {kind} itself is right in {measured(ours)} of the held-out tasks; at the same tokens "
-        f"(and what the {kind} gains over it): {', '.join(said)}."
+        f"The {kind} itself{_cost(readings, 'protocol', last)} is right in {measured(ours)} of the "
+        f"held-out tasks. Beside it (and what it gains): {', '.join(said)}."
     ]
+
+
+def _cost(readings: Readings, name: str, last: int) -> str:
+    """Return what a control costs, if that was measured."""
+    found = whole_cycles(readings.metrics, f"controls/{name}_tokens").get(last)
+    return f", at {found.value:.0f} tokens a task," if found else ""
 
 
 def _unreadable(readings: Readings, first: int, last: int) -> list[str]:
