@@ -1,4 +1,4 @@
-"""GraphML: a topology in a file, as yEd, Gephi and networkx write them."""
+"""GraphML: a topology in a file, whose node ids are the agents' names, as networkx writes them."""
 
 from collections.abc import Mapping
 from typing import Any
