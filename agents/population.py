@@ -31,6 +31,10 @@ class Agent:
     version: int = 0
     """Which version of them speaks now."""
     sampling: Sampling = Sampling()
+    trust: float = 1.0
+    """Its say on a panel or in a weighted vote, at least 0, by how reliable it was found so far."""
+    rating: float = 0.0
+    """How good its answers were found so far: its Bradley-Terry strength, in nats."""
 
     def playing(self, role: Role) -> "Agent | None":
         """Return the agent in `role`; `None`: it doesn't play it."""

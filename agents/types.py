@@ -115,6 +115,11 @@ class Request:
     """The name of the learned weights that are to speak; `None` is the engine's base model."""
     version: int = 0
     """The version of `weights` that is to speak; version 0 *is* the base model."""
+    choices: tuple[str, ...] = ()
+    """The reply is one of these, whatever `max_tokens` and `stop` are, and the engine weighs them
+    all if it can; a single one is put in its mouth, to be told how likely it was.  Empty: free."""
+    shape: str = ""
+    """A JSON Schema for the reply; an engine that can, holds it to that.  Empty: free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,9 @@ class Completion:
     tokens: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
     prompt_tokens: tuple[int, ...] = ()
+    shares: tuple[float, ...] = ()
+    """How likely each of the request's choices was beside the others, adding up to 1; empty where
+    there was no choice, or the engine can't tell."""
 
 
 @dataclass(frozen=True, slots=True)

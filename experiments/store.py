@@ -71,6 +71,7 @@ VERDICTS = pa.schema(
         ("kind", pa.string()),
         ("criterion", pa.string()),
         ("score", pa.float64()),
+        ("over", pa.int32()),
     ]
 )
 
@@ -223,6 +224,7 @@ def _verdicts(cycle: int, episode: Episode) -> Iterator[dict[str, Any]]:
             "kind": verdict.kind,
             "criterion": verdict.criterion,
             "score": verdict.score,
+            "over": verdict.over,
         }
 
 

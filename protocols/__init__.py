@@ -1,18 +1,14 @@
 """How agents interact: a protocol turns one task into one episode.
 
-To add a protocol: one file beside this one, and one line in `ProtocolChoice`.
+To add a protocol: one file beside this one, and one line in `ProtocolChoice`, or in `TalkChoice`
+(talk.py) if others may judge what was said in it.
 """
 
 from typing import Annotated
 
 from pydantic import Field
 
-from .consensus import Consensus
-from .debate import Debate
-from .reflection import Reflection
-from .sample import Sample
-from .synthesis import Synthesis
+from .talk import TalkChoice
 
-ProtocolChoice = Annotated[
-    Sample | Consensus | Synthesis | Debate | Reflection, Field(discriminator="kind")
-]
+ProtocolChoice = Annotated[TalkChoice, Field(discriminator="kind")]
+"""What `protocol:` may be."""

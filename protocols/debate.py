@@ -18,8 +18,7 @@ from moot.agents.population import Agent, Population
 from moot.agents.types import Settings, Task
 
 from .consensus import concluded
-from .fence import fenced, filled
-from .reflection import exchange
+from .fence import exchange, fenced, filled
 from .sample import answers
 from .topology import Edge, Full, Sees, Topology
 from .types import Say, Script, Signal, Turn

@@ -2,6 +2,10 @@
 
 import re
 
+from moot.agents.types import Message, Prompt
+
+from .types import Turn
+
 TURNS = re.compile(
     r"(?<=<)(?=[|｜]|/?s>|[be]os>|(?:start|end)_of_turn>)|(?<=\[)(?=/?INST\]|/?SYSTEM_PROMPT\])",
     re.IGNORECASE,
@@ -30,3 +34,8 @@ def filled(wording: str, **fields: str) -> str:
 def unmarked(text: str) -> str:
     """Return `text` with every mark broken that would begin a turn when it is tokenised."""
     return TURNS.sub(JOINER, text)
+
+
+def exchange(asked: str, turn: Turn) -> Prompt:
+    """Return what was asked and answered as two messages of a chat."""
+    return Message("user", asked), Message("assistant", unmarked(turn.text))

@@ -119,12 +119,15 @@ class Journal:
 def digest(request: Request) -> str:
     """Return a name for all that decides a completion: prompt, sampling, seed and weights."""
     content = {f.name: getattr(request, f.name) for f in fields(request)}
+    for name in ("choices", "shape"):  # a free reply keeps the name it had before there were these
+        if not content[name]:
+            del content[name]
     content["sampling"] = request.sampling.model_dump()
     return sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _completion(blob: bytes) -> Completion:
     raw: dict[str, Any] = orjson.loads(blob)
-    for name in ("tokens", "logprobs", "prompt_tokens"):
-        raw[name] = tuple(raw[name])
+    for name in ("tokens", "logprobs", "prompt_tokens", "shares"):
+        raw[name] = tuple(raw.get(name, ()))
     return Completion(**raw)

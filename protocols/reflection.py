@@ -10,12 +10,12 @@ from typing import Literal
 from pydantic import Field
 
 from moot.agents.population import Agent, Population
-from moot.agents.types import Message, Prompt, Settings, Task
+from moot.agents.types import Settings, Task
 
 from .consensus import concluded
-from .fence import unmarked
+from .fence import exchange
 from .sample import answers
-from .types import Say, Script, Signal, Turn
+from .types import Say, Script, Signal
 
 AGAIN = """\
 Your answer may be wrong. Check it, then answer the question again, in the form that it asks for."""
@@ -56,8 +56,3 @@ class Reflection(Settings):
     def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks."""
         return dict.fromkeys(people.playing("policy"), self.samples * self.rounds)
-
-
-def exchange(asked: str, turn: Turn) -> Prompt:
-    """Return what was asked and answered as two messages of a chat."""
-    return Message("user", asked), Message("assistant", unmarked(turn.text))

@@ -137,6 +137,8 @@ class Stage:
             seed=seed(self.seed, episode, index),
             weights=agent.weights,
             version=agent.version,
+            choices=say.choices,
+            shape=say.shape,
         )
         said = await ask(self.engines[agent.engine], self.journal, episode, index, request)
         turn = Turn(
@@ -146,7 +148,7 @@ class Stage:
             prompt=request.prompt,
             completion=said,
             heard=say.heard,
-            answer=task.verifier.read(said.text),
+            answer=answer(task, say, said.text),
         )
         self.told(turn)
         return turn
@@ -161,6 +163,11 @@ async def ask(
     said = await engine.generate(request)
     journal.record(episode, turn, request, said)
     return said
+
+
+def answer(task: Task, say: Say, text: str) -> str | None:
+    """Return the answer to the task in `text`, which was said to `say`, if one was asked for."""
+    return None if say.choices or say.shape else task.verifier.read(text)
 
 
 def seed(experiment: int, episode: str, turn: int) -> int:

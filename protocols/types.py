@@ -23,6 +23,10 @@ class Say:
     heard: tuple[int, ...] = ()
     before: Prompt = ()
     """What its prompt holds before the text: its own part of the conversation so far."""
+    choices: tuple[str, ...] = ()
+    """The reply is one of these (see `Request.choices`); empty: it is free."""
+    shape: str = ""
+    """A JSON Schema that the reply is to follow (see `Request.shape`); empty: it is free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,8 @@ class Turn:
     completion: Completion
     heard: tuple[int, ...]
     answer: str | None
-    """The final answer it states, as the task's verifier reads it; `None`: it states none."""
+    """The final answer to the task that it states, as the verifier reads it; `None`: it states
+    none, or it was asked for something else: one of some choices, or a reply of some shape."""
 
     @property
     def text(self) -> str:
@@ -52,12 +57,42 @@ class Verdict:
 
     of: int
     kind: str
-    """What was judged: `match` is whether its answer is the reference's."""
+    """What was judged: `match` is whether its answer is the reference's; `preference` how likely it
+    is better than the turn `over`; `grade` how good it is; `criterion` whether it meets one."""
     score: float | None
     """In [0, 1]; `None` is unreadable, and never stands for a number."""
     by: int | None = None
-    """The turn that judged; `None`: the protocol itself found it."""
+    """The turn that judged; `None`: the protocol itself found it, from others' verdicts perhaps."""
     criterion: str | None = None
+    over: int | None = None
+    """The turn that it was compared with, where there is one.  A judge's own verdict is about the
+    one that it was shown first, over the one it was shown second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """One turn's words are better than another's, as replies to what a third was asked."""
+
+    asked: int
+    """The turn whose prompt both reply to; often one of the two."""
+    chosen: int
+    rejected: int
+    probability: float = 1.0
+    """How likely the chosen one is the better one, in [0.5, 1]."""
+    by: tuple[int, ...] = ()
+    """The turns that judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """What one turn said is a good reply to what another (or itself) was asked."""
+
+    asked: int
+    """The turn whose prompt it replies to."""
+    said: int
+    """The turn whose words they are."""
+    name: str
+    """What it is an example of, e.g. `generator`, `critic` or `revision`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +108,8 @@ class Outcome:
     """What a vote of the answers gave that the reference was made from; `None`: the reference is
     that vote, or there was none."""
     rubric: tuple[str, ...] = ()
+    preferences: tuple[Preference, ...] = ()
+    demonstrations: tuple[Demonstration, ...] = ()
     notes: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
     """What else was counted, e.g. {"tied": 1.0}; the cycle reports the mean of each."""
 
@@ -93,8 +130,11 @@ class Episode:
         return self.task.correct(self.outcome.answer)
 
 
-Signal = Literal["reference"]
-"""What a method may learn from: `reference` is one answer, and of each turn whether it matches."""
+Signal = Literal["reference", "grades", "preferences", "demonstrations"]
+"""What a method may learn from.
+
+`reference` is one answer, and `match` verdicts that say of turns whether they give it; `grades` are
+`grade` verdicts by no turn in particular; the others are the outcome's."""
 
 Script = Generator[list[Say], list[Turn], Outcome]
 
