@@ -12,13 +12,14 @@ voter model, which is a martingale (arXiv:2508.17536).
 Where a number is asked for it is off by a normal error alone.  Having heard others it moves to
 x(t+1) = s·mean(own, heard) + (1 - s)·x(0), with s its `susceptibility`: DeGroot (1974) at 1, and
 below that Friedkin and Johnsen (1990).
+
+How it judges is told in questions.py.
 """
 
 import re
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from hashlib import blake2b
 from pathlib import Path
 from random import Random
 from statistics import fmean
@@ -26,38 +27,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from .questions import LETTERS, QUESTION, fits, judged, opinions, options, read, truth
 from .scripted import ScriptedEngine
-from .types import Engine, Limits, Request, Settings
+from .types import Completion, Engine, Limits, Request, Settings
 
-LETTERS = "ABCDEFGH"
-QUESTION = re.compile(r"Question (\d+): (?:choose one of ([A-H](?:, [A-H])*)|say a number)\.")
-OPINION = r"([A-H]|-?\d+(?:\.\d+)?(?:e-?\d+)?)(?![\w.])"
-SAID = re.compile(rf"answer: {OPINION}")
-BARE = re.compile(rf"\s*{OPINION}\s*")
-FENCE = re.compile(r"<(?:answer|summary)\b[^>]*>\n(.*?)\n</", re.DOTALL)
-LINE = re.compile(r"^Answer: (.*)$", re.MULTILINE)
 UNCLEAR = "I can't tell."
-
-
-def question(number: int, options: int | None) -> str:
-    """Return a question that simulated agents have an opinion on; without options, of a number."""
-    if options is None:
-        return f"Question {number}: say a number."
-    return f"Question {number}: choose one of {', '.join(LETTERS[:options])}."
-
-
-def truth(asked: str) -> str | None:
-    """Return the right answer to a question of theirs; `None`: it is none of theirs."""
-    found = QUESTION.search(asked)
-    if found is None:
-        return None
-    drawn = int.from_bytes(blake2b(found[1].encode(), digest_size=8).digest())
-    options = _options(found)
-    return options[drawn % len(options)] if options else repr(drawn / 2**64)
-
-
-def _options(found: re.Match[str]) -> list[str]:
-    return found[2].split(", ") if found[2] else []
 
 
 class Simulated(Settings):
@@ -65,9 +39,9 @@ class Simulated(Settings):
 
     kind: Literal["simulated"] = "simulated"
     competence: float = Field(default=0.6, ge=0, le=1)
-    """How likely it is right when it answers alone; else it is wrong in any way alike."""
+    """How likely it is right alone, and as a judge; else it is wrong in any way alike."""
     bias: float = Field(default=0.0, ge=0, le=1)
-    """How likely it takes the first option, whatever is asked."""
+    """How likely it takes the first option or reply, whatever is asked."""
     stubbornness: float = Field(default=0.0, ge=0, le=1)
     """How likely it keeps its own answer having heard others."""
     conformity: float = Field(default=0.0, ge=0, le=1)
@@ -107,21 +81,33 @@ class Simulated(Settings):
     @asynccontextmanager
     async def open(self, logs: Path) -> AsyncGenerator[Engine]:
         """Give the engine; it writes no logs."""
-        yield ScriptedEngine(self.say, self.latency_s)
+        yield ScriptedEngine(self.reply, self.latency_s)
+
+    def reply(self, request: Request) -> str | Completion:
+        """Return what such an agent says, or which of some choices it makes and how surely."""
+        if not request.choices:
+            return self.say(request)
+        rng = Random(request.seed)
+        if rng.random() < self.noise:
+            return UNCLEAR
+        asked = "\n".join(message.content for message in request.prompt)
+        shares = judged(asked, request.choices, self.competence, self.bias)
+        said, words = rng.choices(request.choices, shares)[0], len(asked.split())
+        return Completion(said, "stop", 0, words, 1, self.latency_s, shares=shares)
 
     def say(self, request: Request) -> str:
-        """Return what such an agent says."""
+        """Return what such an agent says in words of its own."""
         rng = Random(request.seed)
         if rng.random() < self.noise:
             return UNCLEAR
         found = next((q for m in request.prompt if (q := QUESTION.search(m.content))), None)
-        own = [_read(m.content) for m in request.prompt if m.role == "assistant"]
+        own = [read(m.content) for m in request.prompt if m.role == "assistant"]
         if found is not None:  # an opinion of another kind is none
-            own = [said if _fits(said, found) else None for said in own]
+            own = [said if fits(said, found) else None for said in own]
         heard = [
             said
-            for said in _heard(request.prompt[-1].content)
-            if found is None or _fits(said, found)
+            for said in opinions(request.prompt[-1].content)
+            if found is None or fits(said, found)
         ]
         if heard:
             said = self._moved(own, heard, rng)
@@ -132,14 +118,14 @@ class Simulated(Settings):
         return UNCLEAR if said is None else f"answer: {said}"
 
     def _alone(self, found: re.Match[str], rng: Random) -> str:
-        right, options = str(truth(found[0])), _options(found)
-        if not options:
+        right, among = str(truth(found[0])), options(found)
+        if not among:
             return repr(float(right) + rng.gauss(0, self.spread))
         if rng.random() < self.bias:
-            return options[0]
-        if rng.random() < self.competence or len(options) == 1:
+            return among[0]
+        if rng.random() < self.competence or len(among) == 1:
             return right
-        return rng.choice([option for option in options if option != right])
+        return rng.choice([option for option in among if option != right])
 
     def _moved(self, own: list[str | None], heard: list[str], rng: Random) -> str:
         """Return what it says having heard others; what it said itself may be unclear to it."""
@@ -157,21 +143,3 @@ class Simulated(Settings):
         if drawn < self.stubbornness + self.conformity:
             return Counter(before).most_common(1)[0][0]
         return rng.choice(before)
-
-
-def _fits(said: str | None, found: re.Match[str]) -> bool:
-    """Return whether an opinion is one on the question found."""
-    return said is not None and (said in LETTERS) == bool(_options(found))
-
-
-def _read(text: str) -> str | None:
-    """Return the opinion that a text states."""
-    found = SAID.search(text) or BARE.fullmatch(text)
-    return found[1] if found else None
-
-
-def _heard(text: str) -> list[str]:
-    """Return the opinions that a prompt shows: in fences, or in lines of their own."""
-    fences = FENCE.findall(text)
-    shown = map(_read, fences or LINE.findall(text))
-    return [said for said in shown if said is not None]

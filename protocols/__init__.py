@@ -8,7 +8,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from .judged import Judged
+from .rubric import Rubric
 from .talk import TalkChoice
 
-ProtocolChoice = Annotated[TalkChoice, Field(discriminator="kind")]
+ProtocolChoice = Annotated[TalkChoice | Judged | Rubric, Field(discriminator="kind")]
 """What `protocol:` may be."""

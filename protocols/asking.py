@@ -46,15 +46,22 @@ def choose(says: Sequence[Say]) -> Wishes[list[Reply[tuple[float, ...]]]]:
     return asked(says, lambda say, turn: weighed(turn, say.choices), _choice_again)
 
 
-def shaped(says: Sequence[Say], model: type[M]) -> Wishes[list[Reply[M]]]:
-    """Ask each for JSON that `model` takes; return what it took.
+def shaped(
+    says: Sequence[Say], model: type[M], fits: Callable[[M], bool] = lambda found: True
+) -> Wishes[list[Reply[M]]]:
+    """Ask each for JSON that `model` takes, and that `fits`; return what it took.
 
-    The prompts must show the form; engines that can are held to it as well, but for the second
-    time: what an engine could not do within its bounds may be done freely.
+    The prompts must show the form.  An engine that can be held to it is, the first time; held to it
+    some models never end, so the second time they may speak freely.
     """
     shape = json.dumps(model.model_json_schema())
     formed = [replace(say, shape=shape) for say in says]
-    return asked(formed, lambda say, turn: parsed(turn.text, model), _shape_again)
+
+    def read(say: Say, turn: Turn) -> M | None:
+        found = parsed(turn.text, model)
+        return found if found is not None and fits(found) else None
+
+    return asked(formed, read, shape_again)
 
 
 def asked(
@@ -82,8 +89,9 @@ def _choice_again(say: Say) -> Say:
     return replace(say, text=f"{say.text}\n\n{wording}")
 
 
-def _shape_again(say: Say) -> Say:
-    return replace(say, text=f"{say.text}\n\n{SHAPE_AGAIN}")
+def shape_again(say: Say) -> Say:
+    """Return the wish for JSON put once more, to an engine that isn't held to it."""
+    return replace(say, text=f"{say.text}\n\n{SHAPE_AGAIN}", shape="")
 
 
 def weighed(turn: Turn, choices: Sequence[str]) -> tuple[float, ...] | None:
@@ -101,26 +109,29 @@ def weighed(turn: Turn, choices: Sequence[str]) -> tuple[float, ...] | None:
 def named(text: str, choices: Sequence[str]) -> str | None:
     """Return the choice that `text` names; `None`: none, or it isn't clear which.
 
-    It is all that is said; or what the reply begins with; or what the last "answer:" introduces; or
-    the only one that is mentioned at all.  Letter case doesn't matter.
+    It is the only one that is mentioned; or what the last "answer:" introduces; or what the reply
+    begins with.  Letter case doesn't matter, and the 10 in "8/10" or "8 out of 10" is no choice.
     """
     words = "|".join(re.escape(c) for c in sorted(choices, key=len, reverse=True))
-    one = re.compile(rf"(?<![\w.-])(?:{words})(?![\w-]|[.,/]\d)", re.IGNORECASE)
+    one = re.compile(rf"(?<![\w./-])(?:{words})(?![\w-]|[.,]\d)", re.IGNORECASE)
+    more = re.compile(rf"\W*(?:or|and|to|/|,|-)\W*(?:{words})\b", re.IGNORECASE)
     by_name = {choice.casefold(): choice for choice in choices}
-    mentioned = [by_name.get(found[0].casefold()) for found in one.finditer(text)]
-    if len(set(mentioned)) <= 1:
-        return mentioned[0] if mentioned else None
-    marks = list(MARKED.finditer(text))
-    places = [mark.end() for mark in reversed(marks)] + [len(text) - len(text.lstrip(" \n*\"'(["))]
-    for place in places:
-        if (found := one.match(text, place)) is not None:
-            return by_name.get(found[0].casefold())
+    if len(choices) > 2:
+        text = re.sub(rf"(?:/|\bout of)\s*{re.escape(choices[-1])}\b", "", text)
+    mentioned = {by_name.get(found[0].casefold()) for found in one.finditer(text)}
+    if len(mentioned) <= 1:
+        found = mentioned.pop() if mentioned else None
+        return found if found is None or not more.search(text) else None
+    marks = [mark.end() for mark in MARKED.finditer(text)]
+    for place in (*reversed(marks), len(text) - len(text.lstrip(" \n*\"'(["))):
+        if (chosen := one.match(text, place)) and not more.match(text, chosen.end()):
+            return by_name.get(chosen[0].casefold())
     return None
 
 
 def parsed(text: str, model: type[M]) -> M | None:
     """Return the last JSON object in `text` that `model` takes; `None`: there is none."""
-    for value in _objects(text):
+    for value in objects(text):
         try:
             return model.model_validate(value)
         except ValidationError:
@@ -128,10 +139,10 @@ def parsed(text: str, model: type[M]) -> M | None:
     return None
 
 
-def _objects(text: str) -> Iterator[Any]:
+def objects(text: str) -> Iterator[dict[str, Any]]:
     """Return the JSON objects in `text`, the last first; none that is inside another."""
     decoder = json.JSONDecoder()
-    found: list[Any] = []
+    found: list[dict[str, Any]] = []
     place, failed = text.find("{"), 0
     while place >= 0 and failed < MOST_TRIES:
         try:

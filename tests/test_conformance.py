@@ -10,6 +10,10 @@ from moot.agents.types import Task
 from moot.protocols.conformance import Nonconformity, check
 from moot.protocols.consensus import Consensus, matches
 from moot.protocols.debate import Debate
+from moot.protocols.judged import Judged
+from moot.protocols.judging.listwise import Listwise
+from moot.protocols.judging.pairwise import Pairwise
+from moot.protocols.judging.pointwise import Pointwise
 from moot.protocols.reflection import Reflection
 from moot.protocols.sample import Sample
 from moot.protocols.synthesis import Synthesis
@@ -32,6 +36,11 @@ WAYS: list[Protocol] = [
     Debate(rounds=3, topology=Regular(degree=2), redraw="round", sees="summary"),
     Debate(rounds=3, topology=SmallWorld(degree=2, rewire=0.5), redraw="episode"),
     Debate(rounds=5, topology=Chance(p=0.4), redraw="round"),
+    Judged(talk=Sample(samples=2), judging=Pairwise(pairs=3)),
+    Judged(talk=Debate(rounds=3), judging=Pairwise(reasons=True)),
+    Judged(talk=Synthesis(), judging=Pointwise()),
+    Judged(talk=Reflection(), judging=Pointwise(reasons=True), margin=0.2),
+    Judged(judging=Listwise()),
 ]
 
 

@@ -11,7 +11,8 @@ import pytest
 from scipy import stats
 
 from moot.agents.population import Agent, Population
-from moot.agents.simulated import Simulated, question, truth
+from moot.agents.questions import question, truth
+from moot.agents.simulated import Simulated
 from moot.agents.types import Engine, Message, Request, Sampling, Task
 from moot.experiments.main import main
 from moot.experiments.tasks.simulated import SimulatedTasks

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from moot.agents.simulated import question, truth
+from moot.agents.questions import question, truth
 from moot.agents.types import Settings
 from moot.protocols.verifiers import VERIFIERS
 

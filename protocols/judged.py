@@ -1,0 +1,112 @@
+"""Judged: policies talk, and judges say how good what they said is.
+
+The AI feedback of RLAIF (arXiv:2309.00267) and of self-rewarding models (arXiv:2401.10020): what is
+judged are the last answers of any talk; what comes of it are preferences and grades.  Where the
+talk gives no reference of its own the best answer, as judged, is the population's.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from pydantic import Field
+
+from moot.agents.population import Agent, Population
+from moot.agents.types import Settings, Task
+
+from .judging import JudgingChoice
+from .judging.pairwise import Pairwise
+from .sample import Sample
+from .talk import TalkChoice, played, standing
+from .types import Preference, Script, Signal, Turn, Verdict
+from .voting import plurality
+
+JUDGED: frozenset[Signal] = frozenset({"preferences", "grades"})
+
+
+class Judged(Settings):
+    """Policies talk, and judges compare or grade their last answers."""
+
+    kind: Literal["judged"] = "judged"
+    talk: TalkChoice = Sample()
+    """What is said before it is judged."""
+    judging: JudgingChoice = Pairwise()
+    """How it is judged."""
+    margin: float = Field(default=0.0, ge=0, lt=1)
+    """How far apart two answers must be for a preference: in grades, or from an even chance to a
+    sure one."""
+
+    @property
+    def yields(self) -> frozenset[Signal]:
+        """What the talk gives, and what the judges do."""
+        return self.talk.yields | JUDGED
+
+    def __call__(self, task: Task, people: Population) -> Script:
+        """Return the script of one episode."""
+        turns, talked = yield from played(self.talk(task, people))
+        replies = standing(turns)
+        verdicts = yield from self.judging.judge(task, replies, people.playing("judge"))
+        opening = {turn.agent.name: turn.index for turn in reversed(turns)}
+        preferences = tuple(
+            Preference(opening[a.agent.name], a.index, b.index, p, behind(verdicts, a, b))
+            for a, b, p in preferred(replies, verdicts, self.margin)
+        )
+        found = replace(
+            talked,
+            verdicts=(*talked.verdicts, *verdicts),
+            preferences=(*talked.preferences, *preferences),
+            notes={**talked.notes, **counted(verdicts)},
+        )
+        if "reference" in self.talk.yields:  # then the talk has concluded something itself
+            return found
+        vote = plurality([turn.answer for turn in replies])
+        return replace(found, answer=best(replies, verdicts), majority=vote.winner)
+
+    def calls(self, people: Population) -> Mapping[Agent, int]:
+        """Return how often each agent speaks at most."""
+        talk = self.talk.calls(people)
+        replies = len(people.playing("policy")) * getattr(self.talk, "samples", 1)
+        judging = dict.fromkeys(people.playing("judge"), self.judging.calls(replies))
+        return {who: talk.get(who, 0) + judging.get(who, 0) for who in {**talk, **judging}}
+
+
+def preferred(
+    replies: Sequence[Turn], verdicts: Sequence[Verdict], margin: float
+) -> list[tuple[Turn, Turn, float]]:
+    """Return which replies the panel finds better than which, and how likely that is.
+
+    Each pair that it compared; or where it graded them one by one, the best over the worst, as in
+    self-rewarding models.  There is none between equals.
+    """
+    turns = {turn.index: turn for turn in replies}
+    panel = [(v, v.score) for v in verdicts if v.by is None and v.score is not None]
+    pairs = [(turns[v.of], turns[v.over], p) for v, p in panel if v.over is not None]
+    if pairs:
+        decided = [(a, b, p) if p > 0.5 else (b, a, 1 - p) for a, b, p in pairs if p != 0.5]
+        return [one for one in decided if 2 * one[2] - 1 >= margin]
+    grades = [(grade, turns[v.of]) for v, grade in panel if v.kind == "grade"]
+    if not grades:
+        return []
+    (high, best), (low, worst) = (end(grades, key=lambda one: one[0]) for end in (max, min))
+    return [(best, worst, 1.0)] if high > low and high - low >= margin else []
+
+
+def behind(verdicts: Sequence[Verdict], better: Turn, worse: Turn) -> tuple[int, ...]:
+    """Return the turns of the judges who compared the two, or graded either."""
+    two = {better.index, worse.index}
+    own = [v for v in verdicts if v.by is not None and v.score is not None]
+    return tuple(v.by for v in own if v.by is not None and {v.of, v.over} - {None} <= two)
+
+
+def best(replies: Sequence[Turn], verdicts: Sequence[Verdict]) -> str | None:
+    """Return the readable answer that has the panel's best grade, the first of equals."""
+    grades = {v.of: v.score for v in verdicts if v.kind == "grade" and v.by is None}
+    read = [(grades.get(turn.index), turn.answer) for turn in replies if turn.answer is not None]
+    graded = [(grade, answer) for grade, answer in read if grade is not None]
+    return max(graded, key=lambda one: one[0])[1] if graded else None
+
+
+def counted(verdicts: Iterable[Verdict]) -> dict[str, float | None]:
+    """Return the share of the judges' own verdicts that can't be read; `None`: there are none."""
+    own = [verdict.score is None for verdict in verdicts if verdict.by is not None]
+    return {"verdicts_unreadable": sum(own) / len(own) if own else None}

@@ -1,0 +1,63 @@
+"""A panel: several judges are asked the same, and what they find is put together."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from moot.agents.population import Agent
+
+from ..asking import Reply, Wishes, choose
+from ..fence import exchange, fenced
+from ..types import Say, Turn, Verdict
+
+REASONS = "Say why in a few sentences, without a verdict yet."
+
+
+def shown(turns: Sequence[Turn]) -> str:
+    """Return replies as a judge sees them, numbered from 1."""
+    return "\n".join(fenced("reply", turn.text, i) for i, turn in enumerate(turns, 1))
+
+
+def decided(
+    says: Sequence[Say], form: str, reasons: bool
+) -> Wishes[list[Reply[tuple[float, ...]]]]:
+    """Ask each for one of its choices, after its reasons where they are wanted.
+
+    Args:
+        says: what to decide, without a word on the form of the reply.
+        form: that word; it comes last.
+        reasons: whether they are said first, in a turn of their own.
+    """
+    if not reasons:
+        return (yield from choose([replace(say, text=f"{say.text} {form}") for say in says]))
+    if not says:
+        return []
+    asked = [replace(say, text=f"{say.text} {REASONS}", choices=()) for say in says]
+    thoughts = yield asked
+    return (
+        yield from choose(
+            [
+                replace(
+                    say,
+                    text=form,
+                    before=(*say.before, *exchange(first.text, thought)),
+                    heard=(*say.heard, thought.index),
+                )
+                for say, first, thought in zip(says, asked, thoughts, strict=True)
+            ]
+        )
+    )
+
+
+def mean(found: Iterable[tuple[Agent, float | None]]) -> float | None:
+    """Return the mean of what judges found, weighed by how far each is trusted.
+
+    `None`: none of those who are trusted at all could be read.
+    """
+    read = [(judge.trust, score) for judge, score in found if score is not None]
+    weight = sum(trust for trust, _ in read)
+    return sum(trust * score for trust, score in read) / weight if weight > 0 else None
+
+
+def graded(found: Mapping[int, Sequence[tuple[Agent, float | None]]]) -> list[Verdict]:
+    """Return the panel's grade of each turn from what its judges found."""
+    return [Verdict(turn, "grade", mean(said)) for turn, said in found.items()]
