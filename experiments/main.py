@@ -26,6 +26,7 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="path.to.key=value", help="Set one key; may be repeated."),
 ]
+TAUGHT = ("preferences", "demonstrations", "references", "rollouts")
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run's directory.")]
 
 
@@ -76,6 +77,18 @@ def report(run: Directory) -> None:
     from .report.page import write
 
     typer.echo(str(write(run)))
+
+
+@app.command()
+def export(
+    run: Directory,
+    kind: Annotated[str, typer.Option("--kind", help=f"One of: {', '.join(TAUGHT)}.")],
+    to: Annotated[Path, typer.Option("--to", metavar="FILE.parquet", help="The file to write.")],
+) -> None:
+    """Write what a run's talk yielded to one Parquet file, in the columns that TRL reads."""
+    from .export import export as collect
+
+    typer.echo(f"{to}: {collect(run, kind, to)} {kind}")
 
 
 @app.command()

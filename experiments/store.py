@@ -14,106 +14,30 @@ from moot.protocols.journal import Metric
 from moot.protocols.types import Episode
 from moot.training.types import Rollout
 
-VERSION = "1"
-"""The schema version, written into every file's metadata."""
-
-PROMPT = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
-
-TURNS = pa.schema(
-    [
-        ("cycle", pa.int32()),
-        ("episode", pa.string()),
-        ("task", pa.string()),
-        ("turn", pa.int32()),
-        ("round", pa.int32()),
-        ("agent", pa.string()),
-        ("group", pa.string()),
-        ("role", pa.string()),
-        ("engine", pa.string()),
-        ("weights", pa.string()),
-        ("weights_version", pa.int32()),
-        ("heard", pa.list_(pa.int32())),
-        ("prompt", PROMPT),
-        ("text", pa.string()),
-        ("answer", pa.string()),
-        ("correct", pa.bool_()),
-        ("tokens_in", pa.int32()),
-        ("tokens_out", pa.int32()),
-        ("logprob", pa.float64()),
-        ("latency_s", pa.float64()),
-        ("finish", pa.string()),
-    ]
-)
-
-EPISODES = pa.schema(
-    [
-        ("cycle", pa.int32()),
-        ("episode", pa.string()),
-        ("task", pa.string()),
-        ("question", pa.string()),
-        ("protocol", pa.string()),
-        ("reference", pa.string()),
-        ("rubric", pa.list_(pa.string())),
-        ("answer", pa.string()),
-        ("expected", pa.string()),
-        ("correct", pa.bool_()),
-        ("majority", pa.string()),
-        ("majority_correct", pa.bool_()),
-    ]
-)
-
-VERDICTS = pa.schema(
-    [
-        ("cycle", pa.int32()),
-        ("episode", pa.string()),
-        ("by", pa.int32()),
-        ("of", pa.int32()),
-        ("kind", pa.string()),
-        ("criterion", pa.string()),
-        ("score", pa.float64()),
-        ("over", pa.int32()),
-    ]
-)
-
-ROLLOUTS = pa.schema(
-    [
-        ("cycle", pa.int32()),
-        ("episode", pa.string()),
-        ("turn", pa.int32()),
-        ("agent", pa.string()),
-        ("weights", pa.string()),
-        ("weights_version", pa.int32()),
-        ("judges", pa.list_(pa.int32())),
-        ("prompt", PROMPT),
-        ("completion", PROMPT),
-        ("prompt_ids", pa.list_(pa.int32())),
-        ("completion_ids", pa.list_(pa.int32())),
-        ("finish", pa.string()),
-        ("temperature", pa.float64()),
-        ("reward", pa.float64()),
-        ("advantage", pa.float64()),
-        ("teaches", pa.bool_()),
-    ]
-)
-
-METRICS = pa.schema(
-    [
-        ("cycle", pa.int32()),
-        ("step", pa.int32()),
-        ("name", pa.string()),
-        ("value", pa.float64()),
-        ("low", pa.float64()),
-        ("high", pa.float64()),
-    ]
+from .columns import (
+    DEMONSTRATIONS,
+    EPISODES,
+    METRICS,
+    PREFERENCES,
+    ROLLOUTS,
+    TURNS,
+    VERDICTS,
+    VERSION,
 )
 
 
 def write_episodes(folder: Path, cycle: int, episodes: Sequence[Episode]) -> None:
-    """Write what was said and concluded: turns, episodes and verdicts."""
+    """Write what was said, what was concluded, and what that teaches, in TRL's columns."""
     folder.mkdir(exist_ok=True)
     write(folder / "turns.parquet", TURNS, (t for e in episodes for t in _turns(cycle, e)))
     write(folder / "episodes.parquet", EPISODES, (_episode(cycle, e) for e in episodes))
     write(folder / "verdicts.parquet", VERDICTS, (v for e in episodes for v in _verdicts(cycle, e)))
+    if any(e.outcome.preferences for e in episodes):
+        rows = (p for e in episodes for p in _preferences(cycle, e))
+        write(folder / "preferences.parquet", PREFERENCES, rows)
+    if any(e.outcome.demonstrations for e in episodes):
+        rows = (d for e in episodes for d in _demonstrations(cycle, e))
+        write(folder / "demonstrations.parquet", DEMONSTRATIONS, rows)
 
 
 def write_rollouts(folder: Path, cycle: int, rollouts: Iterable[Rollout]) -> None:
@@ -228,6 +152,38 @@ def _verdicts(cycle: int, episode: Episode) -> Iterator[dict[str, Any]]:
         }
 
 
+def _preferences(cycle: int, episode: Episode) -> Iterator[dict[str, Any]]:
+    for found in episode.outcome.preferences:
+        chosen, rejected = episode.turns[found.chosen], episode.turns[found.rejected]
+        yield {
+            "cycle": cycle,
+            "episode": episode.id,
+            "chosen_turn": found.chosen,
+            "rejected_turn": found.rejected,
+            "chosen_agent": chosen.agent.name,
+            "rejected_agent": rejected.agent.name,
+            "judges": found.by,
+            "prompt": _messages(episode.turns[found.asked].prompt),
+            "chosen": _reply(chosen.text),
+            "rejected": _reply(rejected.text),
+            "probability": found.probability,
+        }
+
+
+def _demonstrations(cycle: int, episode: Episode) -> Iterator[dict[str, Any]]:
+    for found in episode.outcome.demonstrations:
+        said = episode.turns[found.said]
+        yield {
+            "cycle": cycle,
+            "episode": episode.id,
+            "turn": found.said,
+            "agent": said.agent.name,
+            "name": found.name,
+            "prompt": _messages(episode.turns[found.asked].prompt),
+            "completion": _reply(said.text),
+        }
+
+
 def _rollout(cycle: int, rollout: Rollout) -> dict[str, Any]:
     return {
         "cycle": cycle,
@@ -238,7 +194,7 @@ def _rollout(cycle: int, rollout: Rollout) -> dict[str, Any]:
         "weights_version": rollout.version,
         "judges": rollout.judges,
         "prompt": _messages(rollout.prompt),
-        "completion": [{"role": "assistant", "content": rollout.text}],
+        "completion": _reply(rollout.text),
         "prompt_ids": rollout.prompt_tokens,
         "completion_ids": rollout.tokens,
         "finish": rollout.finish,
@@ -251,3 +207,7 @@ def _rollout(cycle: int, rollout: Rollout) -> dict[str, Any]:
 
 def _messages(prompt: Prompt) -> list[dict[str, str]]:
     return [{"role": m.role, "content": m.content} for m in prompt]
+
+
+def _reply(text: str) -> list[dict[str, str]]:
+    return [{"role": "assistant", "content": text}]

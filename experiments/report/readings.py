@@ -13,7 +13,7 @@ from ruamel.yaml.error import YAMLError
 
 from moot.agents.errors import InputError, MootError, in_one_line
 
-from ..store import EPISODES, METRICS, TURNS, VERDICTS
+from ..columns import EPISODES, METRICS, TURNS, VERDICTS
 
 Row = dict[str, Any]
 """One row of a Parquet file, by column."""

@@ -1,0 +1,134 @@
+"""The columns of every Parquet file of a run's directory."""
+
+import pyarrow as pa
+
+VERSION = "1"
+"""The schema version, written into every file's metadata."""
+
+PROMPT = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+
+TURNS = pa.schema(
+    [
+        ("cycle", pa.int32()),
+        ("episode", pa.string()),
+        ("task", pa.string()),
+        ("turn", pa.int32()),
+        ("round", pa.int32()),
+        ("agent", pa.string()),
+        ("group", pa.string()),
+        ("role", pa.string()),
+        ("engine", pa.string()),
+        ("weights", pa.string()),
+        ("weights_version", pa.int32()),
+        ("heard", pa.list_(pa.int32())),
+        ("prompt", PROMPT),
+        ("text", pa.string()),
+        ("answer", pa.string()),
+        ("correct", pa.bool_()),
+        ("tokens_in", pa.int32()),
+        ("tokens_out", pa.int32()),
+        ("logprob", pa.float64()),
+        ("latency_s", pa.float64()),
+        ("finish", pa.string()),
+    ]
+)
+
+EPISODES = pa.schema(
+    [
+        ("cycle", pa.int32()),
+        ("episode", pa.string()),
+        ("task", pa.string()),
+        ("question", pa.string()),
+        ("protocol", pa.string()),
+        ("reference", pa.string()),
+        ("rubric", pa.list_(pa.string())),
+        ("answer", pa.string()),
+        ("expected", pa.string()),
+        ("correct", pa.bool_()),
+        ("majority", pa.string()),
+        ("majority_correct", pa.bool_()),
+    ]
+)
+
+VERDICTS = pa.schema(
+    [
+        ("cycle", pa.int32()),
+        ("episode", pa.string()),
+        ("by", pa.int32()),
+        ("of", pa.int32()),
+        ("kind", pa.string()),
+        ("criterion", pa.string()),
+        ("score", pa.float64()),
+        ("over", pa.int32()),
+    ]
+)
+
+PREFERENCES = pa.schema(
+    [
+        ("cycle", pa.int32()),
+        ("episode", pa.string()),
+        ("chosen_turn", pa.int32()),
+        ("rejected_turn", pa.int32()),
+        ("chosen_agent", pa.string()),
+        ("rejected_agent", pa.string()),
+        ("judges", pa.list_(pa.int32())),
+        ("prompt", PROMPT),
+        ("chosen", PROMPT),
+        ("rejected", PROMPT),
+        ("probability", pa.float64()),
+    ]
+)
+
+DEMONSTRATIONS = pa.schema(
+    [
+        ("cycle", pa.int32()),
+        ("episode", pa.string()),
+        ("turn", pa.int32()),
+        ("agent", pa.string()),
+        ("name", pa.string()),
+        ("prompt", PROMPT),
+        ("completion", PROMPT),
+    ]
+)
+
+REFERENCES = pa.schema(
+    [
+        ("cycle", pa.int32()),
+        ("episode", pa.string()),
+        ("protocol", pa.string()),
+        ("prompt", PROMPT),
+        ("completion", PROMPT),
+    ]
+)
+
+ROLLOUTS = pa.schema(
+    [
+        ("cycle", pa.int32()),
+        ("episode", pa.string()),
+        ("turn", pa.int32()),
+        ("agent", pa.string()),
+        ("weights", pa.string()),
+        ("weights_version", pa.int32()),
+        ("judges", pa.list_(pa.int32())),
+        ("prompt", PROMPT),
+        ("completion", PROMPT),
+        ("prompt_ids", pa.list_(pa.int32())),
+        ("completion_ids", pa.list_(pa.int32())),
+        ("finish", pa.string()),
+        ("temperature", pa.float64()),
+        ("reward", pa.float64()),
+        ("advantage", pa.float64()),
+        ("teaches", pa.bool_()),
+    ]
+)
+
+METRICS = pa.schema(
+    [
+        ("cycle", pa.int32()),
+        ("step", pa.int32()),
+        ("name", pa.string()),
+        ("value", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+    ]
+)

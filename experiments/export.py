@@ -1,0 +1,57 @@
+"""Export: what all cycles of a run taught, as one Parquet file that TRL and `datasets` read."""
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from moot.agents.errors import InputError, MootError
+
+from .columns import DEMONSTRATIONS, PREFERENCES, REFERENCES, ROLLOUTS
+from .report.readings import read, rows
+from .store import write
+
+KINDS = {
+    "preferences": ("preferences.parquet", PREFERENCES),
+    "demonstrations": ("demonstrations.parquet", DEMONSTRATIONS),
+    "references": ("episodes.parquet", REFERENCES),
+    "rollouts": ("examples.parquet", ROLLOUTS),
+}
+
+
+def export(run: Path, kind: str, to: Path) -> int:
+    """Write what the cycles of `run` taught to the file `to`; return how many rows it has.
+
+    Raises:
+        MootError: there is none of this kind, or `run` isn't a run's directory.
+    """
+    if kind not in KINDS:
+        raise InputError(f"--kind: expected {', '.join(KINDS)}, got '{kind}'")
+    if not to.parent.is_dir():
+        raise InputError(f"--to {to}: there is no folder {to.parent}")
+    name, schema = KINDS[kind]
+    talks = read(run).talks.values()
+    files = [folder / name for folder in talks if (folder / name).is_file()]
+    found = _rows(kind, files)
+    first = next(found, None)
+    if first is None:
+        raise MootError(f"{run}: its talk yielded no {kind}: nothing is written")
+    write(to, schema, chain([first], found))
+    return pq.read_metadata(to).num_rows
+
+
+def _rows(kind: str, files: list[Path]) -> Iterator[dict[str, Any]]:
+    for file in files:
+        for row in rows(file):
+            if kind != "references":
+                yield row
+            elif row["reference"] is not None:
+                yield {
+                    "cycle": row["cycle"],
+                    "episode": row["episode"],
+                    "protocol": row["protocol"],
+                    "prompt": [{"role": "user", "content": row["question"]}],
+                    "completion": [{"role": "assistant", "content": row["reference"]}],
+                }

@@ -1,0 +1,95 @@
+"""What a run taught comes out as one file in the columns that trainers read."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from moot.experiments.export import KINDS
+from moot.experiments.main import TAUGHT, main
+
+EXPERIMENT = """\
+name: judged
+cycles: 2
+engines:
+  main: {kind: simulated, competence: 0.6}
+  court: {kind: simulated, competence: 0.9}
+population:
+  - {name: solver, count: 3, engine: main, persona: Be brief.}
+  - {name: judge, role: judge, engine: court}
+tasks: {kind: simulated, options: 4, size: 30, held_out: 10, per_cycle: 10}
+protocol: {kind: judged, talk: {kind: consensus}}
+evaluation: {controls: false}
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("export")
+    (folder / "x.yaml").write_text(EXPERIMENT)
+    with pytest.raises(SystemExit) as end:
+        main(["run", str(folder / "x.yaml"), "--out", str(folder / "run")])
+    assert end.value.code == 0
+    return folder / "run"
+
+
+def exported(run: Path, kind: str, to: Path) -> list[dict[str, Any]]:
+    with pytest.raises(SystemExit) as end:
+        main(["export", str(run), "--kind", kind, "--to", str(to)])
+    assert end.value.code == 0
+    return pq.read_table(to).to_pylist()
+
+
+def test_preferences_of_all_cycles_say_what_was_asked_and_which_reply_was_better(
+    run: Path, tmp_path: Path
+) -> None:
+    rows = exported(run, "preferences", tmp_path / "p.parquet")
+
+    assert {row["cycle"] for row in rows} == {0, 1}
+    turns = {
+        (row["episode"], row["turn"]): row
+        for cycle in (0, 1)
+        for row in pq.read_table(run / f"cycle-00{cycle}" / "turns.parquet").to_pylist()
+    }
+    for row in rows:
+        chosen = turns[row["episode"], row["chosen_turn"]]
+        rejected = turns[row["episode"], row["rejected_turn"]]
+        assert row["prompt"] == chosen["prompt"]
+        assert [m["role"] for m in row["prompt"]] == ["system", "user"]
+        assert row["chosen"] == [{"role": "assistant", "content": chosen["text"]}]
+        assert row["rejected"] == [{"role": "assistant", "content": rejected["text"]}]
+        assert row["chosen_agent"] == chosen["agent"] != row["rejected_agent"]
+        assert 0.5 < row["probability"] <= 1
+        assert {turns[row["episode"], turn]["role"] for turn in row["judges"]} == {"judge"}
+        if chosen["correct"] != rejected["correct"]:
+            # A judge of competence .9 says .9 in either order, and so does their mean.
+            assert row["probability"] == pytest.approx(0.9)
+            assert chosen["correct"]
+
+
+def test_references_are_demonstrations_of_the_question(run: Path, tmp_path: Path) -> None:
+    rows = exported(run, "references", tmp_path / "r.parquet")
+
+    assert len(rows) == 20
+    assert rows[0]["prompt"][0]["content"].startswith("Question ")
+    assert rows[0]["completion"][0]["content"].startswith("answer: ")
+
+
+def test_what_there_is_none_of_is_an_error_and_writes_nothing(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments, why in (
+        (["--kind", "rollouts", "--to", str(tmp_path / "x")], "its talk yielded no rollouts"),
+        (["--kind", "opinions", "--to", str(tmp_path / "x")], "--kind: expected preferences,"),
+        (["--kind", "rollouts", "--to", str(tmp_path / "no" / "x")], "there is no folder"),
+    ):
+        with pytest.raises(SystemExit) as end:
+            main(["export", str(run), *arguments])
+        assert end.value.code in {1, 2}
+        assert why in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_the_command_names_every_kind() -> None:
+    assert tuple(KINDS) == TAUGHT
