@@ -29,13 +29,14 @@ def plan(experiment: Experiment, split: Split) -> Iterator[str]:
     unknown = [sum(task.answer is None for task in part) for part in (split.train, split.held_out)]
     if any(unknown):
         yield f"            no answer is known to {unknown[0]} and {unknown[1]} of them"
-    yield from _calls(experiment, len(split.held_out))
+    yield from _calls(experiment, split)
     for name in experiment.engines:
         yield from _memory(experiment, name)
     yield from _disk(experiment)
 
 
-def _calls(experiment: Experiment, held_out: int) -> Iterator[str]:
+def _calls(experiment: Experiment, split: Split) -> Iterator[str]:
+    held_out = len(split.held_out)
     people, cycles, evaluation = experiment.people(), experiment.cycles, experiment.evaluation
     episode = experiment.protocol.calls(people)
     talk = {agent: n * experiment.tasks.per_cycle for agent, n in episode.items()}
@@ -53,7 +54,8 @@ def _calls(experiment: Experiment, held_out: int) -> Iterator[str]:
         f"            {sum(held.values())} an evaluation, {sum(vote.values())} at most for the "
         f"baseline; {total} in all"
     )
-    if evaluation.controls and "reference" in experiment.protocol.yields:
+    known = any(task.answer is not None for task in split.held_out)
+    if evaluation.controls and experiment.protocol.yields and known:
         yield (
             f"            and {sum(episode.values()) * held_out} for the protocol on the held-out "
             "tasks, with about as many tokens again for each of two controls"

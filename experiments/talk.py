@@ -8,7 +8,7 @@ from moot.agents.population import Population
 from moot.agents.types import Task
 from moot.protocols.journal import Metric
 from moot.protocols.stage import Failure, Stage
-from moot.protocols.types import Episode, Protocol, Turn
+from moot.protocols.types import Episode, Protocol, Signal, Turn
 from moot.protocols.voting import plurality
 from moot.training.types import Rollout
 
@@ -39,28 +39,28 @@ async def talk(
     write_episodes(out, cycle, episodes)
     failures = [e.id for e in played if isinstance(e, Failure)]
     failed = Metric(cycle, "talk/failed_episodes", len(lost) + len(failures))
-    journal.measure([*measured(episodes, cycle, "reference" in protocol.yields), failed])
+    journal.measure([*measured(episodes, cycle, protocol.yields), failed])
     journal.finish(*(f"{name} failed" for name in failures))
     return episodes
 
 
-def measured(episodes: Sequence[Episode], cycle: int, references: bool) -> list[Metric]:
+def measured(episodes: Sequence[Episode], cycle: int, yields: Set[Signal]) -> list[Metric]:
     """Return the means, over episodes, of what each noted and of how right its answers were.
 
     Args:
         episodes: of one cycle.
         cycle: whose metrics these are.
-        references: whether the protocol yields them; one that is missing is then not right.
+        yields: what the protocol yields; a reference or an answer that is missing is not right.
     """
     columns: dict[str, list[float]] = {}
     for episode in episodes:
-        for name, value in {**noted(episode, references), **episode.outcome.notes}.items():
+        for name, value in {**noted(episode, yields), **episode.outcome.notes}.items():
             if value is not None:
                 columns.setdefault(name, []).append(float(value))
     return [Metric(cycle, f"talk/{name}", fmean(values)) for name, values in columns.items()]
 
 
-def noted(episode: Episode, references: bool) -> dict[str, float | None]:
+def noted(episode: Episode, yields: Set[Signal]) -> dict[str, float | None]:
     """Return what can be said of the answers that stood at the end, whatever the protocol."""
     task = episode.task
     answers = [turn.answer for turn in bounds(episode)[1]]
@@ -71,13 +71,14 @@ def noted(episode: Episode, references: bool) -> dict[str, float | None]:
         "unreadable": vote.unreadable / len(answers),
         "agreement": vote.share,
     }
-    if references:
+    if "reference" in yields:
         notes["reference_unreadable"] = float(episode.outcome.reference is None)
     if task.answer is not None:
         notes["accuracy"] = fmean(bool(task.correct(answer)) for answer in answers)
         notes["majority_accuracy"] = float(bool(task.correct(vote.winner)))
-        if references:
-            notes["reference_accuracy"] = float(bool(episode.correct))
+        if yields:  # then the population answers, by a reference or by what was judged
+            name = "reference_accuracy" if "reference" in yields else "answer_accuracy"
+            notes[name] = float(bool(episode.correct))
     return notes | differing(episode) | changed(episode)
 
 

@@ -109,8 +109,9 @@ def weighed(turn: Turn, choices: Sequence[str]) -> tuple[float, ...] | None:
 def named(text: str, choices: Sequence[str]) -> str | None:
     """Return the choice that `text` names; `None`: none, or it isn't clear which.
 
-    It is the only one that is mentioned; or what the last "answer:" introduces; or what the reply
-    begins with.  Letter case doesn't matter, and the 10 in "8/10" or "8 out of 10" is no choice.
+    It is the only one that is mentioned; or what the reply begins with, or the last "answer:"
+    introduces, unless the two differ, for one of them may be quoted.  Letter case doesn't matter,
+    and the 10 in "8/10" or "8 out of 10" is no choice.
     """
     words = "|".join(re.escape(c) for c in sorted(choices, key=len, reverse=True))
     one = re.compile(rf"(?<![\w./-])(?:{words})(?![\w-]|[.,]\d)", re.IGNORECASE)
@@ -122,11 +123,15 @@ def named(text: str, choices: Sequence[str]) -> str | None:
     if len(mentioned) <= 1:
         found = mentioned.pop() if mentioned else None
         return found if found is None or not more.search(text) else None
-    marks = [mark.end() for mark in MARKED.finditer(text)]
-    for place in (*reversed(marks), len(text) - len(text.lstrip(" \n*\"'(["))):
-        if (chosen := one.match(text, place)) and not more.match(text, chosen.end()):
-            return by_name.get(chosen[0].casefold())
-    return None
+    ends = [mark.end() for mark in MARKED.finditer(text)]
+    begins = len(text) - len(text.lstrip(" \n*\"'(["))
+    introduced = next((c for end in reversed(ends) if (c := one.match(text, end))), None)
+    stated = {
+        by_name.get(chosen[0].casefold())
+        for chosen in (one.match(text, begins), introduced)
+        if chosen and not more.match(text, chosen.end())
+    }
+    return stated.pop() if len(stated) == 1 else None
 
 
 def parsed(text: str, model: type[M]) -> M | None:

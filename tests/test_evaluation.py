@@ -196,7 +196,7 @@ def test_what_the_talk_measures_is_a_mean_over_episodes() -> None:
                 episode(TASKS[1], ["2", "2", "3", "3"], None, "2"),
             ],
             cycle=1,
-            references=True,
+            yields={"reference"},
         )
     }
 
@@ -219,9 +219,11 @@ def test_what_hearing_others_changed_is_a_share_of_all_policies() -> None:
     texts = ["42", "42", "41", "?", "42", "41", "42", "41"]
     debate = rehearse(Debate(), people, lambda turn, say: texts[turn])
 
-    found = noted(debate, references=True)
+    found = noted(debate, {"reference"})
 
     assert (found["first_accuracy"], found["first_majority_accuracy"]) == (0.5, 1.0)
     assert (found["corrected"], found["corrupted"], found["accuracy"]) == (0.25, 0.25, 0.5)
     assert found["unreadable"] == 0  # the answers that stand at the end
-    assert "corrected" not in noted(rehearse(Consensus(), people, lambda turn, say: "42"), True)
+    assert "corrected" not in noted(
+        rehearse(Consensus(), people, lambda turn, say: "42"), {"reference"}
+    )

@@ -12,7 +12,7 @@ from moot.protocols.judging.listwise import Listwise
 from moot.protocols.judging.pairwise import Pairwise
 from moot.protocols.judging.pointwise import Pointwise, expected
 from moot.protocols.sample import Sample
-from moot.protocols.types import Episode, Say, Verdict
+from moot.protocols.types import Episode, Say
 
 POLICIES = tuple(Agent(f"p{i}", "policy", "main") for i in range(3))
 JUDGE = Agent("j", "judge", "main")
@@ -71,7 +71,8 @@ def test_each_pair_is_judged_in_both_orders_and_the_two_are_averaged() -> None:
         (1, 2): pytest.approx(9 / 14),
     }
     own = [v for v in episode.outcome.verdicts if v.by is not None]
-    assert own[1] == Verdict(1, "preference", pytest.approx(9 / 11), by=4, over=0)
+    assert (own[1].of, own[1].by, own[1].over) == (1, 4, 0)
+    assert own[1].score == pytest.approx(9 / 11)
     assert panel(episode, "grade")[1, None] == pytest.approx((9 / 11 + 9 / 14) / 2)
 
 
