@@ -15,8 +15,15 @@ class _Said(BaseModel):
     content: str | None = None
 
 
-class _Token(BaseModel):
+class Alternative(BaseModel):
+    """A token that might have been said, and how likely it was."""
+
+    token: str = ""
     logprob: float = Field(allow_inf_nan=False)
+
+
+class _Token(Alternative):
+    top_logprobs: tuple[Alternative, ...] | None = None
 
 
 class _Logprobs(BaseModel):
@@ -35,31 +42,40 @@ class _Usage(BaseModel):
     completion_tokens: int = Field(ge=0)
 
 
-class _Reply(BaseModel):
+class Reply(BaseModel):
+    """A server's answer."""
+
     model: str
     choices: tuple[_Choice, ...] = Field(min_length=1)
     usage: _Usage
     prompt_token_ids: tuple[int, ...] | None = None
 
+    @property
+    def alternatives(self) -> tuple[Alternative, ...]:
+        """Return what the first token might have been, where the server tells."""
+        said = self.choices[0].logprobs
+        first = said.content[0] if said and said.content else None
+        return (first.top_logprobs or ()) if first else ()
+
 
 async def ask(
     wire: Wire, model: str, request: Request, more: Mapping[str, Any] | None = None
-) -> tuple[Completion, str]:
-    """Return what `model` says, as version 0, and the name of who spoke, in the server's words.
+) -> tuple[Completion, Reply]:
+    """Return what `model` says, as version 0, beside the answer in the server's own words.
 
     Args:
         wire: the line to the server.
         model: the server's name for what is to speak.
-        request: what it is asked.
+        request: what it is asked; its choices are not looked at.
         more: what else the server understands, for the request's body.
     """
     start = time.monotonic()
     answer = await wire.post("/v1/chat/completions", _body(model, request) | dict(more or {}))
     try:
-        reply = _Reply.model_validate_json(answer)
+        reply = Reply.model_validate_json(answer)
     except ValidationError as error:
         raise Fault(f"{wire.root}: {_misread(error)}") from None
-    return _completion(reply, wire.root, time.monotonic() - start), reply.model
+    return _completion(reply, wire.root, time.monotonic() - start), reply
 
 
 def _body(model: str, request: Request) -> dict[str, Any]:
@@ -81,7 +97,7 @@ def _body(model: str, request: Request) -> dict[str, Any]:
     return body
 
 
-def _completion(reply: _Reply, where: str, latency_s: float) -> Completion:
+def _completion(reply: Reply, where: str, latency_s: float) -> Completion:
     choice = reply.choices[0]
     if choice.finish_reason == "content_filter":
         raise Refusal(f"{where}: the server's content filter withheld the answer")
@@ -94,7 +110,9 @@ def _completion(reply: _Reply, where: str, latency_s: float) -> Completion:
     if text is None:
         raise Fault(f"{where}: the answer has no text (content: null, finish_reason: {finish})")
     tokens = choice.token_ids or ()
-    logprobs = (choice.logprobs.content or ()) if choice.logprobs else ()
+    # Log-probs without ids are of nothing that could be learnt from.
+    told = choice.logprobs if choice.token_ids is not None else None
+    logprobs = (told.content or ()) if told else ()
     if len(tokens) != len(logprobs):
         raise Fault(f"{where}: {len(tokens)} token ids came with {len(logprobs)} log-probs")
     return Completion(

@@ -23,6 +23,13 @@ class Context:
 
     def read(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Read (N, L) more tokens, real where `mask` is 1, and return (N, V) logits after them."""
+        return self.follow(ids, mask, keep=1)[:, -1]
+
+    def follow(self, ids: Tensor, mask: Tensor, keep: int = 0) -> Tensor:
+        """Read so, and return (N, keep, V) logits: after each of the last `keep` tokens.
+
+        At 0 it is after each of them: (N, L, V).
+        """
         earlier = self._mask.sum(-1, keepdim=True)
         self._mask = torch.cat([self._mask, mask], dim=1)
         out = self._model(
@@ -31,9 +38,9 @@ class Context:
             position_ids=(earlier + mask.cumsum(-1) - 1).clamp(min=0),
             past_key_values=self._cache,
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=keep,
         )
-        return out.logits[:, -1]
+        return out.logits
 
     def select(self, rows: Sequence[int]) -> None:
         """Go on with these rows, in this order; a row may be taken several times."""
@@ -50,9 +57,9 @@ def begin(model: Any, prompts: Sequence[Sequence[int]]) -> tuple[Context, Tensor
     context = Context(model)
     start = shared(prompts) if len(prompts) > 1 else 0
     if start:
-        context.read(*_padded([prompts[0][:start]], model.device))
+        context.read(*padded([prompts[0][:start]], model.device))
     context.select([0] * len(prompts))
-    logits = context.read(*_padded([prompt[start:] for prompt in prompts], model.device))
+    logits = context.read(*padded([prompt[start:] for prompt in prompts], model.device))
     return context, logits
 
 
@@ -63,7 +70,7 @@ def shared(prompts: Sequence[Sequence[int]]) -> int:
     return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
 
 
-def _padded(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+def padded(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
     """Return (N, L) ids and mask; padding is on the left, so that the last token ends every row."""
     length = max(map(len, rows))
     ids = [[0] * (length - len(row)) + list(row) for row in rows]

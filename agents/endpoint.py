@@ -1,10 +1,13 @@
 """Any server that speaks OpenAI's chat completions: it answers, and can't be trained."""
 
+import json
+import math
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
@@ -47,6 +50,10 @@ class Endpoint(Settings):
     """The server's name for the model."""
     key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """The environment variable that holds the key; the key itself is written nowhere."""
+    logprobs: bool = True
+    """Whether it is asked how likely each of some choices is; some servers refuse."""
+    json_schema: bool = True
+    """Whether it is asked to hold a reply to a JSON Schema; some servers refuse."""
     limits: Limits = Limits()
     """How hard it may be driven, and how patiently."""
 
@@ -71,7 +78,7 @@ class Endpoint(Settings):
         from .wire import connect
 
         async with connect(self.url, self._key()) as wire:
-            yield _Remote(wire, self.model)
+            yield _Remote(wire, self)
 
     def _key(self) -> str | None:
         if self.key_env is None:
@@ -92,9 +99,9 @@ class Endpoint(Settings):
 class _Remote:
     """The engine behind an endpoint."""
 
-    def __init__(self, wire: "Wire", model: str) -> None:
+    def __init__(self, wire: "Wire", settings: Endpoint) -> None:
         self._wire = wire
-        self._model = model
+        self._settings = settings
 
     async def generate(self, request: Request) -> Completion:
         """Return the server's completion; its only version is 0."""
@@ -102,8 +109,29 @@ class _Remote:
 
         if request.version:
             raise EngineError(f"{self._wire.root}: an endpoint speaks with no weights but its own")
-        completion, _ = await ask(self._wire, self._model, request)
+        if request.choices:
+            return await self._choice(request)
+        more = _shape(request.shape) if request.shape and self._settings.json_schema else {}
+        completion, _ = await ask(self._wire, self._settings.model, request, more)
         return completion
+
+    async def _choice(self, request: Request) -> Completion:
+        """Return what the server says, and how likely each choice was if it tells."""
+        from .chat import ask
+
+        if len(request.choices) == 1:
+            raise EngineError(
+                f"{self._wire.root}: an endpoint can't tell how likely a given reply is; "
+                "engines of kind local and vllm can"
+            )
+        room = 8 + max(map(len, request.choices))
+        short = request.sampling.model_copy(update={"max_tokens": room, "stop": ()})
+        more = {"logprobs": True, "top_logprobs": 20} if self._settings.logprobs else {}
+        said, reply = await ask(
+            self._wire, self._settings.model, replace(request, sampling=short), more
+        )
+        first = [(one.token, one.logprob) for one in reply.alternatives]
+        return replace(said, logprobs=(), shares=shares_of(request.choices, first))
 
     async def load(self, weights: Weights) -> None:
         """Refuse: an endpoint takes no weights."""
@@ -112,3 +140,27 @@ class _Remote:
     async def held(self) -> Mapping[str, int]:
         """Return nothing: no weights can be given to it."""
         return {}
+
+
+def shares_of(choices: Sequence[str], first: Sequence[tuple[str, float]]) -> tuple[float, ...]:
+    """Return how likely each choice is, by what the first token might have been.
+
+    Nothing is told where no alternative is a choice, or one may be the beginning of several: it may
+    be of "10", where "1" stands among them and "10" doesn't.
+    """
+    likely = dict.fromkeys(choices, 0.0)
+    words = [token.strip() for token, _ in first]
+    for word, (_, logprob) in zip(words, first, strict=True):
+        begun = {choice for choice in choices if word and choice.startswith(word)}
+        if len(begun - set(words)) > (word not in likely):
+            return ()
+        if word in likely:
+            likely[word] += math.exp(logprob)
+    total = math.fsum(likely.values())
+    return tuple(p / total for p in likely.values()) if total > 0 else ()
+
+
+def _shape(schema: str) -> dict[str, Any]:
+    """Return the request for a reply of a JSON Schema, as OpenAI has it."""
+    described = {"name": "reply", "schema": json.loads(schema), "strict": False}
+    return {"response_format": {"type": "json_schema", "json_schema": described}}

@@ -19,7 +19,8 @@ class ScriptedEngine:
     It keeps a ledger of the weights it is given and reads none of them.  Its log-probabilities, one
     a word, are made up: they follow from the text and the version that speaks, so they do change
     with a version, as a model's would, and say nothing about any model.  It gives no token ids,
-    counts words for tokens, and says its lines whole, whatever `max_tokens` and `stop` are.
+    counts words for tokens, and says its lines whole, whatever `max_tokens`, `stop`, choices and
+    shape are; but what it is given as its only choice it says.
     """
 
     def __init__(self, reply: Callable[[Request], str | Completion], latency_s: float = 0) -> None:
@@ -38,7 +39,7 @@ class ScriptedEngine:
         """Return the scripted completion, stamped with the version that is held."""
         if self._latency_s:
             await asyncio.sleep(self._latency_s)
-        said = self._reply(request)
+        said = request.choices[0] if len(request.choices) == 1 else self._reply(request)
         if isinstance(said, Completion):
             return said
         # Version 0 of any weights is the base model, whatever was loaded since.

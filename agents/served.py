@@ -6,11 +6,14 @@ import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
+import orjson
 from pydantic import BaseModel, Field, ValidationError
 
 from .chat import ask
 from .errors import EngineError, Fault, MootError
+from .poll import Polls
 from .server import Server
 from .types import Completion, Request, Weights
 from .wire import Wire
@@ -42,6 +45,7 @@ class Served:
         self._start_s = start_s
         self._session = secrets.token_hex(4)
         self._base = ""
+        self._polls = Polls(wire)
         self._given: dict[str, Weights] = {}
         self._starts = 0
         self._starting: asyncio.Task[None] | None = None
@@ -64,7 +68,7 @@ class Served:
         model = self._base
         if request.weights is not None and request.version:
             model = self._adapter(request.weights, request.version)
-        more = {
+        more: dict[str, Any] = {
             "logprobs": True,
             "return_token_ids": True,
             # A server may have other defaults, from the model's generation_config.json.
@@ -72,7 +76,13 @@ class Served:
             "min_p": 0.0,
             "repetition_penalty": 1.0,
         }
-        completion, speaker = await ask(self._wire, model, request, more)
+        if request.choices:
+            completion, speaker = await self._polls.ask(model, self._base, request, more)
+        else:
+            if request.shape:
+                more["structured_outputs"] = {"json": orjson.loads(request.shape)}
+            completion, reply = await ask(self._wire, model, request, more)
+            speaker = reply.model
         if speaker == self._base:
             return completion
         name, version = self._read(speaker)

@@ -5,11 +5,13 @@ from pathlib import Path
 from random import Random
 
 from .adapters import Adapters
+from .choices import Ballot
 from .errors import EngineError, Refusal
 from .generate import Row, generate
 from .pretrained import load
 from .tokens import Tokens
 from .types import Completion, Device, Number, Request, Weights
+from .weigh import weigh
 
 
 class Voice:
@@ -33,17 +35,23 @@ class Voice:
             requests: at least one.
             unwanted: for each, whether nobody waits for it any more; what it says is then cut.
         """
-        rows: list[Row | EngineError] = []
+        rows: list[Row | Ballot | EngineError] = []
         for request, gone in zip(requests, unwanted, strict=True):
             try:
-                rows.append(self._row(request, gone))
+                self._check(request)
+                rows.append(self._ballot(request) if request.choices else self._row(request, gone))
             except EngineError as error:
                 rows.append(error)
+        weights = requests[0].weights if requests[0].version else None
         if going := [row for row in rows if isinstance(row, Row)]:
-            weights = requests[0].weights if requests[0].version else None
             generate(self._adapters.speaking(weights), self._tokens, going)
+        if ballots := [row for row in rows if isinstance(row, Ballot)]:
+            model = self._adapters.speaking(weights)
+            logprobs = weigh(model, [b.prompt for b in ballots], [b.choices for b in ballots])
+            for ballot, found in zip(ballots, logprobs, strict=True):
+                ballot.logprobs = found
         return [
-            _completion(row, request.version) if isinstance(row, Row) else row
+            row if isinstance(row, EngineError) else _completion(row, request)
             for row, request in zip(rows, requests, strict=True)
         ]
 
@@ -55,31 +63,48 @@ class Voice:
         """Return the version held of each weights."""
         return dict(self._adapters.versions)
 
-    def _row(self, request: Request, unwanted: Callable[[], bool]) -> Row:
+    def _check(self, request: Request) -> None:
         held = self._adapters.versions.get(request.weights or "", 0)
         if request.version and request.version != held:
             raise EngineError(
                 f"asked for version {request.version} of {request.weights or 'the base model'}, "
                 f"holding {f'version {held}' if held else 'only the base model'}"
             )
+
+    def _row(self, request: Request, unwanted: Callable[[], bool]) -> Row:
+        prompt, room = self._prompt(request, 1)
+        limit = min(request.sampling.max_tokens, room)
+        return Row(prompt, request.sampling, limit, Random(request.seed), unwanted)
+
+    def _ballot(self, request: Request) -> Ballot:
+        choices = [tuple(self._tokens.completion(c, ended=False)) for c in request.choices]
+        if () in choices:
+            empty = request.choices[choices.index(())]
+            raise EngineError(f"the choice {empty!r} is no token, so it can't be weighed")
+        prompt, _ = self._prompt(request, max(map(len, choices)))
+        return Ballot(prompt, choices)
+
+    def _prompt(self, request: Request, least: int) -> tuple[tuple[int, ...], int]:
+        """Return the prompt's tokens and the room that is left, at least `least` tokens."""
         prompt = self._tokens.prompt(request.prompt)
-        limit = request.sampling.max_tokens
-        if self._context is not None:
-            limit = min(limit, self._context - len(prompt))
-        if limit < 1:
+        room = request.sampling.max_tokens if self._context is None else self._context - len(prompt)
+        if self._context is not None and room < least:
             raise Refusal(
                 f"a prompt of {len(prompt)} tokens leaves no room for a reply "
                 f"in the model's context of {self._context}"
             )
-        return Row(prompt, request.sampling, limit, Random(request.seed), unwanted)
+        return prompt, room
 
 
-def _completion(row: Row, version: int) -> Completion:
+def _completion(row: Row | Ballot, request: Request) -> Completion:
+    """Return what became of a request, its latency apart."""
+    if isinstance(row, Ballot):
+        return row.completion(request)
     assert row.finish is not None
     return Completion(
         text=row.text,
         finish=row.finish,
-        version=version,
+        version=request.version,
         tokens_in=len(row.prompt),
         tokens_out=len(row.tokens),
         latency_s=0.0,

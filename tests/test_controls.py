@@ -10,8 +10,8 @@ from scipy import stats
 
 from moot.agents.errors import Refusal
 from moot.agents.population import Agent, Population
-from moot.agents.scripted import ScriptedEngine
 from moot.agents.questions import question, truth
+from moot.agents.scripted import ScriptedEngine
 from moot.agents.simulated import Simulated
 from moot.agents.types import Completion, Request, Task
 from moot.experiments.controls import controls, likeliest

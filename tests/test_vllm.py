@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import json
 import os
 import random
 import signal
@@ -11,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ from pydantic import ValidationError
 
 from moot.agents.errors import EngineError, Fault
 from moot.agents.gate import Gate
+from moot.agents.local import Local
 from moot.agents.server import Server
 from moot.agents.types import Completion, Engine, Limits, Message, Request, Sampling, Weights
 from moot.agents.vllm import VLLM
@@ -394,6 +396,41 @@ def test_trained_weights_speak_once_loaded_and_prove_it(real: Stage) -> None:
     after = real.say(0, "pupil")
     assert (after.version, after.tokens) == (0, base.tokens)
     assert after.logprobs == pytest.approx(base.logprobs, abs=1e-4)
+
+
+@pytest.mark.vllm
+def test_choices_are_weighed_as_the_local_engine_weighs_them(real: Stage) -> None:
+    path = lora(real.folder, rank=8, seed=9)
+    real.loop.run(real.engine.load(Weights("judge", 1, path)))
+    polls = [
+        replace(request(SUM, version, weights), choices=choices, sampling=Sampling(temperature=0))
+        for version, weights in ((0, None), (1, "judge"))
+        for choices in (("1", "2"), ("yes", "no"), tuple(map(str, range(1, 11))), ("It is 7.",))
+    ]
+
+    async def locally() -> list[Completion]:
+        async with Local(model=MODEL, device="cpu", dtype="float32").open(real.folder) as engine:
+            await engine.load(Weights("judge", 1, path))
+            return [await engine.generate(one) for one in polls]
+
+    for poll, ours in zip(polls, asyncio.run(locally()), strict=True):
+        said = real.loop.run(real.engine.generate(poll))
+        assert said.shares == pytest.approx(ours.shares, abs=1e-3)
+        assert (said.text, said.tokens, said.prompt_tokens, said.version) == (
+            ours.text,
+            ours.tokens,
+            ours.prompt_tokens,
+            poll.version,
+        )
+        assert said.logprobs == pytest.approx(ours.logprobs, abs=2e-2)
+
+
+@pytest.mark.vllm
+def test_a_reply_follows_the_schema_that_it_is_held_to(real: Stage) -> None:
+    schema = '{"type": "object", "properties": {"sum": {"enum": [7, 8]}}, "required": ["sum"]}'
+    asked = replace(request(SUM), shape=schema, sampling=Sampling(temperature=0, max_tokens=40))
+    said = real.loop.run(real.engine.generate(asked))
+    assert said.finish == "length" or json.loads(said.text)["sum"] in {7, 8}
 
 
 @pytest.mark.vllm

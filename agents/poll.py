@@ -1,0 +1,123 @@
+"""A poll: choices put to a vLLM server, which tells exactly how likely its model makes each.
+
+One reply of one token tells of every choice that is one token.  The others are weighed as ends of
+prompts: a second request has the server read the prompt with each of them behind it.
+"""
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from .chat import Reply, ask
+from .choices import Ballot
+from .errors import EngineError, Fault
+from .types import Completion, Request, Sampling
+from .wire import Wire
+
+
+class _Tokens(BaseModel):
+    tokens: tuple[int, ...]
+
+
+class _Logprob(BaseModel):
+    logprob: float = Field(allow_inf_nan=False)
+
+
+class _Read(BaseModel):
+    prompt_logprobs: tuple[dict[str, _Logprob] | None, ...]
+
+
+class _Reads(BaseModel):
+    model: str
+    choices: tuple[_Read, ...]
+
+
+class Polls:
+    """What is asked of one server."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._ids: dict[str, tuple[int, ...]] = {}
+
+    async def ask(
+        self, model: str, base: str, request: Request, more: Mapping[str, Any]
+    ) -> tuple[Completion, str]:
+        """Return the choice that is given, as version 0, and the name of who spoke.
+
+        Args:
+            model: the server's name for what is to speak.
+            base: its name for the base model, whose tokens all its adapters share.
+            request: one with choices.
+            more: what else stands in the request's body.
+        """
+        start = time.monotonic()
+        ids = [await self._tokens(base, choice) for choice in request.choices]
+        one = replace(request, sampling=Sampling(temperature=0, max_tokens=1))
+        wanted = sorted({some[0] for some in ids})
+        asked = {"logprob_token_ids": wanted, "return_tokens_as_token_ids": True, **more}
+        _, reply = await ask(self._wire, model, one, asked)
+        ballot = Ballot(reply.prompt_token_ids or (), ids)
+        if not ballot.prompt:
+            raise EngineError(f"{self._wire.root}: doesn't tell a prompt's token ids, as vLLM does")
+        first = _first(reply)
+        known: dict[tuple[int, ...], tuple[float, ...]] = {
+            some: (first[some[0]],) for some in ids if len(some) == 1 and some[0] in first
+        }
+        due = [some for some in dict.fromkeys(ids) if some not in known]
+        if due:
+            known.update(await self._ends(model, reply, ballot.prompt, due))
+        ballot.logprobs = [known[some] for some in ids]
+        given = ballot.completion(request)
+        return replace(given, version=0, latency_s=time.monotonic() - start), reply.model
+
+    async def _tokens(self, base: str, choice: str) -> tuple[int, ...]:
+        if choice not in self._ids:
+            body = {"model": base, "prompt": choice, "add_special_tokens": False}
+            try:
+                answer = await self._wire.post("/tokenize", body)
+                self._ids[choice] = _Tokens.model_validate_json(answer).tokens
+            except ValidationError:
+                raise Fault(f"{self._wire.root}/tokenize: unreadable answer") from None
+        if not self._ids[choice]:
+            raise EngineError(f"the choice {choice!r} is no token, so it can't be weighed")
+        return self._ids[choice]
+
+    async def _ends(
+        self, model: str, reply: Reply, prompt: Sequence[int], ends: Collection[tuple[int, ...]]
+    ) -> dict[tuple[int, ...], tuple[float, ...]]:
+        """Return the log-probability of each token of each end, when it stands behind `prompt`."""
+        body = {
+            "model": model,
+            "prompt": [[*prompt, *end] for end in ends],
+            "max_tokens": 1,
+            "temperature": 0,
+            "prompt_logprobs": 0,
+        }
+        try:
+            answer = await self._wire.post("/v1/completions", body)
+            reads = _Reads.model_validate_json(answer)
+            if reads.model != reply.model:
+                raise EngineError(
+                    f"{self._wire.root}: '{reply.model}' and '{reads.model}' answered"
+                )
+            return {
+                end: tuple(
+                    (told or {})[str(token)].logprob
+                    for token, told in zip(end, read.prompt_logprobs[len(prompt) :], strict=True)
+                )
+                for end, read in zip(ends, reads.choices, strict=True)
+            }
+        except (ValidationError, KeyError, ValueError):
+            raise Fault(f"{self._wire.root}/v1/completions: unreadable log-probs") from None
+
+
+def _first(reply: Reply) -> dict[int, float]:
+    """Return the log-probabilities that a reply tells of its first token, by token id."""
+    return {
+        int(one.token.removeprefix("token_id:")): one.logprob
+        for one in reply.alternatives
+        if one.token.startswith("token_id:")
+    }
