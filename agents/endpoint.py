@@ -152,7 +152,7 @@ def shares_of(choices: Sequence[str], first: Sequence[tuple[str, float]]) -> tup
     words = [token.strip() for token, _ in first]
     for word, (_, logprob) in zip(words, first, strict=True):
         begun = {choice for choice in choices if word and choice.startswith(word)}
-        if len(begun - set(words)) > (word not in likely):
+        if begun - set(words) if word in likely else len(begun) > 1:
             return ()
         if word in likely:
             likely[word] += math.exp(logprob)
