@@ -1,6 +1,7 @@
 """An agent is a name, a role and a voice; a population is some of them, in order."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -129,8 +130,23 @@ class Population:
             tuple(replace(a, version=versions.get(a.weights or "", 0)) for a in self.agents)
         )
 
+    def known(self, trust: Mapping[str, float], rating: Mapping[str, float]) -> "Population":
+        """Return the population with what is known by now of some, by name."""
+        return Population(
+            tuple(
+                replace(a, trust=trust.get(a.name, a.trust), rating=rating.get(a.name, a.rating))
+                for a in self.agents
+            )
+        )
+
 
 def anchor(agent: Agent) -> Agent:
     """Return the frozen initial policy behind `agent`: its engine's base model, at no persona."""
     alone = replace(agent, name="anchor", role="critic", others=(), group="", persona="")
     return replace(alone, weights=None, version=0)
+
+
+def as_judge(agent: Agent) -> Agent:
+    """Return `agent` as a judge, whatever it is cast as: of its own answer, say."""
+    others = (agent.role, *agent.others)
+    return agent.playing("judge") or replace(agent, role="judge", others=others)

@@ -53,11 +53,13 @@ def run(
         raise SystemExit(130) from None
     from .report.conversations import endings
     from .report.findings import findings, reference_findings
+    from .report.panel import judges, warnings
     from .report.readings import read
 
     readings = read(where)
     reference = reference_findings(endings(readings.talks))
-    typer.echo("\n" + "\n".join([*findings(readings), *([reference] if reference else [])]))
+    said = [*findings(readings), *([reference] if reference else [])]
+    typer.echo("\n" + "\n".join([*said, *warnings(judges(readings.metrics))]))
     typer.echo(f"report: {report}")
 
 

@@ -23,8 +23,10 @@ from .controls import controls
 from .directory import claim, held_out_folder, talk_folder
 from .evaluation import baseline, evaluate, examinees
 from .experiment import Experiment
+from .judges import judged, known, rated
 from .learn import current, learn, published, step_metrics
 from .progress import Show
+from .rulings import rulings
 from .store import write_metrics, write_rollouts
 from .swap import swap
 from .talk import talk, taught
@@ -63,9 +65,10 @@ class Run:
     engines: Mapping[str, Engine]
 
     def people(self, cycles: int) -> Population:
-        """Return the population, speaking with what the first `cycles` cycles taught it."""
+        """Return the population as the first `cycles` cycles left it: weights and trust."""
         newest = current(self.out, cycles)
-        return self.experiment.people().at({name: w.version for name, w in newest.items()})
+        people = self.experiment.people().at({name: w.version for name, w in newest.items()})
+        return known(people, self.journal.metrics(), cycles - 1)
 
     def stage(self) -> Stage:
         """Return where this run's episodes are played."""
@@ -137,6 +140,8 @@ async def _talk(run: Run, cycle: int) -> list[Rollout]:
         rollouts = [] if method is None else [r for e in episodes for r in method.examples(e)]
         write_rollouts(folder, cycle, rollouts)
         run.record(taught(episodes, rollouts, cycle=cycle, epochs=experiment.fit.epochs))
+        so_far = [one for n in range(cycle + 1) for one in rulings(talk_folder(run.out, n))]
+        run.record([*judged(so_far, cycle, experiment.seed), *rated(so_far, cycle)])
     return rollouts
 
 

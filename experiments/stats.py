@@ -5,10 +5,12 @@ resemble each other, so they are averaged before they come here.  A sample whose
 alike gets an interval of no width; the bootstrap can't see what the sample doesn't hold.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 RESAMPLES = 2_000
 
@@ -19,6 +21,37 @@ class Interval(NamedTuple):
     value: float
     low: float
     high: float
+
+
+def resampled(
+    units: Sequence[T],
+    statistic: Callable[[Sequence[T]], float | None],
+    seed: int,
+    level: float = 0.95,
+    times: int = RESAMPLES // 4,
+) -> Interval | None:
+    """Return any statistic of `units` with its bootstrap interval; `None`: it can't be told.
+
+    Samples in which it can't be told are left out.
+
+    Args:
+        units: what is drawn anew.
+        statistic: of a sample of them.
+        seed: of the resampling.
+        level: the share of resampled values that the interval holds, in (0, 1).
+        times: how often; a statistic of its own costs more than a mean.
+    """
+    value = statistic(units)
+    if value is None:
+        return None
+    rng, n = np.random.default_rng(seed), len(units)
+    samples = (rng.integers(0, n, n).tolist() for _ in range(times))
+    drawn = (statistic([units[i] for i in sample]) for sample in samples)
+    found = [one for one in drawn if one is not None]
+    if not found:
+        return None
+    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(value, float(low), float(high))
 
 
 def mean_interval(values: Sequence[float], seed: int, level: float = 0.95) -> Interval | None:

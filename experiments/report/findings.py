@@ -24,6 +24,12 @@ WHO = {
         "the debate",
         "the first vote",
     ),
+    "judged": (
+        "The answer that was judged best",
+        "the vote of the answers",
+        "the best-judged",
+        "the vote",
+    ),
     "reflection": (
         "The vote after reflection",
         "the vote of the first answers",
@@ -32,6 +38,8 @@ WHO = {
     ),
 }
 """What is set beside which majority, by protocol: in full, and for short."""
+NAMES = {"judged": "judgement", "moderated": "moderated debate"}
+"""What a protocol is called in a sentence, where its kind is no noun."""
 CONTROLS = {
     "single": "a single answer",
     "vote": "a vote",
@@ -138,6 +146,7 @@ def _controls(readings: Readings, last: int) -> list[str]:
     if ours is None:
         return []
     kind = readings.experiment.get("protocol", {}).get("kind") or "protocol"
+    kind = NAMES.get(kind, kind)
     said: list[str] = []
     for name, words in CONTROLS.items():
         theirs = whole_cycles(readings.metrics, f"controls/{name}").get(last)

@@ -16,6 +16,7 @@ from . import figures, findings
 from .conversations import Conversation, Ending, chosen, conversation, endings
 from .drawing import Drawing, drawn
 from .graph import hearing
+from .panel import judges, warnings
 from .readings import Readings, Row, read, rows
 from .speakers import Speaker, few, speakers
 
@@ -61,6 +62,7 @@ def page(readings: Readings) -> str:
     }
     episodes = endings(readings.talks)
     talking = speakers(readings.talks.values())
+    judging = judges(readings.metrics)
     return environment.get_template("report.html").render(
         run=readings,
         versions=readings.experiment.get("made_with") or {},
@@ -69,6 +71,8 @@ def page(readings: Readings) -> str:
         accuracy=figures.accuracy(readings),
         by_weights=figures.by_weights(readings),
         reference=findings.reference_findings(episodes),
+        judging=judging,
+        warnings=warnings(judging),
         talk_charts=figures.talk(readings),
         train_charts=figures.training(readings),
         talking=few(talking),

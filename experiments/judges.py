@@ -1,0 +1,212 @@
+"""Judges: how far each can be trusted, by all that it found so far.
+
+Where answers are known a judge is held against them: its AUC is how often it finds the right one of
+a right and a wrong answer better.  If the interval holds 0.5 it is at chance: it is named in the
+report and gets no weight from the next cycle on.  No label has any other say.  Else, from three
+judges on, what they agree about tells how good each is (Dawid and Skene, 1979).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from moot.agents.population import Population
+from moot.protocols.journal import Metric
+from moot.protocols.reliability.agreement import krippendorff_alpha
+from moot.protocols.reliability.bias import (
+    Both,
+    consistency,
+    fairness,
+    length_bias,
+    position_bias,
+    self_preference,
+)
+from moot.protocols.reliability.discrimination import auc
+from moot.protocols.reliability.rating import bradley_terry
+from moot.protocols.reliability.truth import dawid_skene
+
+from .rulings import Reply, Ruling
+from .stats import Interval, resampled
+
+FEWEST = 8
+"""Episodes in which a judge must have told right from wrong before it is held against answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a judge found in the end: how good one reply is, or how likely better than another.
+
+    The two orders of a pair are one claim, their mean; and so are the criteria of a rubric.
+    """
+
+    episode: str
+    of: Reply
+    over: Reply | None
+    score: float
+    swapped: Both | None = None
+    """How likely the first place won, with this reply in it and with the other."""
+
+    @property
+    def right(self) -> bool | None:
+        """Return whether the score is to be high; `None`: it can't be told."""
+        if self.over is None or self.of.correct is None:
+            return self.of.correct
+        return None if self.over.correct in {None, self.of.correct} else self.of.correct
+
+
+def claims(rulings: Iterable[Ruling]) -> dict[str, list[Claim]]:
+    """Return each judge's claims; what it couldn't be read on is none."""
+    found: dict[str, dict[tuple[str, int, int], list[Ruling]]] = {}
+    for one in rulings:
+        ends = (one.of.turn, one.over.turn) if one.over else (one.of.turn, one.of.turn)
+        same = found.setdefault(one.judge, {}).setdefault((one.episode, min(ends), max(ends)), [])
+        same.append(one)
+    return {
+        judge: [claim for same in about.values() if (claim := _claim(same)) is not None]
+        for judge, about in found.items()
+    }
+
+
+def _claim(same: Sequence[Ruling]) -> Claim | None:
+    read = [(one, one.score) for one in same if one.score is not None]
+    first = same[0]
+    if first.over is None:
+        scores = [score for _, score in read]
+        return Claim(first.episode, first.of, None, fmean(scores)) if scores else None
+    one = [score for ruling, score in read if ruling.of.turn == first.of.turn]
+    other = [score for ruling, score in read if ruling.of.turn != first.of.turn]
+    if not one or not other:
+        return None
+    both = fmean(one), fmean(other)
+    return Claim(first.episode, first.of, first.over, (both[0] + 1 - both[1]) / 2, both)
+
+
+def judged(rulings: Sequence[Ruling], cycle: int, seed: int) -> list[Metric]:
+    """Return what can be said of each judge (judges/WHAT@NAME) and of all of them together.
+
+    Args:
+        rulings: all so far.
+        cycle: whose metrics these are.
+        seed: of the bootstrap, whose units are episodes.
+    """
+    found = claims(rulings)
+    metrics: list[Metric] = []
+    chance: set[str] = set()
+    for judge, some in found.items():
+        own = [one for one in rulings if one.judge == judge]
+        area = _area(some, seed)
+        if area is not None:
+            metrics.append(Metric(cycle, f"judges/auc@{judge}", *area))
+            if area.low <= 0.5 <= area.high:
+                chance.add(judge)
+        metrics += [
+            Metric(cycle, f"judges/{name}@{judge}", value)
+            for name, value in _habits(judge, some, found, own).items()
+            if value is not None
+        ]
+    trust = trusted(found, chance)
+    metrics += [Metric(cycle, f"judges/trust@{judge}", value) for judge, value in trust.items()]
+    agreement = _agreement(found, seed)
+    metrics += [Metric(cycle, "judges/agreement", *agreement)] if agreement else []
+    return metrics
+
+
+def _area(some: Sequence[Claim], seed: int) -> Interval | None:
+    """Return the AUC with its interval over episodes; `None`: too few tell right from wrong."""
+    episodes: dict[str, list[tuple[float, bool]]] = {}
+    for claim in some:
+        if (right := claim.right) is not None:
+            same = episodes.setdefault(claim.episode, [])
+            same.append((claim.score, right))
+            if claim.over is not None:  # the same claim, told of the other reply
+                same.append((1 - claim.score, not right))
+    if len(episodes) < FEWEST:
+        return None
+    return resampled(
+        list(episodes.values()),
+        lambda drawn: auc(
+            [s for one in drawn for s, _ in one], [r for one in drawn for _, r in one]
+        ),
+        seed,
+    )
+
+
+def _habits(
+    judge: str,
+    some: Sequence[Claim],
+    everybody: Mapping[str, Sequence[Claim]],
+    own: Sequence[Ruling],
+) -> dict[str, float | None]:
+    pairs = [claim.swapped for claim in some if claim.swapped is not None]
+    others = {
+        (claim.episode, claim.of.turn, claim.over.turn if claim.over else None): claim.score
+        for name, theirs in everybody.items()
+        for claim in theirs
+        if name != judge
+    }
+    mine = [c for c in some if c.of.agent == judge and (c.over is None or c.over.agent != judge)]
+    shared = [
+        (claim.score, others[key])
+        for claim in mine
+        if (key := (claim.episode, claim.of.turn, claim.over.turn if claim.over else None))
+        in others
+    ]
+    return {
+        "verdicts": float(len(own)),
+        "unreadable": fmean(one.score is None for one in own),
+        "position_bias": position_bias(pairs),
+        "consistency": consistency(pairs),
+        "fairness": fairness(pairs),
+        "length_bias": length_bias(
+            [(c.of.length, c.over.length, c.score) for c in some if c.over is not None]
+        ),
+        "self_preference": self_preference([a for a, _ in shared], [b for _, b in shared]),
+    }
+
+
+def trusted(found: Mapping[str, Sequence[Claim]], chance: Iterable[str]) -> dict[str, float]:
+    """Return how far each judge is to be trusted: 1 at most, 0 at chance."""
+    ratings = _ratings(found)
+    estimate = dawid_skene([[None if x is None else int(x) for x in item] for item in ratings])
+    skill = estimate.informedness if estimate and len(found) > 2 else [1.0] * len(found)
+    at_chance = set(chance)
+    return {j: 0.0 if j in at_chance else s for j, s in zip(found, skill, strict=True)}
+
+
+def _ratings(found: Mapping[str, Sequence[Claim]]) -> list[list[float | None]]:
+    """Return claims × judges: whether each found it so (1) or not (0)."""
+    items: dict[tuple[str, int, int | None], dict[str, float]] = {}
+    for judge, some in found.items():
+        for c in some:
+            if c.score != 0.5:
+                key = (c.episode, c.of.turn, c.over.turn if c.over else None)
+                items.setdefault(key, {})[judge] = float(c.score > 0.5)
+    return [[said.get(judge) for judge in found] for said in items.values()]
+
+
+def _agreement(found: Mapping[str, Sequence[Claim]], seed: int) -> Interval | None:
+    """Return Krippendorff's alpha of what the judges found, with its interval over claims."""
+    return resampled(_ratings(found), krippendorff_alpha, seed) if len(found) > 1 else None
+
+
+def rated(rulings: Iterable[Ruling], cycle: int) -> list[Metric]:
+    """Return the Bradley-Terry strength, in nats, of each agent whose replies were compared.
+
+    The games are the judges' claims about two agents' replies to one task, each won so far.
+    """
+    games = [
+        (claim.of.agent, claim.over.agent, claim.score)
+        for some in claims(rulings).values()
+        for claim in some
+        if claim.over is not None
+    ]
+    return [Metric(cycle, f"talk/rating@{a}", value) for a, value in bradley_terry(games).items()]
+
+
+def known(people: Population, metrics: Iterable[Metric], cycle: int) -> Population:
+    """Return the population with the trust and the ratings that were found in `cycle`."""
+    now = {metric.name: metric.value for metric in metrics if metric.cycle == cycle}
+    return people.known(
+        {agent.name: now.get(f"judges/trust@{agent.name}", 1.0) for agent in people.agents},
+        {agent.name: now.get(f"talk/rating@{agent.name}", 0.0) for agent in people.agents},
+    )

@@ -1,0 +1,84 @@
+"""The panel: what became known of each judge, as the report tells it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..stats import Interval
+from .readings import Row
+
+CHANCE = 0.5
+"""The AUC of a judge that doesn't tell right from wrong."""
+LEANING = 0.1
+"""A taste for a place beyond which a judge is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """A judge, by all that it found in the run."""
+
+    name: str
+    verdicts: int
+    unreadable: float
+    trust: float
+    auc: Interval | None
+    position_bias: float | None
+    consistency: float | None
+    length_bias: float | None
+    self_preference: float | None
+
+    @property
+    def at_chance(self) -> bool:
+        """Return whether it can't be told from one that guesses."""
+        return self.auc is not None and self.auc.low <= CHANCE <= self.auc.high
+
+
+def judges(metrics: Iterable[Row]) -> list[Judge]:
+    """Return the run's judges by its latest numbers of them."""
+    latest: dict[str, dict[str, Interval]] = {}
+    for row in sorted(metrics, key=lambda row: row["cycle"]):
+        kind, _, judge = row["name"].removeprefix("judges/").partition("@")
+        if row["name"].startswith("judges/") and judge:
+            found = Interval(row["value"], row["low"], row["high"])
+            latest.setdefault(judge, {})[kind] = found
+    return [_judge(name, seen) for name, seen in latest.items() if "verdicts" in seen]
+
+
+def _judge(name: str, seen: dict[str, Interval]) -> Judge:
+    def value(kind: str) -> float | None:
+        return seen[kind].value if kind in seen else None
+
+    return Judge(
+        name=name,
+        verdicts=int(seen["verdicts"].value),
+        unreadable=value("unreadable") or 0.0,
+        trust=1.0 if (trust := value("trust")) is None else trust,
+        auc=seen.get("auc"),
+        position_bias=value("position_bias"),
+        consistency=value("consistency"),
+        length_bias=value("length_bias"),
+        self_preference=value("self_preference"),
+    )
+
+
+def warnings(found: Iterable[Judge]) -> list[str]:
+    """Return what is wrong with some judges, a sentence each."""
+    said: list[str] = []
+    for one in found:
+        if one.at_chance and one.auc is not None:
+            said.append(
+                f"Judge {one.name} is at chance: it finds a right answer better than a wrong one "
+                f"with probability {one.auc.value:.2f} [{one.auc.low:.2f}, {one.auc.high:.2f}], "
+                "an interval that holds 0.5. From the next cycle on it gets no weight."
+            )
+        elif one.auc is not None and one.auc.high < CHANCE:
+            said.append(
+                f"Judge {one.name} is worse than chance: {one.auc.value:.2f} "
+                f"[{one.auc.low:.2f}, {one.auc.high:.2f}]."
+            )
+        if one.position_bias is not None and abs(one.position_bias) > LEANING:
+            place = "first" if one.position_bias > 0 else "second"
+            said.append(
+                f"Judge {one.name} leans to the {place} place by {abs(one.position_bias):.2f}; "
+                "both orders are asked and averaged, so that this cancels out."
+            )
+    return said

@@ -1,0 +1,109 @@
+"""What becomes known of judges in a run: planted tempers are found, and guessers lose their say."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from moot.experiments.main import main
+
+EXPERIMENT = """\
+name: court
+cycles: 2
+seed: 3
+engines:
+  main: {kind: simulated, competence: 0.5}
+  good: {kind: simulated, competence: 0.85}
+  leaning: {kind: simulated, competence: 0.8, bias: 0.2}
+  guessing: {kind: simulated, competence: 0.5, noise: 0.1}
+population:
+  - {name: solver, count: 4, engine: main}
+  - {name: good, role: judge, engine: good}
+  - {name: leaning, role: judge, engine: leaning}
+  - {name: guessing, role: judge, engine: guessing}
+tasks: {kind: simulated, options: 2, size: 130, held_out: 20, per_cycle: 50}
+protocol: {kind: judged, judging: {kind: JUDGING}}
+"""
+
+
+def court(folder: Path, judging: str = "pairwise") -> dict[str, tuple[float, float, float]]:
+    """Return the metrics of the last cycle of such a run: value, low and high."""
+    (folder / "x.yaml").write_text(EXPERIMENT.replace("JUDGING", judging))
+    with pytest.raises(SystemExit) as end:
+        main(["run", str(folder / "x.yaml"), "--out", str(folder / "run")])
+    assert end.value.code == 0
+    rows = pq.read_table(folder / "run" / "metrics.parquet").to_pylist()
+    return {row["name"]: (row["value"], row["low"], row["high"]) for row in rows if row["cycle"]}
+
+
+@pytest.fixture(scope="module")
+def found(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, dict[str, tuple[float, float, float]]]:
+    folder = tmp_path_factory.mktemp("court")
+    return folder / "run", court(folder)
+
+
+def test_a_planted_taste_for_the_first_place_is_found_and_swapped_away(
+    found: tuple[Path, dict[str, tuple[float, float, float]]],
+) -> None:
+    run, metrics = found
+
+    # bias + (1 - bias)·p in either order: the first place is .2 ahead of the second.
+    assert metrics["judges/position_bias@leaning"][0] == pytest.approx(0.2)
+    assert metrics["judges/position_bias@good"][0] == pytest.approx(0, abs=1e-9)
+    # Of equals it says .6 in either order: their mean is an even chance, and nobody is preferred.
+    turns = pq.read_table(run / "cycle-000" / "turns.parquet").to_pylist()
+    right = {(t["episode"], t["turn"]): t["correct"] for t in turns}
+    verdicts = pq.read_table(run / "cycle-000" / "verdicts.parquet").to_pylist()
+    panel = [v for v in verdicts if v["kind"] == "preference" and v["by"] is None]
+    alike = [v for v in panel if right[v["episode"], v["of"]] == right[v["episode"], v["over"]]]
+    assert {round(v["score"], 9) for v in alike} <= {0.5}
+    unlike = [v for v in panel if v not in alike]
+    assert len(unlike) > 50
+    for verdict in unlike:
+        assert (verdict["score"] > 0.5) == right[verdict["episode"], verdict["of"]]
+
+
+def test_a_judge_at_chance_is_named_and_gets_no_weight(
+    found: tuple[Path, dict[str, tuple[float, float, float]]],
+) -> None:
+    run, metrics = found
+
+    value, low, high = metrics["judges/auc@guessing"]
+    assert low <= 0.5 <= high
+    assert value == pytest.approx(0.5)
+    assert metrics["judges/trust@guessing"][0] == 0
+    assert metrics["judges/auc@good"][1] > 0.5
+    assert metrics["judges/trust@good"][0] > 0.5
+    assert 0 < metrics["judges/unreadable@guessing"][0] < 0.2
+    report = (run / "report.html").read_text()
+    assert "Judge guessing is at chance" in report
+    assert "Judge leaning leans to the first place by 0.20" in report
+    assert "Judge good is" not in report
+    # In the first cycle its .5 pulls the panel to (.85 + .74 + .5) / 3; then (.85 + .74) / 2.
+    # It can't always be read: then the others are alone in the first cycle, too.
+    for cycle, pulled in ((0, {0.697, 0.303}), (1, set[float]())):
+        verdicts = pq.read_table(run / f"cycle-00{cycle}" / "verdicts.parquet").to_pylist()
+        panel = [v["score"] for v in verdicts if v["by"] is None and v["kind"] == "preference"]
+        assert {round(score, 3) for score in panel} - {0.5, 0.795, 0.205} == pulled
+
+
+def test_marks_are_held_against_answers_too(tmp_path: Path) -> None:
+    metrics = court(tmp_path, "pointwise")
+
+    # Marks 1-5 or 6-10 by whether it is right: the expectations are two values, told apart always.
+    assert metrics["judges/auc@good"][0] == 1
+    assert metrics["judges/auc@guessing"][0] == pytest.approx(0.5)
+    assert metrics["judges/trust@guessing"][0] == 0
+    assert "judges/position_bias@leaning" not in metrics
+
+
+def test_agents_are_rated_by_who_is_found_better(
+    found: tuple[Path, dict[str, tuple[float, float, float]]],
+) -> None:
+    _, metrics = found
+
+    ratings = [metrics[f"talk/rating@solver-{i}"][0] for i in range(4)]
+    assert sum(ratings) == pytest.approx(0, abs=1e-9)
+    assert len(set(ratings)) == 4
