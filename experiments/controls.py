@@ -16,8 +16,10 @@ from statistics import fmean
 
 from moot.agents.population import Population
 from moot.agents.types import Task
+from moot.protocols.casting import EVERYBODY, Casting
 from moot.protocols.consensus import Consensus
 from moot.protocols.journal import Metric
+from moot.protocols.likelihood import least_perplexing
 from moot.protocols.reflection import Reflection
 from moot.protocols.stage import Stage
 from moot.protocols.types import Episode, Protocol, Turn
@@ -38,6 +40,7 @@ async def controls(
     *,
     cycle: int,
     out: Path,
+    casting: Casting = EVERYBODY,
 ) -> list[Metric]:
     """Play the protocol and its controls on `tasks`, write them down, and return how right each is.
 
@@ -52,16 +55,22 @@ async def controls(
         protocol: one that comes to an answer.
         tasks: held out.
         people: who plays, at the versions that are to speak.
+        casting: who of them plays which task, in the controls too.
         cycle: whose metrics these are.
         out: the run's directory; each control gets a folder in it, controls-NAME.
     """
+
+    place = {task.id: i for i, task in enumerate(tasks)}
+
+    def cast(task: Task) -> Population:
+        return casting.cast(people, task, place[task.id])
 
     patient = replace(stage, bears_refusals=True)
     failed: dict[str, int] = {}
 
     async def played(name: str, one: Protocol) -> list[Episode]:
         folder = out / f"controls-{name}"
-        results = [e async for e in patient.play(one, tasks, people, folder.name)]
+        results = [e async for e in patient.play(one, tasks, cast, folder.name)]
         episodes = sorted((e for e in results if isinstance(e, Episode)), key=lambda e: e.id)
         write_episodes(folder, cycle, episodes)
         failed[name] = len(results) - len(episodes)
@@ -124,15 +133,9 @@ def likeliest(episodes: Sequence[Episode]) -> Mapping[str, float]:
     """
     found: dict[str, float] = {}
     for episode in episodes:
-        scored = {
-            fmean(turn.completion.logprobs): turn
-            for turn in reversed(episode.turns)
-            if turn.answer is not None and turn.completion.logprobs
-        }
-        if scored:
-            found[episode.task.id] = _right(episode.task, scored[max(scored)])
-        elif any(turn.completion.logprobs for turn in episode.turns):
-            found[episode.task.id] = 0.0
+        best = least_perplexing([turn for turn in episode.turns if turn.answer is not None])
+        if best is not None or any(turn.completion.logprobs for turn in episode.turns):
+            found[episode.task.id] = _right(episode.task, best[0]) if best else 0.0
     return found
 
 

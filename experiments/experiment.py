@@ -9,10 +9,12 @@ from moot.agents.local import Local
 from moot.agents.population import Group, Population
 from moot.agents.scripted import Scripted
 from moot.agents.simulated import Simulated
-from moot.agents.types import Name, Settings
+from moot.agents.types import Name, Settings, Task
 from moot.agents.vllm import VLLM
 from moot.protocols import ProtocolChoice
+from moot.protocols.casting import EVERYBODY, Casting
 from moot.protocols.stage import StageSettings
+from moot.protocols.verifiers import VERIFIERS
 from moot.training import MethodChoice
 from moot.training.settings import Fit
 
@@ -36,6 +38,8 @@ class Experiment(Settings):
     """What turns prompts into words, by a name of your own."""
     population: tuple[Group, ...] = Field(min_length=1)
     """Who speaks, in the order they speak."""
+    casting: Casting = EVERYBODY
+    """Who of them plays an episode."""
     tasks: TaskSource
     protocol: ProtocolChoice
     """How they interact."""
@@ -52,3 +56,11 @@ class Experiment(Settings):
         """Return the population, speaking with version 0 of everything."""
         only = next(iter(self.engines))
         return Population(tuple(a for group in self.population for a in group.agents(only)))
+
+    def cast(self, people: Population) -> Population:
+        """Return a cast as large as every episode's.
+
+        Raises:
+            MootError: there are not enough agents to seat.
+        """
+        return self.casting.cast(people, Task("any", "", None, VERIFIERS["exact"]), 0)

@@ -77,7 +77,12 @@ def _contradictions(experiment: Experiment) -> Iterator[Problem]:
     for name in experiment.engines.keys() - {a.engine for a in experiment.people().agents}:
         yield ("engines", name), "nobody speaks through this engine"
     try:
-        experiment.protocol.calls(experiment.people())
+        cast = experiment.cast(experiment.people())
+    except MootError as error:
+        yield ("casting",), str(error)
+        return
+    try:
+        experiment.protocol.calls(cast)
     except MootError as error:
         yield ("protocol",), str(error)
 

@@ -38,7 +38,7 @@ def plan(experiment: Experiment, split: Split) -> Iterator[str]:
 def _calls(experiment: Experiment, split: Split) -> Iterator[str]:
     held_out = len(split.held_out)
     people, cycles, evaluation = experiment.people(), experiment.cycles, experiment.evaluation
-    episode = experiment.protocol.calls(people)
+    episode = experiment.protocol.calls(experiment.cast(people))
     talk = {agent: n * experiment.tasks.per_cycle for agent, n in episode.items()}
     who = list(examinees(people).values())
     held = dict.fromkeys(who, held_out * evaluation.samples)

@@ -131,10 +131,16 @@ async def _open(
 async def _talk(run: Run, cycle: int) -> list[Rollout]:
     experiment, folder, people = run.experiment, talk_folder(run.out, cycle), run.people(cycle)
     tasks = for_cycle(run.split.train, experiment.tasks.per_cycle, cycle, experiment.seed)
-    turns = sum(experiment.protocol.calls(people).values()) * len(tasks)
+    turns = sum(experiment.protocol.calls(experiment.cast(people)).values()) * len(tasks)
     with run.show.phase(f"cycle {cycle}: talk", turns):
         episodes = await talk(
-            run.stage(), experiment.protocol, tasks, people, cycle=cycle, out=folder
+            run.stage(),
+            experiment.protocol,
+            tasks,
+            people,
+            cycle=cycle,
+            out=folder,
+            casting=experiment.casting,
         )
         method = experiment.method
         rollouts = [] if method is None else [r for e in episodes for r in method.examples(e)]
@@ -198,6 +204,7 @@ async def _controls(run: Run) -> None:
                 run.people(cycles),
                 cycle=cycles,
                 out=run.out,
+                casting=experiment.casting,
             )
         )
         run.journal.finish("controls")

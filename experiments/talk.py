@@ -6,6 +6,7 @@ from statistics import fmean
 
 from moot.agents.population import Population
 from moot.agents.types import Task
+from moot.protocols.casting import EVERYBODY, Casting
 from moot.protocols.journal import Metric
 from moot.protocols.stage import Failure, Stage
 from moot.protocols.types import Episode, Protocol, Signal, Turn
@@ -23,6 +24,7 @@ async def talk(
     *,
     cycle: int,
     out: Path,
+    casting: Casting = EVERYBODY,
 ) -> list[Episode]:
     """Play the cycle's episodes, write and measure them, and return them in the tasks' order.
 
@@ -33,8 +35,12 @@ async def talk(
     phase, journal = out.name, stage.journal
     lost = {task.id for task in tasks if journal.finished(f"{phase}/{task.id} failed")}
     due = [task for task in tasks if task.id not in lost]
-    played = [e async for e in stage.play(protocol, due, people, phase)]
     place = {task.id: i for i, task in enumerate(tasks)}
+
+    def cast(task: Task) -> Population:
+        return casting.cast(people, task, place[task.id])
+
+    played = [e async for e in stage.play(protocol, due, cast, phase)]
     episodes = sorted((e for e in played if isinstance(e, Episode)), key=lambda e: place[e.task.id])
     write_episodes(out, cycle, episodes)
     failures = [e.id for e in played if isinstance(e, Failure)]

@@ -61,7 +61,7 @@ def shaped(
         found = parsed(turn.text, model)
         return found if found is not None and fits(found) else None
 
-    return asked(formed, read, shape_again)
+    return asked(formed, read, _shape_again)
 
 
 def asked(
@@ -89,8 +89,7 @@ def _choice_again(say: Say) -> Say:
     return replace(say, text=f"{say.text}\n\n{wording}")
 
 
-def shape_again(say: Say) -> Say:
-    """Return the wish for JSON put once more, to an engine that isn't held to it."""
+def _shape_again(say: Say) -> Say:
     return replace(say, text=f"{say.text}\n\n{SHAPE_AGAIN}", shape="")
 
 

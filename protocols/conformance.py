@@ -47,28 +47,33 @@ def filled_in(turn: int, say: Say) -> str:
     return json.dumps(_example(json.loads(say.shape), turn)) if say.shape else f"word{turn}word: 42"
 
 
-def _example(schema: Mapping[str, Any], turn: int, top: Mapping[str, Any] | None = None) -> Any:
-    """Return something that a JSON Schema, of those that pydantic makes, takes."""
-    top = schema if top is None else top
+def _example(
+    schema: Mapping[str, Any], turn: int, top: Mapping[str, Any] | None = None, nth: int = 0
+) -> Any:
+    """Return something that a JSON Schema, of those that pydantic makes, takes.
+
+    It is another for another turn, and in a list for each place.
+    """
+    top, way = schema if top is None else top, turn + nth
     if "$ref" in schema:
-        return _example(top["$defs"][schema["$ref"].rpartition("/")[2]], turn, top)
+        return _example(top["$defs"][schema["$ref"].rpartition("/")[2]], turn, top, nth)
     if "anyOf" in schema:
-        return _example(schema["anyOf"][turn % len(schema["anyOf"])], turn, top)
+        return _example(schema["anyOf"][way % len(schema["anyOf"])], turn, top, nth)
     if "enum" in schema:
-        return schema["enum"][turn % len(schema["enum"])]
+        return schema["enum"][way % len(schema["enum"])]
     match schema.get("type"):
         case "object":
             asked = schema.get("properties", {})
-            return {name: _example(child, turn, top) for name, child in asked.items()}
+            return {name: _example(child, turn, top, nth) for name, child in asked.items()}
         case "array":
             n = max(2, schema.get("minItems", 0))
-            return [_example(schema["items"], turn + i, top) for i in range(n)]
+            return [_example(schema["items"], turn, top, nth + i) for i in range(n)]
         case "integer" | "number":
-            return schema.get("minimum", 0) + turn % 2
+            return schema.get("minimum", 0) + way % 2
         case "boolean":
-            return turn % 2 == 0
+            return way % 2 == 0
         case _:
-            return schema.get("const", f"word{turn}word 42")
+            return schema.get("const", f"word{turn}word 42 {nth}")
 
 
 REPLIES: dict[str, Reply] = {

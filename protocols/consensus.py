@@ -1,55 +1,113 @@
-"""Consensus: every policy answers alone, and the answers vote (arXiv:2203.11171)."""
+"""Consensus: every policy answers alone, and the answers vote (arXiv:2203.11171).
+
+A vote may weigh the answers: by how sure agents say they are (as in ReConcile, arXiv:2309.13007),
+by how likely their models find what they said, or by how reliable they were so far.  Left out:
+LaSeR's self-reward score (arXiv:2510.14943) as a weight, which takes a model that was trained to
+give it.
+"""
 
 from collections.abc import Mapping, Sequence
+from math import exp
 from typing import Literal
 
 from pydantic import Field
 
-from moot.agents.population import Agent, Population
+from moot.agents.population import Agent, Population, as_judge
 from moot.agents.types import Settings, Task
 
+from .asking import TRIES, Wishes
+from .confidence import by_confidence, confidences
+from .lessons import demonstrations, preferences
+from .likelihood import mean_logprob
 from .sample import answers
 from .types import Outcome, Script, Signal, Turn, Verdict
 from .voting import plurality
 
+VOTED: frozenset[Signal] = frozenset({"reference", "preferences", "demonstrations"})
+"""What a vote gives to learn from."""
+Weigh = Literal["equal", "confidence", "likelihood", "trust"]
+"""What decides how much an answer counts in a vote."""
+
 
 class Consensus(Settings):
-    """The answer given most often is the population's answer and its reference.
+    """The answer that most is said for is the population's answer and its reference.
 
-    Unreadable answers abstain; a tie goes to the answer given first; if nobody gave a readable
-    answer there is no reference, and the episode teaches nothing.
+    Unreadable answers, and weights, abstain; if nobody gave a readable answer there is no
+    reference, and the episode teaches nothing.
     """
 
     kind: Literal["consensus"] = "consensus"
     samples: int = Field(default=1, ge=1, le=10_000)
     """Answers from each policy."""
+    weigh: Weigh = "equal"
+    """What decides how much an answer counts: nothing; how sure its agent says it is, recalibrated;
+    the mean probability of its tokens (geometric), where the engine tells it; or its agent's trust,
+    from earlier cycles."""
+    ties: Literal["first", "none"] = "first"
+    """Who wins a tie: the answer given first, or none."""
     quorum: float = Field(default=0.0, ge=0, le=1)
-    """The least share of the readable answers that a winner needs; below it there is none."""
+    """The least share of the weight of the readable answers that a winner needs; below it there is
+    none."""
 
     @property
     def yields(self) -> frozenset[Signal]:
-        """The majority's answer."""
-        return frozenset({"reference"})
+        """The majority's answer, and those that gave it over the others."""
+        return VOTED
 
     def __call__(self, task: Task, people: Population) -> Script:
         """Return the script of one vote."""
         turns = yield answers(task, people, self.samples)
-        vote = plurality([turn.answer for turn in turns])
-        won = vote.winner if vote.share is not None and vote.share >= self.quorum else None
+        counts = yield from weighed(turns, self.weigh)
+        said = [turn.answer for turn in turns]
+        vote = plurality(said, counts)
+        drawn = vote.tied and self.ties == "none"
+        won = vote.winner if (vote.share or 0.0) >= self.quorum and not drawn else None
+        equal = self.weigh == "equal"
         return Outcome(
             verdicts=matches(turns, won) if won is not None else (),
             reference=next((t.text for t in turns if won is not None and t.answer == won), None),
             answer=won,
-            notes={"tied": float(vote.tied)},
+            majority=None if equal else plurality(said).winner,
+            preferences=preferences(turns, turns, won),
+            demonstrations=demonstrations(turns, turns, won),
+            notes={"tied": float(vote.tied)} | ({} if equal else unweighed(turns, counts)),
         )
 
     def calls(self, people: Population) -> Mapping[Agent, int]:
-        """Return how often each agent speaks."""
-        return dict.fromkeys(people.playing("policy"), self.samples)
+        """Return how often each agent speaks at most."""
+        policies = people.playing("policy")
+        asked = policies if self.weigh == "confidence" else ()
+        return {
+            **dict.fromkeys(policies, self.samples),
+            **dict.fromkeys(map(as_judge, asked), TRIES * self.samples),
+        }
+
+
+def weighed(turns: Sequence[Turn], by: Weigh) -> Wishes[list[float | None]]:
+    """Return how much each answer counts; `None`: it can't be told."""
+    match by:
+        case "equal":
+            return [1.0 for _ in turns]
+        case "confidence":
+            return by_confidence(turns, (yield from confidences(turns)))
+        case "likelihood":
+            return [None if (p := mean_logprob(t)) is None else exp(p) for t in turns]
+        case "trust":
+            return [turn.agent.trust for turn in turns]
+
+
+def unweighed(turns: Sequence[Turn], weights: Sequence[float | None]) -> dict[str, float | None]:
+    """Return the share of the readable answers whose weight can't be told."""
+    read = [w is None for t, w in zip(turns, weights, strict=True) if t.answer is not None]
+    return {"unweighed": sum(read) / len(read) if read else None}
 
 
 def concluded(
-    first: Sequence[Turn], last: Sequence[Turn], turns: Sequence[Turn], **notes: float
+    first: Sequence[Turn],
+    last: Sequence[Turn],
+    turns: Sequence[Turn],
+    weights: Sequence[float | None] | None = None,
+    **notes: float | None,
 ) -> Outcome:
     """Return what a vote of the last answers gives, beside what one of the first would have.
 
@@ -57,15 +115,18 @@ def concluded(
         first: what was answered before anything was heard.
         last: the answers that stand.
         turns: all answers, each to be graded.
+        weights: how much each of the last answers counts; left out: all count alike.
         notes: what else was counted.
     """
-    vote = plurality([turn.answer for turn in last])
+    vote = plurality([turn.answer for turn in last], weights)
     won = vote.winner
     return Outcome(
         verdicts=matches(turns, won) if won is not None else (),
         reference=next((t.text for t in last if won is not None and t.answer == won), None),
         answer=won,
         majority=plurality([turn.answer for turn in first]).winner,
+        preferences=preferences(first, last, won),
+        demonstrations=demonstrations(first, last, won),
         notes={"tied": float(vote.tied), **notes},
     )
 

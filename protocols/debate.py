@@ -17,7 +17,7 @@ from pydantic import Field
 from moot.agents.population import Agent, Population
 from moot.agents.types import Settings, Task
 
-from .consensus import concluded
+from .consensus import VOTED, concluded
 from .fence import exchange, fenced, filled
 from .sample import answers
 from .topology import Edge, Full, Sees, Topology
@@ -63,7 +63,7 @@ class Debate(Settings):
     @property
     def yields(self) -> frozenset[Signal]:
         """What the vote after the debate gives."""
-        return frozenset({"reference"})
+        return VOTED
 
     def __call__(self, task: Task, people: Population) -> Script:
         """Return the script of one debate."""

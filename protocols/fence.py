@@ -1,6 +1,7 @@
 """Prompts from parts.  What an agent said is fenced: it is data, and can't speak as anyone."""
 
 import re
+from collections.abc import Sequence
 
 from moot.agents.types import Message, Prompt
 
@@ -23,6 +24,11 @@ def fenced(tag: str, text: str, number: int, by: str | None = None) -> str:
     inside = re.sub(rf"<(?=\s*/?\s*{re.escape(tag)}\b)", "<" + JOINER, text, flags=re.IGNORECASE)
     who = f' by="{by}"' if by is not None else ""
     return f'<{tag} number="{number}"{who}>\n{unmarked(inside).strip()}\n</{tag}>'
+
+
+def numbered(tag: str, turns: Sequence[Turn]) -> str:
+    """Return what was said in the turns, each fenced, with numbers from 1."""
+    return "\n".join(fenced(tag, turn.text, i) for i, turn in enumerate(turns, 1))
 
 
 def filled(wording: str, **fields: str) -> str:

@@ -12,7 +12,7 @@ from pydantic import Field
 from moot.agents.population import Agent, Population
 from moot.agents.types import Settings, Task
 
-from .consensus import concluded
+from .consensus import VOTED, concluded
 from .fence import exchange
 from .sample import answers
 from .types import Say, Script, Signal
@@ -35,7 +35,7 @@ class Reflection(Settings):
     @property
     def yields(self) -> frozenset[Signal]:
         """What the vote of the last answers gives."""
-        return frozenset({"reference"})
+        return VOTED
 
     def __call__(self, task: Task, people: Population) -> Script:
         """Return the script of one episode."""

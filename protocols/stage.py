@@ -54,14 +54,19 @@ class Stage:
     """Whether episodes may fail by refused requests, however many."""
 
     async def play(
-        self, protocol: Protocol, tasks: Iterable[Task], people: Population, phase: str
+        self,
+        protocol: Protocol,
+        tasks: Iterable[Task],
+        people: Population | Callable[[Task], Population],
+        phase: str,
     ) -> AsyncIterator[Episode | Failure]:
         """Yield each task's episode as it ends, in no order.
 
         Args:
             protocol: the rules.
             tasks: what to work on; taken one at a time, as room comes free.
-            people: who plays, at the versions their weights are to speak with.
+            people: who plays, at the versions their weights are to speak with; or who plays which
+                task.
             phase: names this part of the run, e.g. `cycle-000`; part of each episode's id.
 
         Raises:
@@ -76,7 +81,8 @@ class Stage:
                     task = next(waiting, None)
                     if task is None:
                         break
-                    playing.add(asyncio.create_task(self._episode(protocol, task, people, phase)))
+                    cast = people if isinstance(people, Population) else people(task)
+                    playing.add(asyncio.create_task(self._episode(protocol, task, cast, phase)))
                 if not playing:
                     return
                 ended, _ = await asyncio.wait(playing, return_when=asyncio.FIRST_COMPLETED)

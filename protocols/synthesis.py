@@ -5,7 +5,7 @@ published; these are ours.  As in the paper the anchor does not see the question
 (`question: shown`): it reconciles the answers, it does not answer anew.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -15,8 +15,9 @@ from moot.agents.errors import MootError
 from moot.agents.population import Agent, Population, anchor
 from moot.agents.types import Sampling, Settings, Task
 
+from .asking import Wishes
 from .consensus import matches
-from .fence import fenced, filled, unmarked
+from .fence import filled, numbered, unmarked
 from .sample import answers
 from .types import Outcome, Say, Script, Signal, Turn
 from .voting import plurality
@@ -66,40 +67,57 @@ class Synthesis(Settings):
     def __call__(self, task: Task, people: Population) -> Script:
         """Return the script of one synthesis."""
         turns = yield answers(task, people, self.samples)
-        seen = turns if self.sees == "text" else [t for t in turns if t.answer is not None]
+        return (yield from self.written(task, people, turns, turns))
+
+    def written(
+        self, task: Task, people: Population, given: Sequence[Turn], turns: Sequence[Turn]
+    ) -> Wishes[Outcome]:
+        """Have the reference written; return what comes of it.
+
+        Args:
+            task: what was answered.
+            people: who plays.
+            given: the answers it is written from.
+            turns: all answers, each to be graded.
+        """
+        seen = given if self.sees == "text" else [t for t in given if t.answer is not None]
         if not seen:  # whatever was written would come from nowhere
             return Outcome()
-        [reference] = yield [
-            Say(self.synthesiser(people), self.ask(task, seen), tuple(t.index for t in seen))
-        ]
+        spoken = sorted(seen, key=lambda turn: turn.index)
+        heard = tuple(turn.index for turn in spoken)
+        [reference] = yield [Say(self.synthesiser(people), self.ask(task, seen), heard)]
         found = reference.answer
         return Outcome(
             verdicts=matches(turns, found, by=reference.index) if found is not None else (),
             reference=reference.text if found is not None else None,
             answer=found,
-            majority=plurality([turn.answer for turn in seen]).winner,
+            majority=plurality([turn.answer for turn in spoken]).winner,
         )
 
     def synthesiser(self, people: Population) -> Agent:
         """Return the agent that writes the reference."""
         if self.by == "critic":
             return people.playing("critic")[0]
-        sampling = Sampling(temperature=self.temperature, max_tokens=self.max_tokens)
-        who = replace(anchor(people.playing("policy")[0]), sampling=sampling)
-        if any(agent.name == who.name for agent in people.agents):
-            raise MootError(f"an agent is called '{who.name}', as the frozen initial policy is")
-        return who
+        return frozen(people, self.temperature, self.max_tokens)
 
-    def ask(self, task: Task, seen: list[Turn]) -> str:
+    def ask(self, task: Task, seen: Sequence[Turn]) -> str:
         """Return the synthesiser's prompt; what agents said stands in it as fenced data."""
-        if self.sees == "text":
-            shown = [fenced("answer", turn.text, i) for i, turn in enumerate(seen, 1)]
-        else:
-            shown = [ANSWER.format(answer=unmarked(str(turn.answer))) for turn in seen]
+        shown = numbered("answer", seen)
+        if self.sees == "answer":
+            shown = "\n".join(ANSWER.format(answer=unmarked(str(turn.answer))) for turn in seen)
         wording = self.prompt or (SHOWN if self.question == "shown" else HIDDEN)
-        return filled(wording, answers="\n".join(shown), n=str(len(seen)), question=task.prompt)
+        return filled(wording, answers=shown, n=str(len(seen)), question=task.prompt)
 
     def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks."""
         policies = dict.fromkeys(people.playing("policy"), self.samples)
         return {**policies, self.synthesiser(people): 1}
+
+
+def frozen(people: Population, temperature: float, max_tokens: int) -> Agent:
+    """Return the frozen initial policy behind the first policy, sampled as is said."""
+    sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
+    who = replace(anchor(people.playing("policy")[0]), sampling=sampling)
+    if any(agent.name == who.name for agent in people.agents):
+        raise MootError(f"an agent is called '{who.name}', as the frozen initial policy is")
+    return who

@@ -7,16 +7,31 @@ from typing import Annotated
 
 from pydantic import Field
 
+from moot.agents.population import Population
+
 from .asking import Wishes
 from .consensus import Consensus
+from .critique import Critique
 from .debate import Debate
+from .mixture import Mixture
+from .reconcile import ReConcile
 from .reflection import Reflection
 from .sample import Sample
+from .selection import Selection
 from .synthesis import Synthesis
 from .types import Outcome, Script, Turn
 
 TalkChoice = Annotated[
-    Sample | Consensus | Synthesis | Debate | Reflection, Field(discriminator="kind")
+    Sample
+    | Consensus
+    | Selection
+    | Synthesis
+    | Mixture
+    | Debate
+    | ReConcile
+    | Reflection
+    | Critique,
+    Field(discriminator="kind"),
 ]
 
 
@@ -37,3 +52,9 @@ def standing(turns: list[Turn]) -> list[Turn]:
     """Return the policies' last answers: each one's turns of the last round it spoke in."""
     last = {turn.agent.name: turn.round for turn in turns if turn.agent.role == "policy"}
     return [t for t in turns if t.agent.role == "policy" and t.round == last[t.agent.name]]
+
+
+def most_standing(talk: TalkChoice, people: Population) -> int:
+    """Return how many answers stand at most when the talk is over: see `standing`."""
+    each = 1 if isinstance(talk, Debate | Mixture | ReConcile | Critique) else talk.samples
+    return each * len(people.playing("policy"))

@@ -1,34 +1,45 @@
 """Votes over answers, as the verifier read them."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isclose
 
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """What a plurality vote found."""
+    """What a vote found, in which each has a say of some weight."""
 
     winner: str | None
-    """The answer most voters gave; `None`: nobody gave a readable one."""
+    """The answer of most weight; `None`: nobody gave a readable one."""
     share: float | None
-    """The winner's votes over the readable ones, in (0, 1]; `None` with no winner."""
+    """The winner's weight over that of all who voted, in (0, 1]; `None` with no winner."""
     tied: bool
-    """Whether others had as many votes; the winner is then the one given first."""
+    """Whether others had as much weight; the winner is then the one given first."""
     unreadable: int
-    """Voters without a readable answer: they abstain."""
+    """Those whose answer, or whose weight, can't be read: they abstain."""
 
 
-def plurality(answers: Sequence[str | None]) -> Vote:
-    """Return the answer given most often (self-consistency, arXiv:2203.11171).
+def plurality(answers: Sequence[str | None], weights: Sequence[float | None] | None = None) -> Vote:
+    """Return the answer that most is said for (self-consistency, arXiv:2203.11171).
 
-    Unreadable answers (`None`) abstain.  A tie goes to the answer that was given first, which
-    depends on the speaking order alone and not on any text.
+    What can't be read (`None`), an answer or its weight, abstains; who weighs 0 has no say.  A tie
+    goes to the answer that was given first, which depends on the speaking order alone and not on
+    any text.  Sums that differ by rounding alone are a tie.
+
+    Args:
+        answers: one of each voter.
+        weights: how much each voter's answer counts, at least 0; left out: all count alike.
     """
-    read = [answer for answer in answers if answer is not None]
-    if not read:
-        return Vote(None, None, False, len(answers))
-    counts = Counter(read)  # keeps the order of first appearance, and so does max
-    winner = max(counts, key=lambda answer: counts[answer])
-    tied = sum(n == counts[winner] for n in counts.values()) > 1
-    return Vote(winner, counts[winner] / len(read), tied, len(answers) - len(read))
+    each = [1.0] * len(answers) if weights is None else weights
+    totals: dict[str, float] = {}  # keeps the order of first appearance
+    abstained = 0
+    for answer, weight in zip(answers, each, strict=True):
+        if answer is None or weight is None:
+            abstained += 1
+        elif weight > 0:
+            totals[answer] = totals.get(answer, 0.0) + weight
+    if not totals:
+        return Vote(None, None, False, abstained)
+    most = max(totals.values())
+    first, *others = [answer for answer, total in totals.items() if isclose(total, most)]
+    return Vote(first, totals[first] / sum(totals.values()), bool(others), abstained)

@@ -9,13 +9,18 @@ from moot.agents.population import Agent, Population
 from moot.agents.types import Task
 from moot.protocols.conformance import Nonconformity, check
 from moot.protocols.consensus import Consensus, matches
+from moot.protocols.critique import Critique
 from moot.protocols.debate import Debate
 from moot.protocols.judged import Judged
 from moot.protocols.judging.listwise import Listwise
 from moot.protocols.judging.pairwise import Pairwise
 from moot.protocols.judging.pointwise import Pointwise
+from moot.protocols.mixture import Mixture
+from moot.protocols.reconcile import Convincing, ReConcile
 from moot.protocols.reflection import Reflection
+from moot.protocols.rubric import Rubric
 from moot.protocols.sample import Sample
+from moot.protocols.selection import Selection
 from moot.protocols.synthesis import Synthesis
 from moot.protocols.topology import Chain, Chance, Layered, Regular, Ring, SmallWorld, Star
 from moot.protocols.types import Outcome, Protocol, Say, Script, Verdict
@@ -41,6 +46,29 @@ WAYS: list[Protocol] = [
     Judged(talk=Synthesis(), judging=Pointwise()),
     Judged(talk=Reflection(), judging=Pointwise(reasons=True), margin=0.2),
     Judged(judging=Listwise()),
+    Rubric(review=True),
+    Rubric(talk=Sample(samples=2), source="disagreement", by="critic", weights="labelled"),
+    Rubric(talk=Debate(), question="shown", weights="signed", score="implicit"),
+    Rubric(talk=Reflection(), source="question", most=6),
+    Rubric(written="[5] Says 42\n[-1] Is huge", talk=Sample()),
+    Consensus(ties="none", weigh="trust"),
+    Consensus(weigh="likelihood"),
+    Consensus(samples=2, weigh="confidence", quorum=0.5),
+    Selection(samples=2),
+    Selection(who="anchor"),
+    Selection(by="perplexity"),
+    Selection(samples=2, by="mutual"),
+    Mixture(layers=3),
+    Mixture(by="critic"),
+    ReConcile(),
+    ReConcile(rounds=4, convincing=(Convincing(question="1 + 1?", reasoning="So", answer="2"),)),
+    Judged(talk=ReConcile(), judging=Pointwise()),
+    Judged(talk=Mixture(), judging=Pairwise()),
+    Rubric(talk=Selection(samples=2)),
+    Rubric(talk=ReConcile(), question="shown"),
+    Critique(),
+    Critique(by="critic", revisions=3, principles="in_turn"),
+    Judged(talk=Critique(), judging=Pointwise()),
 ]
 
 

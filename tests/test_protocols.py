@@ -1,6 +1,7 @@
 """Protocols are generators, so they are driven by hand here."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -73,6 +74,53 @@ def test_consensus_below_its_quorum_concludes_nothing() -> None:
     script = Consensus(quorum=0.6)(TASK, POLICIES)
 
     assert end(script, said(next(script), ["4", "5", "6"])).answer is None
+
+
+def test_a_tie_may_have_no_winner() -> None:
+    script = Consensus(ties="none")(TASK, POLICIES)
+    tied = end(script, said(next(script), ["4", "5", "?"]))
+    script = Consensus(ties="none")(TASK, POLICIES)
+    won = end(script, said(next(script), ["4", "5", "5"]))
+
+    assert (tied.answer, tied.reference, tied.verdicts) == (None, None, ())
+    assert (tied.notes["tied"], won.answer) == (1.0, "5")
+
+
+def weighed(weigh: str, trust: list[float], logprobs: list[tuple[float, ...]]) -> Outcome:
+    """Return the vote of 4, 5 and 5 by agents of this trust, said with these log-probabilities."""
+    agents = (replace(a, trust=t) for a, t in zip(POLICIES.agents, trust, strict=True))
+    protocol = Consensus.model_validate({"weigh": weigh, "quorum": 0.5})
+    script = protocol(TASK, Population(tuple(agents)))
+    turns = [
+        replace(turn, completion=replace(turn.completion, logprobs=some))
+        for turn, some in zip(said(next(script), ["4", "5", "5"]), logprobs, strict=True)
+    ]
+    return end(script, turns)
+
+
+def test_a_vote_may_weigh_by_trust_or_by_the_mean_probability_of_a_token() -> None:
+    trust, logprobs = [2.5, 1.0, 1.0], [(-0.1,) * 9, (-1.0,), (-1.0, -2.0)]
+
+    by_trust = weighed("trust", trust, logprobs)
+    by_likelihood = weighed("likelihood", trust, logprobs)
+
+    assert (by_trust.answer, by_trust.majority) == ("4", "5")  # 2.5 against 1 + 1
+    assert by_likelihood.answer == "4"  # exp(-0.1) = 0.90 against exp(-1) + exp(-1.5) = 0.59
+    assert by_likelihood.notes == {"tied": 0.0, "unweighed": 0.0}
+    assert weighed("equal", trust, logprobs).answer == "5"
+    assert weighed("trust", [2.0, 1.0, 1.1], logprobs).answer == "5"
+
+
+def test_the_quorum_is_a_share_of_the_weight_and_what_has_none_abstains() -> None:
+    nobody = weighed("likelihood", [1.0] * 3, [()] * 3)
+    one = weighed("likelihood", [1.0] * 3, [(-5.0,), (), ()])
+
+    assert (nobody.answer, nobody.majority, nobody.notes["unweighed"]) == (None, "5", 1.0)
+    assert (one.answer, one.notes["unweighed"]) == ("4", 2 / 3)
+    agents = tuple(replace(POLICIES.agents[i], trust=[2.0, 3.0, 5.5][i]) for i in range(3))
+    for quorum, answer in ((0.5, "6"), (0.53, None)):  # 5.5 of 10.5 is 0.524
+        script = Consensus(weigh="trust", quorum=quorum)(TASK, Population(agents))
+        assert end(script, said(next(script), ["4", "5", "6"])).answer == answer
 
 
 def play(protocol: Synthesis, answers: list[str], reference: str) -> tuple[Say, Outcome]:

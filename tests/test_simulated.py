@@ -2,6 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+from math import log, prod
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -28,11 +31,17 @@ from moot.protocols.verifiers import VERIFIERS
 
 
 def play(
-    protocol: Protocol, n: int, engines: Sequence[Simulated], options: int | None = 2
+    protocol: Protocol,
+    n: int,
+    engines: Sequence[Simulated],
+    options: int | None = 2,
+    trust: Sequence[float] = (),
 ) -> list[Episode]:
-    """Return `n` episodes among one agent for each of `engines`."""
+    """Return `n` episodes among one agent for each of `engines`, trusted alike or so much."""
     names = [f"e{i}" for i in range(len(engines))]
-    people = Population(tuple(Agent(f"a{i}", "policy", name) for i, name in enumerate(names)))
+    policies = (Agent(f"a{i}", "policy", name) for i, name in enumerate(names))
+    each = zip(policies, trust or [1.0] * len(names), strict=True)
+    people = Population(tuple(replace(policy, trust=weight) for policy, weight in each))
     verifier = VERIFIERS["choice" if options else "number"]
     asked = [question(i, options) for i in range(n)]
     tasks = [Task(f"t{i}", text, truth(text), verifier) for i, text in enumerate(asked)]
@@ -61,6 +70,28 @@ def test_a_majority_is_right_as_often_as_the_binomial_tail_says(n: int, p: float
 
     tail = float(stats.binom.sf(n // 2, n, p))
     assert inside(sum(bool(e.correct) for e in episodes), 2000, tail)
+
+
+def test_a_vote_weighed_by_log_odds_is_right_as_often_as_the_best_vote_there_is() -> None:
+    competences = [0.85, 0.8, 0.6, 0.6, 0.55]
+    engines = [Simulated(competence=p) for p in competences]
+    trust = [log(p / (1 - p)) for p in competences]
+
+    weighed = play(Consensus(weigh="trust"), 4000, engines, trust=trust)
+
+    # Of two options, either as likely to be right: who votes for the first one decides what is
+    # likelier, and the likelier one is right that often.
+    best = majority = 0.0
+    for votes in product([True, False], repeat=5):
+        each = list(zip(votes, competences, strict=True))
+        first = prod(p if vote else 1 - p for vote, p in each)
+        second = prod(1 - p if vote else p for vote, p in each)
+        best += max(first, second) / 2
+        majority += first if sum(votes) > 2 else 0.0
+    assert max(competences) < best
+    assert inside(sum(bool(e.correct) for e in weighed), 4000, best)
+    assert inside(sum(bool(e.task.correct(e.outcome.majority)) for e in weighed), 4000, majority)
+    assert not inside(sum(bool(e.correct) for e in weighed), 4000, majority)
 
 
 def test_alone_an_agent_is_right_biased_and_unclear_as_often_as_it_says() -> None:

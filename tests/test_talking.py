@@ -1,6 +1,7 @@
 """Every protocol once with a real language model, at temperature 1, on the stage."""
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,11 @@ from moot.experiments.talk import measured
 from moot.protocols.consensus import Consensus
 from moot.protocols.debate import Debate
 from moot.protocols.journal import Journal
+from moot.protocols.mixture import Mixture
+from moot.protocols.reconcile import ReConcile
 from moot.protocols.reflection import Reflection
 from moot.protocols.sample import Sample
+from moot.protocols.selection import Selection
 from moot.protocols.stage import Stage
 from moot.protocols.synthesis import Synthesis
 from moot.protocols.topology import Ring
@@ -27,7 +31,15 @@ PROTOCOLS: list[Protocol] = [
     Reflection(rounds=3),
     Debate(),
     Debate(topology=Ring(), sees="summary"),
+    Mixture(),
+    ReConcile(),
+    Consensus(weigh="confidence"),
+    Selection(samples=2),
+    Selection(by="perplexity"),
+    Selection(by="mutual"),
 ]
+Changing = Debate | Mixture | ReConcile | Reflection
+"""Those in which answers are given more than once."""
 PEOPLE = Population(
     (
         *Group(name="solver", count=4, sampling=Sampling(max_tokens=10)).agents("main"),
@@ -57,11 +69,13 @@ def test_a_real_model_talks_and_what_it_said_is_measured(
 
     assert len(episodes) == 2
     for episode in episodes:
-        # All have something to hear, so nobody falls silent: all calls are made.
-        spoke = [turn.agent for turn in episode.turns]
-        assert {agent: spoke.count(agent) for agent in spoke} == protocol.calls(PEOPLE)
+        spoke, most = Counter(turn.agent for turn in episode.turns), protocol.calls(PEOPLE)
+        assert spoke <= Counter(most)
+        if not any(agent.role == "judge" for agent in most):
+            # All have something to hear, so nobody falls silent: all calls are made.
+            assert spoke == most
         assert all(turn.completion.tokens for turn in episode.turns)
         assert len({turn.text for turn in episode.turns}) > 1
-    found = {m.name: m.value for m in measured(episodes, 0, "reference" in protocol.yields)}
+    found = {m.name: m.value for m in measured(episodes, 0, protocol.yields)}
     assert all(0 <= found[f"talk/{name}"] <= 1 for name in ("accuracy", "unreadable"))
-    assert ("talk/corrected" in found) == isinstance(protocol, Debate | Reflection)
+    assert ("talk/corrected" in found) == isinstance(protocol, Changing)

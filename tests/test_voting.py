@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,8 +26,42 @@ def test_nobody_readable_is_no_winner() -> None:
     assert plurality([]) == Vote(None, None, tied=False, unreadable=0)
 
 
+def test_an_answer_counts_as_much_as_its_weights() -> None:
+    vote = plurality(["4", "5", "4"], [0.25, 1.0, 0.5])
+
+    assert vote == Vote("5", 1.0 / 1.75, tied=False, unreadable=0)
+
+
+def test_who_has_no_readable_weight_abstains_and_who_weighs_nothing_has_no_say() -> None:
+    assert plurality(["4", "5", None], [None, 0.1, 9.0]) == Vote("5", 1.0, False, unreadable=2)
+    assert plurality(["4", "5"], [0.0, 0.1]) == Vote("5", 1.0, False, unreadable=0)
+    assert plurality(["4", "5"], [0.0, 0.0]) == Vote(None, None, False, unreadable=0)
+
+
+def test_a_tie_of_weights_is_one_though_sums_are_rounded() -> None:
+    assert 0.1 + 0.1 + 0.1 > 0.3
+
+    vote = plurality(["7", "4", "4", "4"], [0.3, 0.1, 0.1, 0.1])
+
+    assert (vote.winner, vote.tied) == ("7", True)
+
+
+def test_every_voter_has_a_weight_or_none_has() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        plurality(["4", "5"], [1.0])
+
+
 @given(st.lists(st.sampled_from([None, "a", "b", "c"])))
 def test_no_answer_has_more_votes_than_the_winner(answers: list[str | None]) -> None:
     counts = Counter(answer for answer in answers if answer is not None)
 
     assert all(counts[plurality(answers).winner or ""] >= n for n in counts.values())
+
+
+@given(st.lists(st.sampled_from([None, "a", "b", "c"])), st.sampled_from([0.1, 1.0, 7.0]))
+def test_equal_weights_are_none(answers: list[str | None], weight: float) -> None:
+    weighed, equal = plurality(answers, [weight] * len(answers)), plurality(answers)
+
+    assert weighed.share == (None if equal.share is None else pytest.approx(equal.share))
+    assert (weighed.winner, weighed.tied) == (equal.winner, equal.tied)
+    assert weighed.unreadable == equal.unreadable

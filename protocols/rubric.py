@@ -1,0 +1,170 @@
+"""Rubric: agents write what a good answer has, and judges mark each of it alone, yes or no.
+
+Compute as Teacher (arXiv:2509.14234, section 3) where nothing can be verified: the frozen anchor
+takes criteria from the synthesised reference alone, and a grade is the share that is met.  Rubrics
+as Rewards (arXiv:2507.17746): labelled weights; `explicit` is the weighted share, `implicit` one
+mark for all.  HealthBench: signed points, over the most that can be earned; it clips the mean over
+a benchmark at 0, we clip each grade, for a grade lies in [0, 1].  Ours: the papers' prompts were
+not published, forms are JSON, judges see the question too, and P(yes) takes the place of a yes.
+
+A rubric's first line is its version.  Scripts remember nothing, so a rubric is reused in one of two
+ways: written down, lines of `episodes.parquet` serve all tasks of all cycles; or `source: question`
+has the anchor, at temperature 0, write the same one whenever a task comes again (if its engine
+repeats itself).  Left out: a written rubric for each task; and new wording for criteria that are
+merged: of those that ask for the same, the first stays.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from random import Random
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from moot.agents.beside import Text
+from moot.agents.population import Agent, Population
+from moot.agents.types import Settings, Task
+
+from .asking import TRIES, Wishes
+from .criteria import Criterion, given, rubric, sound
+from .drafts import Weights
+from .judged import best, counted
+from .marking import all_at_once, one_by_one
+from .proposals import Source, proposals
+from .review import reviewed
+from .synthesis import Synthesis, frozen
+from .talk import TalkChoice, most_standing, played, standing
+from .types import Script, Signal, Turn
+from .voting import plurality
+
+
+class Rubric(Settings):
+    """Policies talk; their last answers are graded by criteria that agents propose."""
+
+    kind: Literal["rubric"] = "rubric"
+    talk: TalkChoice = Synthesis()
+    """What is said before it is graded."""
+    source: Source = "reference"
+    """What criteria are taken from: the talk's reference, the question alone, or the answers beside
+    the question, where they differ."""
+    question: Literal["hidden", "shown"] = "hidden"
+    """Whether the question is shown beside the reference."""
+    by: Literal["anchor", "critic"] = "anchor"
+    """Who proposes: the frozen initial policy, or every critic."""
+    criteria: int = Field(default=5, ge=1, le=100)
+    """How many each is asked for at least."""
+    most: int = Field(default=20, ge=1, le=100)
+    """How many of those proposed are used at most."""
+    weights: Weights = "uniform"
+    """What a proposed criterion is worth: 1; what Rubrics as Rewards gives its label; or points
+    that the proposer gives, from -10 to 10."""
+    review: bool = False
+    """Whether critics throw out repeated, unverifiable and gameable criteria."""
+    written: Text = ""
+    """A rubric, in place of proposals: a line for each criterion, "[points] sentence"."""
+    score: Literal["explicit", "implicit"] = "explicit"
+    """Whether each criterion is judged alone, or all by one mark from 1 to 10.  Explicit is the
+    points earned over those that can be, as in HealthBench, whose points are signed."""
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    """The anchor's; 0 takes the likeliest token each time.  A critic has the population's."""
+    max_tokens: int = Field(default=1024, ge=1)
+    """The bound of what the anchor proposes, in tokens.  A critic has the population's."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Rubric":
+        if self.written:
+            given(self.written)
+            if self.review:
+                raise ValueError("review: a written rubric is used as it is; leave one of them out")
+        elif self.source == "reference" and "reference" not in self.talk.yields:
+            wrong = f"a talk of kind '{self.talk.kind}' gives no reference to take criteria from"
+            raise ValueError(f"{wrong}; choose another talk, such as synthesis, or another source")
+        if self.criteria > self.most:
+            raise ValueError(f"criteria: asks for {self.criteria}, of which {self.most} are used")
+        return self
+
+    @property
+    def yields(self) -> frozenset[Signal]:
+        """What the talk gives, and grades."""
+        return frozenset[Signal]({"grades"}) | self.talk.yields
+
+    def __call__(self, task: Task, people: Population) -> Script:
+        """Return the script of one episode."""
+        turns, talked = yield from played(self.talk(task, people))
+        found: Sequence[Criterion] = given(self.written) if self.written else ()
+        used = found
+        if not self.written:
+            found = yield from self._proposals(task, people, turns, talked.reference)
+            used = sound(found)
+            if self.review:
+                used = yield from reviewed(task, people.playing("critic"), used)
+            used = used[: self.most]
+        marked = one_by_one if self.score == "explicit" else all_at_once
+        answers = standing(turns)
+        verdicts, apart = yield from marked(task, people.playing("judge"), answers, used)
+        notes = {
+            "criteria": float(len(used)),
+            "rejected": float(len(found) - len(used)),
+            "discrimination": apart,
+        }
+        graded = replace(
+            talked,
+            verdicts=(*talked.verdicts, *verdicts),
+            rubric=rubric(used),
+            notes={**talked.notes, **counted(verdicts), **notes},
+        )
+        if "reference" in self.talk.yields:  # then the talk has concluded something itself
+            return graded
+        vote = plurality([turn.answer for turn in answers])
+        return replace(graded, answer=best(answers, verdicts), majority=vote.winner)
+
+    def _proposals(
+        self, task: Task, people: Population, turns: Sequence[Turn], reference: str | None
+    ) -> Wishes[list[Criterion]]:
+        heard = self._source(task, turns, reference)
+        if heard is None:
+            return []
+        hidden = self.source == "reference" and self.question == "hidden"
+        return (
+            yield from proposals(
+                self._proposers(people),
+                heard,
+                question=None if hidden else task.prompt,
+                source=self.source,
+                n=self.criteria,
+                most=self.most,
+                weights=self.weights,
+            )
+        )
+
+    def _source(
+        self, task: Task, turns: Sequence[Turn], reference: str | None
+    ) -> list[Turn] | None:
+        """Return the turns that the proposers are shown; `None`: there is nothing to go by."""
+        match self.source:
+            case "question":
+                return []
+            case "reference":
+                return [turn for turn in turns if turn.text == reference][-1:] or None
+            case "disagreement":
+                answers = standing(list(turns))
+                Random(f"rubric/{task.id}").shuffle(answers)
+                return answers if len({turn.text for turn in answers}) > 1 else None
+
+    def _proposers(self, people: Population) -> tuple[Agent, ...]:
+        if self.by == "critic":
+            return people.playing("critic")
+        return (frozen(people, self.temperature, self.max_tokens),)
+
+    def calls(self, people: Population) -> Mapping[Agent, int]:
+        """Return how often each agent speaks at most."""
+        most = Counter(self.talk.calls(people))
+        if not self.written:
+            most.update(dict.fromkeys(self._proposers(people), TRIES))
+            if self.review:
+                most.update(dict.fromkeys(people.playing("critic"), TRIES))
+        each = len(given(self.written)) if self.written else self.most
+        each = TRIES * most_standing(self.talk, people) * (each if self.score == "explicit" else 1)
+        most.update(dict.fromkeys(people.playing("judge"), each))
+        return most

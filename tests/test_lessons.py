@@ -1,0 +1,56 @@
+"""What a vote teaches: who is preferred to whom, and which turns are examples of what."""
+
+from moot.agents.population import Agent, Population
+from moot.protocols.conformance import rehearse
+from moot.protocols.consensus import Consensus
+from moot.protocols.debate import Debate
+from moot.protocols.types import Demonstration, Episode, Preference
+
+PEOPLE = Population(tuple(Agent(f"p{i}", "policy", "main") for i in range(4)))
+
+
+def held(protocol: Consensus | Debate, *texts: str) -> Episode:
+    return rehearse(protocol, PEOPLE, lambda turn, say: texts[turn])
+
+
+def test_who_lost_a_debate_is_set_below_who_won_it() -> None:
+    #  p0: 41 → 42, p1: 42 → 42, p2: 42 → 41, p3: ? → ?  The vote of the last answers: 42.
+    outcome = held(Debate(), "41", "42", "42", "?", "42", "42", "41", "?").outcome
+
+    assert outcome.answer == "42"
+    # Both reply to the question as it was put to the winner, p0, in its first turn.
+    assert outcome.preferences == (Preference(asked=0, chosen=4, rejected=6),)
+
+
+def test_all_who_won_are_shown_in_turn() -> None:
+    outcome = held(Debate(), *"1234", "42", "41", "42", "43").outcome
+
+    assert [(p.asked, p.chosen, p.rejected) for p in outcome.preferences] == [(0, 4, 5), (2, 6, 7)]
+
+
+def test_first_answers_teach_generators_and_last_ones_critics() -> None:
+    outcome = held(Debate(), "41", "42", "42", "?", "42", "42", "41", "?").outcome
+
+    assert outcome.demonstrations == (
+        Demonstration(1, 1, "generator"),
+        Demonstration(2, 2, "generator"),
+        Demonstration(4, 4, "critic_corrected"),
+        Demonstration(5, 5, "critic_kept"),
+    )
+
+
+def test_a_vote_without_talk_has_generators_alone() -> None:
+    outcome = held(Consensus(), "42", "41", "42", "?").outcome
+
+    assert outcome.preferences == (Preference(0, 0, 1),)
+    assert [(d.said, d.name) for d in outcome.demonstrations] == [
+        (0, "generator"),
+        (2, "generator"),
+    ]
+
+
+def test_nothing_is_taught_where_nothing_won() -> None:
+    outcome = held(Consensus(quorum=0.9), "42", "41", "42", "?").outcome
+
+    assert (outcome.answer, outcome.preferences, outcome.demonstrations) == (None, (), ())
+    assert held(Consensus(), "?", "?", "?", "?").outcome.demonstrations == ()
