@@ -146,7 +146,6 @@ def anchor(agent: Agent) -> Agent:
     return replace(alone, weights=None, version=0)
 
 
-def as_judge(agent: Agent) -> Agent:
-    """Return `agent` as a judge, whatever it is cast as: of its own answer, say."""
-    others = (agent.role, *agent.others)
-    return agent.playing("judge") or replace(agent, role="judge", others=others)
+def acting(agent: Agent, role: Role) -> Agent:
+    """Return `agent` in `role`, cast so or not: as a critic of its own answer, say."""
+    return agent.playing(role) or replace(agent, role=role, others=(agent.role, *agent.others))

@@ -9,7 +9,7 @@ tenths: so what it answered can be read by any verifier (the last number in "42,
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from moot.agents.population import as_judge
+from moot.agents.population import acting
 
 from .asking import Wishes, choose
 from .fence import exchange
@@ -64,4 +64,4 @@ def confidence(shares: Sequence[float], by: int) -> Confidence:
 def _say(answer: Turn) -> Say:
     chat = exchange(answer.prompt[-1].content, answer)
     heard = (*answer.heard, answer.index)
-    return Say(as_judge(answer.agent), SURE, heard, chat, choices=TENTHS)
+    return Say(acting(answer.agent, "judge"), SURE, heard, chat, choices=TENTHS)

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from moot.agents.population import Agent, Population, as_judge
+from moot.agents.population import Agent, Population, acting
 from moot.agents.types import Settings, Task
 
 from .asking import TRIES, Wishes
@@ -76,11 +76,10 @@ class Consensus(Settings):
     def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks at most."""
         policies = people.playing("policy")
-        asked = policies if self.weigh == "confidence" else ()
-        return {
-            **dict.fromkeys(policies, self.samples),
-            **dict.fromkeys(map(as_judge, asked), TRIES * self.samples),
-        }
+        most = dict.fromkeys(policies, self.samples)
+        if self.weigh == "confidence":
+            most |= {acting(policy, "judge"): TRIES * self.samples for policy in policies}
+        return most
 
 
 def weighed(turns: Sequence[Turn], by: Weigh) -> Wishes[list[float | None]]:

@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import Field
 
 from moot.agents.beside import Text
-from moot.agents.population import Agent, Population
+from moot.agents.population import Agent, Population, acting
 from moot.agents.types import Prompt, Settings, Task
 
 from .consensus import VOTED, concluded
@@ -119,7 +119,7 @@ class Critique(Settings):
         self, task: Task, people: Population, i: int, turn: Turn, principle: str, chat: Prompt
     ) -> Say:
         if self.by == "self":
-            who = replace(turn.agent, role="critic")  # so that it isn't taken for an answer
+            who = acting(turn.agent, "critic")  # so that it isn't taken for an answer
             return Say(who, filled(OWN, principle=principle), (turn.index,), chat)
         critics = people.playing("critic")
         text = filled(
@@ -149,7 +149,7 @@ class Critique(Settings):
         policies = people.playing("policy")
         most = dict.fromkeys(policies, 1 + self.revisions)
         if self.by == "self":
-            return {**most, **{replace(p, role="critic"): self.revisions for p in policies}}
+            return {**most, **{acting(p, "critic"): self.revisions for p in policies}}
         critics = people.playing("critic")
         each = {critic: len(policies[i :: len(critics)]) for i, critic in enumerate(critics)}
         return {**most, **{critic: n * self.revisions for critic, n in each.items() if n}}

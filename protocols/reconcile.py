@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from moot.agents.population import Agent, Population, as_judge
+from moot.agents.population import Agent, Population, acting
 from moot.agents.types import Settings, Task
 
 from .asking import TRIES
@@ -104,10 +104,8 @@ class ReConcile(Settings):
     def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks at most."""
         policies = people.playing("policy")
-        return {
-            **dict.fromkeys(policies, self.rounds),
-            **dict.fromkeys(map(as_judge, policies), TRIES * self.rounds),
-        }
+        most = dict.fromkeys(policies, self.rounds)
+        return most | {acting(policy, "judge"): TRIES * self.rounds for policy in policies}
 
 
 def grouped(order: Sequence[Turn], sure: Mapping[int, Confidence]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from moot.agents.population import Agent, Population, as_judge
+from moot.agents.population import Agent, Population, acting
 from moot.agents.types import Settings, Task
 
 from .asking import TRIES, Wishes, choose
@@ -78,13 +78,14 @@ class Selection(Settings):
         turns = yield answers(task, people, self.samples)
         readable = [turn for turn in turns if turn.answer is not None]
         pick = yield from self._pick(task, people, readable)
+        majority = plurality([turn.answer for turn in turns]).winner
         if pick is None:
-            return Outcome(majority=plurality([turn.answer for turn in turns]).winner)
+            return Outcome(majority=majority)
         return Outcome(
             verdicts=matches(turns, str(pick.answer.answer), by=pick.by),
             reference=pick.answer.text,
             answer=pick.answer.answer,
-            majority=plurality([turn.answer for turn in turns]).winner,
+            majority=majority,
             notes=pick.notes,
         )
 
@@ -102,7 +103,7 @@ class Selection(Settings):
 
     def _asked(self, people: Population) -> Agent:
         if self.by == "self" and self.who == "policy":
-            return as_judge(people.playing("policy")[0])
+            return acting(people.playing("policy")[0], "judge")
         return frozen(people, temperature=0.0, max_tokens=SHORT)
 
     def calls(self, people: Population) -> Mapping[Agent, int]:

@@ -16,6 +16,7 @@ from moot.protocols.judging.listwise import Listwise
 from moot.protocols.judging.pairwise import Pairwise
 from moot.protocols.judging.pointwise import Pointwise
 from moot.protocols.mixture import Mixture
+from moot.protocols.moderated import Moderated
 from moot.protocols.reconcile import Convincing, ReConcile
 from moot.protocols.reflection import Reflection
 from moot.protocols.rubric import Rubric
@@ -23,6 +24,8 @@ from moot.protocols.sample import Sample
 from moot.protocols.selection import Selection
 from moot.protocols.synthesis import Synthesis
 from moot.protocols.topology import Chain, Chance, Layered, Regular, Ring, SmallWorld, Star
+from moot.protocols.tournament import Tournament
+from moot.protocols.trial import Trial
 from moot.protocols.types import Outcome, Protocol, Say, Script, Verdict
 
 WAYS: list[Protocol] = [
@@ -69,6 +72,13 @@ WAYS: list[Protocol] = [
     Critique(),
     Critique(by="critic", revisions=3, principles="in_turn"),
     Judged(talk=Critique(), judging=Pointwise()),
+    Moderated(),
+    Moderated(rounds=1),
+    Trial(),
+    Trial(samples=2, questions=True, speak="in_turn", rounds=3),
+    Trial(form="consultancy", questions=True, judge_sees="source"),
+    Tournament(samples=2),
+    Tournament(samples=2, rounds=3),
 ]
 
 

@@ -71,7 +71,7 @@ def test_a_real_model_talks_and_what_it_said_is_measured(
     for episode in episodes:
         spoke, most = Counter(turn.agent for turn in episode.turns), protocol.calls(PEOPLE)
         assert spoke <= Counter(most)
-        if not any(agent.role == "judge" for agent in most):
+        if not isinstance(protocol, Selection) and not any(agent.role == "judge" for agent in most):
             # All have something to hear, so nobody falls silent: all calls are made.
             assert spoke == most
         assert all(turn.completion.tokens for turn in episode.turns)

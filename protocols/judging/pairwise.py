@@ -49,7 +49,12 @@ class Pairwise(Settings):
         self, task: Task, replies: Sequence[Turn], judges: Sequence[Agent]
     ) -> Wishes[list[Verdict]]:
         """Return every judge's verdicts in each order, then the panel's preferences and grades."""
-        pairs = self._pairs(task, replies)
+        return (yield from self.compare(task, self._pairs(task, replies), judges))
+
+    def compare(
+        self, task: Task, pairs: Sequence[tuple[Turn, Turn]], judges: Sequence[Agent]
+    ) -> Wishes[list[Verdict]]:
+        """Return the same of these pairs."""
         both = [order for a, b in pairs for order in ((a, b), (b, a))]
         asked = [(judge, order) for order in both for judge in judges]
         said = yield from decided(

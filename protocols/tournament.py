@@ -1,0 +1,138 @@
+"""A tournament: unlike answers meet two at a time before judges, and the strongest wins.
+
+Everybody meets everybody, or in so many Swiss rounds those of like strength meet who haven't met.
+Strengths are Bradley and Terry's (1952), which don't depend on the order of the games, as Elo's do.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Literal
+
+from pydantic import Field
+
+from moot.agents.population import Agent, Population
+from moot.agents.types import Settings, Task
+
+from .asking import Wishes
+from .consensus import matches
+from .judged import behind, preferred
+from .judging.pairwise import Pairwise
+from .reliability.rating import bradley_terry
+from .sample import answers
+from .types import Outcome, Preference, Script, Signal, Turn, Verdict
+from .voting import plurality
+
+YIELDS: frozenset[Signal] = frozenset({"reference", "preferences", "grades"})
+
+
+class Tournament(Settings):
+    """Policies answer, and their answers play each other before the judges."""
+
+    kind: Literal["tournament"] = "tournament"
+    samples: int = Field(default=1, ge=1, le=10_000)
+    """Answers from each policy; those that state the same play as one."""
+    rounds: int | None = Field(default=None, ge=1, le=100)
+    """Swiss rounds; everybody meets everybody where it is left out."""
+    judging: Pairwise = Pairwise()
+    """How a game is judged."""
+
+    @property
+    def yields(self) -> frozenset[Signal]:
+        """The winner's answer, who beat whom, and each player's share of wins."""
+        return YIELDS
+
+    def __call__(self, task: Task, people: Population) -> Script:
+        """Return the script of one tournament."""
+        first = yield answers(task, people, self.samples)
+        players = _players(first)
+        verdicts = yield from self._played(task, people, players)
+        games = _games(verdicts)
+        majority = plurality([turn.answer for turn in first]).winner
+        if not games and len(players) != 1:
+            return Outcome(tuple(verdicts), majority=majority)
+        strength = bradley_terry(games)
+        won = max(players, key=lambda turn: (strength.get(turn.index, 0.0), -turn.index))
+        return Outcome(
+            verdicts=(*matches(first, str(won.answer)), *verdicts, *_grades(games)),
+            reference=won.text,
+            answer=won.answer,
+            majority=majority,
+            preferences=tuple(
+                Preference(a.index, a.index, b.index, p, behind(verdicts, a, b))
+                for a, b, p in preferred(players, verdicts, 0.0)
+            ),
+            notes={"players": float(len(players))},
+        )
+
+    def _played(
+        self, task: Task, people: Population, players: Sequence[Turn]
+    ) -> Wishes[list[Verdict]]:
+        """Return the verdicts of all games, without the judges' grades of each round."""
+        judges, everybody = people.playing("judge"), list(combinations(players, 2))
+        verdicts: list[Verdict] = []
+        if self.rounds is None:
+            verdicts = yield from self.judging.compare(task, everybody, judges)
+        else:
+            for _ in range(self.rounds):
+                pairs = _swiss(players, _games(verdicts), everybody)
+                verdicts += yield from self.judging.compare(task, pairs, judges)
+        return [v for v in verdicts if v.kind == "preference"]
+
+    def calls(self, people: Population) -> Mapping[Agent, int]:
+        """Return how often each agent speaks at most."""
+        policies = people.playing("policy")
+        n = self.samples * len(policies)
+        games = n * (n - 1) // 2
+        if self.rounds is not None:
+            games = min(games, self.rounds * (n // 2))
+        each = self.judging.calls(2) * games
+        return {
+            **dict.fromkeys(policies, self.samples),
+            **dict.fromkeys(people.playing("judge"), each),
+        }
+
+
+def _players(first: Sequence[Turn]) -> list[Turn]:
+    """Return the first turn that gave each readable answer."""
+    found: dict[str, Turn] = {}
+    for turn in first:
+        if turn.answer is not None:
+            found.setdefault(turn.answer, turn)
+    return list(found.values())
+
+
+def _games(verdicts: Sequence[Verdict]) -> list[tuple[int, int, float]]:
+    """Return the panel's games: who played whom, and how likely the first one won."""
+    return [
+        (v.of, v.over, v.score)
+        for v in verdicts
+        if v.kind == "preference" and v.by is None and v.over is not None and v.score is not None
+    ]
+
+
+def _grades(games: Sequence[tuple[int, int, float]]) -> list[Verdict]:
+    """Return each player's mean win."""
+    wins: dict[int, list[float]] = {}
+    for a, b, p in games:
+        wins.setdefault(a, []).append(p)
+        wins.setdefault(b, []).append(1 - p)
+    return [Verdict(turn, "grade", sum(won) / len(won)) for turn, won in wins.items()]
+
+
+def _swiss(
+    players: Sequence[Turn],
+    games: Sequence[tuple[int, int, float]],
+    everybody: Sequence[tuple[Turn, Turn]],
+) -> list[tuple[Turn, Turn]]:
+    """Return the pairs of a round: from the top, each with the next one that it hasn't met."""
+    strength = bradley_terry(games)
+    met = {frozenset(game[:2]) for game in games}
+    ranked = sorted(players, key=lambda turn: (-strength.get(turn.index, 0.0), turn.index))
+    pairs: list[tuple[Turn, Turn]] = []
+    while ranked:
+        one = ranked.pop(0)
+        other = next((o for o in ranked if frozenset((one.index, o.index)) not in met), None)
+        if other is not None:
+            ranked.remove(other)
+            pairs.append((one, other) if (one, other) in everybody else (other, one))
+    return pairs
