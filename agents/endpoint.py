@@ -145,14 +145,14 @@ class _Remote:
 def shares_of(choices: Sequence[str], first: Sequence[tuple[str, float]]) -> tuple[float, ...]:
     """Return how likely each choice is, by what the first token might have been.
 
-    Nothing is told where no alternative is a choice, or one may be the beginning of several: it may
-    be of "10", where "1" stands among them and "10" doesn't.
+    Nothing is told where no alternative is a choice, where one may be the beginning of several, or
+    of a choice that doesn't stand there itself: "dis" hides how likely "disagree" is.
     """
     likely = dict.fromkeys(choices, 0.0)
     words = [token.strip() for token, _ in first]
     for word, (_, logprob) in zip(words, first, strict=True):
         begun = {choice for choice in choices if word and choice.startswith(word)}
-        if begun - set(words) if word in likely else len(begun) > 1:
+        if begun - set(words) or (word not in likely and len(begun) > 1):
             return ()
         if word in likely:
             likely[word] += math.exp(logprob)

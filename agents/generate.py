@@ -19,6 +19,10 @@ from .sample import sample
 from .tokens import Tokens
 from .types import Sampling
 
+BROKEN = (
+    "the model gave a number that isn't finite; dtype: float32 may help, "
+    "or the weights it speaks with are broken"
+)
 CROWDED = 0.75
 """Rows that ended are dropped when fewer than this share of a batch still speaks."""
 
@@ -81,10 +85,7 @@ def _next(rows: Sequence[Row], logits: Tensor) -> tuple[list[int], list[float]]:
 def _take(row: Row, token: int, logp: float, tokens: Tokens) -> None:
     """Add a token to a row, and end the row where it is over."""
     if not math.isfinite(logp):
-        raise EngineError(
-            "the model gave a number that isn't finite; dtype: float32 may help, "
-            "or the weights it speaks with are broken"
-        )
+        raise EngineError(BROKEN)
     row.tokens.append(token)
     row.logprobs.append(logp)
     if token in tokens.ends:

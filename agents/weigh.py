@@ -3,6 +3,7 @@
 Shapes: N replies, L tokens, V vocabulary entries.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor
 
 from .context import Context, begin, padded
+from .errors import EngineError
+from .generate import BROKEN
 
 MOST = 2**27
 """So many logits are held at once: half a GiB in float32."""
@@ -32,16 +35,19 @@ def weigh(
     flat = [reply for some in replies for reply in some]
     with torch.inference_mode():
         context, logits = begin(model, list(unlike))
-        first = _told(logits[owners, None], [[reply[0]] for reply in flat])
+        heads = [reply[0] for reply in flat]
+        first = logits.float().log_softmax(-1)[owners, heads].tolist()
+        told = [[p] for p in first]
         going = [i for i, reply in enumerate(flat) if len(reply) > 1]
-        rest = [list[float]() for _ in flat]
         if going:
             context.select([owners[i] for i in going])
             found = _rest(context, [flat[i] for i in going], logits.shape[-1], model.device)
-            for i, told in zip(going, found, strict=True):
-                rest[i] = told
-    told = iter([[*head, *tail] for head, tail in zip(first, rest, strict=True)])
-    return [[next(told) for _ in some] for some in replies]
+            for i, tail in zip(going, found, strict=True):
+                told[i] += tail
+    if not all(math.isfinite(p) for row in told for p in row):
+        raise EngineError(BROKEN)
+    rows = iter(told)
+    return [[next(rows) for _ in some] for some in replies]
 
 
 def _rest(

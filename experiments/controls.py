@@ -16,7 +16,7 @@ from statistics import fmean
 
 from moot.agents.population import Population
 from moot.agents.types import Task
-from moot.protocols.casting import EVERYBODY, Casting
+from moot.protocols.casting import EVERYBODY, Casting, seating
 from moot.protocols.consensus import Consensus
 from moot.protocols.journal import Metric
 from moot.protocols.likelihood import least_perplexing
@@ -59,12 +59,7 @@ async def controls(
         cycle: whose metrics these are.
         out: the run's directory; each control gets a folder in it, controls-NAME.
     """
-
-    place = {task.id: i for i, task in enumerate(tasks)}
-
-    def cast(task: Task) -> Population:
-        return casting.cast(people, task, place[task.id])
-
+    cast = seating(casting, people, tasks, stage.seed)
     patient = replace(stage, bears_refusals=True)
     failed: dict[str, int] = {}
 

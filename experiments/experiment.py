@@ -1,20 +1,22 @@
 """The experiment: everything that decides a run, as one frozen model."""
 
+from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Annotated
 
 from pydantic import Field
 
 from moot.agents.endpoint import Endpoint
 from moot.agents.local import Local
-from moot.agents.population import Group, Population
+from moot.agents.population import Agent, Group, Population
 from moot.agents.scripted import Scripted
 from moot.agents.simulated import Simulated
 from moot.agents.types import Name, Settings, Task
 from moot.agents.vllm import VLLM
 from moot.protocols import ProtocolChoice
-from moot.protocols.casting import EVERYBODY, Casting
+from moot.protocols.casting import EVERYBODY, Casting, seating
 from moot.protocols.stage import StageSettings
-from moot.protocols.verifiers import VERIFIERS
 from moot.training import MethodChoice
 from moot.training.settings import Fit
 
@@ -57,10 +59,12 @@ class Experiment(Settings):
         only = next(iter(self.engines))
         return Population(tuple(a for group in self.population for a in group.agents(only)))
 
-    def cast(self, people: Population) -> Population:
-        """Return a cast as large as every episode's.
-
-        Raises:
-            MootError: there are not enough agents to seat.
-        """
-        return self.casting.cast(people, Task("any", "", None, VERIFIERS["exact"]), 0)
+    def calls(self, people: Population, tasks: Sequence[Task]) -> Counter[Agent]:
+        """Return how often each agent speaks at most while the tasks are talked about once."""
+        found: Counter[Agent] = Counter()
+        cast = seating(self.casting, people, tasks, self.seed)
+        for one, same in groupby(map(cast, tasks)):
+            times = len(list(same))
+            for agent, n in self.protocol.calls(one).items():
+                found[agent] += n * times
+        return found

@@ -168,7 +168,12 @@ def _models_at(
 
 
 def _kinds(models: Iterable[type[BaseModel]]) -> Mapping[str, type[BaseModel]]:
-    return {m.model_fields["kind"].default: m for m in models if "kind" in m.model_fields}
+    return {
+        kind: model
+        for model in models
+        if "kind" in model.model_fields
+        for kind in typing.get_args(model.model_fields["kind"].annotation)
+    }
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

@@ -77,12 +77,13 @@ def _contradictions(experiment: Experiment) -> Iterator[Problem]:
     for name in experiment.engines.keys() - {a.engine for a in experiment.people().agents}:
         yield ("engines", name), "nobody speaks through this engine"
     try:
-        cast = experiment.cast(experiment.people())
+        casts = list(experiment.casting.extremes(experiment.people()))
     except MootError as error:
         yield ("casting",), str(error)
         return
     try:
-        experiment.protocol.calls(cast)
+        for cast in casts:
+            experiment.protocol.calls(cast)
     except MootError as error:
         yield ("protocol",), str(error)
 

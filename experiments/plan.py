@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 
 from moot.agents.facts import Facts, facts
 from moot.agents.population import Agent
+from moot.protocols.casting import EVERYBODY
 from moot.training.settings import Fit
 
 from .evaluation import examinees
 from .experiment import Experiment
-from .tasks.split import Split
+from .tasks.split import Split, for_cycle
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -38,8 +39,8 @@ def plan(experiment: Experiment, split: Split) -> Iterator[str]:
 def _calls(experiment: Experiment, split: Split) -> Iterator[str]:
     held_out = len(split.held_out)
     people, cycles, evaluation = experiment.people(), experiment.cycles, experiment.evaluation
-    episode = experiment.protocol.calls(experiment.cast(people))
-    talk = {agent: n * experiment.tasks.per_cycle for agent, n in episode.items()}
+    first = for_cycle(split.train, experiment.tasks.per_cycle, 0, experiment.seed)
+    talk = experiment.calls(people, first)
     who = list(examinees(people).values())
     held = dict.fromkeys(who, held_out * evaluation.samples)
     due = evaluation.baseline and cycles and people.learners()
@@ -49,6 +50,8 @@ def _calls(experiment: Experiment, split: Split) -> Iterator[str]:
         groups[agent.group or agent.name] += n
     said = ", ".join(f"{name} {n}" for name, n in groups.items())
     yield f"calls       {sum(talk.values())} a cycle ({said})"
+    if experiment.casting != EVERYBODY:
+        yield "            as the first cycle is cast; in another, others may be drawn"
     total = sum(talk.values()) * cycles + sum(held.values()) * (cycles + 1) + sum(vote.values())
     yield (
         f"            {sum(held.values())} an evaluation, {sum(vote.values())} at most for the "
@@ -56,9 +59,10 @@ def _calls(experiment: Experiment, split: Split) -> Iterator[str]:
     )
     known = any(task.answer is not None for task in split.held_out)
     if evaluation.controls and experiment.protocol.yields and known:
+        n = experiment.calls(people, split.held_out).total()
         yield (
-            f"            and {sum(episode.values()) * held_out} for the protocol on the held-out "
-            "tasks, with about as many tokens again for each of two controls"
+            f"            and {n} for the protocol on the held-out tasks, with about as many "
+            "tokens again for each of two controls"
         )
     most = _bound(talk) * cycles + _bound(held) * (cycles + 1) + _bound(vote)
     yield f"tokens      at most {most} are generated, controls apart"

@@ -131,7 +131,7 @@ async def _open(
 async def _talk(run: Run, cycle: int) -> list[Rollout]:
     experiment, folder, people = run.experiment, talk_folder(run.out, cycle), run.people(cycle)
     tasks = for_cycle(run.split.train, experiment.tasks.per_cycle, cycle, experiment.seed)
-    turns = sum(experiment.protocol.calls(experiment.cast(people)).values()) * len(tasks)
+    turns = experiment.calls(people, tasks).total()
     with run.show.phase(f"cycle {cycle}: talk", turns):
         episodes = await talk(
             run.stage(),

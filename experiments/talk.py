@@ -6,7 +6,7 @@ from statistics import fmean
 
 from moot.agents.population import Population
 from moot.agents.types import Task
-from moot.protocols.casting import EVERYBODY, Casting
+from moot.protocols.casting import EVERYBODY, Casting, seating
 from moot.protocols.journal import Metric
 from moot.protocols.stage import Failure, Stage
 from moot.protocols.types import Episode, Protocol, Signal, Turn
@@ -36,10 +36,7 @@ async def talk(
     lost = {task.id for task in tasks if journal.finished(f"{phase}/{task.id} failed")}
     due = [task for task in tasks if task.id not in lost]
     place = {task.id: i for i, task in enumerate(tasks)}
-
-    def cast(task: Task) -> Population:
-        return casting.cast(people, task, place[task.id])
-
+    cast = seating(casting, people, tasks, stage.seed)
     played = [e async for e in stage.play(protocol, due, cast, phase)]
     episodes = sorted((e for e in played if isinstance(e, Episode)), key=lambda e: place[e.task.id])
     write_episodes(out, cycle, episodes)

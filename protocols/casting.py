@@ -1,7 +1,7 @@
 """Casting: who of a population plays an episode."""
 
-from collections.abc import Mapping, Sequence
-from math import exp
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import ceil, exp
 from random import Random
 from typing import Annotated, Literal
 
@@ -12,6 +12,8 @@ from moot.agents.population import Agent, Population, Role
 from moot.agents.types import Settings, Task
 
 Seats = Annotated[int | None, Field(ge=1)]
+Pick = Callable[[Role, Sequence[Agent], int], Sequence[Agent]]
+"""Takes so many of those who are there for a role."""
 
 
 class Everybody(Settings):
@@ -19,13 +21,20 @@ class Everybody(Settings):
 
     kind: Literal["all"] = "all"
 
-    def cast(self, people: Population, task: Task, number: int) -> Population:
+    def cast(self, people: Population, task: Task, number: int, seed: int) -> Population:
         """Return who plays."""
         return people
 
+    def extremes(self, people: Population) -> Iterator[Population]:
+        """Yield the one cast there is."""
+        yield people
+
 
 class Some(Settings):
-    """So many of each role play; the others sit the episode out."""
+    """So many of each role play; the others sit the episode out.
+
+    Who holds several roles has a seat by the first, and plays all of them if it is cast.
+    """
 
     kind: Literal["sample", "round_robin", "rating"]
     """Drawn by the task; going round from episode to episode; or drawn by the task with odds of
@@ -37,45 +46,74 @@ class Some(Settings):
     judges: Seats = None
     """How many play; all where it is left out."""
 
-    def cast(self, people: Population, task: Task, number: int) -> Population:
+    def cast(self, people: Population, task: Task, number: int, seed: int) -> Population:
         """Return who plays, in the population's order; the same episode has the same cast.
 
         Args:
             people: of whom they are taken.
             task: the episode's.
             number: the episode's place in its phase.
+            seed: the experiment's.
 
         Raises:
             MootError: there are fewer than there are seats.
         """
-        seats: Mapping[Role, int | None] = {
+        if self.kind == "round_robin":
+            return self._seated(people, _round(number))
+
+        def drawn(role: Role, there: Sequence[Agent], seats: int) -> Sequence[Agent]:
+            rng = Random(f"cast/{seed}/{role}/{task.id}")
+            odds = [exp(agent.rating) if self.kind == "rating" else 1.0 for agent in there]
+            # Whose bell rings first, at such rates, is a draw without replacement with such odds.
+            bells = sorted((rng.expovariate(rate), i) for i, rate in enumerate(odds))
+            return [there[i] for _, i in bells[:seats]]
+
+        return self._seated(people, drawn)
+
+    def extremes(self, people: Population) -> Iterator[Population]:
+        """Yield as few casts as let everybody sit out one who may: each must be able to play."""
+        seats = self._seats(people)
+        numbers = [ceil(len(there) / (len(there) - n)) for _, there, n in seats if n < len(there)]
+        for number in range(max(numbers, default=1)):
+            yield self._seated(people, _round(number))
+
+    def _seated(self, people: Population, pick: Pick) -> Population:
+        seats = self._seats(people)
+        cast = {agent.name for role, there, n in seats for agent in pick(role, there, n)}
+        return Population(tuple(agent for agent in people.agents if agent.name in cast))
+
+    def _seats(self, people: Population) -> list[tuple[Role, Sequence[Agent], int]]:
+        """Return who is there for each role, and how many of them play."""
+        seats: dict[Role, int | None] = {
             "policy": self.policies,
             "critic": self.critics,
             "judge": self.judges,
         }
-        playing = {
-            agent.name
-            for role, seated in seats.items()
-            for agent in self._seated(role, seated, people, task, number)
-        }
-        return Population(tuple(agent for agent in people.agents if agent.name in playing))
-
-    def _seated(
-        self, role: Role, seats: int | None, people: Population, task: Task, number: int
-    ) -> Sequence[Agent]:
-        there = [agent for agent in people.agents if agent.role == role]
-        if seats is None:
-            return there
-        if seats > len(there):
-            raise MootError(f"{seats} agents are to play '{role}', and there are {len(there)}")
-        if self.kind == "round_robin":
-            return [there[(number * seats + i) % len(there)] for i in range(seats)]
-        rng = Random(f"cast/{role}/{task.id}")
-        odds = [exp(agent.rating) if self.kind == "rating" else 1.0 for agent in there]
-        # Whose bell rings first, at such rates, is a draw without replacement with such odds.
-        bells = sorted((rng.expovariate(rate), i) for i, rate in enumerate(odds))
-        return [there[i] for _, i in bells[:seats]]
+        found: list[tuple[Role, Sequence[Agent], int]] = []
+        for role, n in seats.items():
+            there = [agent for agent in people.agents if agent.role == role]
+            if n is not None and n > len(there):
+                raise MootError(
+                    f"{n} are to play '{role}', which is the (first) role of {len(there)} agents"
+                )
+            found.append((role, there, len(there) if n is None else n))
+        return found
 
 
 Casting = Annotated[Everybody | Some, Field(discriminator="kind")]
 EVERYBODY = Everybody()
+
+
+def seating(
+    casting: Casting, people: Population, tasks: Iterable[Task], seed: int
+) -> Callable[[Task], Population]:
+    """Return who plays which of the tasks; an episode's number is its task's place among them."""
+    number = {task.id: i for i, task in enumerate(tasks)}
+    return lambda task: casting.cast(people, task, number[task.id], seed)
+
+
+def _round(number: int) -> Pick:
+    """Return those whose turn it is when the seats go round for the `number`-th time."""
+    return lambda role, there, seats: [
+        there[(number * seats + i) % len(there)] for i in range(seats)
+    ]

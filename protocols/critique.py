@@ -6,16 +6,17 @@ first answer.  As in the paper a principle is drawn for each revision; the promp
 principles are ours.  Left out: the few-shot examples that the paper's model needed.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from moot.agents.beside import Text
 from moot.agents.population import Agent, Population, acting
-from moot.agents.types import Prompt, Settings, Task
+from moot.agents.types import Settings, Task
 
 from .consensus import VOTED, concluded
 from .fence import exchange, fenced, filled
@@ -23,8 +24,9 @@ from .sample import answers
 from .types import Demonstration, Preference, Say, Script, Signal, Turn
 
 OWN = """\
-Criticise your last answer: {principle} Say what is wrong with it, if anything, and do not answer \
-again yet."""
+Criticise your last answer: {principle}
+
+Say what is wrong with it, if anything, and do not answer again yet."""
 
 ANOTHERS = """\
 Question:
@@ -34,8 +36,9 @@ An answer to it:
 
 {answer}
 
-Criticise the answer: {principle} Say what is wrong with it, if anything, and do not answer \
-yourself."""
+Criticise the answer: {principle}
+
+Say what is wrong with it, if anything, and do not answer yourself."""
 
 REVISE = "Now answer the question again, without what was criticised, in the form that it asks for."
 
@@ -62,7 +65,9 @@ class Critique(Settings):
     """Policies answer, and revise their answers in the light of principles."""
 
     kind: Literal["critique"] = "critique"
-    constitution: tuple[Text, ...] = Field(default=CONSTITUTION, min_length=1)
+    constitution: tuple[Annotated[Text, Field(min_length=1)], ...] = Field(
+        default=CONSTITUTION, min_length=1
+    )
     """The principles, each a question or a demand that follows "Criticise the answer:"."""
     revisions: int = Field(default=1, ge=1, le=100)
     """How often an answer is criticised and revised."""
@@ -79,77 +84,69 @@ class Critique(Settings):
 
     def __call__(self, task: Task, people: Population) -> Script:
         """Return the script of one episode."""
-        first = yield answers(task, people, 1)
-        last, critiques = first, {turn.agent: list[int]() for turn in first}
-        turns = [*first]
+        first = last = yield answers(task, people, 1)
+        turns, critiques = [*first], [list[int]() for _ in first]
         for number in range(self.revisions):
-            principles = [self._principle(task, turn.agent, number) for turn in first]
-            last, said = yield from self._revised(task, people, last, principles)
-            for revision, critique in zip(last, said, strict=True):
-                critiques[revision.agent].append(critique.index)
+            asked = [self._criticise(task, people, i, turn, number) for i, turn in enumerate(last)]
+            said = yield asked
+            last = yield [self._revise(task, *one) for one in zip(last, asked, said, strict=True)]
             turns += last
-        better = [(a, b) for a, b in zip(first, last, strict=True) if b.text.strip()]
+            for so_far, critique in zip(critiques, said, strict=True):
+                so_far.append(critique.index)
+        better = [one for one in zip(first, last, critiques, strict=True) if one[1].text.strip()]
         return replace(
             concluded(first, last, turns),
-            demonstrations=tuple(Demonstration(a.index, b.index, "revision") for a, b in better),
+            demonstrations=tuple(Demonstration(a.index, b.index, "revision") for a, b, _ in better),
             preferences=tuple(
-                Preference(a.index, b.index, a.index, by=tuple(critiques[a.agent]))
-                for a, b in better
+                Preference(a.index, b.index, a.index, by=tuple(by))
+                for a, b, by in better
                 if a.text.strip() != b.text.strip()
             ),
         )
 
-    def _revised(
-        self, task: Task, people: Population, standing: Sequence[Turn], principles: Sequence[str]
-    ) -> Generator[list[Say], list[Turn], tuple[list[Turn], list[Turn]]]:
-        """Return the revisions of the answers that stand, and the critiques behind them."""
-        chats = [exchange(task.prompt, turn) for turn in standing]
-        asked = [
-            self._criticise(task, people, i, turn, principle, chats[i])
-            for i, (turn, principle) in enumerate(zip(standing, principles, strict=True))
-        ]
-        critiques = yield asked
-        revise = [
-            self._revise(turn, say, critique, chat)
-            for turn, say, critique, chat in zip(standing, asked, critiques, chats, strict=True)
-        ]
-        return (yield revise), critiques
-
-    def _criticise(
-        self, task: Task, people: Population, i: int, turn: Turn, principle: str, chat: Prompt
-    ) -> Say:
+    def _criticise(self, task: Task, people: Population, i: int, turn: Turn, number: int) -> Say:
+        """Return the wish for a critique of what the i-th policy answered."""
+        critic = self._critic(people, i, turn.agent)
+        principle = self._principle(task, turn.agent, number)
         if self.by == "self":
-            who = acting(turn.agent, "critic")  # so that it isn't taken for an answer
-            return Say(who, filled(OWN, principle=principle), (turn.index,), chat)
-        critics = people.playing("critic")
+            chat = exchange(task.prompt, turn)
+            return Say(critic, filled(OWN, principle=principle), (turn.index,), chat)
         text = filled(
             ANOTHERS,
             question=task.prompt,
             answer=fenced("answer", turn.text, 1),
             principle=principle,
         )
-        return Say(critics[i % len(critics)], text, (turn.index,))
+        return Say(critic, text, (turn.index,))
 
-    def _revise(self, turn: Turn, asked: Say, critique: Turn, chat: Prompt) -> Say:
-        heard = (turn.index, critique.index)
+    def _revise(self, task: Task, turn: Turn, asked: Say, critique: Turn) -> Say:
+        """Return the wish for an answer in the place of `turn`."""
+        chat, heard = exchange(task.prompt, turn), (turn.index, critique.index)
         if self.by == "self":
             return Say(turn.agent, REVISE, heard, (*chat, *exchange(asked.text, critique)))
         text = filled(HEARD, critique=fenced("critique", critique.text, 1))
         return Say(turn.agent, text, heard, chat)
 
-    def _principle(self, task: Task, agent: Agent, number: int) -> str:
+    def _critic(self, people: Population, i: int, policy: Agent) -> Agent:
+        """Return who criticises the i-th policy; of the critics somebody else, if there is one."""
+        if self.by == "self":
+            return acting(policy, "critic")  # so that what it says isn't taken for an answer
+        critics = people.playing("critic")
+        others = [critic for critic in critics if critic.name != policy.name] or critics
+        return others[i % len(others)]
+
+    def _principle(self, task: Task, policy: Agent, number: int) -> str:
         order = list(self.constitution)
         if self.principles == "drawn":
             lap = number // len(order)
-            Random(f"principle/{task.id}/{agent.name}/{lap}").shuffle(order)
+            Random(f"principle/{task.id}/{policy.name}/{lap}").shuffle(order)
         return order[number % len(order)]
 
     def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks."""
         policies = people.playing("policy")
-        most = dict.fromkeys(policies, 1 + self.revisions)
-        if self.by == "self":
-            return {**most, **{acting(p, "critic"): self.revisions for p in policies}}
-        critics = people.playing("critic")
-        each = {critic: len(policies[i :: len(critics)]) for i, critic in enumerate(critics)}
-        return {**most, **{critic: n * self.revisions for critic, n in each.items() if n}}
+        critics = Counter(self._critic(people, i, policy) for i, policy in enumerate(policies))
+        return {
+            **dict.fromkeys(policies, 1 + self.revisions),
+            **{critic: n * self.revisions for critic, n in critics.items()},
+        }

@@ -2,7 +2,8 @@
 
 Whose last answer won is preferred over whose is another (MACA, arXiv:2509.15172).  An agent's first
 answer that won is a demonstration for generators, and its last one for critics, who either kept to
-a right answer or corrected a wrong one (multiagent finetuning, arXiv:2501.05707).
+a right answer or corrected a wrong one (multiagent finetuning, arXiv:2501.05707).  Left out: that
+paper mixes the two kinds of critics in a proportion; here they are told apart by name.
 """
 
 from collections.abc import Sequence
@@ -17,15 +18,15 @@ def preferences(
 
     The i-th that lost is set beside the i-th that won, going round, so that all that won are
     shown.  Both are taken as replies to the question alone, as it was put to the winner.  What
-    can't be read has neither won nor lost.
+    can't be read has neither won nor lost.  Each has probability 1: as in the paper a majority
+    teaches all the same, however narrow it is.
     """
-    asked = {turn.agent.name: turn.index for turn in reversed(first)}
     if won is None:
         return ()
-    winners = [turn for turn in last if turn.answer == won and turn.agent.name in asked]
+    winners = [(began, turn) for began, turn in _conversations(first, last) if turn.answer == won]
     losers = [turn for turn in last if turn.answer not in {won, None}] if winners else []
-    pairs = ((winners[i % len(winners)], loser) for i, loser in enumerate(losers))
-    return tuple(Preference(asked[a.agent.name], a.index, b.index) for a, b in pairs)
+    pairs = ((*winners[i % len(winners)], loser) for i, loser in enumerate(losers))
+    return tuple(Preference(asked.index, a.index, b.index) for asked, a, b in pairs)
 
 
 def demonstrations(
@@ -33,20 +34,29 @@ def demonstrations(
 ) -> tuple[Demonstration, ...]:
     """Return what is demonstrated: `generator`, `critic_kept` and `critic_corrected` turns.
 
-    A turn that is both a first and a last answer is a generator's alone.
+    A critic has answered before: what won, or something else that may not be readable.
     """
     if won is None:
         return ()
-    began = {turn.agent.name: turn.answer for turn in reversed(first)}
-    opening = {turn.index for turn in first}
     generators = [Demonstration(t.index, t.index, "generator") for t in first if t.answer == won]
     critics = [
         Demonstration(
             turn.index,
             turn.index,
-            "critic_kept" if began.get(turn.agent.name) == won else "critic_corrected",
+            "critic_kept" if began.answer == won else "critic_corrected",
         )
-        for turn in last
-        if turn.answer == won and turn.index not in opening
+        for began, turn in _conversations(first, last)
+        if turn.answer == won and turn.index != began.index
     ]
     return (*generators, *critics)
+
+
+def _conversations(first: Sequence[Turn], last: Sequence[Turn]) -> list[tuple[Turn, Turn]]:
+    """Return each last answer behind the first of its conversation, where there was one.
+
+    An agent's i-th last answer belongs to its i-th first one.
+    """
+    began: dict[str, list[Turn]] = {}
+    for turn in reversed(first):
+        began.setdefault(turn.agent.name, []).append(turn)
+    return [(began[name].pop(), turn) for turn in last if began.get(name := turn.agent.name)]

@@ -62,6 +62,9 @@ async def chat(request: web.Request) -> web.Response:
         os._exit(1)
     if body["model"] not in (BASE, *ADAPTERS):
         return refuse(404, f"The model `{body['model']}` does not exist.")
+    told = [
+        {"token": f"token_id:{i}", "logprob": -i / 100} for i in body.get("logprob_token_ids", [])
+    ]
     about = {"body": body, "arguments": sys.argv[1:], "environment": dict(os.environ)}
     answer = {
         "model": BASE if said == "betray" else body["model"],
@@ -69,7 +72,9 @@ async def chat(request: web.Request) -> web.Response:
             {
                 "message": {"role": "assistant", "content": orjson.dumps(about).decode()},
                 "finish_reason": "stop",
-                "logprobs": {"content": [{"logprob": -0.5}, {"logprob": -0.25}]},
+                "logprobs": {
+                    "content": [{"logprob": -0.5, "top_logprobs": told}, {"logprob": -0.25}]
+                },
                 "token_ids": [7] if said == "miscount" else [7, 2],
             }
         ],
@@ -77,6 +82,21 @@ async def chat(request: web.Request) -> web.Response:
         "usage": {"prompt_tokens": 3, "completion_tokens": 2},
     }
     return web.json_response(answer)
+
+
+async def tokenize(request: web.Request) -> web.Response:
+    """A character is a token, and as likely as its number is low."""
+    text = orjson.loads(await request.read())["prompt"]
+    return web.json_response({"tokens": [ord(letter) for letter in text]})
+
+
+async def complete(request: web.Request) -> web.Response:
+    body = orjson.loads(await request.read())
+    told = [
+        {"prompt_logprobs": [None, *({str(i): {"logprob": -i / 100}} for i in ids[1:])]}
+        for ids in body["prompt"]
+    ]
+    return web.json_response({"model": body["model"], "choices": told})
 
 
 if __name__ == "__main__":
@@ -89,4 +109,6 @@ if __name__ == "__main__":
     app.router.add_post("/v1/load_lora_adapter", load)
     app.router.add_post("/v1/unload_lora_adapter", unload)
     app.router.add_post("/v1/chat/completions", chat)
+    app.router.add_post("/tokenize", tokenize)
+    app.router.add_post("/v1/completions", complete)
     web.run_app(app, host="127.0.0.1", port=OPTIONS.port, print=None)

@@ -116,8 +116,8 @@ FILES = [
     added("cylces: 2", ":14:1 cylces: unknown key; did you mean 'cycles'?"),
     added(
         "1: 2",
-        ":14:1 1: unknown key; there are cycles, engines, evaluation, fit, made_with, method, name,"
-        " population, protocol, seed, stage, tasks",
+        ":14:1 1: unknown key; there are casting, cycles, engines, evaluation, fit, made_with, method,"
+        " name, population, protocol, seed, stage, tasks",
     ),
     wrong("count: 3", "coutn: 3", ":6:20 population.0.coutn: unknown key; did you mean 'count'?"),
     wrong("name: trial\n", "", ":1:1 name: is missing"),

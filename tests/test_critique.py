@@ -26,8 +26,8 @@ def test_a_policy_criticises_and_revises_its_own_answer_in_one_chat() -> None:
     assert [m.content for m in critique.prompt] == [
         TASK.prompt,
         "41",
-        "Criticise your last answer: is it right? Say what is wrong with it, if anything, and do "
-        "not answer again yet.",
+        "Criticise your last answer: is it right?\n\nSay what is wrong with it, if anything, and "
+        "do not answer again yet.",
     ]
     assert critique.agent.role == "critic"
     assert [m.content for m in revision.prompt][-2:] == [
@@ -77,6 +77,20 @@ def test_a_critic_sees_the_answer_fenced_and_the_policy_its_critique() -> None:
         POLICIES[1]: 4,
         CRITIC: 6,
     }
+
+
+def test_nobody_criticises_its_own_answer_where_there_are_other_critics() -> None:
+    peers = Population(
+        tuple(Agent(f"p{i}", "policy", "main", others=("critic",)) for i in range(3))
+    )
+    protocol = Critique(by="critic")
+
+    episode = rehearse(protocol, peers, lambda turn, say: "42")
+
+    assert [turn.agent.name for turn in episode.turns[3:6]] == ["p1", "p2", "p0"]
+    assert sorted(a.name for a, n in protocol.calls(peers).items() if n == 1) == ["p0", "p1", "p2"]
+    alone = rehearse(protocol, Population(peers.agents[:1]), lambda turn, say: "42")
+    assert alone.turns[1].agent.name == "p0"
 
 
 def test_each_revision_stands_in_place_of_the_answer_before_it() -> None:

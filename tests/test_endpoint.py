@@ -392,7 +392,8 @@ def test_choices_are_weighed_by_what_the_first_token_might_have_been() -> None:
         (("1", "10"), [("1", 0.9), ("2", 0.1)], ()),  # 1 may be the beginning of 10
         (("1", "10"), [("1", 0.6), ("10", 0.2)], (0.75, 0.25)),
         (("yes", "yellow"), [("ye", 0.6), ("yes", 0.2)], ()),
-        (("yes", "no"), [("y", 0.6), ("no", 0.2)], (0.0, 1.0)),
+        (("yes", "no"), [("yes", 0.6), ("y", 0.1), ("no", 0.2)], (0.75, 0.25)),
+        (("agree", "disagree"), [("dis", 0.6), ("agree", 0.2)], ()),  # the likelier is in pieces
         (("1", "2"), [], ()),
     ],
 )
@@ -418,3 +419,18 @@ def test_a_schema_is_sent_as_openai_has_it() -> None:
 
     asked = fake.asked[0]["response_format"]
     assert (asked["type"], asked["json_schema"]["schema"]) == ("json_schema", {"type": "object"})
+
+
+def test_what_a_server_refuses_need_not_be_asked_of_it() -> None:
+    fake = Fake()
+
+    async def part(engine: Engine) -> list[Completion]:
+        asked = (poll("4", "5"), replace(REQUEST, shape='{"type": "object"}'))
+        return [await engine.generate(one) for one in asked]
+
+    said = play(fake, part, logprobs=False, json_schema=False)
+
+    assert [(one.text, one.shares) for one in said] == [("4", ()), ("4", ())]
+    assert not any(
+        {"logprobs", "top_logprobs", "response_format"} & set(asked) for asked in fake.asked
+    )

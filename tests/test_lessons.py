@@ -4,12 +4,14 @@ from moot.agents.population import Agent, Population
 from moot.protocols.conformance import rehearse
 from moot.protocols.consensus import Consensus
 from moot.protocols.debate import Debate
+from moot.protocols.reflection import Reflection
+from moot.protocols.topology import Chain
 from moot.protocols.types import Demonstration, Episode, Preference
 
 PEOPLE = Population(tuple(Agent(f"p{i}", "policy", "main") for i in range(4)))
 
 
-def held(protocol: Consensus | Debate, *texts: str) -> Episode:
+def held(protocol: Consensus | Debate | Reflection, *texts: str) -> Episode:
     return rehearse(protocol, PEOPLE, lambda turn, say: texts[turn])
 
 
@@ -37,6 +39,32 @@ def test_first_answers_teach_generators_and_last_ones_critics() -> None:
         Demonstration(4, 4, "critic_corrected"),
         Demonstration(5, 5, "critic_kept"),
     )
+
+
+def test_an_answer_that_was_kept_for_want_of_others_is_no_critics() -> None:
+    #  In a chain p0 hears nobody and speaks once; its first answer is its last.
+    outcome = held(Debate(topology=Chain()), "42", "42", "41", "?", "42", "42", "42").outcome
+
+    assert [(d.said, d.name) for d in outcome.demonstrations] == [
+        (0, "generator"),
+        (1, "generator"),
+        (4, "critic_kept"),
+        (5, "critic_corrected"),
+        (6, "critic_corrected"),
+    ]
+
+
+def test_each_of_an_agents_conversations_is_its_own() -> None:
+    #  Two of each: p0 has 42 → 42 and 41 → 42, and p1 has 41 → 41 and ? → 42.  The others agree.
+    first, last = ["42", "41", "41", "?"], ["42", "42", "41", "42"]
+    texts = [*first, *["42"] * 4, *last, *["42"] * 4]
+    outcome = held(Reflection(samples=2), *texts).outcome
+
+    critics = {d.said: d.name for d in outcome.demonstrations if d.name != "generator"}
+    assert (critics[8], critics[9]) == ("critic_kept", "critic_corrected")
+    assert (10 in critics, critics[11]) == (False, "critic_corrected")
+    #  p1's first conversation lost; p0's first won.
+    assert outcome.preferences == (Preference(asked=0, chosen=8, rejected=10),)
 
 
 def test_a_vote_without_talk_has_generators_alone() -> None:

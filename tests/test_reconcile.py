@@ -1,5 +1,7 @@
 """Round tables, played by hand: what is shown, what confidence weighs, and when it is over."""
 
+from dataclasses import replace
+
 import pytest
 
 from moot.agents.population import Agent, Population
@@ -145,3 +147,16 @@ def test_the_calls_that_are_planned_are_the_most_that_are_made() -> None:
         turns = rehearse(protocol, PEOPLE, reply).turns
         spoke = [turn.agent for turn in turns]
         assert {agent: spoke.count(agent) for agent in spoke} == protocol.calls(PEOPLE)
+
+
+def test_groups_stand_in_another_order_for_another_task() -> None:
+    orders = set[tuple[int, ...]]()
+    for i in range(60):
+        script = ReConcile()(replace(TASK, id=f"t{i}"), PEOPLE)
+        next(script)
+        answers = list(held(ReConcile(), [*"123", *"999", *"123", *"999"]).turns)
+        script.send(answers[:3])
+        text = script.send(answers[3:6])[0].text
+        orders.add(tuple(text.index(f"\n{one}\n</answer>") for one in "123"))
+
+    assert len({tuple(sorted(range(3), key=order.__getitem__)) for order in orders}) == 6

@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,13 @@ def test_the_first_reply_that_fits_the_last_message_is_given_before_the_lines() 
     said = answers(settings, request("the sum", 1), request("hum", 1), request("no", 1))
 
     assert [one.text for one in said] == ["4", "um", "else"]
+
+
+def test_it_says_the_only_choice_and_of_several_its_line() -> None:
+    asked = (replace(request(), choices=("so it is",)), replace(request(), choices=("1", "2")))
+    said = answers(Scripted(lines=("else",)), *asked)
+
+    assert [(one.text, one.shares) for one in said] == [("so it is", ()), ("else", ())]
 
 
 def test_there_must_be_something_to_say() -> None:

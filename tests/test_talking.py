@@ -2,6 +2,8 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -11,16 +13,24 @@ from moot.agents.population import Group, Population
 from moot.agents.types import Sampling, Task
 from moot.experiments.talk import measured
 from moot.protocols.consensus import Consensus
+from moot.protocols.critique import Critique
 from moot.protocols.debate import Debate
 from moot.protocols.journal import Journal
+from moot.protocols.judged import Judged
+from moot.protocols.judging.listwise import Listwise
+from moot.protocols.judging.pointwise import Pointwise
 from moot.protocols.mixture import Mixture
+from moot.protocols.moderated import Moderated
 from moot.protocols.reconcile import ReConcile
 from moot.protocols.reflection import Reflection
+from moot.protocols.rubric import Rubric
 from moot.protocols.sample import Sample
 from moot.protocols.selection import Selection
 from moot.protocols.stage import Stage
 from moot.protocols.synthesis import Synthesis
 from moot.protocols.topology import Ring
+from moot.protocols.tournament import Tournament
+from moot.protocols.trial import Trial
 from moot.protocols.types import Episode, Protocol
 from moot.protocols.verifiers import VERIFIERS
 
@@ -37,13 +47,28 @@ PROTOCOLS: list[Protocol] = [
     Selection(samples=2),
     Selection(by="perplexity"),
     Selection(by="mutual"),
+    Critique(),
+    Critique(by="critic", revisions=2),
+    Moderated(rounds=1),
+    Trial(rounds=1, questions=True),
+    Tournament(rounds=2),
+    Judged(),
+    Judged(judging=Pointwise(reasons=True)),
+    Judged(talk=Debate(), judging=Listwise()),
+    Rubric(talk=Synthesis()),
+    Rubric(talk=Sample(), written="[1] States a number\n[-1] Is not a number", score="implicit"),
 ]
-Changing = Debate | Mixture | ReConcile | Reflection
+Changing = Critique | Debate | Mixture | ReConcile | Reflection
 """Those in which answers are given more than once."""
+Talk = Callable[[Protocol], list[Episode]]
+SHORT = Sampling(max_tokens=10)
 PEOPLE = Population(
     (
-        *Group(name="solver", count=4, sampling=Sampling(max_tokens=10)).agents("main"),
-        *Group(name="writer", role="critic", sampling=Sampling(max_tokens=10)).agents("main"),
+        *Group(name="solver", count=4, sampling=SHORT).agents("main"),
+        *Group(name="writer", role="critic", sampling=SHORT).agents("main"),
+        *Group(name="judge", role="judge", count=2, sampling=Sampling(max_tokens=40)).agents(
+            "main"
+        ),
     )
 )
 TASKS = [
@@ -53,29 +78,45 @@ TASKS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Talk]:
+    """Play a protocol on the tasks, by a model that is loaded once."""
+    folder = tmp_path_factory.mktemp("talk")
+    with asyncio.Runner() as loop:
+        stack = AsyncExitStack()
+        local = Local(model="smollm2-135m-instruct", device="cpu")
+        engine = loop.run(stack.enter_async_context(local.open(folder)))
+
+        async def played(protocol: Protocol) -> list[Episode]:
+            with Journal(Path(":memory:")) as journal:
+                stage = Stage({"main": engine}, journal, 0)
+                some = stage.play(protocol, TASKS, PEOPLE, "cycle-000")
+                return [one async for one in some if isinstance(one, Episode)]
+
+        yield lambda protocol: loop.run(played(protocol))
+        loop.run(stack.aclose())
+
+
 @pytest.mark.model
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.kind)
-def test_a_real_model_talks_and_what_it_said_is_measured(
-    protocol: Protocol, tmp_path: Path
-) -> None:
-    async def talk() -> list[Episode]:
-        with Journal(tmp_path / "journal.sqlite") as journal:
-            async with Local(model="smollm2-135m-instruct", device="cpu").open(tmp_path) as engine:
-                stage = Stage({"main": engine}, journal, 0)
-                played = stage.play(protocol, TASKS, PEOPLE, "cycle-000")
-                return [one async for one in played if isinstance(one, Episode)]
-
-    episodes = asyncio.run(talk())
+def test_a_real_model_talks_and_what_it_said_is_measured(protocol: Protocol, talk: Talk) -> None:
+    episodes = talk(protocol)
 
     assert len(episodes) == 2
     for episode in episodes:
         spoke, most = Counter(turn.agent for turn in episode.turns), protocol.calls(PEOPLE)
         assert spoke <= Counter(most)
-        if not isinstance(protocol, Selection) and not any(agent.role == "judge" for agent in most):
+        adaptive = isinstance(protocol, Selection | Trial | Tournament)
+        if not adaptive and not any(agent.role == "judge" for agent in most):
             # All have something to hear, so nobody falls silent: all calls are made.
             assert spoke == most
         assert all(turn.completion.tokens for turn in episode.turns)
         assert len({turn.text for turn in episode.turns}) > 1
     found = {m.name: m.value for m in measured(episodes, 0, protocol.yields)}
     assert all(0 <= found[f"talk/{name}"] <= 1 for name in ("accuracy", "unreadable"))
-    assert ("talk/corrected" in found) == isinstance(protocol, Changing)
+    inner = getattr(protocol, "talk", protocol)
+    assert ("talk/corrected" in found) == isinstance(inner, Changing)
+    if isinstance(protocol, Judged | Tournament | Trial):
+        own = [v.score for e in episodes for v in e.outcome.verdicts if v.by is not None]
+        if not isinstance(protocol, Judged) or not isinstance(protocol.judging, Listwise):
+            assert None not in own  # a model in this process tells how likely each choice is

@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import json
+import math
 import os
 import random
 import signal
@@ -213,6 +214,34 @@ def test_the_version_is_who_the_server_says_has_spoken(site: Site) -> None:
             await gate.generate(request("betray", 1, "pupil"))
 
     site.play(part)
+
+
+def test_choices_are_weighed_by_who_is_asked(site: Site) -> None:
+    async def part(engine: Engine) -> None:
+        await engine.load(adapter(site.folder))
+        poll = replace(request("hello", 1, "pupil"), choices=("1", "10", "2"))
+        cold = replace(poll, sampling=Sampling(temperature=0))
+        said = await engine.generate(cold)
+        # "0", "1" and "2" are the tokens 48 to 50: they have log-probs of -.48 to -.50.
+        one, ten, two = math.exp(-0.49), math.exp(-0.49 - 0.48), math.exp(-0.50)
+        shares = [(one - ten) / (one + two), ten / (one + two), two / (one + two)]
+        assert said.shares == pytest.approx(shares)
+        assert (said.text, said.tokens, said.logprobs) == ("2", (50,), (-0.5,))
+        assert (said.version, said.prompt_tokens, said.tokens_in) == (1, (1, 5, 6), 3)
+        given = await engine.generate(replace(poll, choices=("10",)))
+        assert (given.text, given.shares, given.logprobs) == ("10", (1.0,), (-0.49, -0.48))
+        with pytest.raises(EngineError, match="the choice '' is no token"):
+            await engine.generate(replace(poll, choices=("1", "")))
+        with pytest.raises(EngineError, match=r"'base' and 'pupil@1#.*' answered"):
+            await engine.generate(replace(request("betray", 1, "pupil"), choices=("10", "2")))
+
+    site.play(part)
+
+
+def test_a_schema_is_sent_for_the_server_to_hold_the_reply_to(site: Site) -> None:
+    asked = replace(request("hello"), shape='{"type": "object"}')
+    said = site.play(lambda engine: engine.generate(asked))
+    assert heard(said)["body"]["structured_outputs"] == {"json": {"type": "object"}}
 
 
 def test_log_probs_that_miss_a_token_are_a_fault(site: Site) -> None:

@@ -75,10 +75,12 @@ def test_what_is_asked_beside_it_changes_nothing(tiny: Path) -> None:
 
     together = answers(tiny, *polls, free)
     apart = answers(tiny, *polls, free, batch=1)
+    turned = answers(tiny, free, *reversed(polls))[::-1]
 
-    for one, other in zip(together, apart, strict=True):
-        assert (one.text, one.tokens) == (other.text, other.tokens)
-        assert one.shares == pytest.approx(other.shares, abs=1e-5)
+    for one, *others in zip(together, apart, turned, strict=True):
+        for other in others:
+            assert (one.text, one.tokens) == (other.text, other.tokens)
+            assert one.shares == pytest.approx(other.shares, abs=1e-5)
     assert together[-1].shares == ()
 
 
