@@ -11,31 +11,22 @@ from .readings import Readings, Row, rows
 FEWEST = 8
 """Tasks that two evaluations must share before anything is claimed of their difference."""
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+FIRST = ("the vote of the first answers", "the first vote")
+ALL = ("the majority of the answers it was made from", "the majority")
 WHO = {
-    "synthesis": (
-        "The synthesised reference",
-        "the majority of the answers it was made from",
-        "the reference",
-        "the majority",
-    ),
-    "debate": (
-        "The vote after the debate",
-        "the vote of the first answers",
-        "the debate",
-        "the first vote",
-    ),
-    "judged": (
-        "The answer that was judged best",
-        "the vote of the answers",
-        "the best-judged",
-        "the vote",
-    ),
-    "reflection": (
-        "The vote after reflection",
-        "the vote of the first answers",
-        "reflection",
-        "the first vote",
-    ),
+    "synthesis": ("The synthesised reference", ALL[0], "the reference", ALL[1]),
+    "mixture": ("The aggregated reference", ALL[0], "the reference", ALL[1]),
+    "selection": ("The selected answer", "the majority of the answers", "the selected", ALL[1]),
+    "consensus": ("The weighted vote", "the plain vote", "the weighted vote", "the plain one"),
+    "debate": ("The vote after the debate", FIRST[0], "the debate", FIRST[1]),
+    "reconcile": ("The vote after the round table", FIRST[0], "the round table", FIRST[1]),
+    "reflection": ("The vote after reflection", FIRST[0], "reflection", FIRST[1]),
+    "critique": ("The vote after revision", FIRST[0], "the revision", FIRST[1]),
+    "moderated": ("The debate's answer", "the first answer", "the debate", "the first answer"),
+    "trial": ("The answer that won the trial", "the vote", "the trial", "the vote"),
+    "tournament": ("The answer that won", "the vote", "the tournament", "the vote"),
+    "judged": ("The answer judged best", "the vote of the answers", "the best-judged", "the vote"),
+    "rubric": ("The reference", ALL[0], "the reference", ALL[1]),
 }
 """What is set beside which majority, by protocol: in full, and for short."""
 NAMES = {"judged": "judgement", "moderated": "moderated debate"}

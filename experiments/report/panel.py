@@ -10,6 +10,8 @@ CHANCE = 0.5
 """The AUC of a judge that doesn't tell right from wrong."""
 LEANING = 0.1
 """A taste for a place beyond which a judge is named."""
+UNREADABLE = 0.2
+"""The share of unreadable verdicts beyond which a judge is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,5 +82,10 @@ def warnings(found: Iterable[Judge]) -> list[str]:
             said.append(
                 f"Judge {one.name} leans to the {place} place by {abs(one.position_bias):.2f}; "
                 "both orders are asked and averaged, so that this cancels out."
+            )
+        if one.unreadable > UNREADABLE:
+            said.append(
+                f"Judge {one.name} can't be read in {one.unreadable:.0%} of its verdicts, and "
+                "abstains there."
             )
     return said
