@@ -27,11 +27,15 @@ from .columns import (
 
 
 def write_episodes(folder: Path, cycle: int, episodes: Sequence[Episode]) -> None:
-    """Write what was said, what was concluded, and what that teaches, in TRL's columns."""
+    """Write what was said, and what was concluded."""
     folder.mkdir(exist_ok=True)
     write(folder / "turns.parquet", TURNS, (t for e in episodes for t in _turns(cycle, e)))
     write(folder / "episodes.parquet", EPISODES, (_episode(cycle, e) for e in episodes))
     write(folder / "verdicts.parquet", VERDICTS, (v for e in episodes for v in _verdicts(cycle, e)))
+
+
+def write_lessons(folder: Path, cycle: int, episodes: Sequence[Episode]) -> None:
+    """Write the preferences and demonstrations, where there are any, in TRL's columns."""
     if any(e.outcome.preferences for e in episodes):
         rows = (p for e in episodes for p in _preferences(cycle, e))
         write(folder / "preferences.parquet", PREFERENCES, rows)

@@ -13,7 +13,7 @@ from moot.protocols.types import Episode, Protocol, Signal, Turn
 from moot.protocols.voting import plurality
 from moot.training.types import Rollout
 
-from .store import write_episodes
+from .store import write_episodes, write_lessons
 
 
 async def talk(
@@ -40,6 +40,7 @@ async def talk(
     played = [e async for e in stage.play(protocol, due, cast, phase)]
     episodes = sorted((e for e in played if isinstance(e, Episode)), key=lambda e: place[e.task.id])
     write_episodes(out, cycle, episodes)
+    write_lessons(out, cycle, episodes)
     failures = [e.id for e in played if isinstance(e, Failure)]
     failed = Metric(cycle, "talk/failed_episodes", len(lost) + len(failures))
     journal.measure([*measured(episodes, cycle, protocol.yields), failed])

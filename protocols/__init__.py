@@ -9,13 +9,9 @@ from typing import Annotated
 from pydantic import Field
 
 from .judged import Judged
-from .moderated import Moderated
 from .rubric import Rubric
 from .talk import TalkChoice
 from .tournament import Tournament
-from .trial import Trial
 
-ProtocolChoice = Annotated[
-    TalkChoice | Moderated | Trial | Tournament | Judged | Rubric, Field(discriminator="kind")
-]
+ProtocolChoice = Annotated[TalkChoice | Tournament | Judged | Rubric, Field(discriminator="kind")]
 """What `protocol:` may be."""

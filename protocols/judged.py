@@ -5,7 +5,7 @@ judged are the last answers of any talk; what comes of it are preferences and gr
 talk gives no reference of its own the best answer, as judged, is the population's.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -16,8 +16,9 @@ from moot.agents.types import Settings, Task
 
 from .judging import JudgingChoice
 from .judging.pairwise import Pairwise
+from .judging.panel import counted
 from .sample import Sample
-from .talk import TalkChoice, played, standing
+from .talk import TalkChoice, most_standing, played, standing
 from .types import Preference, Script, Signal, Turn, Verdict
 from .voting import plurality
 
@@ -54,7 +55,7 @@ class Judged(Settings):
         found = replace(
             talked,
             verdicts=(*talked.verdicts, *verdicts),
-            preferences=(*talked.preferences, *preferences),
+            preferences=preferences,  # a vote's may say the opposite
             notes={**talked.notes, **counted(verdicts)},
         )
         if "reference" in self.talk.yields:  # then the talk has concluded something itself
@@ -65,8 +66,8 @@ class Judged(Settings):
     def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks at most."""
         talk = self.talk.calls(people)
-        replies = len(people.playing("policy")) * getattr(self.talk, "samples", 1)
-        judging = dict.fromkeys(people.playing("judge"), self.judging.calls(replies))
+        each = self.judging.calls(most_standing(self.talk, people))
+        judging = dict.fromkeys(people.playing("judge"), each)
         return {who: talk.get(who, 0) + judging.get(who, 0) for who in {**talk, **judging}}
 
 
@@ -104,9 +105,3 @@ def best(replies: Sequence[Turn], verdicts: Sequence[Verdict]) -> str | None:
     read = [(grades.get(turn.index), turn.answer) for turn in replies if turn.answer is not None]
     graded = [(grade, answer) for grade, answer in read if grade is not None]
     return max(graded, key=lambda one: one[0])[1] if graded else None
-
-
-def counted(verdicts: Iterable[Verdict]) -> dict[str, float | None]:
-    """Return the share of the judges' own verdicts that can't be read; `None`: there are none."""
-    own = [verdict.score is None for verdict in verdicts if verdict.by is not None]
-    return {"verdicts_unreadable": sum(own) / len(own) if own else None}

@@ -16,7 +16,7 @@ from moot.agents.population import Agent, Population
 from moot.agents.types import Prompt, Settings, Task
 
 from .asking import TRIES, Wishes, shaped
-from .consensus import VOTED, matches
+from .consensus import matches
 from .fence import exchange, fenced, filled
 from .types import Outcome, Preference, Say, Script, Signal, Turn
 
@@ -53,6 +53,7 @@ LIST = "\nThe debate is over. Which answers were proposed? List them, each once.
 PICK = "Which of them is right? Answer the question, in the form that it asks for."
 
 SIDES = ("affirmative", "negative")
+YIELDS: frozenset[Signal] = frozenset({"reference", "preferences"})
 
 
 class Ruling(BaseModel):
@@ -73,51 +74,31 @@ class Moderated(Settings):
     @property
     def yields(self) -> frozenset[Signal]:
         """The judge's answer, and the side that gave it over the other."""
-        return VOTED
+        return YIELDS
 
     def __call__(self, task: Task, people: Population) -> Script:
         """Return the script of one debate."""
         sides, judge = _sides(people), people.playing("judge")[0]
         said: list[Turn] = []
         chats: list[Prompt] = [(), ()]
-        for number in range(self.rounds):
-            for i, debater in enumerate(sides):
-                text = self._ask(task, i, number, said)
+        unread = 0
+        notes: dict[str, float] = {}
+        for number in range(1, self.rounds + 1):
+            for side, debater in enumerate(sides):
+                text = _ask(task, said)
                 heard = tuple(turn.index for turn in said)
-                [turn] = yield [Say(debater, text, heard, chats[i])]
-                chats[i] += exchange(text, turn)
+                [turn] = yield [Say(debater, text, heard, chats[side])]
+                chats[side] += exchange(text, turn)
                 said.append(turn)
             [ruling] = yield from shaped([_to_judge(task, judge, said, MODERATE)], Ruling)
-            answer = task.verifier.read(ruling.read.answer) if ruling.read else None
+            unread += ruling.read is None
+            notes = {"rounds": float(number), "verdicts_unreadable": unread / number}
+            stated = ruling.read.answer if ruling.read else ""
+            answer = task.verifier.read(stated)
             if answer is not None:
-                return self._outcome(said, answer, ruling.turn, number + 1, adaptive=True)
+                return _outcome(said, answer, ruling.turn, stated, {**notes, "decided": 1.0})
         last = yield from _pick(task, judge, said)
-        return self._outcome(said, last.answer, last, self.rounds, adaptive=False)
-
-    def _ask(self, task: Task, side: int, number: int, said: Sequence[Turn]) -> str:
-        if not said:
-            return task.prompt
-        other = fenced("answer", said[-1].text, 1)
-        if side == 1 and number == 0:
-            return filled(DISAGREE, question=task.prompt, other=other)
-        return filled(REPLY, other=other)
-
-    def _outcome(
-        self, said: Sequence[Turn], answer: str | None, by: Turn, rounds: int, *, adaptive: bool
-    ) -> Outcome:
-        notes = {"rounds": float(rounds), "decided": float(adaptive)}
-        majority = said[0].answer
-        if answer is None:
-            return Outcome(majority=majority, notes=notes)
-        stated = [turn for turn in said if turn.answer == answer]
-        return Outcome(
-            verdicts=matches(said, answer, by.index),
-            reference=stated[0].text if stated else by.text,
-            answer=answer,
-            majority=majority,
-            preferences=tuple(_preferred(said[:2], answer, by)),
-            notes=notes,
-        )
+        return _outcome(said, last.answer, last, last.text, {**notes, "decided": 0.0})
 
     def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks at most."""
@@ -130,6 +111,16 @@ def _sides(people: Population) -> tuple[Agent, Agent]:
     """Return who takes which side; a policy that is alone takes both."""
     policies = people.playing("policy")
     return policies[0], policies[1 % len(policies)]
+
+
+def _ask(task: Task, said: Sequence[Turn]) -> str:
+    """Return what a side is asked: the question, to disagree, or to reply."""
+    if not said:
+        return task.prompt
+    other = fenced("answer", said[-1].text, 1)
+    if len(said) == 1:
+        return filled(DISAGREE, question=task.prompt, other=other)
+    return filled(REPLY, other=other)
 
 
 def _to_judge(task: Task, judge: Agent, said: Sequence[Turn], wording: str) -> Say:
@@ -145,6 +136,23 @@ def _pick(task: Task, judge: Agent, said: Sequence[Turn]) -> Wishes[Turn]:
     heard = (*ask.heard, listed.index)
     [picked] = yield [Say(judge, PICK, heard, exchange(ask.text, listed))]
     return picked
+
+
+def _outcome(
+    said: Sequence[Turn], answer: str | None, by: Turn, stated: str, notes: Mapping[str, float]
+) -> Outcome:
+    """Return what comes of `answer`, which the judge has `stated` in turn `by`."""
+    majority = said[0].answer
+    if answer is None:
+        return Outcome(majority=majority, notes=notes)
+    return Outcome(
+        verdicts=matches(said, answer, by.index),
+        reference=next((turn.text for turn in said if turn.answer == answer), stated),
+        answer=answer,
+        majority=majority,
+        preferences=tuple(_preferred(said[:2], answer, by)),
+        notes=notes,
+    )
 
 
 def _preferred(opening: Sequence[Turn], answer: str, by: Turn) -> list[Preference]:

@@ -29,7 +29,8 @@ from moot.agents.types import Settings, Task
 from .asking import TRIES, Wishes
 from .criteria import Criterion, given, rubric, sound
 from .drafts import Weights
-from .judged import best, counted
+from .judged import best
+from .judging.panel import counted
 from .marking import all_at_once, one_by_one
 from .proposals import Source, proposals
 from .review import reviewed

@@ -14,11 +14,13 @@ from .consensus import Consensus
 from .critique import Critique
 from .debate import Debate
 from .mixture import Mixture
+from .moderated import Moderated
 from .reconcile import ReConcile
 from .reflection import Reflection
 from .sample import Sample
 from .selection import Selection
 from .synthesis import Synthesis
+from .trial import Trial
 from .types import Outcome, Script, Turn
 
 TalkChoice = Annotated[
@@ -30,7 +32,9 @@ TalkChoice = Annotated[
     | Debate
     | ReConcile
     | Reflection
-    | Critique,
+    | Critique
+    | Moderated
+    | Trial,
     Field(discriminator="kind"),
 ]
 
@@ -56,5 +60,6 @@ def standing(turns: list[Turn]) -> list[Turn]:
 
 def most_standing(talk: TalkChoice, people: Population) -> int:
     """Return how many answers stand at most when the talk is over: see `standing`."""
-    each = 1 if isinstance(talk, Debate | Mixture | ReConcile | Critique) else talk.samples
-    return each * len(people.playing("policy"))
+    if isinstance(talk, Debate | Mixture | ReConcile | Critique | Moderated):
+        return len(people.playing("policy"))
+    return talk.samples * len(people.playing("policy"))

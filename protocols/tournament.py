@@ -17,6 +17,7 @@ from .asking import Wishes
 from .consensus import matches
 from .judged import behind, preferred
 from .judging.pairwise import Pairwise
+from .judging.panel import counted
 from .reliability.rating import bradley_terry
 from .sample import answers
 from .types import Outcome, Preference, Script, Signal, Turn, Verdict
@@ -48,8 +49,9 @@ class Tournament(Settings):
         verdicts = yield from self._played(task, people, players)
         games = _games(verdicts)
         majority = plurality([turn.answer for turn in first]).winner
+        notes = {"players": float(len(players)), **counted(verdicts)}
         if not games and len(players) != 1:
-            return Outcome(tuple(verdicts), majority=majority)
+            return Outcome(tuple(verdicts), majority=majority, notes=notes)
         strength = bradley_terry(games)
         won = max(players, key=lambda turn: (strength.get(turn.index, 0.0), -turn.index))
         return Outcome(
@@ -61,20 +63,21 @@ class Tournament(Settings):
                 Preference(a.index, a.index, b.index, p, behind(verdicts, a, b))
                 for a, b, p in preferred(players, verdicts, 0.0)
             ),
-            notes={"players": float(len(players))},
+            notes=notes,
         )
 
     def _played(
         self, task: Task, people: Population, players: Sequence[Turn]
     ) -> Wishes[list[Verdict]]:
         """Return the verdicts of all games, without the judges' grades of each round."""
-        judges, everybody = people.playing("judge"), list(combinations(players, 2))
+        judges = people.playing("judge")
         verdicts: list[Verdict] = []
         if self.rounds is None:
+            everybody = list(combinations(players, 2))
             verdicts = yield from self.judging.compare(task, everybody, judges)
         else:
             for _ in range(self.rounds):
-                pairs = _swiss(players, _games(verdicts), everybody)
+                pairs = _swiss(players, verdicts)
                 verdicts += yield from self.judging.compare(task, pairs, judges)
         return [v for v in verdicts if v.kind == "preference"]
 
@@ -119,14 +122,13 @@ def _grades(games: Sequence[tuple[int, int, float]]) -> list[Verdict]:
     return [Verdict(turn, "grade", sum(won) / len(won)) for turn, won in wins.items()]
 
 
-def _swiss(
-    players: Sequence[Turn],
-    games: Sequence[tuple[int, int, float]],
-    everybody: Sequence[tuple[Turn, Turn]],
-) -> list[tuple[Turn, Turn]]:
-    """Return the pairs of a round: from the top, each with the next one that it hasn't met."""
-    strength = bradley_terry(games)
-    met = {frozenset(game[:2]) for game in games}
+def _swiss(players: Sequence[Turn], verdicts: Sequence[Verdict]) -> list[tuple[Turn, Turn]]:
+    """Return the pairs of a round: from the top, each with the next one that it hasn't met.
+
+    Two whose game couldn't be read have met all the same.
+    """
+    strength = bradley_terry(_games(verdicts))
+    met = {frozenset((v.of, v.over)) for v in verdicts if v.kind == "preference"}
     ranked = sorted(players, key=lambda turn: (-strength.get(turn.index, 0.0), turn.index))
     pairs: list[tuple[Turn, Turn]] = []
     while ranked:
@@ -134,5 +136,5 @@ def _swiss(
         other = next((o for o in ranked if frozenset((one.index, o.index)) not in met), None)
         if other is not None:
             ranked.remove(other)
-            pairs.append((one, other) if (one, other) in everybody else (other, one))
+            pairs.append((one, other) if one.index < other.index else (other, one))
     return pairs

@@ -53,12 +53,15 @@ ORDERS = ((0, 1), (1, 0))
 """Both orders in which the sides can be shown."""
 
 
+Kind = Literal["argument", "question", "reply"]
+
+
 @dataclass(frozen=True, slots=True)
 class Speech:
     """A turn of the trial: an advocate's argument or reply, or the judge's question to one."""
 
     side: int
-    kind: Literal["argument", "question", "reply"]
+    kind: Kind
     turn: Turn
 
 
@@ -73,26 +76,29 @@ class Case:
     said: tuple[tuple[Speech, ...], ...] = ()
     """Those that were said at once, together."""
 
-    def say(
-        self,
-        who: Agent,
-        question: str,
-        wording: str,
-        order: tuple[int, int] = ORDERS[0],
-        choices: tuple[str, ...] = (),
-    ) -> Say:
+    def with_(self, kind: Kind, sides: Sequence[int], turns: Sequence[Turn]) -> "Case":
+        """Return the case with what was said at once, by these sides or to them."""
+        said = tuple(Speech(side, kind, turn) for side, turn in zip(sides, turns, strict=True))
+        return replace(self, said=(*self.said, said))
+
+    def say(self, who: Agent, question: str, wording: str, order: Sequence[int] = (0, 1)) -> Say:
         """Return the wish for a word on the case, as it looks in this order."""
-        stand = [fenced("answer", str(self.sides[i].answer), i + 1, NAMES[i]) for i in order]
-        parts = [filled(CASE, question=question, answers="\n".join(stand))]
-        if len(self.speaking) < 2:
+        shown = [
+            fenced("answer", str(self.sides[side].answer), number, NAMES[side])
+            for number, side in enumerate(order, 1)
+        ]
+        parts = [filled(CASE, question=question, answers="\n".join(shown))]
+        if len(self.speaking) == 1:
             parts.append(filled(ALONE, name=NAMES[self.speaking[0]]))
-        speeches = [one for said in self.said for one in sorted(said, key=_place(order))]
+        speeches = [
+            one for said in self.said for one in sorted(said, key=lambda s: order.index(s.side))
+        ]
         for number, one in enumerate(speeches, 1):
             name = NAMES[one.side]
             by = f"the judge, to {name}" if one.kind == "question" else name
             parts.append(fenced(one.kind, one.turn.text, number, by))
         heard = sorted(turn.index for turn in (*self.sides, *(one.turn for one in speeches)))
-        return Say(who, "\n\n".join([*parts, wording]), tuple(heard), choices=choices)
+        return Say(who, "\n\n".join([*parts, wording]), tuple(heard))
 
 
 class Trial(Settings):
@@ -155,19 +161,17 @@ class Trial(Settings):
 
     def _argued(self, task: Task, people: Population, case: Case) -> Wishes[Case]:
         """Return the case with all that is said for the answers, and asked."""
+        sides, judge, seen = case.speaking, people.playing("judge")[0], self._seen(task)
         advocates = [acting(turn.agent, "critic") for turn in case.sides]
-        both = case.speaking
-        heats = [both] if self.speak == "together" else [(side,) for side in both]
         for _ in range(self.rounds):
-            for heat in heats:
-                says = [_to(i, case, advocates[i], task.prompt, ARGUE) for i in heat]
-                case = _with(case, "argument", heat, (yield says))
+            for heat in [sides] if self.speak == "together" else [(side,) for side in sides]:
+                said = yield [case.say(advocates[i], task.prompt, _to(i, ARGUE)) for i in heat]
+                case = case.with_("argument", heat, said)
             if self.questions:
-                judge, seen = people.playing("judge")[0], self._seen(task)
-                says = [_to(i, case, judge, seen, ASK) for i in both]
-                case = _with(case, "question", both, (yield says))
-                says = [_to(i, case, advocates[i], task.prompt, REPLY) for i in both]
-                case = _with(case, "reply", both, (yield says))
+                said = yield [case.say(judge, seen, _to(i, ASK)) for i in sides]
+                case = case.with_("question", sides, said)
+                said = yield [case.say(advocates[i], task.prompt, _to(i, REPLY)) for i in sides]
+                case = case.with_("reply", sides, said)
         return case
 
     def _decided(
@@ -176,11 +180,11 @@ class Trial(Settings):
         """Return the judges' verdicts in each order, and how likely advocate A has won."""
         judges, seen = people.playing("judge"), self._seen(task)
         asked = [(judge, order) for order in ORDERS for judge in judges]
-        says: list[Say] = []
-        for judge, order in asked:
-            wording = filled(DECIDE, x=NAMES[order[0]], y=NAMES[order[1]])
-            says.append(case.say(judge, seen, wording, order, PLACES))
-        replies = yield from choose(says)
+        says = [
+            case.say(judge, seen, filled(DECIDE, x=NAMES[x], y=NAMES[y]), (x, y))
+            for judge, (x, y) in asked
+        ]
+        replies = yield from choose([replace(say, choices=PLACES) for say in says])
         found = dict(zip(asked, replies, strict=True))
         verdicts = tuple(
             Verdict(
@@ -195,7 +199,7 @@ class Trial(Settings):
         each: list[tuple[Agent, float | None]] = []
         for judge in judges:
             one, other = (found[judge, order].read for order in ORDERS)
-            each.append((judge, (one[0] + other[1]) / 2 if one and other else None))
+            each.append((judge, (one[0] - other[0] + 1) / 2 if one and other else None))
         return verdicts, mean(each)
 
     def _seen(self, task: Task) -> str:
@@ -224,3 +228,7 @@ def _sides(task: Task, first: Sequence[Turn]) -> tuple[Turn, ...]:
     sides = [next(turn for turn in first if turn.answer == answer) for answer in tried]
     Random(f"trial/{task.id}").shuffle(sides)
     return tuple(sides)
+
+
+def _to(side: int, wording: str) -> str:
+    return filled(wording, name=NAMES[side])

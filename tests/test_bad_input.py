@@ -27,6 +27,10 @@ protocol: {kind: consensus}
 ENGINE = '{kind: scripted, lines: ["1", "2"]}'
 TASKS = GOOD[GOOD.index("tasks:") : GOOD.index("protocol:")]
 MODEL = "smollm2-135m-instruct"
+PROTOCOLS = (
+    "'sample', 'consensus', 'selection', 'synthesis', 'mixture', 'debate', 'reconcile', "
+    "'reflection', 'critique', 'moderated', 'trial', 'tournament', 'judged', 'rubric'"
+)
 LEARNS = GOOD.replace("count: 3", "learns: true").replace("]}\npop", f"], model: {MODEL}}}\npop")
 
 Fails = Callable[..., list[str]]
@@ -379,13 +383,13 @@ FILES = [
     wrong(
         "kind: consensus",
         "kind: concensus",
-        ":13:18 protocol.kind: expected one of 'sample', 'consensus', 'synthesis', 'debate', 'reflection', got 'concensus'; "
+        f":13:18 protocol.kind: expected one of {PROTOCOLS}, got 'concensus'; "
         "did you mean 'consensus'?",
     ),
     wrong(
         "{kind: consensus}",
         "{samples: 2}",
-        ":13:11 protocol.kind: is missing; one of 'sample', 'consensus', 'synthesis', 'debate', 'reflection'",
+        f":13:11 protocol.kind: is missing; one of {PROTOCOLS}",
     ),
     wrong(
         "{kind: consensus}",

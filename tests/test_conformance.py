@@ -79,6 +79,8 @@ WAYS: list[Protocol] = [
     Trial(form="consultancy", questions=True, judge_sees="source"),
     Tournament(samples=2),
     Tournament(samples=2, rounds=3),
+    Judged(talk=Moderated(rounds=2), judging=Pairwise()),
+    Rubric(talk=Trial(samples=2), question="shown"),
 ]
 
 

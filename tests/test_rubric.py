@@ -14,6 +14,7 @@ from moot.agents.types import Completion
 from moot.protocols.conformance import TASK, rehearse
 from moot.protocols.debate import Debate
 from moot.protocols.reflection import Reflection
+from moot.protocols.review import Review
 from moot.protocols.rubric import Rubric
 from moot.protocols.sample import Sample
 from moot.protocols.types import Episode, Say, Turn, Verdict
@@ -108,6 +109,12 @@ def test_the_anchor_takes_criteria_from_the_reference_and_never_sees_the_questio
     }
 
 
+def test_the_reference_is_the_synthesisers_though_a_policy_said_the_same() -> None:
+    [proposed] = proposers(held(Rubric(), answers=("so 42", "41", "so 42")))
+
+    assert proposed.heard == (2,)
+
+
 def test_what_the_talk_concludes_stays_as_it_is() -> None:
     rubric = Rubric()
     outcome = held(rubric).outcome
@@ -142,8 +149,10 @@ def test_criteria_may_come_from_what_answers_disagree_on() -> None:
     [proposed] = proposers(held(rubric))
     assert proposed.heard == (0, 1, 2, 3)
     shown = re.findall(r'<answer number="(\d)">\n(.*)\n</answer>', proposed.prompt[-1].content)
-    assert sorted(number for number, _ in shown) == list("1234")
-    assert sorted(text for _, text in shown) == sorted(["I say 42", "No idea: 41", "so 42", "43"])
+    assert [number for number, _ in shown] == list("1234")
+    spoken = ["I say 42", "No idea: 41", "so 42", "43"]
+    assert sorted(text for _, text in shown) == sorted(spoken)
+    assert [text for _, text in shown] != spoken  # in an order that is drawn by the task
     assert "<answer" in proposed.prompt[-1].content
 
     alike = held(rubric, answers=("42",))
@@ -174,6 +183,10 @@ def test_who_cannot_be_read_is_asked_for_a_list() -> None:
     assert one.endswith('Reply with JSON only: {"criteria": [{"text": "..."}]}')
     assert other == common(one, other) + "a numbered list only."
     assert [first.heard, second.heard] == [(2,), (2,)]
+
+    forms: list[str] = []
+    rehearse(Rubric(), PEOPLE, lambda turn, say: forms.append(say.shape) or "42")
+    assert [bool(form) for form in forms] == [False] * 3 + [True, False]  # held to it but once
 
 
 def test_the_best_graded_answer_is_the_populations_where_the_talk_concludes_nothing() -> None:
@@ -215,6 +228,12 @@ def test_critics_throw_out_what_most_of_them_reject() -> None:
     assert len({t.prompt for t in reviewing}) == 1
     assert f"Question: {TASK.prompt}" in reviewing[0].prompt[-1].content
     assert '<criterion number="7">\n[1] g\n</criterion>' in reviewing[0].prompt[-1].content
+
+
+def test_a_review_is_of_the_criteria_there_are() -> None:
+    review = Review(same=[[0, 1], [3, 2, 3]], unverifiable=[], gameable=[])
+
+    assert review.rejected(3) == {3}  # there is no 0 that 1 could repeat
 
 
 def test_critics_who_cannot_be_read_abstain() -> None:

@@ -63,7 +63,8 @@ def test_the_directory_answers_every_question(whole: Path) -> None:
     files = {str(path.relative_to(whole)) for path in whole.rglob("*.parquet")}
 
     talk = ("turns", "episodes", "verdicts")
-    expected = {f"cycle-00{n}/{name}.parquet" for n in (0, 1) for name in (*talk, "examples")}
+    taught = ("examples", "preferences", "demonstrations")
+    expected = {f"cycle-00{n}/{name}.parquet" for n in (0, 1) for name in (*talk, *taught)}
     expected |= {f"held-out-00{n}/{name}.parquet" for n in (0, 1, 2) for name in talk}
     controls = ("protocol", "vote", "reflection")
     expected |= {f"controls-{one}/{name}.parquet" for one in controls for name in talk}

@@ -55,7 +55,7 @@ PROTOCOLS: list[Protocol] = [
     Judged(),
     Judged(judging=Pointwise(reasons=True)),
     Judged(talk=Debate(), judging=Listwise()),
-    Rubric(talk=Synthesis()),
+    Rubric(talk=Synthesis(max_tokens=10), max_tokens=10),
     Rubric(talk=Sample(), written="[1] States a number\n[-1] Is not a number", score="implicit"),
 ]
 Changing = Critique | Debate | Mixture | ReConcile | Reflection

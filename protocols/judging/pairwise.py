@@ -103,4 +103,4 @@ def _first(reply: Reply[tuple[float, ...]]) -> float | None:
 def _swapped(one: Reply[tuple[float, ...]], other: Reply[tuple[float, ...]]) -> float | None:
     """Return how likely the first of `one`, which is the second of `other`, is the better."""
     first, second = _first(one), _first(other)
-    return None if first is None or second is None else (first + 1 - second) / 2
+    return None if first is None or second is None else (first - second + 1) / 2

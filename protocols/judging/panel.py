@@ -61,3 +61,9 @@ def mean(found: Iterable[tuple[Agent, float | None]]) -> float | None:
 def graded(found: Mapping[int, Sequence[tuple[Agent, float | None]]]) -> list[Verdict]:
     """Return the panel's grade of each turn from what its judges found."""
     return [Verdict(turn, "grade", mean(said)) for turn, said in found.items()]
+
+
+def counted(verdicts: Iterable[Verdict]) -> dict[str, float | None]:
+    """Return the share of the judges' own verdicts that can't be read; `None`: there are none."""
+    own = [verdict.score is None for verdict in verdicts if verdict.by is not None]
+    return {"verdicts_unreadable": sum(own) / len(own) if own else None}

@@ -85,7 +85,7 @@ def _apart(values: Any, counts: Any, level: Level) -> Any:
     """Return how far every two values are apart; of `counts` ratings each."""
     if level == "nominal":
         return 1.0 - np.eye(len(values))
-    if level == "interval":
-        return np.subtract.outer(values, values)
+    if level == "interval":  # in spans: the unit is nothing, and small ones squared would vanish
+        return np.subtract.outer(values, values) / (values[-1] - values[0])
     ranks = np.cumsum(counts) - counts / 2  # in the middle of their ties
     return np.subtract.outer(ranks, ranks)

@@ -20,8 +20,8 @@ def bradley_terry(
 
     Args:
         games: who played whom, and how far the first one won, in [0, 1]; a tie is 0.5.
-        ridge: times half the sum of squares is taken from the log-likelihood, so that who never
-            lost has a finite strength, and groups that never met are set beside each other.
+        ridge: above 0; half the sum of squares, times it, is taken from the log-likelihood, so that
+            who never lost has a finite strength, and groups that never met lie beside each other.
     """
     played = [game for game in games if game[0] != game[1]]
     players = list(dict.fromkeys(player for a, b, _ in played for player in (a, b)))

@@ -32,11 +32,17 @@ class Estimate:
     """(R, K, K) how likely each rater says the second of an item of the first."""
 
     @property
+    def reliability(self) -> list[float]:
+        """Return how often each rater is right, where classes are as frequent as `priors` says."""
+        return (np.einsum("rkk->rk", self.confusion) @ self.priors).tolist()
+
+    @property
     def informedness(self) -> list[float]:
         """Return how much better than chance each rater is: 1 is never wrong, 0 at chance or worse.
 
         It is the mean, over classes, of how often it says the class that is so, put on a scale
-        where guessing gives 0: (mean - 1/K) / (1 - 1/K).
+        where guessing gives 0: (mean - 1/K) / (1 - 1/K).  On a class that no item is of, every
+        rater guesses.
         """
         k = len(self.priors)
         right = np.einsum("rkk->rk", self.confusion).mean(1)
@@ -48,7 +54,10 @@ def dawid_skene(labels: Labels, classes: int = 2) -> Estimate | None:
 
     E: T[i, k] ∝ p[k] Π_r e[r, k, y[i, r]].  M: e[r, k, l] is the share of l among r's labels of
     items that are k, weighed by T; p is the mean of T.  A hundred rounds at most, until T moves by
-    less than 1e-5.
+    less than 1e-5.  Fewer than three raters don't tell how good each is.
+
+    Raises:
+        ValueError: a label is none of the classes, or there are fewer than two of these.
     """
     if not any(label is not None for item in labels for label in item):
         return None
@@ -64,6 +73,9 @@ def dawid_skene(labels: Labels, classes: int = 2) -> Estimate | None:
 
 def _one_hot(labels: Labels, classes: int) -> Any:
     """Return (I, R, K) what was said; nothing where a label is missing."""
+    known = {label for item in labels for label in item if label is not None}
+    if classes < 2 or not known <= set(range(classes)):
+        raise ValueError(f"labels {sorted(known)} are not all among two or more classes: {classes}")
     numbers = np.array([[-1 if label is None else label for label in item] for item in labels])
     return (numbers[..., None] == np.arange(classes)).astype(np.float64)
 
@@ -101,6 +113,9 @@ def glad(labels: Labels, classes: int = 2, rate: float = 0.5) -> Abilities | Non
         labels: items × raters.
         classes: how many there are.
         rate: of the ascent.
+
+    Raises:
+        ValueError: a label is none of the classes, or there are fewer than two of these.
     """
     if not any(label is not None for item in labels for label in item):
         return None

@@ -1,0 +1,57 @@
+"""Bradley-Terry: what may not matter, and players who are far apart."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moot.protocols.reliability.rating import bradley_terry
+
+Game = tuple[int, int, float]
+
+games = st.lists(
+    st.tuples(st.integers(0, 4), st.integers(0, 4), st.sampled_from([0.0, 0.3, 0.5, 1.0])),
+    max_size=15,
+)
+
+
+def steepest(played: Sequence[Game], found: Mapping[int, float], ridge: float = 0.1) -> float:
+    """Return the largest slope of the penalised log-likelihood, a game at a time."""
+    slope = {player: -ridge * strength for player, strength in found.items()}
+    for a, b, won in played:
+        p = 1 / (1 + math.exp(found[b] - found[a]))
+        slope[a] += won - p
+        slope[b] -= won - p
+    return max(map(abs, slope.values()))
+
+
+@given(games)
+def test_the_order_of_games_and_who_is_named_first_are_nothing(played: list[Game]) -> None:
+    found = bradley_terry(played)
+    turned = bradley_terry([(b, a, 1 - won) for a, b, won in reversed(played)])
+    lost = bradley_terry([(a, b, 1 - won) for a, b, won in played])
+
+    assert set(found) == {player for a, b, _ in played if a != b for player in (a, b)}
+    assert dict(turned) == pytest.approx(dict(found), abs=1e-6)
+    assert {p: -s for p, s in lost.items()} == pytest.approx(dict(found), abs=1e-6)
+    assert sum(found.values()) == pytest.approx(0, abs=1e-9)
+    assert not found or steepest([g for g in played if g[0] != g[1]], found) < 1e-6
+
+
+def test_players_who_are_far_apart_are_at_the_top_of_the_likelihood_too() -> None:
+    chain = [(i, i + 1, 1.0) for i in range(30) for _ in range(100)]
+    upset = [(0, 1, 1.0)] * 5000 + [(1, 2, 1.0)] * 3 + [(2, 0, 1.0)]
+
+    for played in (chain, upset):
+        assert steepest(played, bradley_terry(played)) < 1e-6
+
+
+def test_groups_that_never_met_lie_beside_each_other() -> None:
+    found = bradley_terry([(0, 1, 1.0), (2, 3, 1.0)])
+
+    assert found[0] == pytest.approx(found[2]) == pytest.approx(-found[1])
+    assert found[0] > 0
+    assert bradley_terry([(0, 1, 0.5)]) == {0: 0.0, 1: 0.0}
+    assert bradley_terry([(0, 0, 1.0)]) == {}
