@@ -3,11 +3,12 @@
 Where answers are known a judge is held against them: its AUC is how often it finds the right one of
 a right and a wrong answer better.  If the interval holds 0.5 it is at chance: it is named in the
 report and gets no weight from the next cycle on.  No label has any other say.  Else, from three
-judges on, what they agree about tells how good each is (Dawid and Skene, 1979).
+judges and a hundred claims on, what they agree about tells how good each is (Dawid and Skene, 1979).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from statistics import fmean
 
 from moot.agents.population import Population
@@ -26,10 +27,13 @@ from moot.protocols.reliability.rating import bradley_terry
 from moot.protocols.reliability.truth import dawid_skene
 
 from .rulings import Reply, Ruling
-from .stats import Interval, resampled
+from .stats import Interval, resampled, resampled_all
 
 FEWEST = 8
 """Episodes in which a judge must have told right from wrong before it is held against answers."""
+ENOUGH = 100
+"""Claims that judges must have made before their agreement tells them apart: with fewer a panel of
+equals was right more often (docs/lab-log.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +171,10 @@ def _habits(
 def trusted(found: Mapping[str, Sequence[Claim]], chance: Iterable[str]) -> dict[str, float]:
     """Return how far each judge is to be trusted: 1 at most, 0 at chance."""
     ratings = _ratings(found)
-    estimate = dawid_skene([[None if x is None else int(x) for x in item] for item in ratings])
-    skill = estimate.informedness if estimate and len(found) > 2 else [1.0] * len(found)
+    labels = [[None if x is None else int(x) for x in item] for item in ratings]
+    tell = len(found) > 2 and len(labels) >= ENOUGH
+    estimate = dawid_skene(labels) if tell else None
+    skill = estimate.informedness if estimate else [1.0] * len(found)
     at_chance = set(chance)
     return {j: 0.0 if j in at_chance else s for j, s in zip(found, skill, strict=True)}
 
@@ -189,18 +195,20 @@ def _agreement(found: Mapping[str, Sequence[Claim]], seed: int) -> Interval | No
     return resampled(_ratings(found), krippendorff_alpha, seed) if len(found) > 1 else None
 
 
-def rated(rulings: Iterable[Ruling], cycle: int) -> list[Metric]:
+def rated(rulings: Iterable[Ruling], cycle: int, seed: int) -> list[Metric]:
     """Return the Bradley-Terry strength, in nats, of each agent whose replies were compared.
 
-    The games are the judges' claims about two agents' replies to one task, each won so far.
+    The games are the judges' claims about two agents' replies to one task, each won so far.  The
+    intervals are of strengths fitted to episodes that are drawn anew.
     """
-    games = [
-        (claim.of.agent, claim.over.agent, claim.score)
-        for some in claims(rulings).values()
-        for claim in some
-        if claim.over is not None
-    ]
-    return [Metric(cycle, f"talk/rating@{a}", value) for a, value in bradley_terry(games).items()]
+    episodes: dict[str, list[tuple[str, str, float]]] = {}
+    for claim in chain.from_iterable(claims(rulings).values()):
+        if claim.over is not None:
+            game = (claim.of.agent, claim.over.agent, claim.score)
+            episodes.setdefault(claim.episode, []).append(game)
+    units = list(episodes.values())
+    intervals = resampled_all(units, lambda drawn: bradley_terry(chain.from_iterable(drawn)), seed)
+    return [Metric(cycle, f"talk/rating@{agent}", *found) for agent, found in intervals.items()]
 
 
 def known(people: Population, metrics: Iterable[Metric], cycle: int) -> Population:

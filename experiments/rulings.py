@@ -35,7 +35,8 @@ class Ruling:
 def rulings(folder: Path) -> Iterator[Ruling]:
     """Yield the rulings of the talk in `folder`, in the order they were made.
 
-    Turns of roles that judge nothing, as a synthesiser's, make none: a ruling is by a `judge`.
+    A ruling is by a `judge`.  Who picks or writes a reference, which answers then match or don't,
+    has not judged them one by one.
     """
     columns = ["episode", "turn", "agent", "role", "correct", "text"]
     turns = pq.read_table(folder / "turns.parquet", columns=columns).to_pylist()
@@ -50,7 +51,7 @@ def rulings(folder: Path) -> Iterator[Ruling]:
     }
     for row in pq.read_table(folder / "verdicts.parquet").to_pylist():
         judge = judges.get((row["episode"], row["by"]))
-        if judge is not None:
+        if judge is not None and row["kind"] != "match":
             yield Ruling(
                 episode=row["episode"],
                 judge=judge,

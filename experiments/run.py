@@ -147,7 +147,9 @@ async def _talk(run: Run, cycle: int) -> list[Rollout]:
         write_rollouts(folder, cycle, rollouts)
         run.record(taught(episodes, rollouts, cycle=cycle, epochs=experiment.fit.epochs))
         so_far = [one for n in range(cycle + 1) for one in rulings(talk_folder(run.out, n))]
-        run.record([*judged(so_far, cycle, experiment.seed), *rated(so_far, cycle)])
+        run.record(
+            [*judged(so_far, cycle, experiment.seed), *rated(so_far, cycle, experiment.seed)]
+        )
     return rollouts
 
 

@@ -5,7 +5,7 @@ resemble each other, so they are averaged before they come here.  A sample whose
 alike gets an interval of no width; the bootstrap can't see what the sample doesn't hold.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -24,13 +24,9 @@ class Interval(NamedTuple):
 
 
 def resampled(
-    units: Sequence[T],
-    statistic: Callable[[Sequence[T]], float | None],
-    seed: int,
-    level: float = 0.95,
-    times: int = RESAMPLES // 4,
+    units: Sequence[T], statistic: Callable[[Sequence[T]], float | None], seed: int
 ) -> Interval | None:
-    """Return any statistic of `units` with its bootstrap interval; `None`: it can't be told.
+    """Return any statistic of `units` with its 95 % bootstrap interval; `None`: it can't be told.
 
     Samples in which it can't be told are left out.
 
@@ -38,20 +34,28 @@ def resampled(
         units: what is drawn anew.
         statistic: of a sample of them.
         seed: of the resampling.
-        level: the share of resampled values that the interval holds, in (0, 1).
-        times: how often; a statistic of its own costs more than a mean.
     """
-    value = statistic(units)
-    if value is None:
-        return None
+
+    def named(drawn: Sequence[T]) -> Mapping[str, float]:
+        return {} if (value := statistic(drawn)) is None else {"it": value}
+
+    return resampled_all(units, named, seed).get("it")
+
+
+def resampled_all(
+    units: Sequence[T], statistics: Callable[[Sequence[T]], Mapping[str, float]], seed: int
+) -> dict[str, Interval]:
+    """Return several statistics of `units`, by name, each with its 95 % bootstrap interval."""
+    whole, found = statistics(units), dict[str, list[float]]()
     rng, n = np.random.default_rng(seed), len(units)
-    samples = (rng.integers(0, n, n).tolist() for _ in range(times))
-    drawn = (statistic([units[i] for i in sample]) for sample in samples)
-    found = [one for one in drawn if one is not None]
-    if not found:
-        return None
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(value, float(low), float(high))
+    for _ in range(RESAMPLES // 4 if whole else 0):  # a statistic of its own costs more than a mean
+        sample = [units[i] for i in rng.integers(0, n, n).tolist()]
+        for name, value in statistics(sample).items():
+            found.setdefault(name, []).append(value)
+    ends = {name: np.quantile(found[name], (0.025, 0.975)) for name in whole if name in found}
+    return {
+        name: Interval(whole[name], float(low), float(high)) for name, (low, high) in ends.items()
+    }
 
 
 def mean_interval(values: Sequence[float], seed: int, level: float = 0.95) -> Interval | None:

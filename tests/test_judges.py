@@ -107,3 +107,7 @@ def test_agents_are_rated_by_who_is_found_better(
     ratings = [metrics[f"talk/rating@solver-{i}"][0] for i in range(4)]
     assert sum(ratings) == pytest.approx(0, abs=1e-9)
     assert len(set(ratings)) == 4
+    for i in range(4):
+        value, low, high = metrics[f"talk/rating@solver-{i}"]
+        assert low < value < high
+        assert high - low < 2
