@@ -3,7 +3,8 @@
 Where answers are known a judge is held against them: its AUC is how often it finds the right one of
 a right and a wrong answer better.  If the interval holds 0.5 it is at chance: it is named in the
 report and gets no weight from the next cycle on.  No label has any other say.  Else, from three
-judges and a hundred claims on, what they agree about tells how good each is (Dawid and Skene, 1979).
+judges and a hundred claims on, what they agree about tells how good each is (Dawid and Skene,
+1979).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
