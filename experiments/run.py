@@ -146,10 +146,10 @@ async def _talk(run: Run, cycle: int) -> list[Rollout]:
         rollouts = [] if method is None else [r for e in episodes for r in method.examples(e)]
         write_rollouts(folder, cycle, rollouts)
         run.record(taught(episodes, rollouts, cycle=cycle, epochs=experiment.fit.epochs))
-        so_far = [one for n in range(cycle + 1) for one in rulings(talk_folder(run.out, n))]
-        run.record(
-            [*judged(so_far, cycle, experiment.seed), *rated(so_far, cycle, experiment.seed)]
-        )
+        if people.cast()["judge"]:
+            so_far = [one for n in range(cycle + 1) for one in rulings(talk_folder(run.out, n))]
+            run.record(judged(so_far, cycle, experiment.seed))
+            run.record(rated(so_far, cycle, experiment.seed))
     return rollouts
 
 

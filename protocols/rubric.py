@@ -27,13 +27,13 @@ from moot.agents.population import Agent, Population
 from moot.agents.types import Settings, Task
 
 from .asking import TRIES, Wishes
-from .criteria import Criterion, given, rubric, sound
-from .drafts import Weights
 from .judged import best
 from .judging.panel import counted
-from .marking import all_at_once, one_by_one
-from .proposals import Source, proposals
-from .review import reviewed
+from .rubrics.criteria import Criterion, given, rubric, sound
+from .rubrics.drafts import Weights
+from .rubrics.marking import all_at_once, one_by_one
+from .rubrics.proposals import Source, proposals
+from .rubrics.review import reviewed
 from .synthesis import Synthesis, frozen
 from .talk import TalkChoice, most_standing, played, standing
 from .types import Script, Signal, Turn

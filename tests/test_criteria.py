@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from moot.protocols.criteria import (
+from moot.protocols.rubrics.criteria import (
     Criterion,
     discrimination,
     earned,
@@ -13,7 +13,7 @@ from moot.protocols.criteria import (
     sound,
     tidied,
 )
-from moot.protocols.drafts import LABELS, Weights, drafted
+from moot.protocols.rubrics.drafts import LABELS, Weights, drafted
 
 RAR = [Criterion(label, points) for label, points in LABELS.items()]  # 1, 0.7, 0.3, 0.9
 HEALTH = [Criterion("calls for help", 10), Criterion("is calm", 4), Criterion("names a dose", -6)]

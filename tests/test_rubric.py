@@ -14,8 +14,8 @@ from moot.agents.types import Completion
 from moot.protocols.conformance import TASK, rehearse
 from moot.protocols.debate import Debate
 from moot.protocols.reflection import Reflection
-from moot.protocols.review import Review
 from moot.protocols.rubric import Rubric
+from moot.protocols.rubrics.review import Review
 from moot.protocols.sample import Sample
 from moot.protocols.types import Episode, Say, Turn, Verdict
 

@@ -11,11 +11,11 @@ from typing import Literal
 
 from moot.agents.population import Agent
 
-from .asking import Wishes, asked
+from ..asking import Wishes, asked
+from ..fence import fenced, filled
+from ..types import Say, Turn
 from .criteria import Criterion
 from .drafts import Weights, drafted, shape
-from .fence import fenced, filled
-from .types import Say, Turn
 
 PROPOSE = """\
 {material}

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from moot.agents.population import Agent
 from moot.agents.types import Task
 
-from .asking import Wishes, choose
+from ..asking import Wishes, choose
+from ..fence import fenced, filled
+from ..judging.panel import graded, mean
+from ..judging.pointwise import MARKS, expected
+from ..types import Say, Turn, Verdict
 from .criteria import Criterion, discrimination, earned
-from .fence import fenced, filled
-from .judging.panel import graded, mean
-from .judging.pointwise import MARKS, expected
-from .types import Say, Turn, Verdict
 
 ONE = """\
 Question: {question}

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, cast
 
-from .asking import objects
+from ..asking import objects
 from .criteria import Criterion, tidied
 
 Weights = Literal["uniform", "labelled", "signed"]

@@ -8,10 +8,10 @@ from pydantic import BaseModel
 from moot.agents.population import Agent
 from moot.agents.types import Task
 
-from .asking import Wishes, shaped
+from ..asking import Wishes, shaped
+from ..fence import fenced, filled
+from ..types import Say
 from .criteria import Criterion
-from .fence import fenced, filled
-from .types import Say
 
 REVIEW = """\
 Question: {question}
