@@ -7,13 +7,14 @@ judges and a hundred claims on, what they agree about tells how good each is (Da
 1979).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import chain
 from statistics import fmean
 
 from moot.agents.population import Population
 from moot.protocols.journal import Metric
+from moot.protocols.judging.panel import either_way
 from moot.protocols.reliability.agreement import krippendorff_alpha
 from moot.protocols.reliability.bias import (
     Both,
@@ -52,6 +53,11 @@ class Claim:
     """How likely the first place won, with this reply in it and with the other."""
 
     @property
+    def about(self) -> tuple[str, int, int | None]:
+        """Return what it is about, the same for every judge: the episode and the turns."""
+        return self.episode, self.of.turn, self.over.turn if self.over else None
+
+    @property
     def right(self) -> bool | None:
         """Return whether the score is to be high; `None`: it can't be told."""
         if self.over is None or self.of.correct is None:
@@ -80,14 +86,14 @@ def _claim(same: Sequence[Ruling]) -> Claim | None:
         return Claim(first.episode, first.of, None, fmean(scores)) if scores else None
     one = [score for ruling, score in read if ruling.of.turn == first.of.turn]
     other = [score for ruling, score in read if ruling.of.turn != first.of.turn]
-    if not one or not other:
+    score = either_way(fmean(one) if one else None, fmean(other) if other else None)
+    if score is None:
         return None
-    both = fmean(one), fmean(other)
-    return Claim(first.episode, first.of, first.over, (both[0] + 1 - both[1]) / 2, both)
+    return Claim(first.episode, first.of, first.over, score, (fmean(one), fmean(other)))
 
 
 def judged(rulings: Sequence[Ruling], cycle: int, seed: int) -> list[Metric]:
-    """Return what can be said of each judge (judges/WHAT@NAME) and of all of them together.
+    """Return what can be said of each judge (judges/WHAT@NAME), of all, and of whom they judged.
 
     Args:
         rulings: all so far.
@@ -109,11 +115,13 @@ def judged(rulings: Sequence[Ruling], cycle: int, seed: int) -> list[Metric]:
             for name, value in _habits(judge, some, found, own).items()
             if value is not None
         ]
-    trust = trusted(found, chance)
+    ratings = _ratings(found)
+    trust = trusted(list(found), ratings, chance)
     metrics += [Metric(cycle, f"judges/trust@{judge}", value) for judge, value in trust.items()]
-    agreement = _agreement(found, seed)
+    # Krippendorff's alpha of what they found, with its interval over claims.
+    agreement = resampled(ratings, krippendorff_alpha, seed) if len(found) > 1 else None
     metrics += [Metric(cycle, "judges/agreement", *agreement)] if agreement else []
-    return metrics
+    return [*metrics, *rated(found, cycle, seed)]
 
 
 def _area(some: Sequence[Claim], seed: int) -> Interval | None:
@@ -144,18 +152,13 @@ def _habits(
 ) -> dict[str, float | None]:
     pairs = [claim.swapped for claim in some if claim.swapped is not None]
     others = {
-        (claim.episode, claim.of.turn, claim.over.turn if claim.over else None): claim.score
+        claim.about: claim.score
         for name, theirs in everybody.items()
         for claim in theirs
         if name != judge
     }
     mine = [c for c in some if c.of.agent == judge and (c.over is None or c.over.agent != judge)]
-    shared = [
-        (claim.score, others[key])
-        for claim in mine
-        if (key := (claim.episode, claim.of.turn, claim.over.turn if claim.over else None))
-        in others
-    ]
+    shared = [(claim.score, others[claim.about]) for claim in mine if claim.about in others]
     return {
         "verdicts": float(len(own)),
         "unreadable": fmean(one.score is None for one in own),
@@ -169,15 +172,21 @@ def _habits(
     }
 
 
-def trusted(found: Mapping[str, Sequence[Claim]], chance: Iterable[str]) -> dict[str, float]:
-    """Return how far each judge is to be trusted: 1 at most, 0 at chance."""
-    ratings = _ratings(found)
+def trusted(
+    judges: Sequence[str], ratings: Sequence[Sequence[float | None]], chance: Set[str]
+) -> dict[str, float]:
+    """Return how far each judge is to be trusted: 1 at most, 0 at chance.
+
+    Args:
+        judges: their names.
+        ratings: claims × judges, as `_ratings` gives them.
+        chance: those who can't be told from chance.
+    """
     labels = [[None if x is None else int(x) for x in item] for item in ratings]
-    tell = len(found) > 2 and len(labels) >= ENOUGH
+    tell = len(judges) > 2 and len(labels) >= ENOUGH
     estimate = dawid_skene(labels) if tell else None
-    skill = estimate.informedness if estimate else [1.0] * len(found)
-    at_chance = set(chance)
-    return {j: 0.0 if j in at_chance else s for j, s in zip(found, skill, strict=True)}
+    skill = estimate.informedness if estimate else [1.0] * len(judges)
+    return {j: 0.0 if j in chance else s for j, s in zip(judges, skill, strict=True)}
 
 
 def _ratings(found: Mapping[str, Sequence[Claim]]) -> list[list[float | None]]:
@@ -186,24 +195,18 @@ def _ratings(found: Mapping[str, Sequence[Claim]]) -> list[list[float | None]]:
     for judge, some in found.items():
         for c in some:
             if c.score != 0.5:
-                key = (c.episode, c.of.turn, c.over.turn if c.over else None)
-                items.setdefault(key, {})[judge] = float(c.score > 0.5)
+                items.setdefault(c.about, {})[judge] = float(c.score > 0.5)
     return [[said.get(judge) for judge in found] for said in items.values()]
 
 
-def _agreement(found: Mapping[str, Sequence[Claim]], seed: int) -> Interval | None:
-    """Return Krippendorff's alpha of what the judges found, with its interval over claims."""
-    return resampled(_ratings(found), krippendorff_alpha, seed) if len(found) > 1 else None
-
-
-def rated(rulings: Iterable[Ruling], cycle: int, seed: int) -> list[Metric]:
+def rated(found: Mapping[str, Sequence[Claim]], cycle: int, seed: int) -> list[Metric]:
     """Return the Bradley-Terry strength, in nats, of each agent whose replies were compared.
 
     The games are the judges' claims about two agents' replies to one task, each won so far.  The
     intervals are of strengths fitted to episodes that are drawn anew.
     """
     episodes: dict[str, list[tuple[str, str, float]]] = {}
-    for claim in chain.from_iterable(claims(rulings).values()):
+    for claim in chain.from_iterable(found.values()):
         if claim.over is not None:
             game = (claim.of.agent, claim.over.agent, claim.score)
             episodes.setdefault(claim.episode, []).append(game)

@@ -23,7 +23,7 @@ from .controls import controls
 from .directory import claim, held_out_folder, talk_folder
 from .evaluation import baseline, evaluate, examinees
 from .experiment import Experiment
-from .judges import judged, known, rated
+from .judges import judged, known
 from .learn import current, learn, published, step_metrics
 from .progress import Show
 from .rulings import rulings
@@ -149,7 +149,6 @@ async def _talk(run: Run, cycle: int) -> list[Rollout]:
         if people.cast()["judge"]:
             so_far = [one for n in range(cycle + 1) for one in rulings(talk_folder(run.out, n))]
             run.record(judged(so_far, cycle, experiment.seed))
-            run.record(rated(so_far, cycle, experiment.seed))
     return rollouts
 
 

@@ -19,7 +19,7 @@ from .judging.pairwise import Pairwise
 from .judging.panel import counted
 from .sample import Sample
 from .talk import TalkChoice, most_standing, played, standing
-from .types import Preference, Script, Signal, Turn, Verdict
+from .types import Outcome, Preference, Script, Signal, Turn, Verdict
 from .voting import plurality
 
 JUDGED: frozenset[Signal] = frozenset({"preferences", "grades"})
@@ -58,10 +58,7 @@ class Judged(Settings):
             preferences=preferences,  # a vote's may say the opposite
             notes={**talked.notes, **counted(verdicts)},
         )
-        if "reference" in self.talk.yields:  # then the talk has concluded something itself
-            return found
-        vote = plurality([turn.answer for turn in replies])
-        return replace(found, answer=best(replies, verdicts), majority=vote.winner)
+        return answered(found, self.talk, replies)
 
     def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks at most."""
@@ -97,6 +94,17 @@ def behind(verdicts: Sequence[Verdict], better: Turn, worse: Turn) -> tuple[int,
     two = {better.index, worse.index}
     own = [v for v in verdicts if v.by is not None and v.score is not None]
     return tuple(v.by for v in own if v.by is not None and {v.of, v.over} - {None} <= two)
+
+
+def answered(found: Outcome, talk: TalkChoice, replies: Sequence[Turn]) -> Outcome:
+    """Return the outcome with the best reply, as judged, for the population's answer.
+
+    Where the talk gives a reference it has concluded something itself, and that stands.
+    """
+    if "reference" in talk.yields:
+        return found
+    vote = plurality([turn.answer for turn in replies])
+    return replace(found, answer=best(replies, found.verdicts), majority=vote.winner)
 
 
 def best(replies: Sequence[Turn], verdicts: Sequence[Verdict]) -> str | None:

@@ -27,7 +27,7 @@ from moot.agents.population import Agent, Population
 from moot.agents.types import Settings, Task
 
 from .asking import TRIES, Wishes
-from .judged import best
+from .judged import answered
 from .judging.panel import counted
 from .rubrics.criteria import Criterion, given, rubric, sound
 from .rubrics.drafts import Weights
@@ -37,7 +37,6 @@ from .rubrics.review import reviewed
 from .synthesis import Synthesis, frozen
 from .talk import TalkChoice, most_standing, played, standing
 from .types import Script, Signal, Turn
-from .voting import plurality
 
 
 class Rubric(Settings):
@@ -115,10 +114,7 @@ class Rubric(Settings):
             rubric=rubric(used),
             notes={**talked.notes, **counted(verdicts), **notes},
         )
-        if "reference" in self.talk.yields:  # then the talk has concluded something itself
-            return graded
-        vote = plurality([turn.answer for turn in answers])
-        return replace(graded, answer=best(answers, verdicts), majority=vote.winner)
+        return answered(graded, self.talk, answers)
 
     def _proposals(
         self, task: Task, people: Population, turns: Sequence[Turn], reference: str | None

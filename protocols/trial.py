@@ -23,7 +23,7 @@ from moot.agents.types import Settings, Task
 from .asking import TRIES, Wishes, choose
 from .consensus import VOTED, concluded, matches
 from .fence import fenced, filled
-from .judging.panel import counted, mean
+from .judging.panel import counted, either_way, mean
 from .sample import answers
 from .types import Demonstration, Outcome, Preference, Say, Script, Signal, Turn, Verdict
 
@@ -198,8 +198,8 @@ class Trial(Settings):
         )
         each: list[tuple[Agent, float | None]] = []
         for judge in judges:
-            one, other = (found[judge, order].read for order in ORDERS)
-            each.append((judge, (one[0] - other[0] + 1) / 2 if one and other else None))
+            one, other = (read[0] if (read := found[judge, o].read) else None for o in ORDERS)
+            each.append((judge, either_way(one, other)))
         return verdicts, mean(each)
 
     def _seen(self, task: Task) -> str:

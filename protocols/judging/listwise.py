@@ -15,9 +15,9 @@ from moot.agents.population import Agent
 from moot.agents.types import Settings, Task
 
 from ..asking import TRIES, Wishes, shaped
-from ..fence import filled
+from ..fence import filled, numbered
 from ..types import Say, Turn, Verdict
-from .panel import graded, shown
+from .panel import graded
 
 ALL = """\
 Question:
@@ -73,7 +73,7 @@ class Listwise(Settings):
         text = filled(
             ALL,
             question=task.prompt,
-            replies=shown(order),
+            replies=numbered("reply", order),
             better=self.better,
             n=str(len(order)),
         )

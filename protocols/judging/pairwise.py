@@ -16,9 +16,9 @@ from moot.agents.population import Agent
 from moot.agents.types import Settings, Task
 
 from ..asking import TRIES, Reply, Wishes
-from ..fence import filled
+from ..fence import filled, numbered
 from ..types import Say, Turn, Verdict
-from .panel import decided, graded, mean, shown
+from .panel import decided, either_way, graded, mean
 
 PAIR = """\
 Question:
@@ -70,7 +70,9 @@ class Pairwise(Settings):
         panel: list[Verdict] = []
         wins: dict[int, list[tuple[Agent, float | None]]] = {}
         for a, b in pairs:
-            each = [(j, _swapped(found[j, (a, b)], found[j, (b, a)])) for j in judges]
+            each = [
+                (j, either_way(_first(found[j, (a, b)]), _first(found[j, (b, a)]))) for j in judges
+            ]
             panel.append(Verdict(a.index, "preference", mean(each), over=b.index))
             wins.setdefault(a.index, []).extend(each)
             wins.setdefault(b.index, []).extend((j, None if p is None else 1 - p) for j, p in each)
@@ -86,7 +88,10 @@ class Pairwise(Settings):
 
     def _say(self, task: Task, judge: Agent, first: Turn, second: Turn) -> Say:
         text = filled(
-            PAIR, question=task.prompt, replies=shown([first, second]), better=self.better
+            PAIR,
+            question=task.prompt,
+            replies=numbered("reply", [first, second]),
+            better=self.better,
         )
         return Say(judge, text, tuple(sorted((first.index, second.index))), choices=PLACES)
 
@@ -98,9 +103,3 @@ class Pairwise(Settings):
 
 def _first(reply: Reply[tuple[float, ...]]) -> float | None:
     return None if reply.read is None else reply.read[0]
-
-
-def _swapped(one: Reply[tuple[float, ...]], other: Reply[tuple[float, ...]]) -> float | None:
-    """Return how likely the first of `one`, which is the second of `other`, is the better."""
-    first, second = _first(one), _first(other)
-    return None if first is None or second is None else (first - second + 1) / 2

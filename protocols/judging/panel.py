@@ -6,15 +6,10 @@ from dataclasses import replace
 from moot.agents.population import Agent
 
 from ..asking import Reply, Wishes, choose
-from ..fence import exchange, fenced
-from ..types import Say, Turn, Verdict
+from ..fence import exchange
+from ..types import Say, Verdict
 
 REASONS = "Say why in a few sentences, without a verdict yet."
-
-
-def shown(turns: Sequence[Turn]) -> str:
-    """Return replies as a judge sees them, numbered from 1."""
-    return "\n".join(fenced("reply", turn.text, i) for i, turn in enumerate(turns, 1))
 
 
 def decided(
@@ -46,6 +41,16 @@ def decided(
             ]
         )
     )
+
+
+def either_way(one: float | None, other: float | None) -> float | None:
+    """Return how likely the first of a pair wins, whatever its place; `None`: it can't be told.
+
+    Args:
+        one: how likely the first place won with the pair in this order.
+        other: the same with the two exchanged.  Equal chances give an even one, to the last bit.
+    """
+    return None if one is None or other is None else (one - other + 1) / 2
 
 
 def mean(found: Iterable[tuple[Agent, float | None]]) -> float | None:

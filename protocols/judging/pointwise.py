@@ -13,9 +13,9 @@ from moot.agents.population import Agent
 from moot.agents.types import Settings, Task
 
 from ..asking import TRIES, Wishes
-from ..fence import filled
+from ..fence import filled, numbered
 from ..types import Say, Turn, Verdict
-from .panel import decided, graded, shown
+from .panel import decided, graded
 
 ALONE = """\
 Question:
@@ -57,7 +57,9 @@ class Pointwise(Settings):
         return [*verdicts, *graded(found)]
 
     def _say(self, task: Task, judge: Agent, reply: Turn) -> Say:
-        text = filled(ALONE, question=task.prompt, reply=shown([reply]), better=self.better)
+        text = filled(
+            ALONE, question=task.prompt, reply=numbered("reply", [reply]), better=self.better
+        )
         return Say(judge, text, (reply.index,), choices=MARKS)
 
     def calls(self, replies: int) -> int:
