@@ -151,14 +151,11 @@ def _habits(
     own: Sequence[Ruling],
 ) -> dict[str, float | None]:
     pairs = [claim.swapped for claim in some if claim.swapped is not None]
-    others = {
-        claim.about: claim.score
-        for name, theirs in everybody.items()
-        for claim in theirs
-        if name != judge
-    }
+    others: dict[tuple[str, int, int | None], list[float]] = {}
+    for claim in chain.from_iterable(theirs for n, theirs in everybody.items() if n != judge):
+        others.setdefault(claim.about, []).append(claim.score)
     mine = [c for c in some if c.of.agent == judge and (c.over is None or c.over.agent != judge)]
-    shared = [(claim.score, others[claim.about]) for claim in mine if claim.about in others]
+    shared = [(c.score, fmean(others[c.about])) for c in mine if c.about in others]
     return {
         "verdicts": float(len(own)),
         "unreadable": fmean(one.score is None for one in own),

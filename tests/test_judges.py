@@ -5,7 +5,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from moot.experiments.judges import judged
 from moot.experiments.main import main
+from moot.experiments.rulings import Reply, Ruling
 
 EXPERIMENT = """\
 name: court
@@ -111,3 +113,19 @@ def test_agents_are_rated_by_who_is_found_better(
         value, low, high = metrics[f"talk/rating@solver-{i}"]
         assert low < value < high
         assert high - low < 2
+
+
+def test_ones_own_replies_are_held_against_what_all_other_judges_find_of_them() -> None:
+    own, other = Reply(0, "a", None, 5), Reply(1, "b", None, 5)
+    marks = {"a": (0.9, 0.5), "b": (0.4, 0.8), "c": (0.6, 0.2)}
+    rulings = [
+        Ruling("e", judge, "grade", None, reply, None, mark)
+        for judge, both in marks.items()
+        for reply, mark in zip((own, other), both, strict=True)
+    ]
+
+    found = {metric.name: metric.value for metric in judged(rulings, 0, seed=0)}
+
+    assert found["judges/self_preference@a"] == pytest.approx(0.9 - (0.4 + 0.6) / 2)
+    assert found["judges/self_preference@b"] == pytest.approx(0.8 - (0.5 + 0.2) / 2)
+    assert "judges/self_preference@c" not in found
