@@ -4,11 +4,20 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import orjson
 from aiohttp import web
+
+from moot.agents.endpoint import Endpoint
+from moot.agents.types import Engine, Message, Request, Sampling
+
+T = TypeVar("T")
+PROMPT = (Message("system", "Be brief."), Message("user", "2 + 2?"))
+REQUEST = Request(PROMPT, Sampling(temperature=0.5, max_tokens=9), seed=2**62 + 7)
 
 Mood = Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]
 
@@ -92,3 +101,15 @@ class Fake:
         self.headers.append(dict(request.headers))
         mood = self.moods.pop(0) if self.moods else says(reply())
         return await mood(request)
+
+
+def play(fake: Fake, part: Callable[[Engine], Coroutine[Any, Any, T]], **settings: Any) -> T:
+    """Return what `part` makes of an engine attached to the fake server."""
+
+    async def scene() -> T:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback((await fake.start()).cleanup)
+            endpoint = Endpoint(url=fake.url, model="m", **settings)
+            return await part(await stack.enter_async_context(endpoint.open(Path())))
+
+    return asyncio.run(scene())

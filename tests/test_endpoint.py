@@ -1,18 +1,27 @@
 """An endpoint and its gate against a real HTTP server that misbehaves as it is told to."""
 
 import asyncio
-import math
 import random
-from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
-from fake_endpoint import Fake, Mood, choice, half, hangs, refuses, reply, resets, says
+from fake_endpoint import (
+    PROMPT,
+    REQUEST,
+    Fake,
+    Mood,
+    choice,
+    half,
+    hangs,
+    play,
+    refuses,
+    reply,
+    resets,
+    says,
+)
 from pydantic import ValidationError
 
 from moot.agents.endpoint import Endpoint
@@ -22,28 +31,12 @@ from moot.agents.types import (
     Completion,
     Engine,
     Limits,
-    Message,
     Request,
     Sampling,
     Weights,
 )
 
-T = TypeVar("T")
-PROMPT = (Message("system", "Be brief."), Message("user", "2 + 2?"))
-REQUEST = Request(PROMPT, Sampling(temperature=0.5, max_tokens=9), seed=2**62 + 7)
 KEY = "sk-very-secret"
-
-
-def play(fake: Fake, part: Callable[[Engine], Coroutine[Any, Any, T]], **settings: Any) -> T:
-    """Return what `part` makes of an engine attached to the fake server."""
-
-    async def scene() -> T:
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback((await fake.start()).cleanup)
-            endpoint = Endpoint(url=fake.url, model="m", **settings)
-            return await part(await stack.enter_async_context(endpoint.open(Path())))
-
-    return asyncio.run(scene())
 
 
 def ask(*moods: Mood, request: Request = REQUEST, **settings: Any) -> Completion:
@@ -359,78 +352,3 @@ def test_many_share_the_pool() -> None:
         return len(said)
 
     assert play(fake, part) == len(fake.asked) == 400
-
-
-def first(*alternatives: tuple[str, float], text: str = "1") -> Mood:
-    """Answer `text`, whose first token might have been any of `alternatives`."""
-    top = [{"token": token, "logprob": math.log(p)} for token, p in alternatives]
-    said = {"token": text, "logprob": -0.1, "top_logprobs": top}
-    message = {"role": "assistant", "content": text}
-    return says(reply(choices=[choice(message=message, logprobs={"content": [said]})]))
-
-
-def poll(*choices: str) -> Request:
-    return replace(REQUEST, choices=choices)
-
-
-def test_choices_are_weighed_by_what_the_first_token_might_have_been() -> None:
-    fake = Fake([first(("1", 0.5), (" 2", 0.1), ("The", 0.2), ("2", 0.05))])
-
-    said = play(fake, lambda engine: engine.generate(poll("1", "2")))
-
-    assert said.shares == pytest.approx((0.5 / 0.65, 0.15 / 0.65))
-    assert said.text == "1"
-    asked = fake.asked[0]
-    assert (asked["logprobs"], asked["top_logprobs"], asked["max_tokens"]) == (True, 20, 9)
-
-
-@pytest.mark.parametrize(
-    ("choices", "alternatives", "shares"),
-    [
-        (("1", "2"), [("The", 0.9)], ()),  # no choice is among them
-        (("1", "2"), [("1", 0.9)], (1.0, 0.0)),
-        (("1", "10"), [("1", 0.9), ("2", 0.1)], ()),  # 1 may be the beginning of 10
-        (("1", "10"), [("1", 0.6), ("10", 0.2)], (0.75, 0.25)),
-        (("yes", "yellow"), [("ye", 0.6), ("yes", 0.2)], ()),
-        (("yes", "no"), [("yes", 0.6), ("y", 0.1), ("no", 0.2)], (0.75, 0.25)),
-        (("agree", "disagree"), [("dis", 0.6), ("agree", 0.2)], ()),  # the likelier is in pieces
-        (("1", "2"), [], ()),
-    ],
-)
-def test_what_the_first_token_cant_tell_apart_has_no_shares(
-    choices: tuple[str, ...], alternatives: list[tuple[str, float]], shares: tuple[float, ...]
-) -> None:
-    fake = Fake([first(*alternatives)])
-
-    assert play(fake, lambda engine: engine.generate(poll(*choices))).shares == pytest.approx(
-        shares
-    )
-
-
-def test_a_given_reply_cant_be_weighed_by_an_endpoint() -> None:
-    with pytest.raises(EngineError, match="engines of kind local and vllm can"):
-        play(Fake(), lambda engine: engine.generate(poll("4")))
-
-
-def test_a_schema_is_sent_as_openai_has_it() -> None:
-    fake = Fake()
-
-    play(fake, lambda engine: engine.generate(replace(REQUEST, shape='{"type": "object"}')))
-
-    asked = fake.asked[0]["response_format"]
-    assert (asked["type"], asked["json_schema"]["schema"]) == ("json_schema", {"type": "object"})
-
-
-def test_what_a_server_refuses_need_not_be_asked_of_it() -> None:
-    fake = Fake()
-
-    async def part(engine: Engine) -> list[Completion]:
-        asked = (poll("4", "5"), replace(REQUEST, shape='{"type": "object"}'))
-        return [await engine.generate(one) for one in asked]
-
-    said = play(fake, part, logprobs=False, json_schema=False)
-
-    assert [(one.text, one.shares) for one in said] == [("4", ()), ("4", ())]
-    assert not any(
-        {"logprobs", "top_logprobs", "response_format"} & set(asked) for asked in fake.asked
-    )
