@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from moot.training.credit import group_advantage
-from moot.training.losses import clipped_share, kl_to_anchor, policy_gradient, sequence_mean
+from moot.training.losses.policy import clipped_share, kl_to_anchor, policy_gradient, sequence_mean
 
 LN2 = math.log(2)
 

@@ -110,7 +110,7 @@ class CaT(Settings):
         """Return (N,) the token mean of each rollout's clipped surrogate plus its KL (eq. 1)."""
         import torch
 
-        from .losses import clipped_share, kl_to_anchor, policy_gradient, sequence_mean
+        from .losses.policy import clipped_share, kl_to_anchor, policy_gradient, sequence_mean
 
         logp, entropy = policy(batch.rows)
         old = logp.detach() if batch.old is None else batch.old
