@@ -66,6 +66,9 @@ class Group(Settings):
     """Whether the method trains it; otherwise it stays the engine's base model."""
     adapters: Literal["shared", "each"] = "shared"
     """Whether the group's agents learn one set of weights together or one each."""
+    learns_from: Literal["own", "group", "all"] = "own"
+    """Whose words the weights learn from: of who speaks with them, of the group, or of all who
+    learn.  Others' words were sampled by other weights: `objective.correct` makes up for it."""
     sampling: OneOrMore[Sampling] = Sampling()
     """How it is sampled; of several, the group's agents get one each, in turn."""
 

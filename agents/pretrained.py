@@ -11,7 +11,7 @@ from .errors import EngineError, in_one_line
 from .types import Device, Number
 
 
-def load(model: Path, dtype: Number, device: Device) -> Any:
+def load(model: Path, dtype: Number, device: Device, attention: str | None = None) -> Any:
     """Return the causal language model in the folder `model`; code and pickles there are not run.
 
     Raises:
@@ -31,6 +31,7 @@ def load(model: Path, dtype: Number, device: Device) -> Any:
             trust_remote_code=False,
             local_files_only=True,
             output_loading_info=True,
+            attn_implementation=attention,
         )
     except Exception as error:  # safetensors, torch and transformers raise a dozen kinds
         raise EngineError(f"{model}: can't load this model: {in_one_line(error)}") from error

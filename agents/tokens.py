@@ -1,5 +1,6 @@
 """Tokens: a prompt to ids by the model's own chat template, and ids to text."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from transformers import AutoTokenizer
 from .errors import EngineError, in_one_line
 from .types import Message, Prompt
 
+RESERVED = re.compile("reserved|unused|extra", re.IGNORECASE)
 PROBE = (Message("user", "question"), Message("assistant", "xyzzy"))
 """A chat that shows how the template ends a reply."""
 
@@ -58,6 +60,26 @@ class Tokens:
                 f"the model's chat template refuses the prompt: {in_one_line(error)}"
             ) from error
         return self._ids(text)
+
+    @property
+    def spare(self) -> int | None:
+        """A special token that is no part of any chat; `None`: the vocabulary has none.
+
+        One that is called reserved or unused where there is one, else the last one.
+        """
+        used = {
+            *self.ends,
+            *self._tokenizer.all_special_ids,
+            *self._ids(self._chat(PROBE, reply=True)),
+        }
+        template = str(self._tokenizer.chat_template)
+        free = {
+            i: str(token)
+            for i, token in self._tokenizer.added_tokens_decoder.items()
+            if token.special and i not in used and str(token) not in template
+        }
+        named = [i for i, name in free.items() if RESERVED.search(name)]
+        return max(named or free, default=None)
 
     def completion(self, text: str, *, ended: bool) -> list[int]:
         """Return the ids of a reply, with the token that ends one if it `ended`."""

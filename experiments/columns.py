@@ -101,11 +101,42 @@ REFERENCES = pa.schema(
     ]
 )
 
+PAIRS = pa.schema(
+    [
+        ("cycle", pa.int32()),
+        ("episode", pa.string()),
+        ("chosen_turn", pa.int32()),
+        ("rejected_turn", pa.int32()),
+        ("chosen_agent", pa.string()),
+        ("rejected_agent", pa.string()),
+        ("judges", pa.list_(pa.int32())),
+        ("prompt", PROMPT),
+        ("chosen", PROMPT),
+        ("rejected", PROMPT),
+        ("probability", pa.float64()),
+        ("teaches", pa.bool_()),
+    ]
+)
+
+SHOWN = pa.schema(
+    [
+        ("cycle", pa.int32()),
+        ("episode", pa.string()),
+        ("turn", pa.int32()),
+        ("agent", pa.string()),
+        ("name", pa.string()),
+        ("prompt", PROMPT),
+        ("completion", PROMPT),
+        ("teaches", pa.bool_()),
+    ]
+)
+
 ROLLOUTS = pa.schema(
     [
         ("cycle", pa.int32()),
         ("episode", pa.string()),
         ("turn", pa.int32()),
+        ("round", pa.int32()),
         ("agent", pa.string()),
         ("weights", pa.string()),
         ("weights_version", pa.int32()),

@@ -2,15 +2,19 @@
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from moot.agents.models import locate
+from moot.agents.population import Agent
 from moot.agents.types import Weights
 from moot.protocols.journal import Metric
-from moot.training.types import Rollout
+from moot.training.types import Example, Pair, Said
 
 from .directory import talk_folder
 from .experiment import Experiment
+from .store import write_examples
 
 Step = tuple[str, int, dict[str, float]]
 """The weights' name, the step's number, and what was seen in it."""
@@ -18,72 +22,122 @@ Step = tuple[str, int, dict[str, float]]
 
 def learn(
     experiment: Experiment,
-    examples: Sequence[Rollout],
+    examples: Sequence[Example],
     before: Mapping[str, Weights],
     *,
     cycle: int,
     folder: Path,
 ) -> Iterator[Step]:
-    """Train every learning agent's weights on its own examples; yield each step as it is taken.
+    """Train every learning agent's weights on what they learn from; yield each step as it is taken.
 
     Progress is kept in `folder`/fit and survives a kill.  When the last step is done the new
-    versions appear together, as `folder`/weights.
+    versions appear together, as `folder`/weights, and what was taught is written as it was graded.
 
     Args:
         experiment: says who learns, how and on what base model.
-        examples: what the cycle taught, for all weights.
+        examples: what the cycle taught, whoever is to learn it.
         before: the versions that spoke, for those that ever learnt.
         cycle: the cycle's number; what learns in it becomes version `cycle + 1`.
         folder: the cycle's folder.
     """
-    for name, agents in experiment.people().learners().items():
-        mine = [example for example in examples if example.weights == name]
-        if any(example.teaches for example in mine):
-            model = experiment.engines[agents[0].engine].trains
-            assert model is not None, "the experiment checks that learners' engines can train"
-            yield from _train(
-                experiment, locate(model), mine, before.get(name), cycle, folder, name
-            )
+    models: dict[str, list[str]] = {}
+    people = experiment.people()
+    for name, agents in people.learners().items():
+        model = experiment.engines[agents[0].engine].trains
+        assert model is not None, "the experiment checks that learners' engines can train"
+        models.setdefault(model, []).append(name)
+    taught: list[Example] = []
+    for model, names in models.items():
+        yield from _train(experiment, model, names, examples, before, cycle, folder, taught)
+    if taught:
+        write_examples(folder, cycle, taught)
     publish(folder)
+
+
+def sources(experiment: Experiment, name: str) -> frozenset[str]:
+    """Return the weights whose words the weights `name` learn from."""
+    learners = experiment.people().learners()
+    how = {g.name: g.learns_from for g in experiment.population}[learners[name][0].group]
+
+    def heard(agents: Sequence[Agent]) -> bool:
+        return how == "all" or agents[0].group == learners[name][0].group
+
+    if how == "own":
+        return frozenset({name})
+    return frozenset(other for other, agents in learners.items() if heard(agents))
 
 
 def _train(
     experiment: Experiment,
-    model: Path,
-    examples: Sequence[Rollout],
-    before: Weights | None,
+    model: str,
+    names: Sequence[str],
+    examples: Sequence[Example],
+    before: Mapping[str, Weights],
     cycle: int,
     folder: Path,
-    name: str,
+    taught: list[Example],
 ) -> Iterator[Step]:
+    """Train the weights `names`, one after the other, on one `model` in memory."""
     from moot.agents.tokens import Tokens
     from moot.protocols.stage import seed
     from moot.training.checkpoint import Progress, read
-    from moot.training.fit import fit
-    from moot.training.learner import Learner, release
+    from moot.training.fit import fit, graded
+    from moot.training.learner import Learner, base, release
 
-    assert experiment.method is not None, "the experiment checks that learners have a method"
-    start = Progress() if before is None else read(before.path)
-    learner = Learner(
-        model,
-        experiment.fit,
-        None if before is None else before.path,
-        seed=seed(experiment.seed, f"adapter/{name}", 0),
-    )
-    steps = fit(
-        learner,
-        experiment.method,
-        examples,
-        Tokens(model),
-        experiment.fit,
-        seed=seed(experiment.seed, f"order/{name}", cycle),
-        start=start,
-        folder=folder / "fit" / name,
-    )
-    for step, metrics in steps:
-        yield name, step, metrics
-    del learner, steps
-    release()
+    method, settings = experiment.method, experiment.fit
+    assert method is not None, "the experiment checks that learners have a method"
+    words = [_readable(example, experiment, model) for example in examples]
+    where = locate(model)
+    loaded: Any = None
+    for name in names:
+        heard = sources(experiment, name)
+
+        def mine(example: Example, heard: frozenset[str] = heard) -> bool:
+            return not heard.isdisjoint(example.speakers)
+
+        if not any(mine(example) and example.teaches for example in words):
+            continue
+        loaded = base(where, settings) if loaded is None else loaded
+        encode, last = Tokens(where), before.get(name)
+        start = Progress() if last is None else read(last.path)
+        learner = Learner(
+            loaded,
+            settings,
+            None if last is None else last.path,
+            seed=seed(experiment.seed, f"adapter/{name}", 0),
+            model=where,
+        )
+        own = graded(learner, method, words, encode, settings, mine)
+        taught += own
+        steps = fit(
+            learner,
+            method,
+            own,
+            encode,
+            settings,
+            seed=seed(experiment.seed, f"order/{name}", cycle),
+            start=start,
+            folder=folder / "fit" / name,
+        )
+        for step, metrics in steps:
+            yield name, step, metrics
+        loaded = learner.close()
+        del learner, steps
+        release()
+
+
+def _readable(example: Example, experiment: Experiment, model: str) -> Example:
+    """Return the example without the token ids of another model than the one that is to learn."""
+
+    def read(said: Said) -> Said:
+        engine = experiment.engines.get(said.engine)
+        if engine is not None and engine.trains == model:
+            return said
+        return replace(said, tokens=(), prompt_tokens=(), logprobs=())
+
+    if isinstance(example, Pair):
+        return replace(example, chosen=read(example.chosen), rejected=read(example.rejected))
+    return replace(example, said=read(example.said))
 
 
 def publish(folder: Path) -> None:

@@ -10,7 +10,7 @@ from moot.agents.errors import InputError, MootError, near
 from moot.agents.facts import facts
 from moot.agents.models import check as check_model
 from moot.agents.vllm import VLLM
-from moot.training.settings import Lora, unsupported
+from moot.training.settings import Lora
 
 from .experiment import EngineChoice, Experiment
 from .faults import lines
@@ -96,16 +96,19 @@ def _engines(experiment: Experiment) -> Iterator[Problem]:
             yield from _training(name, engine, experiment.fit.lora)
 
 
-def _training(name: str, engine: EngineChoice, lora: Lora) -> Iterator[Problem]:
+def _training(name: str, engine: EngineChoice, lora: Lora | None) -> Iterator[Problem]:
     """Yield what keeps the model behind an engine from being trained as `fit` has it."""
+    if lora is None:
+        if isinstance(engine, VLLM):
+            wrong = f"engine {name} (vllm) takes adapters, and null makes all weights learn"
+            yield ("fit", "lora"), wrong
+        return
     if isinstance(engine, VLLM) and lora.rank > engine.max_lora_rank:
         wrong = f"{engine.max_lora_rank} is less than fit.lora.rank, {lora.rank}"
         yield ("engines", name, "max_lora_rank"), wrong
     known = facts(engine.trains) if engine.trains is not None else None
     if known is None:
         return
-    if altered := unsupported(known.config):
-        yield ("engines", name, "model"), f"can't be trained yet: it has {altered}"
     for target in lora.targets if known.linear and lora.targets != "all-linear" else ():
         layer = target.rpartition(".")[2]
         if layer not in known.linear:
@@ -148,7 +151,7 @@ def _learning(experiment: Experiment) -> Iterator[Problem]:
         return
     if not any(group.learns for group in experiment.population):
         yield ("method",), "nobody learns; set `learns: true` for a policy, or leave `method` out"
-    if method.needs not in protocol.yields:
+    if method.needs is not None and method.needs not in protocol.yields:
         yield (
             ("method", "kind"),
             f"{method.kind} learns from a {method.needs}, and protocol {protocol.kind} yields none",

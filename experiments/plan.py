@@ -22,7 +22,9 @@ def plan(experiment: Experiment, split: Split) -> Iterator[str]:
     yield f"experiment  {experiment.name}, seed {experiment.seed}, {experiment.cycles} cycles"
     yield f"agents      {', '.join(f'{role} ×{n}' for role, n in people.cast().items())}"
     for name, agents in people.learners().items():
-        yield f"learns      {name}: {len(agents)} agents, LoRA of rank {experiment.fit.lora.rank}"
+        lora = experiment.fit.lora
+        how = "all weights" if lora is None else f"LoRA of rank {lora.rank}"
+        yield f"learns      {name}: {len(agents)} agents, {how}"
     yield (
         f"tasks       {len(split.train)} to learn from, {len(split.held_out)} held out"
         + (f", {split.dropped} dropped as repeated" if split.dropped else "")
@@ -102,13 +104,15 @@ def _disk(experiment: Experiment) -> Iterator[str]:
         known = facts(model) if model is not None else None
         size = _adapter(known, experiment.fit) if known else 0
         yield (
-            f"disk        {name}: {experiment.cycles} adapters with optimiser states, "
+            f"disk        {name}: {experiment.cycles} versions with optimiser states, "
             + (f"{size / 1e6:.0f} MB each" if size else "their size not known before the model is")
         )
 
 
 def _adapter(known: Facts, fit: Fit) -> int:
-    """Return the bytes of an adapter and AdamW's two moments of it; 0: not known."""
+    """Return the bytes of what learns and AdamW's two moments of it; 0: not known."""
+    if fit.lora is None:
+        return known.parameters * 4 * 3
     targets = fit.lora.targets
     wide = sum(n for name, n in known.linear.items() if targets == "all-linear" or name in targets)
     return fit.lora.rank * wide * 4 * 3

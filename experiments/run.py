@@ -17,7 +17,7 @@ from moot.agents.population import Population
 from moot.agents.types import Engine, EngineSettings, Weights
 from moot.protocols.journal import Journal, Metric
 from moot.protocols.stage import Stage, seed
-from moot.training.types import Rollout
+from moot.training.types import Example
 
 from .controls import controls
 from .directory import claim, held_out_folder, talk_folder
@@ -27,7 +27,7 @@ from .judges import judged, known
 from .learn import current, learn, published, step_metrics
 from .progress import Show
 from .rulings import rulings
-from .store import write_metrics, write_rollouts
+from .store import write_examples, write_metrics
 from .swap import swap
 from .talk import talk, taught
 from .tasks.split import Split, for_cycle
@@ -128,7 +128,7 @@ async def _open(
         }
 
 
-async def _talk(run: Run, cycle: int) -> list[Rollout]:
+async def _talk(run: Run, cycle: int) -> list[Example]:
     experiment, folder, people = run.experiment, talk_folder(run.out, cycle), run.people(cycle)
     tasks = for_cycle(run.split.train, experiment.tasks.per_cycle, cycle, experiment.seed)
     turns = experiment.calls(people, tasks).total()
@@ -143,16 +143,18 @@ async def _talk(run: Run, cycle: int) -> list[Rollout]:
             casting=experiment.casting,
         )
         method = experiment.method
-        rollouts = [] if method is None else [r for e in episodes for r in method.examples(e)]
-        write_rollouts(folder, cycle, rollouts)
-        run.record(taught(episodes, rollouts, cycle=cycle, epochs=experiment.fit.epochs))
+        examples: list[Example] = []
+        if method is not None:
+            examples = [*method.graded([r for e in episodes for r in method.examples(e)])]
+        write_examples(folder, cycle, examples)
+        run.record(taught(episodes, examples, cycle=cycle, epochs=experiment.fit.epochs))
         if people.cast()["judge"]:
             so_far = [one for n in range(cycle + 1) for one in rulings(talk_folder(run.out, n))]
             run.record(judged(so_far, cycle, experiment.seed))
-    return rollouts
+    return examples
 
 
-async def _learn(run: Run, cycle: int, examples: Sequence[Rollout]) -> None:
+async def _learn(run: Run, cycle: int, examples: Sequence[Example]) -> None:
     before = current(run.out, cycle)
     alone = len(run.experiment.people().learners()) == 1
     with run.show.phase(f"cycle {cycle}: learn"):

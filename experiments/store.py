@@ -12,14 +12,16 @@ import pyarrow.parquet as pq
 from moot.agents.types import Prompt
 from moot.protocols.journal import Metric
 from moot.protocols.types import Episode
-from moot.training.types import Rollout
+from moot.training.types import Example, Pair, Rollout, Shown
 
 from .columns import (
     DEMONSTRATIONS,
     EPISODES,
     METRICS,
+    PAIRS,
     PREFERENCES,
     ROLLOUTS,
+    SHOWN,
     TURNS,
     VERDICTS,
     VERSION,
@@ -44,9 +46,11 @@ def write_lessons(folder: Path, cycle: int, episodes: Sequence[Episode]) -> None
         write(folder / "demonstrations.parquet", DEMONSTRATIONS, rows)
 
 
-def write_rollouts(folder: Path, cycle: int, rollouts: Iterable[Rollout]) -> None:
-    """Write the graded rollouts that a cycle taught, in TRL's conversational columns."""
-    write(folder / "examples.parquet", ROLLOUTS, (_rollout(cycle, r) for r in rollouts))
+def write_examples(folder: Path, cycle: int, examples: Sequence[Example]) -> None:
+    """Write what a cycle taught, examples of one kind, in TRL's conversational columns."""
+    schemas: dict[type[Example], Any] = {Pair: PAIRS, Shown: SHOWN}
+    schema = schemas.get(type(examples[0]), ROLLOUTS) if examples else ROLLOUTS
+    write(folder / "examples.parquet", schema, (_example(cycle, e) for e in examples))
 
 
 def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:
@@ -188,21 +192,58 @@ def _demonstrations(cycle: int, episode: Episode) -> Iterator[dict[str, Any]]:
         }
 
 
+def _example(cycle: int, example: Example) -> dict[str, Any]:
+    if isinstance(example, Rollout):
+        return _rollout(cycle, example)
+    return _pair(cycle, example) if isinstance(example, Pair) else _shown(cycle, example)
+
+
+def _pair(cycle: int, pair: Pair) -> dict[str, Any]:
+    return {
+        "cycle": cycle,
+        "episode": pair.episode,
+        "chosen_turn": pair.turns[0],
+        "rejected_turn": pair.turns[1],
+        "chosen_agent": pair.agents[0],
+        "rejected_agent": pair.agents[1],
+        "judges": pair.judges,
+        "prompt": _messages(pair.chosen.prompt),
+        "chosen": _reply(pair.chosen.text),
+        "rejected": _reply(pair.rejected.text),
+        "probability": pair.probability,
+        "teaches": pair.teaches,
+    }
+
+
+def _shown(cycle: int, shown: Shown) -> dict[str, Any]:
+    return {
+        "cycle": cycle,
+        "episode": shown.episode,
+        "turn": shown.turn,
+        "agent": shown.agent,
+        "name": shown.name,
+        "prompt": _messages(shown.said.prompt),
+        "completion": _reply(shown.said.text),
+        "teaches": shown.teaches,
+    }
+
+
 def _rollout(cycle: int, rollout: Rollout) -> dict[str, Any]:
     return {
         "cycle": cycle,
         "episode": rollout.episode,
         "turn": rollout.turn,
+        "round": rollout.round,
         "agent": rollout.agent,
         "weights": rollout.weights,
         "weights_version": rollout.version,
         "judges": rollout.judges,
-        "prompt": _messages(rollout.prompt),
-        "completion": _reply(rollout.text),
-        "prompt_ids": rollout.prompt_tokens,
-        "completion_ids": rollout.tokens,
-        "finish": rollout.finish,
-        "temperature": rollout.temperature,
+        "prompt": _messages(rollout.said.prompt),
+        "completion": _reply(rollout.said.text),
+        "prompt_ids": rollout.said.prompt_tokens,
+        "completion_ids": rollout.said.tokens,
+        "finish": rollout.said.finish,
+        "temperature": rollout.said.temperature,
         "reward": rollout.reward,
         "advantage": rollout.advantage,
         "teaches": rollout.teaches,

@@ -11,7 +11,7 @@ from moot.protocols.journal import Metric
 from moot.protocols.stage import Failure, Stage
 from moot.protocols.types import Episode, Protocol, Signal, Turn
 from moot.protocols.voting import plurality
-from moot.training.types import Rollout
+from moot.training.types import Example, Pair, Rollout
 
 from .store import write_episodes, write_lessons
 
@@ -138,20 +138,30 @@ def differing(episode: Episode) -> dict[str, float | None]:
 
 
 def taught(
-    episodes: Sequence[Episode], rollouts: Sequence[Rollout], *, cycle: int, epochs: int
+    episodes: Sequence[Episode], examples: Sequence[Example], *, cycle: int, epochs: int
 ) -> list[Metric]:
     """Return what a cycle's talk cost and gave: tokens, mean reward, groups without contrast."""
-    teaching = {(rollout.episode, rollout.turn) for rollout in rollouts if rollout.teaches}
-    groups: dict[str, set[float]] = {}
-    for rollout in rollouts:
-        groups.setdefault(rollout.episode, set()).add(rollout.reward)
+    teaching = {(e.episode, turn) for e in examples if e.teaches for turn in _turns(e)}
+    groups: dict[tuple[str, int], list[float]] = {}
+    for example in examples:
+        if isinstance(example, Rollout) and example.reward is not None:
+            groups.setdefault(example.group, []).append(example.reward)
     found = {
         "talk/tokens": [float(tokens(episodes))],
         "train/tokens": [float(tokens(episodes, teaching) * epochs)],
-        "talk/reward": [rollout.reward for rollout in rollouts],
-        "talk/alike": [float(len(rewards) == 1) for rewards in groups.values()],
+        "talk/examples": [float(sum(example.teaches for example in examples))],
+        "talk/reward": [reward for rewards in groups.values() for reward in rewards],
+        "talk/alike": [float(len(set(rewards)) == 1) for rewards in groups.values()],
+        "talk/alone": [float(len(rewards) == 1) for rewards in groups.values()],
     }
     return [Metric(cycle, name, fmean(values)) for name, values in found.items() if values]
+
+
+def _turns(example: Example) -> tuple[int, ...]:
+    """Return the turns whose words are learnt from."""
+    if isinstance(example, Pair):
+        return example.turns
+    return () if example.turn is None else (example.turn,)
 
 
 def tokens(episodes: Sequence[Episode], only: Set[tuple[str, int]] | None = None) -> int:

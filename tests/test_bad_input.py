@@ -423,7 +423,7 @@ FILES = [
     ),
     pytest.param(
         f"{LEARNS}method: {{kind: cat, kll: 1}}\n",
-        [":14:21 method.kll: unknown key; did you mean 'kl'?"],
+        [":14:33 method.objective.kll: unknown key; did you mean 'kl'?"],
         id="kll",
     ),
     pytest.param(

@@ -8,9 +8,17 @@ from moot.agents.population import Agent
 from moot.agents.types import Completion, Task
 from moot.protocols.types import Episode, Outcome, Turn, Verdict
 from moot.protocols.verifiers import VERIFIERS
-from moot.training.cat import CaT
+from moot.training.methods.cat import CaT
+from moot.training.objective import Objective
+from moot.training.types import Rollout
+
+PLAIN = Objective(scale="none", kl=0)
 
 TASK = Task("t", "2 + 2?", "4", VERIFIERS["number"])
+
+
+def taught(method: CaT, told: Episode) -> list[Rollout]:
+    return method.graded(method.examples(told))
 
 
 def episode(scores: list[float | None], frozen: int | None = None) -> Episode:
@@ -31,39 +39,41 @@ def episode(scores: list[float | None], frozen: int | None = None) -> Episode:
 
 
 def test_a_rollout_says_where_it_came_from() -> None:
-    rollout = CaT(scale="none").examples(episode([1.0, 0.0]))[0]
+    rollout = taught(CaT(objective=PLAIN), episode([1.0, 0.0]))[0]
 
     assert (rollout.episode, rollout.turn, rollout.agent) == ("cycle-000/t", 0, "p0")
     assert (rollout.weights, rollout.version, rollout.judges) == ("p", 3, (9,))
-    assert (rollout.tokens, rollout.temperature, rollout.finish) == ((7, 8), 1.0, "stop")
+    said = rollout.said
+    assert (said.tokens, said.temperature, said.finish) == ((7, 8), 1.0, "stop")
 
 
 def test_rewards_are_agreement_and_credit_is_relative_to_the_group() -> None:
-    rollouts = CaT(scale="none").examples(episode([1.0, 0.0, 0.0, 1.0]))
+    rollouts = taught(CaT(objective=PLAIN), episode([1.0, 0.0, 0.0, 1.0]))
 
     assert [r.reward for r in rollouts] == [1.0, 0.0, 0.0, 1.0]
     assert [r.advantage for r in rollouts] == [0.5, -0.5, -0.5, 0.5]
 
 
 def test_an_unreadable_answer_earns_what_the_method_says_or_falls_out() -> None:
-    kept = CaT(scale="none").examples(episode([1.0, None]))
+    kept = taught(CaT(objective=PLAIN), episode([1.0, None]))
     assert [(r.turn, r.reward) for r in kept] == [(0, 1.0), (1, 0.0)]
 
-    left = CaT(scale="none", no_answer=None).examples(episode([1.0, None, 0.0]))
+    left = taught(CaT(objective=PLAIN, no_answer=None), episode([1.0, None, 0.0]))
     assert [(r.turn, r.advantage) for r in left] == [(0, 0.5), (2, -0.5)]
 
 
 def test_frozen_policies_count_in_the_group_and_learn_nothing() -> None:
-    rollouts = CaT(scale="none").examples(episode([1.0, 0.0], frozen=1))
+    rollouts = taught(CaT(objective=PLAIN), episode([1.0, 0.0], frozen=1))
 
-    assert [(r.turn, r.advantage) for r in rollouts] == [(0, 0.5)]
+    assert [(r.turn, r.advantage) for r in rollouts] == [(0, 0.5), (1, -0.5)]
+    assert [(r.speakers, r.teaches) for r in rollouts] == [(("p",), True), ((), False)]
 
 
 def test_answers_are_credited_against_those_of_their_own_round() -> None:
     whole = episode([1.0, 0.0, 1.0, 1.0])
     later = tuple(replace(turn, round=1) for turn in whole.turns[2:])
 
-    rollouts = CaT(scale="none").examples(replace(whole, turns=(*whole.turns[:2], *later)))
+    rollouts = taught(CaT(objective=PLAIN), replace(whole, turns=(*whole.turns[:2], *later)))
 
     assert [(r.turn, r.advantage) for r in rollouts] == [(0, 0.5), (1, -0.5), (2, 0.0), (3, 0.0)]
 
@@ -72,7 +82,7 @@ def test_answers_are_credited_against_those_of_their_own_round() -> None:
 def test_episodes_without_contrast_teach_nothing_but_to_stay_near_the_anchor(
     scores: list[float | None],
 ) -> None:
-    free, held = (CaT(kl=kl).examples(episode(scores)) for kl in (0.0, 0.1))
+    free, held = (taught(CaT(objective=Objective(kl=kl)), episode(scores)) for kl in (0.0, 0.1))
 
     assert all(r.advantage == 0 and not r.teaches for r in free)
     assert all(r.advantage == 0 and r.teaches for r in held)

@@ -11,32 +11,29 @@ import torch
 from moot.agents.errors import MootError
 from moot.agents.tokens import Tokens
 from moot.agents.types import Message
-from moot.training.cat import CaT
 from moot.training.checkpoint import Progress, latest, read
 from moot.training.fit import Metrics, fit, schedule
-from moot.training.learner import Learner
-from moot.training.rows import parts, rows
+from moot.training.learner import Learner, base
+from moot.training.look import by_anchor
+from moot.training.methods.cat import CaT
+from moot.training.objective import Objective
+from moot.training.rows import columns, parts, rows
 from moot.training.settings import Fit, Lora
-from moot.training.types import Rollout
+from moot.training.types import Example, Rollout, Said
 
 FIT = Fit(lr=1e-2, groups=2, lora=Lora(rank=4, alpha=8))
 
 
 def rollout(episode: int, i: int, advantage: float) -> Rollout:
-    return Rollout(
-        episode=f"e{episode}",
-        turn=i,
-        agent="a",
-        weights="w",
-        version=0,
+    said = Said(
         prompt=(Message("user", f"{episode} + {i % 2}"),),
         text=str(i),
         tokens=(5 + i, 9 - i, 4)[: 1 + i % 3],
         finish="length",
         temperature=0.7,
-        reward=float(advantage > 0),
-        advantage=advantage,
     )
+    reward = float(advantage > 0)
+    return Rollout(f"e{episode}", i, 0, "a", "w", 0, said, reward, advantage)
 
 
 EXAMPLES = [rollout(e, i, 1.0 if i == e % 4 else -1 / 3) for e in range(6) for i in range(4)]
@@ -50,13 +47,16 @@ def training(
     examples: list[Rollout] = EXAMPLES,
     method: CaT | None = None,
     start: Progress | None = None,
+    weights: Path | None = None,
 ) -> tuple[Learner, Iterator[tuple[int, Metrics]]]:
-    learner = Learner(model, settings, None, seed=1)
+    learner = Learner(base(model, settings), settings, weights, seed=1, model=model)
+    method = method or CaT(objective=Objective(kl=0.1))
+    encode = Tokens(model)
     steps = fit(
         learner,
-        method or CaT(kl=0.1),
-        examples,
-        Tokens(model),
+        method,
+        with_anchor(learner, examples, encode),
+        encode,
         settings,
         seed=2,
         start=start or Progress(),
@@ -65,14 +65,19 @@ def training(
     return learner, steps
 
 
+def with_anchor(learner: Learner, examples: list[Rollout], encode: Tokens) -> list[Example]:
+    """The examples with what the anchor thinks of them, and the advantages they were given."""
+    return by_anchor(learner, examples, encode, 1024)
+
+
 def test_what_did_well_gets_likelier(tiny: Path, tmp_path: Path) -> None:
     good, bad = rollout(0, 2, 1.0), rollout(0, 1, -1.0)
     learner, steps = training(tiny, tmp_path, examples=[good, bad], settings=FIT)
-    batch = CaT().collate([good, bad], Tokens(tiny))
+    batch = rows(columns([good, bad]), Tokens(tiny))
 
-    before = learner.policy(batch.rows).logp.sum(-1)
+    before = learner.policy(batch).logp.sum(-1)
     assert len(list(steps)) == 1
-    after = learner.policy(batch.rows).logp.sum(-1)
+    after = learner.policy(batch).logp.sum(-1)
 
     assert after[0] > before[0]
     assert after[1] < before[1]
@@ -80,13 +85,15 @@ def test_what_did_well_gets_likelier(tiny: Path, tmp_path: Path) -> None:
 
 def test_the_anchor_is_what_it_was(tiny: Path, tmp_path: Path) -> None:
     learner, steps = training(tiny, tmp_path)
-    batch = CaT().collate(EXAMPLES[:4], Tokens(tiny)).rows
+    batch = rows(columns(EXAMPLES[:4]), Tokens(tiny))
 
-    before = learner.anchor(batch).logp
+    with learner.anchored():
+        before = learner.policy(batch).logp
     torch.testing.assert_close(before, learner.policy(batch).logp)  # version 0 is the base
     list(steps)
 
-    assert torch.equal(learner.anchor(batch).logp, before)
+    with learner.anchored():
+        assert torch.equal(learner.policy(batch).logp, before)
     assert not torch.allclose(learner.policy(batch).logp, before)
 
 
@@ -116,16 +123,23 @@ def test_parts_of_a_step_add_up_to_the_whole_step(tiny: Path, tmp_path: Path) ->
         torch.testing.assert_close(narrowly.tensors()[name], tensor, atol=1e-5, rtol=1e-4)
 
 
-def test_parts_hold_their_padding_within_bounds_and_keep_the_order(tiny: Path) -> None:
+def test_parts_hold_their_distinct_tokens_within_bounds_and_keep_the_order(tiny: Path) -> None:
     tokens = Tokens(tiny)
-    # The first example has a token, the second two, the third three; their prompts are two.
-    prompt = len(tokens.prompt(EXAMPLES[0].prompt))
+    # The first example has a token, the second two, the third three; their prompts are two, which
+    # differ in the digit before the end.
+    one, other = (tokens.prompt(e.said.prompt) for e in EXAMPLES[:2])
+    shared = next(i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+    distinct = 2 * len(one) - shared + 1 + 2 + 3
 
-    assert [len(part) for part in parts(EXAMPLES[:3], tokens, 2 * prompt + 4)] == [2, 1]
-    assert [len(part) for part in parts(EXAMPLES[:3], tokens, 2 * prompt + 8)] == [2, 1]
-    assert [len(part) for part in parts(EXAMPLES[:3], tokens, 2 * prompt + 9)] == [3]
-    assert [len(part) for part in parts(EXAMPLES, tokens, 1)] == [1] * len(EXAMPLES)
-    assert parts([], tokens, 10) == []
+    def sizes(examples: list[Rollout], most: int) -> list[int]:
+        return [len(part) for part in parts(examples, tokens, most)]
+
+    assert sizes(EXAMPLES[:3], distinct) == [3]
+    assert sizes(EXAMPLES[:3], distinct - 1) == [2, 1]
+    assert sizes(EXAMPLES[:3], distinct - 3) == [2, 1]
+    assert sizes(EXAMPLES[:3], distinct - 4) == [1, 1, 1]
+    assert sizes(EXAMPLES, 1) == [1] * len(EXAMPLES)
+    assert sizes([], 10) == []
 
 
 def test_the_next_cycle_goes_on_with_the_optimisers_moments(tiny: Path, tmp_path: Path) -> None:
@@ -164,16 +178,3 @@ def test_a_step_holds_whole_groups_and_leaves_out_what_teaches_nothing() -> None
     assert schedule(flat, FIT, seed=0) == []
     assert schedule(EXAMPLES, FIT, seed=0) == schedule(EXAMPLES, FIT, seed=0)
     assert schedule(EXAMPLES, FIT, seed=0) != schedule(EXAMPLES, FIT, seed=1)
-
-
-def test_ids_as_the_engine_read_them_are_what_is_trained_on(tiny: Path) -> None:
-    plain = rollout(0, 2, 1.0)
-    other = replace(plain, prompt_tokens=(7, 8, 9))
-
-    found = rows([plain, other, replace(other, text="x")], Tokens(tiny))
-
-    assert found.owner.tolist() == [0, 1, 1]
-    assert found.prompts[1][found.prompt_mask[1]].tolist() == [7, 8, 9]
-    assert found.prompts[0][found.prompt_mask[0]].tolist() == list(
-        Tokens(tiny).prompt(plain.prompt)
-    )

@@ -42,7 +42,7 @@ tasks:
   per_cycle: 8
   items: [{items}]
 protocol: {{kind: synthesis}}
-method: {{kind: cat, kl: 0.1}}
+method: {{kind: cat, objective: {{kl: 0.1}}}}
 fit: {{lr: 1.0e-2, groups: 2, device: cpu, lora: {{rank: 4}}}}
 evaluation: {{samples: 3, baseline_votes: 4}}
 stage: {{open_episodes: 3}}

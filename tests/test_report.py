@@ -34,7 +34,7 @@ population:
    sampling: {temperature: 0.7, top_p: 1.0, max_tokens: 8}}
 tasks: {kind: file, path: sums.jsonl, verifier: number, held_out: 12, per_cycle: 6}
 protocol: {kind: synthesis, samples: 1, question: hidden}
-method: {kind: cat, scale: group, kl: 0.001}
+method: {kind: cat, objective: {kl: 0.001}}
 fit: {lr: 0.0003, epochs: 1, lora: {rank: 16, targets: all-linear}}
 evaluation: {samples: 4, baseline: true}
 stage: {episodes: 64}

@@ -28,7 +28,7 @@ tasks:
   per_cycle: 6
   items: [{items}]
 protocol: {{kind: consensus, samples: 2}}
-method: {{kind: cat, kl: 0.1}}
+method: {{kind: cat, objective: {{kl: 0.1}}}}
 fit: {{lr: 1e-3, groups: 3, device: cpu, lora: {{rank: 4}}}}
 evaluation: {{samples: 2, baseline_votes: 3}}
 """

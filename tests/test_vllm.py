@@ -526,7 +526,7 @@ population:
   - {name: solver, count: 8, learns: true, sampling: {temperature: 1, max_tokens: 6}}
 tasks: {kind: inline, verifier: number, held_out: 2, per_cycle: 6, items: [ITEMS]}
 protocol: {kind: synthesis, max_tokens: 16}
-method: {kind: cat, kl: 0}
+method: {kind: cat, objective: {kl: 0}}
 fit: {lr: 3e-4}
 evaluation: {samples: 2, baseline_votes: 2}
 """

@@ -1,9 +1,8 @@
 """How a policy learns: episodes become examples, examples become a loss.
 
-To add a method: one file beside this one, and one line in `MethodChoice`.
+To add a method: one file in `methods/`, and one line in `methods/__init__.py`.
 """
 
-from .cat import CaT
+from .methods import MethodChoice
 
-MethodChoice = CaT
-"""What `method:` may be; a union discriminated by `kind` as soon as there is a second."""
+__all__ = ["MethodChoice"]

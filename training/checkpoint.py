@@ -1,4 +1,4 @@
-"""Checkpoints inside a cycle: adapter, optimiser and step, complete or absent; no pickles."""
+"""Checkpoints inside a cycle: weights, optimiser and step, complete or absent; no pickles."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from moot.agents.errors import MootError, in_one_line
 
-from .learner import ADAPTER, Learner
+from .learner import Learner, tensors
 
 OPTIMIZER = "optimizer.safetensors"
 
@@ -26,7 +26,7 @@ class Progress:
     """Steps taken in this cycle."""
     taken: int = 0
     """Optimiser steps taken since the run began."""
-    adapter: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    weights: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
     moments: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
     """AdamW's state, as `exp_avg.NAME`, `exp_avg_sq.NAME` and `step.NAME`."""
 
@@ -78,4 +78,4 @@ def read(checkpoint: Path) -> Progress:
     file = checkpoint / OPTIMIZER
     with safe_open(file, framework="pt") as opened:
         step, taken = json.loads(opened.metadata()["progress"])
-    return Progress(step, taken, load_file(checkpoint / ADAPTER), load_file(file))
+    return Progress(step, taken, tensors(checkpoint), load_file(file))

@@ -1,23 +1,90 @@
-"""Credit: from the rewards of a group to the advantages of its members."""
+"""Credit: from rewards to advantages."""
+
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+Baseline = Literal["group", "others", "none"]
+EPS = 1e-4
+"""Added to standard deviations."""
 
-def group_advantage(rewards: Tensor, *, scale: bool = True, eps: float = 1e-4) -> Tensor:
-    """Return how much better than its group each completion did (GRPO, arXiv:2402.03300, eq. 3).
+
+def group_advantage(
+    rewards: Tensor, *, baseline: Baseline = "group", scale: bool = True, eps: float = EPS
+) -> Tensor:
+    """Return how much better than its group each completion did.
 
     Args:
         rewards: (G,) of the completions of one task.
+        baseline: what is subtracted: the group's mean (GRPO, arXiv:2402.03300, eq. 3), the mean of
+            the others (RLOO, arXiv:2402.14740, eq. 5), or nothing.
         scale: divide by the group's standard deviation (unbiased); without it this is Dr. GRPO's
             rule (arXiv:2503.20783).
         eps: added to the standard deviation.
 
     Returns:
-        (G,) advantages, which sum to zero.  All are exactly zero where all rewards are equal, and
-        where G is 1: such a group teaches nothing.
+        (G,) advantages.  Where there is a baseline they sum to zero, and all are exactly zero where
+        all rewards are equal, and where G is 1: such a group teaches nothing.
     """
-    if rewards.numel() < 2 or bool((rewards == rewards[0]).all()):
+    if baseline != "none" and alike(rewards):
         return torch.zeros_like(rewards)
-    centred = rewards - rewards.mean()
-    return centred / (rewards.std() + eps) if scale else centred
+    centred = rewards if baseline == "none" else rewards - rewards.mean()
+    if baseline == "others":
+        centred = centred * (len(rewards) / (len(rewards) - 1))
+    if not scale or alike(rewards):
+        return centred
+    return centred / (rewards.std() + eps)
+
+
+def alike(rewards: Tensor) -> bool:
+    """Return whether (G,) rewards show no contrast: all are equal, or there is just one."""
+    return rewards.numel() < 2 or bool((rewards == rewards[0]).all())
+
+
+def batch_scaled(advantages: Tensor, eps: float = EPS) -> Tensor:
+    """Return (N,) advantages over their standard deviation in the whole batch, centred there.
+
+    REINFORCE++ (arXiv:2501.03262).  Without contrast they are all zero.
+    """
+    if alike(advantages):
+        return torch.zeros_like(advantages)
+    return (advantages - advantages.mean()) / (advantages.std() + eps)
+
+
+def mixed(own: Tensor, other: Tensor, share: float, least: float) -> Tensor:
+    """Return (G,) (1 - share) · A(own) + share · A(other), each centred and scaled in the group.
+
+    LaSeR's mixing of verifier and self-rewards (arXiv:2510.14943): `own` alone where the standard
+    deviation of `other` is below `least`.  As published there is no epsilon.
+    """
+    first = group_advantage(own, eps=0.0)
+    if other.numel() < 2 or bool(other.std() < least):
+        return first
+    return (1 - share) * first + share * group_advantage(other, eps=0.0)
+
+
+def overlong(length: int, most: int, buffer: int) -> float:
+    """Return the penalty, in [-1, 0], of a completion near the most tokens it may have.
+
+    It falls from 0 to -1 over the last `buffer` tokens (DAPO, arXiv:2503.14476, eq. 13).
+    """
+    return max(-1.0, min(0.0, (most - buffer - length) / buffer))
+
+
+def generalised(rewards: Tensor, values: Tensor, *, discount: float, trace: float) -> Tensor:
+    """Return (T,) generalised advantage estimates of one completion (arXiv:1506.02438, eq. 16).
+
+    Args:
+        rewards: (T,) after each token.
+        values: (T,) expected from before each token on; after the last nothing is expected.
+        discount: γ.
+        trace: λ.
+    """
+    after = torch.cat([values[1:], values.new_zeros(1)])
+    errors = rewards + discount * after - values
+    found, carried = torch.zeros_like(errors), errors.new_zeros(())
+    for t in reversed(range(len(errors))):
+        carried = errors[t] + discount * trace * carried
+        found[t] = carried
+    return found

@@ -1,13 +1,13 @@
-"""A learner: a frozen base model with one LoRA adapter that learns."""
+"""A learner: a base model with what learns in it: one LoRA adapter, or all of its weights."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from peft import (
@@ -23,69 +23,157 @@ from torch import Tensor, nn
 from moot.agents.errors import MootError, in_one_line
 from moot.agents.pretrained import load
 
+from .attention import KERNEL
 from .forward import score
-from .settings import Fit, unsupported
-from .types import Rows, Scores
+from .rows import moved, rows
+from .settings import Fit, Lora
+from .types import Rows, Said, Scores
 
 ADAPTER = "adapter_model.safetensors"
 """PEFT's file name for an adapter's tensors."""
+WHOLE = "model.safetensors"
+"""transformers' file name for a model's."""
+
+
+def base(model: Path, fit: Fit) -> Any:
+    """Return the model in the folder `model` in memory, ready to be learnt on.
+
+    Raises:
+        MootError: of a kind whose forward pass doesn't fit a prefix tree.
+    """
+    loaded = load(model, fit.dtype, fit.device, attention=KERNEL)
+    if not isinstance(loaded.get_output_embeddings(), nn.Linear):
+        raise MootError(f"{model}: can't train this architecture: its head is no linear layer")
+    if fit.recompute:
+        loaded.gradient_checkpointing_enable({"use_reentrant": False})
+    for parameter in loaded.parameters():
+        parameter.requires_grad_(fit.lora is None)
+    check(loaded, model)
+    return loaded
 
 
 class Learner:
-    """Holds the base in memory once: `policy` speaks with the adapter, `anchor` without it."""
+    """What learns on a base model: `policy` speaks with it, `anchor` is the base alone."""
 
-    def __init__(self, model: Path, fit: Fit, adapter: Path | None, seed: int) -> None:
-        """Load the base model at `model`, with `adapter` or, without one, a fresh LoRA.
+    def __init__(self, base: Any, fit: Fit, weights: Path | None, seed: int, model: Path) -> None:
+        """Put a fresh LoRA, or the `weights` of a version, into `base`.
 
         A fresh adapter's output is exactly zero, so version 0 of any weights is the base itself.
+
+        Args:
+            base: as the function `base` loads it; it is changed in place, until `close`.
+            fit: says what learns.
+            weights: the folder of a version; `None`: nothing was learnt yet.
+            seed: of a fresh adapter.
+            model: the folder that `base` was loaded from.
         """
-        base = load(model, fit.dtype, fit.device)
+        self.base = base
         self.device: torch.device = base.device
-        if altered := unsupported(vars(base.config)):
-            raise MootError(f"{model}: can't train this architecture yet: it has {altered}")
-        lora = LoraConfig(
-            task_type="CAUSAL_LM",
-            r=fit.lora.rank,
-            lora_alpha=cast(int, fit.lora.alpha),
-            target_modules=(
-                fit.lora.targets if isinstance(fit.lora.targets, str) else list(fit.lora.targets)
-            ),
-        )
-        with torch.random.fork_rng():  # PEFT draws a fresh adapter from the global generator
-            torch.manual_seed(seed)
-            try:
-                self.model: PeftModel = cast(PeftModel, get_peft_model(base, lora))
-            except ValueError as error:
-                raise MootError(f"{model}: fit.lora.targets: {in_one_line(error)}") from None
-        if adapter is not None:
-            self.set(load_file(adapter / ADAPTER))
-        self.model.eval()  # no dropout: what speaks is what is trained
+        self._model, self._fit = model, fit
+        self._peft = None if fit.lora is None else _adapted(base, fit.lora, seed, model)
+        if weights is not None:
+            self.set(tensors(weights))
+        # No dropout: what speaks is what is trained.  Recomputation wants to be told of training.
+        (self._peft or base).train(fit.recompute)
+        for module in base.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
 
-    def policy(self, rows: Rows) -> Scores:
-        """Return what the model with its adapter thinks of the rows, which are on its device."""
-        return score(self.model.get_base_model(), rows)
+    def policy(self, rows: Rows, *, entropy: bool = False) -> Scores:
+        """Return what the model as it is thinks of the rows, which are on its device.
 
-    def anchor(self, rows: Rows) -> Scores:
-        """Return what the base model alone thinks of the rows, without gradient."""
-        with torch.no_grad(), self.model.disable_adapter():
-            return self.policy(rows)
+        Args:
+            rows: of a batch.
+            entropy: whether the entropies carry a gradient.
+        """
+        return score(self.base, rows, bonus=entropy)
+
+    @contextmanager
+    def anchored(self) -> Generator[None]:
+        """While this lasts, `policy` is the anchor: the base as it was before it ever learnt."""
+        if self._peft is not None:
+            with self._peft.disable_adapter():
+                yield
+            return
+        kept = self.base
+        self.base = base(self._model, self._fit.model_copy(update={"recompute": False}))
+        try:
+            yield
+        finally:
+            self.base = kept
+            release()
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """Return what learns, by name."""
-        return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        named = (self._peft or self.base).named_parameters()
+        return {name: p for name, p in named if p.requires_grad}
 
     def tensors(self) -> Mapping[str, Tensor]:
-        """Return the adapter's tensors under the names that PEFT files them."""
-        return get_peft_model_state_dict(self.model)
+        """Return what learns under the names that PEFT, or transformers, files them."""
+        if self._peft is not None:
+            return get_peft_model_state_dict(self._peft)
+        return self.base.state_dict()
 
     def set(self, tensors: Mapping[str, Tensor]) -> None:
-        """Replace the adapter's tensors."""
-        set_peft_model_state_dict(self.model, dict(tensors))
+        """Replace what learns."""
+        if self._peft is not None:
+            set_peft_model_state_dict(self._peft, dict(tensors))
+        else:
+            self.base.load_state_dict(dict(tensors), strict=False)  # tied tensors are filed once
 
     def save(self, folder: Path) -> None:
-        """Write the adapter to `folder`, in PEFT's layout."""
-        self.model.save_pretrained(str(folder), safe_serialization=True)
-        (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
+        """Write what learns to `folder`, in PEFT's layout or in transformers'."""
+        if self._peft is not None:
+            self._peft.save_pretrained(str(folder), safe_serialization=True)
+            (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
+        else:
+            self.base.save_pretrained(str(folder), max_shard_size="1TB")
+
+    def close(self) -> Any:
+        """Return the base alone, as it was, for the next learner; nobody's, if all of it learnt."""
+        if self._peft is None:
+            return None
+        tuner: Any = self._peft.base_model
+        return tuner.unload()
+
+
+def _adapted(base: Any, lora: Lora, seed: int, model: Path) -> PeftModel:
+    targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora.rank,
+        lora_alpha=cast(int, lora.alpha),
+        target_modules=targets,
+    )
+    with torch.random.fork_rng():  # PEFT draws a fresh adapter from the global generator
+        torch.manual_seed(seed)
+        try:
+            found = cast(PeftModel, get_peft_model(base, config))
+        except ValueError as error:
+            raise MootError(f"{model}: fit.lora.targets: {in_one_line(error)}") from None
+    if not isinstance(base.get_output_embeddings(), nn.Linear):
+        raise MootError(f"{model}: fit.lora.targets: the head itself can't have an adapter")
+    return found
+
+
+def tensors(folder: Path) -> dict[str, Tensor]:
+    """Return the tensors of a version of weights."""
+    file = folder / ADAPTER
+    return load_file(file if file.exists() else folder / WHOLE)
+
+
+def check(loaded: Any, model: Path) -> None:
+    """Raise where the model doesn't see a tree's tokens as it sees each row's by itself."""
+
+    two = [Said((), "", tokens=(3, 4, end), prompt_tokens=(1, 2)) for end in (5, 6)]
+    with torch.no_grad():
+        both = score(loaded, moved(rows(two), loaded.device)).logp
+        apart = [score(loaded, moved(rows([one]), loaded.device)).logp[0] for one in two]
+    if not torch.allclose(both, torch.stack(apart), atol=1e-2, rtol=1e-2):
+        raise MootError(
+            f"{model}: can't train this architecture: rows that share their beginning "
+            "disturb each other in it"
+        )
 
 
 def release() -> None:

@@ -1,67 +1,113 @@
-"""From prompts and completions to the tensors of a batch, each shared prompt once."""
+"""From prompts and completions to the tensors of a batch: the prefix tree of its rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, replace
 
+import numpy as np
 import torch
 
-from .types import Encoder, Rollout, Rows
+from moot.agents.errors import MootError
+
+from .tree import tree
+from .types import E, Encoder, Example, Rows, Said
 
 
-def rows(examples: Sequence[Rollout], encode: Encoder) -> Rows:
-    """Return N completions as tensors; those with equal prompts share one row of `prompts`."""
-    prompts = [prompt(example, encode) for example in examples]
-    unique = {ids: u for u, ids in enumerate(dict.fromkeys(prompts))}
-    left, left_mask = pad(list(unique), left=True)
-    right, right_mask = pad([completion(e, encode) for e in examples], left=False)
+def rows(said: Sequence[Said], encode: Encoder | None = None, probe: int | None = None) -> Rows:
+    """Return N completions, each after its prompt, as tensors on the CPU.
+
+    Args:
+        said: N of them.
+        encode: for those whose token ids are not known; `None`: all are.
+        probe: a token whose log-probability after each row's last one is wanted.
+    """
+    prompts = [prompt(one, encode) for one in said]
+    replies = [completion(one, encode) for one in said]
+    packed = tree([(*p, *r) for p, r in zip(prompts, replies, strict=True)])
+    places = [path[len(p) :] for p, path in zip(prompts, packed.paths, strict=True)]
+    before = [path[len(p) - 1 : -1] for p, path in zip(prompts, packed.paths, strict=True)]
+    lengths = torch.tensor([len(place) for place in places])
+    # A token that several rows say after the same words, at the same heat, is looked at once.
+    wanted = np.stack([np.concatenate(places), np.repeat([_heat(one) for one in said], lengths)])
+    unique, first, inverse = np.unique(wanted, axis=1, return_index=True, return_inverse=True)
+    mask = torch.arange(int(lengths.max()))[None] < lengths[:, None]
     return Rows(
-        prompts=left,
-        prompt_mask=left_mask,
-        owner=torch.tensor([unique[ids] for ids in prompts]),
-        tokens=right,
-        mask=right_mask,
-        # Greedy answers have no tempered distribution; they are learnt from at temperature 1.
-        temperature=torch.tensor([e.temperature or 1.0 for e in examples]),
+        tokens=torch.from_numpy(packed.tokens),
+        position=torch.from_numpy(packed.position),
+        nodes=packed.nodes,
+        before=torch.from_numpy(np.concatenate(before)[first]),
+        chosen=torch.from_numpy(packed.tokens[unique[0].astype(np.int64)]),
+        temperature=torch.from_numpy(unique[1]).float(),
+        place=torch.from_numpy(inverse),
+        mask=mask,
+        last=torch.tensor([path[-1] for path in packed.paths]),
+        old=_padded([one.known.logp for one in said], mask),
+        anchor=_padded([one.known.anchor for one in said], mask),
+        spoken=_padded([one.logprobs for one in said], mask),
+        probe=probe,
     )
 
 
-def prompt(example: Rollout, encode: Encoder) -> tuple[int, ...]:
+def columns(examples: Sequence[Example]) -> list[Said]:
+    """Return the rows of the examples: the first of each, then the second of each, if any."""
+    return [one for column in zip(*(e.rows for e in examples), strict=True) for one in column]
+
+
+def prompt(one: Said, encode: Encoder | None) -> tuple[int, ...]:
     """Return the ids of what was asked: as the engine read them, where that is known."""
-    return example.prompt_tokens or tuple(encode.prompt(example.prompt))
-
-
-def completion(example: Rollout, encode: Encoder) -> tuple[int, ...]:
-    """Return the ids of what was said: as they were sampled, where that is known."""
-    return example.tokens or tuple(encode.completion(example.text, ended=example.finish == "stop"))
-
-
-def parts(examples: Sequence[Rollout], encode: Encoder, tokens: int) -> list[list[Rollout]]:
-    """Return the examples, in their order, in parts of at most `tokens` each when they are padded.
-
-    An example that is longer by itself is a part of its own.
-    """
-    found: list[list[Rollout]] = []
-    prompts: set[tuple[int, ...]] = set()
-    widest = 0
-    for example in examples:
-        own, length = prompt(example, encode), len(completion(example, encode))
-        prompts.add(own)
-        widest = max(widest, length)
-        padded = len(prompts) * max(map(len, prompts))
-        if found and padded + (len(found[-1]) + 1) * widest <= tokens:
-            found[-1].append(example)
-        else:
-            found.append([example])
-            prompts, widest = {own}, length
+    found = one.prompt_tokens or (tuple(encode.prompt(one.prompt)) if encode else ())
+    if not found:
+        raise MootError(f"a prompt without a token precedes the reply {one.text[:40]!r}")
     return found
 
 
-def pad(lists: Sequence[Sequence[int]], *, left: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (N, T) ids, padded with 0 on one side, and the (N, T) bool mask of real ones."""
-    width = max((len(ids) for ids in lists), default=0)
-    tokens = torch.zeros(len(lists), width, dtype=torch.long)
-    mask = torch.zeros(len(lists), width, dtype=torch.bool)
-    for i, ids in enumerate(lists):
-        at = slice(width - len(ids), width) if left else slice(0, len(ids))
-        tokens[i, at] = torch.tensor(ids, dtype=torch.long)
-        mask[i, at] = True
-    return tokens, mask
+def completion(one: Said, encode: Encoder | None) -> tuple[int, ...]:
+    """Return the ids of what was said: as they were sampled, where that is known."""
+    if one.tokens or encode is None:
+        return one.tokens
+    return tuple(encode.completion(one.text, ended=one.finish == "stop"))
+
+
+def moved(batch: Rows, device: torch.device) -> Rows:
+    """Return the rows on `device`."""
+    tensors = {f.name: getattr(batch, f.name) for f in fields(batch)}
+    there = {name: t.to(device) for name, t in tensors.items() if isinstance(t, torch.Tensor)}
+    return replace(batch, **there)
+
+
+def parts(examples: Sequence[E], encode: Encoder | None, tokens: int) -> Iterator[Sequence[E]]:
+    """Yield the examples, in their order, in parts whose prefix trees hold at most `tokens` each.
+
+    An example that is longer by itself is a part of its own.
+    """
+    found: list[E] = []
+    seen: set[tuple[int, int]] = set()
+    for example in examples:
+        own = {place for one in example.rows for place in _places(one, encode)}
+        if found and len(seen | own) > tokens:
+            yield found
+            found, seen = [], set()
+        found.append(example)
+        seen |= own
+    if found:
+        yield found
+
+
+def _places(one: Said, encode: Encoder | None) -> Iterator[tuple[int, int]]:
+    """Yield a name for each of a row's tokens that other rows' have too if they begin alike."""
+    so_far = 0
+    for length, token in enumerate((*prompt(one, encode), *completion(one, encode))):
+        so_far = hash((so_far, token))
+        yield length, so_far
+
+
+def _heat(one: Said) -> float:
+    """Return the temperature to learn at; greedy answers have no tempered distribution."""
+    return one.temperature or 1.0
+
+
+def _padded(values: Sequence[Sequence[float]], mask: torch.Tensor) -> torch.Tensor | None:
+    """Return (N, T) values, 0 under padding; `None` where a row's are not known."""
+    if [len(row) for row in values] != mask.sum(-1).tolist():
+        return None
+    flat = torch.tensor([value for row in values for value in row])
+    return torch.zeros(mask.shape).masked_scatter(mask, flat)

@@ -7,14 +7,6 @@ from pydantic import Field
 
 from moot.agents.types import Device, Settings
 
-ALTERING = ("final_logit_softcapping", "logits_scaling", "logit_scale")
-"""Config entries by which some architectures alter the logits that `forward.score` takes."""
-
-
-def unsupported(config: Mapping[str, object]) -> str:
-    """Return what keeps a model with this config from being trained, if anything does."""
-    return ", ".join(name for name in ALTERING if config.get(name) not in (None, 1))
-
 
 class Lora(Settings):
     """The shape of the adapters that learn (Hu et al., arXiv:2106.09685)."""
@@ -27,6 +19,35 @@ class Lora(Settings):
     """Which linear layers get an adapter, by name."""
 
 
+class Guards(Settings):
+    """What a policy that collapses shows, and what is done when it does.
+
+    Each is compared with a step's mean before the step is taken; what is not set is not guarded.
+    """
+
+    entropy: float | None = Field(default=None, gt=0)
+    """The least entropy of the next token, in nats."""
+    kl: float | None = Field(default=None, gt=0)
+    """The greatest KL to the anchor, in nats a token; costs the anchor's forward pass."""
+    length: float | None = Field(default=None, gt=0)
+    """The greatest length of a completion, in tokens."""
+    distinct: float | None = Field(default=None, gt=0, le=1)
+    """The least share of an episode's texts that differ."""
+    then: Literal["stop", "rollback", "fail"] = "stop"
+    """End the cycle's training before this step; go back to the weights that the cycle began with;
+    or end the run."""
+
+    def broken(self, metrics: Mapping[str, float]) -> str | None:
+        """Return which guard a step's metrics break, in words; `None`: none."""
+        for name, least in (("entropy", self.entropy), ("distinct", self.distinct)):
+            if least is not None and metrics[name] < least:
+                return f"{name} {metrics[name]:.3g} is below fit.guards.{name}, {least:g}"
+        for name, most in (("kl", self.kl), ("length", self.length)):
+            if most is not None and metrics[name] > most:
+                return f"{name} {metrics[name]:.3g} is above fit.guards.{name}, {most:g}"
+        return None
+
+
 class Fit(Settings):
     """One cycle's training."""
 
@@ -37,12 +58,12 @@ class Fit(Settings):
     groups: int = Field(default=8, ge=1)
     """Episodes in one optimiser step; all that one episode taught stays together."""
     batch_tokens: int = Field(default=1024, ge=1)
-    """The most tokens in one forward pass, padding included and shared prompts counted once; more
-    are accumulated, with the same gradient.  Memory grows with it."""
+    """The most tokens in one forward pass, what several rows begin with counted once; more are
+    accumulated, with the same gradient.  Memory grows with it."""
     warmup_steps: int = Field(default=0, ge=0)
     """Steps of the whole run over which the learning rate rises from 0."""
     weight_decay: float = Field(default=0.0, ge=0, lt=1)
-    """AdamW's decoupled weight decay, of the adapter."""
+    """AdamW's decoupled weight decay, of what learns."""
     clip_norm: float = Field(default=1.0, gt=0)
     """The gradient's greatest norm."""
     checkpoint_every: int = Field(default=1, ge=1)
@@ -51,4 +72,10 @@ class Fit(Settings):
     """`auto` is the GPU where there is one."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the base model: float32 on the CPU and bfloat16 on a GPU.  Adapters are float32."""
-    lora: Lora = Lora()
+    recompute: bool = False
+    """Hold one layer's activations at a time and compute them again backward: a third more work,
+    and far less memory (gradient checkpointing)."""
+    lora: Lora | None = Lora()
+    """The adapter that learns; `null`: all of the model's weights do."""
+    guards: Guards = Guards()
+    """What must not happen to the policy."""

@@ -1,20 +1,83 @@
 """A method says what an episode teaches and what loss teaches it.
 
-Shapes: U unique prompts, N completions, P prompt tokens, T completion tokens, V vocabulary entries.
+Shapes: M tokens of a prefix tree, K of them chosen, N completions, T completion tokens, E examples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from moot.agents.types import Prompt
-from moot.protocols.types import Episode, Signal
+from moot.protocols.types import Episode, Signal, Turn
 
 if TYPE_CHECKING:  # settings import this module, and `moot plan` imports no torch
-    import torch
     from torch import Tensor
+
+    from .tree import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What models thought of a completion before the cycle's training."""
+
+    logp: tuple[float, ...] = ()
+    """Of each token under the policy; empty: not asked."""
+    anchor: tuple[float, ...] = ()
+    """Of each token under the anchor; empty: not asked."""
+    entropy: float = 0.0
+    """The mean over its tokens of the policy's entropy, in nats."""
+    certainty: float = 0.0
+    """The mean over its tokens of KL(uniform ‖ policy), in nats."""
+    probe: float | None = None
+    """The log-probability of the probe token after the last, under the policy; `None`: no probe."""
+    anchor_probe: float | None = None
+    """The same under the anchor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What was asked and what was replied: one row of a batch."""
+
+    prompt: Prompt
+    text: str
+    tokens: tuple[int, ...] = ()
+    """As the engine sampled them; empty where it doesn't say, and the text is tokenised then."""
+    prompt_tokens: tuple[int, ...] = ()
+    """As the engine read them; empty where it doesn't say, and the prompt is tokenised then."""
+    logprobs: tuple[float, ...] = ()
+    """Of each token, as the engine that sampled it said; empty where it doesn't."""
+    finish: str = "stop"
+    temperature: float = 1.0
+    """It was sampled at; losses are taken on the same tempered distribution."""
+    most: int | None = None
+    """The most tokens it might have had; `None`: not known."""
+    engine: str = ""
+    """The engine that read and sampled the tokens: another model has other ids."""
+    known: Known = Known()
+
+    @property
+    def cut(self) -> bool:
+        """Whether it ends because it reached the most tokens it might have."""
+        return self.finish == "length"
+
+
+def said(turn: Turn, prompt: Turn | None = None) -> Said:
+    """Return what `turn` replied to its own prompt, or to that of the turn `prompt`."""
+    words, asked = turn.completion, prompt or turn
+    own = asked.prompt == turn.prompt
+    return Said(
+        prompt=asked.prompt,
+        text=turn.text,
+        tokens=words.tokens,
+        prompt_tokens=asked.completion.prompt_tokens,
+        logprobs=words.logprobs if own else (),
+        finish=words.finish,
+        temperature=turn.agent.sampling.temperature,
+        most=turn.agent.sampling.max_tokens,
+        engine=turn.agent.engine,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,47 +89,123 @@ class Rollout:
 
     episode: str
     turn: int
+    round: int
+    """Completions of one round of one episode are a group: replies to the same question, by agents
+    who had heard as much."""
     agent: str
-    weights: str
-    """The weights that spoke, and that are to learn from it."""
+    weights: str | None
+    """The weights that spoke; `None`: a frozen agent's, who counts in the group."""
     version: int
-    prompt: Prompt
-    text: str
-    tokens: tuple[int, ...]
-    """As the engine sampled them; empty where it doesn't say, and the text is tokenised then."""
-    finish: str
-    temperature: float
-    """It was sampled at; the loss is taken on the same tempered distribution."""
-    reward: float
-    advantage: float
+    said: Said
+    reward: float | None
+    """`None`: it is found by the learner, from what the policy thinks of it."""
+    advantage: float = 0.0
     teaches: bool = True
     """Whether its loss has a gradient; others are left out of training."""
     judges: tuple[int, ...] = ()
     """The turns behind the reward."""
-    prompt_tokens: tuple[int, ...] = ()
-    """As the engine read them; empty where it doesn't say, and the prompt is tokenised then."""
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """The weights that said it."""
+        return () if self.weights is None else (self.weights,)
+
+    @property
+    def group(self) -> tuple[str, int]:
+        """What it is compared within."""
+        return self.episode, self.round
+
+    @property
+    def rows(self) -> tuple[Said, ...]:
+        """What goes through the model."""
+        return (self.said,)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two completions of one prompt, and how likely the first is the better one."""
+
+    episode: str
+    turns: tuple[int, int]
+    """The chosen and the rejected one."""
+    agents: tuple[str, str]
+    speakers: tuple[str, ...]
+    """The weights, of those that learn, that said them."""
+    chosen: Said
+    rejected: Said
+    probability: float = 1.0
+    """In [0.5, 1]."""
+    margin: float = 0.0
+    """How much better the first is, where that is known."""
+    judges: tuple[int, ...] = ()
+    teaches: bool = True
+
+    @property
+    def rows(self) -> tuple[Said, ...]:
+        """What goes through the model."""
+        return (self.chosen, self.rejected)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A demonstration: a completion to imitate."""
+
+    episode: str
+    turn: int | None
+    """The turn whose words they are; `None`: they are the reference."""
+    agent: str
+    speakers: tuple[str, ...]
+    """The weights, of those that learn, that are to imitate it where each learns from its own."""
+    said: Said
+    name: str
+    """What it is an example of, e.g. `reference` or `revision`."""
+    teaches: bool = True
+
+    @property
+    def rows(self) -> tuple[Said, ...]:
+        """What goes through the model."""
+        return (self.said,)
+
+
+Example = Rollout | Pair | Shown
+"""What an episode teaches."""
+
+E = TypeVar("E", Rollout, Pair, Shown)
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """N completions after U prompts; a prompt shared by several completions stands here once."""
+    """N completions as the prefix tree of their tokens; all that they begin with alike is one."""
 
-    prompts: Tensor
-    """(U, P) token ids, left-padded."""
-    prompt_mask: Tensor
-    """(U, P) bool, True on real tokens."""
-    owner: Tensor
-    """(N,) which prompt a completion follows."""
     tokens: Tensor
-    """(N, T) token ids, right-padded."""
-    mask: Tensor
-    """(N, T) bool, True on real tokens."""
+    """(M,) ids, depth first."""
+    position: Tensor
+    """(M,) how many tokens come before each."""
+    nodes: tuple[Node, ...]
+    before: Tensor
+    """(K,) the places of the tokens after which a completion's token is chosen."""
+    chosen: Tensor
+    """(K,) the ids chosen there."""
     temperature: Tensor
-    """(N,) what the logits are divided by."""
+    """(K,) what the logits are divided by."""
+    place: Tensor
+    """(sum of the completions' lengths,) which of the K each completion's tokens are, in turn."""
+    mask: Tensor
+    """(N, T) bool, True on real tokens; completions are padded on the right."""
+    last: Tensor
+    """(N,) the place of each row's last token."""
+    old: Tensor | None = None
+    """(N, T) log-probabilities before training, under the policy; `None`: not known."""
+    anchor: Tensor | None = None
+    """(N, T) log-probabilities under the anchor; `None`: not known."""
+    spoken: Tensor | None = None
+    """(N, T) log-probabilities as the engine said; `None`: it didn't, of one of them at least."""
+    probe: int | None = None
+    """A token whose log-probability after each row's last token is wanted."""
 
-    def to(self, device: torch.device) -> Rows:
-        """Return the rows on `device`."""
-        return Rows(*(getattr(self, name.name).to(device) for name in fields(self)))
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.last)
 
 
 class Scores(NamedTuple):
@@ -75,36 +214,40 @@ class Scores(NamedTuple):
     logp: Tensor
     """(N, T) natural-log probability of each token."""
     entropy: Tensor
-    """(N, T) entropy, in nats, of the distribution it was drawn from; carries no gradient."""
+    """(N, T) entropy, in nats, of the distribution it was drawn from."""
+    certainty: Tensor
+    """(N, T) KL(uniform ‖ that distribution), in nats; carries no gradient."""
+    probe: Tensor | None = None
+    """(N,) log-probability of the probe token after the last; `None`: there is no probe."""
 
 
-Model = Callable[[Rows], Scores]
+Metrics = Mapping[str, "Tensor"]
+"""(E,) of each example, by name; a step reports the mean."""
 
 
 @dataclass(frozen=True, slots=True)
-class Graded:
-    """A batch of rollouts."""
+class Look:
+    """What a method must know from the models."""
 
-    rows: Rows
-    advantage: Tensor
-    """(N,)."""
-    reward: Tensor
-    """(N,)."""
-    old: Tensor | None = None
-    """(N, T) log-probabilities under the policy that spoke; `None`: the policy itself."""
-
-    def __len__(self) -> int:
-        """Return N."""
-        return len(self.advantage)
-
-    def to(self, device: torch.device) -> Graded:
-        """Return the batch on `device`."""
-        old = None if self.old is None else self.old.to(device)
-        return Graded(self.rows.to(device), self.advantage.to(device), self.reward.to(device), old)
+    policy: bool = False
+    """To grade examples: what the policy thinks of them before training."""
+    anchor: bool = False
+    """What the anchor thinks of them."""
+    old: bool = False
+    """As soon as the policy has moved: what it thought of them before training."""
+    entropy: bool = False
+    """In the loss: a gradient of the entropy."""
+    probe: int | None = None
+    """A token whose log-probability after each example is wanted."""
 
 
 class Encoder(Protocol):
     """Turns what was said into token ids as the model's own chat template has it."""
+
+    @property
+    def spare(self) -> int | None:
+        """A token that the model never reads nor says; `None`: its vocabulary has none."""
+        ...
 
     def prompt(self, prompt: Prompt) -> Sequence[int]:
         """Return the ids of a prompt, ready for the assistant's reply."""
@@ -115,7 +258,7 @@ class Encoder(Protocol):
         ...
 
 
-class Method(Protocol):
+class Method(Protocol[E]):
     """A way to learn: a frozen pydantic model whose fields are its YAML keys."""
 
     @property
@@ -124,20 +267,32 @@ class Method(Protocol):
         ...
 
     @property
-    def needs(self) -> Signal:
-        """What a protocol must yield for anything to be learnt."""
+    def needs(self) -> Signal | None:
+        """What a protocol must yield for anything to be learnt; `None`: answers are enough."""
         ...
 
-    def examples(self, episode: Episode) -> list[Rollout]:
+    def examples(self, episode: Episode) -> list[E]:
         """Return what one episode teaches, whoever learns from it."""
         ...
 
-    def collate(self, examples: Sequence[Rollout], encode: Encoder) -> Graded:
-        """Return the examples as tensors on the CPU."""
+    def looks(self, encode: Encoder) -> Look:
+        """Return what must be known of the examples before they are learnt from."""
         ...
 
-    def loss(
-        self, policy: Model, anchor: Model, batch: Graded
-    ) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Return (N,) losses whose mean is minimised, and (N,) metrics; `anchor` is frozen."""
+    def graded(self, examples: Sequence[E]) -> list[E]:
+        """Return the examples, graded by what the models think of them where that is the way."""
+        ...
+
+    def sizes(self, examples: Sequence[E], rows: Rows) -> Tensor:
+        """Return (E,) how much each example counts in the mean loss: 1, or its tokens."""
+        ...
+
+    def loss(self, policy: Scores, rows: Rows, examples: Sequence[E]) -> tuple[Tensor, Metrics]:
+        """Return (E,) losses and metrics; what is minimised is Σ losses / Σ sizes of a step.
+
+        Args:
+            policy: what the policy thinks of the rows.
+            rows: those of the examples: the first row of each, then the second of each, if any.
+            examples: E of them.
+        """
         ...

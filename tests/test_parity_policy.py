@@ -1,0 +1,315 @@
+"""The policy-gradient objectives against TRL's own trainers: same loss, gradient and advantages.
+
+TRL gets a tiny model and its real trainer, and its `compute_loss` is called on a batch made by
+hand, or on one that it generated and graded itself.  Our side runs the packed forward over the same
+tokens.  Runs where TRL is installed (`make parity`), is skipped elsewhere.
+
+TRL's two-sided clip `delta` is our `dual_clip` wherever it is above 1 + epsilon_high, as its
+documentation asks for; below that TRL's bites into what did well, and ours doesn't.  Its entropy
+bonus is a mean over tokens whatever the rest is, ours is what the rest is: they are the same where
+the loss is a mean over tokens.
+"""
+
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from moot.agents.types import Message
+from moot.training.attention import KERNEL
+from moot.training.forward import score
+from moot.training.objective import Objective
+from moot.training.rows import rows
+from moot.training.types import Known, Rollout, Said
+
+trl = pytest.importorskip("trl")
+datasets = pytest.importorskip("datasets")
+
+Batch = dict[str, Any]
+Models = tuple[Any, Any, Any]
+"""A policy, the anchor it has moved away from, and their tokenizer."""
+
+PROMPTS = [(11, 12, 13, 14, 15), (21, 22)]
+COMPLETIONS = [  # groups of four; some begin alike
+    (31, 32, 33, 34, 35, 36),
+    (31, 32, 40),
+    (50,),
+    (31, 60, 61, 62),
+    (70, 71, 72),
+    (70, 71, 72, 73, 74, 75, 76),
+    (80, 81),
+    (90, 91, 92, 93, 94),
+]
+ADVANTAGES = [1.5, -0.5, 0.25, -1.25, 0.75, -1.0, 1.0, -0.75]
+REWARDS = [1.0, 0.0, 0.0, 0.0, 0.2, 0.9, 0.5, 0.5]
+PAD = 0
+
+CLIP = {"clip_low": 0.2, "clip_high": 0.28}
+THEIR_CLIP = {"epsilon": 0.2, "epsilon_high": 0.28}
+SEQUENCE = {"loss_type": "grpo", "importance_sampling_level": "sequence"}
+
+LOSSES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "grpo": ({"mean": "sequence"}, {"loss_type": "grpo"}),
+    "dr_grpo": (
+        {"mean": "budget", "budget": 9},
+        {"loss_type": "dr_grpo", "max_completion_length": 9},
+    ),
+    "dapo": ({"mean": "token"}, {"loss_type": "dapo"}),
+    "bnpo": ({"mean": "token"}, {"loss_type": "bnpo"}),
+    "gspo": ({"mean": "sequence", "ratio": "mean"}, SEQUENCE),
+    "grpo with a two-sided clip": (
+        {"mean": "sequence", "dual_clip": 1.5},
+        {"loss_type": "grpo", "delta": 1.5},
+    ),
+    "dapo with an entropy bonus": (
+        {"mean": "token", "entropy": 0.1},
+        {"loss_type": "dapo", "entropy_coef": 0.1},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def models(tiny: Path) -> Models:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    anchor: Any = AutoModelForCausalLM.from_pretrained(tiny)
+    policy = deepcopy(anchor)
+    moved = torch.Generator().manual_seed(8)
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            parameter += 0.02 * torch.randn(parameter.shape, generator=moved)
+    return policy, anchor, AutoTokenizer.from_pretrained(tiny)
+
+
+def ours(model: Any) -> Any:
+    """Return a copy of a model whose attention is that of the prefix tree."""
+    copy = deepcopy(model)
+    copy.set_attn_implementation(KERNEL)
+    return copy
+
+
+def said(prompt: tuple[int, ...], completion: tuple[int, ...], known: Known | None = None) -> Said:
+    asked = (Message("user", "?"),)
+    return Said(asked, "!", tokens=completion, prompt_tokens=prompt, known=known or Known())
+
+
+def rollouts(words: list[Said], rewards: list[float], gains: list[float]) -> list[Rollout]:
+    """Return the completions, in groups of four."""
+    return [
+        Rollout(
+            episode=f"group {i // 4}",
+            turn=i,
+            round=1,
+            agent=f"{i % 4}",
+            weights="w",
+            version=1,
+            said=one,
+            reward=reward,
+            advantage=gain,
+        )
+        for i, (one, reward, gain) in enumerate(zip(words, rewards, gains, strict=True))
+    ]
+
+
+def logp(model: Any, words: list[Said]) -> list[Tensor]:
+    """Return the log-probabilities of each completion's tokens."""
+    found = rows(words)
+    with torch.no_grad():
+        scores = score(ours(model), found)
+    return [row[mask] for row, mask in zip(scores.logp, found.mask, strict=True)]
+
+
+def examples(models: Models) -> list[Rollout]:
+    """Return eight completions that the policy, and the anchor, knew otherwise before."""
+    words = [said(PROMPTS[i // 4], completion) for i, completion in enumerate(COMPLETIONS)]
+    noise = torch.Generator().manual_seed(3)
+    for i, (one, now) in enumerate(zip(words, logp(models[0], words), strict=True)):
+        old, anchor = (now + 0.4 * torch.randn(now.shape, generator=noise) for _ in range(2))
+        words[i] = replace(one, known=Known(tuple(old.tolist()), tuple(anchor.tolist())))
+    return rollouts(words, REWARDS, ADVANTAGES)
+
+
+def padded(rows: list[tuple[Any, ...]], *, left: bool = False) -> tuple[Tensor, Tensor]:
+    """Return (N, T) the rows, and 1 on what is real."""
+    most = max(map(len, rows))
+    gaps = [[PAD] * (most - len(row)) for row in rows]
+    full = [[*gap, *row] if left else [*row, *gap] for row, gap in zip(rows, gaps, strict=True)]
+    real = [[1] * len(row) for row in rows]
+    mask = [[*gap, *ones] if left else [*ones, *gap] for ones, gap in zip(real, gaps, strict=True)]
+    return torch.tensor(full), torch.tensor(mask)
+
+
+def batch(batch: list[Rollout]) -> Batch:
+    """Return the same in TRL's shapes."""
+    words = [rollout.said for rollout in batch]
+    prompt_ids, prompt_mask = padded([one.prompt_tokens for one in words], left=True)
+    completion_ids, completion_mask = padded([one.tokens for one in words])
+    old, _ = padded([one.known.logp for one in words])
+    return {
+        "prompt_ids": prompt_ids,
+        "prompt_mask": prompt_mask,
+        "completion_ids": completion_ids,
+        "completion_mask": completion_mask,
+        "advantages": torch.tensor([rollout.advantage for rollout in batch]),
+        "old_per_token_logps": old,
+        "old_logps": old.sum(-1),
+        "ref_per_token_logps": padded([one.known.anchor for one in words])[0],
+        "num_items_in_batch": torch.tensor(sum(map(len, COMPLETIONS))),
+    }
+
+
+def build(name: str, models: Models, folder: Path, **named: Any) -> Any:
+    """Return TRL's trainer of that name, on the CPU and without any service."""
+    plain = {"use_cpu": True, "bf16": False, "report_to": "none", "gradient_checkpointing": False}
+    policy, _, tokenizer = models
+
+    def graded(completions: list[Any], **_: Any) -> list[float]:
+        return REWARDS[: len(completions)]
+
+    trainer = getattr(trl, f"{name}Trainer")(
+        model=deepcopy(policy),
+        reward_funcs=graded,
+        args=getattr(trl, f"{name}Config")(
+            output_dir=str(folder),
+            num_generations=4,
+            **{"per_device_train_batch_size": 8, "max_completion_length": 8, **plain, **named},
+        ),
+        train_dataset=datasets.Dataset.from_list([{"prompt": "What?"}, {"prompt": "Why, then?"}]),
+        processing_class=tokenizer,
+    )
+    trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps
+    trainer.model.train()
+    return trainer
+
+
+def loss(settings: Any, model: Any, batch: list[Rollout], size: Tensor | None = None) -> Tensor:
+    """Return our loss of the examples; over `size`, where they are a part of more."""
+    objective, packed = Objective.model_validate(settings), rows([r.said for r in batch])
+    scores = score(model, packed, bonus=objective.entropy > 0)
+    losses, _ = objective.loss(scores, packed, batch)
+    return losses.sum() / (objective.sizes(packed).sum() if size is None else size)
+
+
+def assert_same(trainer: Any, their_loss: Tensor, model: Any, our_loss: Tensor) -> None:
+    """Check loss and gradient of two copies of one model to 1e-5 of their size."""
+    their_loss.backward()
+    our_loss.backward()
+    torch.testing.assert_close(our_loss, their_loss, rtol=1e-5, atol=1e-5)
+    found, wanted = (
+        torch.cat([p.grad.flatten() for p in side.parameters()]) for side in (model, trainer.model)
+    )
+    assert wanted.norm() > 1e-2  # or the comparison says nothing
+    assert (found - wanted).norm() / wanted.norm() < 1e-5
+
+
+def test_trl_is_the_release_compared_with() -> None:
+    assert trl.__version__.startswith("1.16")
+
+
+def test_the_examples_are_such_that_clips_bite_here_and_there(models: Models) -> None:
+    graded = examples(models)
+    packed = rows([r.said for r in graded])
+    scores = score(ours(models[0]), packed)
+
+    for ratio in ("token", "mean", "sum"):
+        objective = Objective.model_validate({"ratio": ratio, **CLIP})
+        _, metrics = objective.loss(scores, packed, graded)
+        assert 0 < metrics["clip_fraction"].mean() < 0.8
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.1])
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_is_trls(name: str, beta: float, models: Models, tmp_path: Path) -> None:
+    settings, named = LOSSES[name]
+    graded = examples(models)
+    trainer = build("GRPO", models, tmp_path, beta=beta, **THEIR_CLIP, **named)
+    their_loss = trainer.compute_loss(trainer.model, batch(graded))
+
+    model = ours(models[0])
+    our_loss = loss({"kl": beta, **CLIP, **settings}, model, graded)
+
+    assert_same(trainer, their_loss, model, our_loss)
+
+
+@pytest.mark.parametrize("name", ["grpo", "dr_grpo", "dapo"])
+def test_a_loss_in_parts_is_trls(name: str, models: Models, tmp_path: Path) -> None:
+    settings, named = LOSSES[name]
+    graded = examples(models)
+    parts = [graded[:3] + graded[7:], graded[3:7]]  # of 15 tokens and of 16
+    trainer = build(
+        "GRPO",
+        models,
+        tmp_path,
+        beta=0.1,
+        per_device_train_batch_size=4,
+        gradient_accumulation_steps=2,
+        **THEIR_CLIP,
+        **named,
+    )
+    their_loss = torch.stack([trainer.compute_loss(trainer.model, batch(p)) for p in parts]).sum()
+
+    model, ours_is = ours(models[0]), {"kl": 0.1, **CLIP, **settings}
+    size = Objective.model_validate(ours_is).sizes(rows([r.said for r in graded])).sum()
+    our_loss = torch.stack([loss(ours_is, model, p, size) for p in parts]).sum()
+
+    assert_same(trainer, their_loss, model, our_loss)
+
+
+def test_rloos_loss_is_trls(models: Models, tmp_path: Path) -> None:
+    graded = examples(models)
+    trainer = build("RLOO", models, tmp_path, **THEIR_CLIP)
+    their_loss = trainer.compute_loss(trainer.model, batch(graded))
+
+    model = ours(models[0])
+
+    assert_same(trainer, their_loss, model, loss({"like": "rloo", **CLIP}, model, graded))
+
+
+@pytest.mark.parametrize(
+    ("trainer_name", "settings", "named"),
+    [
+        ("GRPO", {"like": "grpo"}, {"beta": 1e-3, "loss_type": "grpo"}),
+        ("GRPO", {"like": "dr_grpo", "budget": 8}, {"beta": 1e-3, "loss_type": "dr_grpo"}),
+        ("GRPO", {"like": "dapo"}, {"epsilon_high": 0.28}),
+        ("RLOO", {"like": "rloo", "kl": 0.3}, {"beta": 0.3}),
+        ("RLOO", {"like": "rloo", "scale": "batch"}, {"normalize_advantages": True}),
+    ],
+)
+def test_from_rewards_to_the_loss_all_is_trls(
+    trainer_name: str,
+    settings: dict[str, Any],
+    named: dict[str, Any],
+    models: Models,
+    tmp_path: Path,
+) -> None:
+    if settings["like"] == "dr_grpo":
+        named = {**named, "scale_rewards": "none"}
+    trainer = build(trainer_name, models, tmp_path, **named)
+    asked = [row for row in trainer.train_dataset for _ in range(4)]
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        made = trainer._generate_and_score_completions(asked)
+    their_loss = trainer.compute_loss(trainer.model, made)
+
+    sides = ("prompt", "completion")
+    columns = [
+        [
+            tuple(ids[mask.bool()].tolist())
+            for ids, mask in zip(made[f"{side}_ids"], made[f"{side}_mask"], strict=True)
+        ]
+        for side in sides
+    ]
+    words = [said(*both) for both in zip(*columns, strict=True)]
+    views = zip(logp(models[0], words), logp(models[1], words), strict=True)
+    seen = [Known(tuple(old.tolist()), tuple(anchor.tolist())) for old, anchor in views]
+    words = [replace(one, known=known) for one, known in zip(words, seen, strict=True)]
+    graded = Objective.model_validate(settings).credited(rollouts(words, REWARDS, [0.0] * 8))
+
+    advantages = torch.tensor([r.advantage for r in graded])
+    torch.testing.assert_close(advantages, made["advantages"], rtol=1e-5, atol=1e-5)
+    model = ours(models[0])
+    assert_same(trainer, their_loss, model, loss(settings, model, graded))

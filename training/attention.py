@@ -1,0 +1,204 @@
+"""Attention over a prefix tree: each token sees itself and what it follows, and nothing else.
+
+The keys of a node are seen by its own tokens, causally, and by all that follows it, wholly; in the
+tree's layout both are stretches without gaps.  So every node takes two calls of the fused CPU
+kernel, without a mask and without a copy, and no product is computed that a sequence by itself
+would not need.  What the nodes of a path contribute is put together by log-sum-exp, as between the
+blocks of FlashAttention (arXiv:2205.14135); backward, the kernel is given the sums of the whole
+path.  On a GPU FlexAttention does the same by blocks of tokens.
+
+Shapes: H query heads, K key heads, M tokens, D width of a head.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
+from transformers import AttentionInterface
+
+from moot.agents.errors import MootError
+
+from .tree import Node
+
+KERNEL = "moot_tree"
+"""The name under which transformers knows this attention."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Who sees whom among M tokens."""
+
+    nodes: tuple[Node, ...]
+    position: Tensor
+    """(M,) how many tokens come before each in its sequences."""
+
+    @cached_property
+    def depth(self) -> int:
+        """The length of the longest sequence."""
+        return int(self.position.max()) + 1
+
+    @cached_property
+    def last(self) -> Tensor:
+        """(M,) one past the last token that follows each."""
+        lengths = torch.tensor([node.end - node.start for node in self.nodes])
+        lasts = torch.tensor([node.last for node in self.nodes])
+        return lasts.repeat_interleave(lengths).to(self.position.device)
+
+    @cached_property
+    def blocks(self) -> BlockMask:
+        """The mask by blocks of tokens, as FlexAttention wants it."""
+        last, length = self.last, len(self.position)
+
+        def sees(_batch: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+            return (key <= query) & (query < last[key])
+
+        return create_block_mask(sees, None, None, length, length, device=last.device)
+
+    @cached_property
+    def mask(self) -> Tensor:
+        """(M, M) bool, True where the row's token sees the column's."""
+        place = torch.arange(len(self.position), device=self.position.device)
+        return (place[None, :] <= place[:, None]) & (place[:, None] < self.last[None, :])
+
+    def within(self, window: int) -> Tensor:
+        """Return (M, M) `mask`, where nothing further back than `window` tokens is seen."""
+        return self.mask & (self.position[:, None] - self.position[None, :] < window)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, sight: Sight, scale: float) -> Tensor:
+    """Return (1, H, M, D) what each token takes from those it sees.
+
+    Args:
+        query: (1, H, M, D).
+        key: (1, K, M, D); each serves H / K query heads.
+        value: (1, K, M, D).
+        sight: who sees whom.
+        scale: what the products are multiplied by.
+    """
+    if query.device.type == "cuda":
+        return _flex(query, key, value, sight.blocks, scale)
+    if query.device.type != "cpu" or value.shape[-1] != query.shape[-1]:
+        return _masked(query, key, value, sight.mask, scale)
+    return _Nodes.apply(query, key, value, sight.nodes, scale)  # pyright: ignore[reportReturnType]
+
+
+def _flex(query: Tensor, key: Tensor, value: Tensor, blocks: BlockMask, scale: float) -> Tensor:
+    found = _compiled()(query, key, value, block_mask=blocks, scale=scale, enable_gqa=True)
+    assert isinstance(found, Tensor)
+    return found
+
+
+@cache
+def _compiled() -> Any:
+    """Return FlexAttention as a fused kernel; as it comes it holds all products at once."""
+    return torch.compile(flex_attention, dynamic=True)
+
+
+def _masked(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float, cap: float | None = None
+) -> Tensor:
+    """Return the same by a mask, which has room for what the fused kernels can't do."""
+    if cap is None:
+        return F.scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, scale=scale, enable_gqa=True
+        )
+    wide = query.shape[1] // key.shape[1]
+    keys, values = (t.repeat_interleave(wide, dim=1) for t in (key, value))
+    products = cap * torch.tanh(query @ keys.transpose(-1, -2) * (scale / cap))
+    return (
+        products.masked_fill(~mask, -torch.inf).softmax(-1, dtype=torch.float32).to(values.dtype)
+        @ values
+    )
+
+
+def _calls(nodes: tuple[Node, ...]) -> Iterator[tuple[slice, slice, bool]]:
+    """Yield which queries meet which keys, and whether causally."""
+    for node in nodes:
+        own = slice(node.start, node.end)
+        yield own, own, True
+        if node.last > node.end:
+            yield slice(node.end, node.last), own, False
+
+
+class _Nodes(torch.autograd.Function):
+    """The fused CPU kernel, node by node."""
+
+    @staticmethod
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, nodes: tuple[Node, ...], scale: float
+    ) -> Tensor:
+        wide = query.shape[1] // key.shape[1]
+        keys, values = (t.repeat_interleave(wide, dim=1) for t in (key, value))
+        out = torch.zeros_like(query)
+        wider = torch.promote_types(query.dtype, torch.float32)
+        total = query.new_full(query.shape[:3], -torch.inf, dtype=wider)  # log-sum-exp so far
+        for rows, columns, causal in _calls(nodes):
+            part, weight = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+                query[:, :, rows],
+                keys[:, :, columns],
+                values[:, :, columns],
+                is_causal=causal,
+                scale=scale,
+            )
+            both = torch.logaddexp(total[:, :, rows], weight)
+            kept, new = ((t - both).exp_()[..., None] for t in (total[:, :, rows], weight))
+            out[:, :, rows].mul_(kept.to(out.dtype)).add_(part * new.to(out.dtype))
+            total[:, :, rows] = both
+        ctx.save_for_backward(query, key, value, out, total)
+        ctx.nodes, ctx.scale = nodes, scale
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, out, total = ctx.saved_tensors
+        wide = query.shape[1] // key.shape[1]
+        keys, values = (t.repeat_interleave(wide, dim=1) for t in (key, value))
+        found = [torch.zeros_like(t) for t in (query, keys, values)]
+        for rows, columns, causal in _calls(ctx.nodes):
+            parts = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
+                grads[0][:, :, rows],
+                query[:, :, rows],
+                keys[:, :, columns],
+                values[:, :, columns],
+                out[:, :, rows],
+                total[:, :, rows],
+                0.0,
+                causal,
+                scale=ctx.scale,
+            )
+            for sum_, part, where in zip(found, parts, (rows, columns, columns), strict=True):
+                sum_[:, :, where] += part
+        narrow = [t.unflatten(1, (-1, wide)).sum(2) for t in found[1:]]
+        return found[0], *narrow, None, None
+
+
+def _interface(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: None,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    **other: Any,
+) -> tuple[Tensor, None]:
+    """Attend as transformers' layers ask for it: (1, heads, M, D) in, (1, M, H, D) out."""
+    if other.get("s_aux") is not None:
+        raise MootError("attention sinks, which this model has, can't be trained yet")
+    sight: Sight = other["sight"]
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    window = sight.depth if sliding_window is None else sliding_window
+    if window < sight.depth or softcap is not None:
+        out = _masked(query, key, value, sight.within(window), scale, softcap)
+    else:
+        out = attend(query, key, value, sight, scale)
+    return out.transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register(KERNEL, _interface)  # pyright: ignore[reportArgumentType]

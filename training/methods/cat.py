@@ -1,0 +1,58 @@
+"""CaT: Compute as Teacher (arXiv:2509.14234, section 3).
+
+The protocol estimates a reference: by synthesis, which is the paper's way, by selection, or by a
+majority vote, which makes this TTRL (arXiv:2504.16084).  How near an answer comes to it is its
+reward: whether it gives the same answer, found by a verifier or by a judge of equivalence
+(`match`), or the share of a rubric's criteria that it meets, which the protocol has derived from
+the reference (`grade`).  Left out: the paper's flat length penalty of 1 above 750 tokens, whose
+place `objective.overlong` takes.  The paper's text puts the KL into the reward and its eq. 1 into
+the loss; the loss is the default, `objective.kl_in` the choice.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from moot.protocols.types import Episode, Signal
+
+from ..types import Rollout
+from .reinforcement import Reinforcement, rollout
+
+
+class CaT(Reinforcement):
+    """Reinforce the answers that come near the estimated reference."""
+
+    kind: Literal["cat"] = "cat"
+    reward: Literal["match", "grade"] = "match"
+    """Agreement with the reference, or the grade that a rubric gave."""
+    no_answer: float | None = Field(default=0.0, ge=0, le=1)
+    """The reward of a rollout that states no readable answer, or that no judge could grade; `null`
+    leaves it out of its group."""
+
+    @property
+    def needs(self) -> Signal:
+        """A reference, or grades."""
+        return "reference" if self.reward == "match" else "grades"
+
+    def examples(self, episode: Episode) -> list[Rollout]:
+        """Return every judged answer; an episode without a reference teaches nothing.
+
+        Frozen agents' answers count in their group: they are replies to the same question.
+        """
+        found = {
+            v.of: v
+            for v in episode.outcome.verdicts
+            if v.kind == self.reward and (self.reward == "match" or v.by is None)
+        }
+        return [
+            rollout(
+                episode,
+                episode.turns[of],
+                self.no_answer if verdict.score is None else verdict.score,
+                () if verdict.by is None else (verdict.by,),
+            )
+            for of, verdict in sorted(found.items())
+            if not (verdict.score is None and self.no_answer is None)
+        ]

@@ -1,0 +1,68 @@
+"""What all methods have in common that learn from rewards: the policy-gradient objective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from moot.agents.types import Settings
+from moot.protocols.types import Episode, Turn
+
+from ..objective import Objective
+from ..types import Encoder, Look, Metrics, Rollout, Rows, Scores, said
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Reinforcement(Settings):
+    """Learns from the rewards of rollouts; a method says where those come from."""
+
+    objective: Objective = Objective()
+    """How rewards move the policy: an algorithm's name, or its settings."""
+
+    def looks(self, encode: Encoder) -> Look:
+        """Return what the objective must know from the models."""
+        return self.objective.look()
+
+    def graded(self, examples: Sequence[Rollout]) -> list[Rollout]:
+        """Return the rollouts, each credited against the others of its group."""
+        return self.objective.credited(examples)
+
+    def sizes(self, examples: Sequence[Rollout], rows: Rows) -> Tensor:
+        """Return (N,) how much each rollout counts in the mean loss."""
+        return self.objective.sizes(rows)
+
+    def loss(
+        self, policy: Scores, rows: Rows, examples: Sequence[Rollout]
+    ) -> tuple[Tensor, Metrics]:
+        """Return (N,) the objective's losses, and what was seen."""
+        return self.objective.loss(policy, rows, examples)
+
+
+def rollout(
+    episode: Episode, turn: Turn, reward: float | None, judges: Sequence[int] = ()
+) -> Rollout:
+    """Return what `turn` said, at `reward`."""
+    return Rollout(
+        episode=episode.id,
+        turn=turn.index,
+        round=turn.round,
+        agent=turn.agent.name,
+        weights=turn.agent.weights,
+        version=turn.completion.version,
+        said=said(turn),
+        reward=reward,
+        judges=tuple(judges),
+    )
+
+
+def answers(
+    episode: Episode, reward: Callable[[Turn], float | None] = lambda _: None
+) -> list[Rollout]:
+    """Return all that policies said in answer to the task, at the `reward` of each."""
+    return [
+        rollout(episode, turn, reward(turn))
+        for turn in episode.turns
+        if turn.agent.role == "policy"
+    ]

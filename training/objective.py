@@ -1,0 +1,223 @@
+"""The policy-gradient objective: from rewards to advantages, and from advantages to a loss.
+
+One set of choices of which the named algorithms are special cases, see `LIKE`.  Left out of all of
+them: DAPO's resampling of groups without contrast (they are dropped, and reported), and PPO's
+minibatches within a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from pydantic import Field, model_validator
+
+from moot.agents.types import Settings
+
+from .types import Look, Metrics, Rollout, Rows, Scores
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LIKE: dict[str, dict[str, Any]] = {
+    "grpo": {},
+    "dr_grpo": {"scale": "none", "mean": "budget"},
+    "dapo": {"clip_high": 0.28, "mean": "token", "kl": 0.0, "cut": "drop"},
+    "gspo": {"ratio": "mean", "clip_low": 3e-4, "clip_high": 4e-4, "kl": 0.0},
+    "rloo": {
+        "baseline": "others",
+        "scale": "none",
+        "ratio": "sum",
+        "kl": 0.05,
+        "kl_in": "reward",
+        "kl_by": "k1",
+    },
+    "reinforce++": {"baseline": "none", "scale": "batch", "kl_in": "reward", "kl_by": "k1"},
+}
+"""What sets each named algorithm apart: GRPO (arXiv:2402.03300), Dr. GRPO (2503.20783), DAPO
+(2503.14476), GSPO (2507.18071), RLOO (2402.14740), REINFORCE++ (2501.03262)."""
+
+
+class Correction(Settings):
+    """Makes up for what the engine and the trainer disagree on (see `losses.policy.correction`)."""
+
+    how: Literal["truncate", "mask"] = "truncate"
+    """Beyond `cap`: cut the factor to it, or leave out what it belongs to."""
+    level: Literal["token", "sequence"] = "token"
+    """One factor a token or one a completion."""
+    cap: float = Field(default=2.0, ge=1)
+    """The greatest factor."""
+
+
+class Objective(Settings):
+    """How rewards move the policy."""
+
+    like: Literal["grpo", "dr_grpo", "dapo", "gspo", "rloo", "reinforce++"] = "grpo"
+    """The algorithm whose settings are the defaults of the others here."""
+    baseline: Literal["group", "others", "none"] = "group"
+    """What is subtracted from a reward: its group's mean, the mean of the others', or nothing."""
+    scale: Literal["group", "batch", "none"] = "group"
+    """Whose standard deviation advantages are divided by."""
+    ratio: Literal["token", "mean", "sum"] = "token"
+    """How much likelier: each token, the completion's tokens in the mean, or the completion."""
+    clip_low: float = Field(default=0.2, gt=0, lt=1)
+    """How far below 1 that ratio may move before its gradient is cut."""
+    clip_high: float = Field(default=0.2, gt=0)
+    """How far above 1; more than `clip_low` is DAPO's clip-higher."""
+    dual_clip: float | None = Field(default=None, gt=1)
+    """The ratio beyond which what did badly is left alone."""
+    mean: Literal["sequence", "token", "budget"] = "sequence"
+    """Of what the loss is the mean: completions, tokens, or completions' sums over `budget`."""
+    budget: int = Field(default=512, ge=1)
+    """Tokens that a completion's sum is divided by where `mean` is `budget` (Dr. GRPO)."""
+    kl: float = Field(default=1e-3, ge=0)
+    """The weight of the KL to the anchor; 0 saves the anchor's forward pass."""
+    kl_by: Literal["k1", "k2", "k3"] = "k3"
+    """How the KL is estimated."""
+    kl_in: Literal["loss", "reward"] = "loss"
+    """Where it counts; in the reward it is the completion's, summed over its tokens."""
+    entropy: float = Field(default=0.0, ge=0)
+    """The weight of the entropy bonus."""
+    cut: Literal["keep", "drop"] = "keep"
+    """What to do with completions that ran into their most tokens (DAPO's overlong filtering)."""
+    overlong: int = Field(default=0, ge=0)
+    """Over how many tokens before the most a penalty rises to 1 (DAPO's soft punishment)."""
+    correct: Correction | None = None
+    """For engines whose log-probabilities differ from the trainer's; needs temperature 1."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: Any) -> Any:
+        """Let a name stand for its settings, and what is said beside it have the last word."""
+        if isinstance(data, str):
+            data = {"like": data}
+        if not isinstance(data, dict):
+            return data
+        given = cast(dict[str, Any], data)
+        return {**LIKE.get(str(given.get("like")), {}), **given}
+
+    def look(self) -> Look:
+        """Return what must be known from the models."""
+        return Look(
+            policy=self._in_reward or self.correct is not None,
+            anchor=self.kl > 0,
+            old=True,
+            entropy=self.entropy > 0,
+        )
+
+    @property
+    def _in_reward(self) -> bool:
+        return self.kl > 0 and self.kl_in == "reward"
+
+    def credited(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
+        """Return the rollouts with their advantages, each against the others of its group.
+
+        A group whose rewards are all alike shows no contrast.  It teaches to stay near the anchor,
+        where there is a KL in the loss, and else nothing: it then doesn't count in the mean of a
+        step, as it would in TRL's.  A rollout without a reward stays as it is, and is in no group.
+        """
+        import torch
+
+        from .credit import batch_scaled, group_advantage
+
+        groups: dict[tuple[str, int], list[int]] = {}
+        for i, rollout in enumerate(rollouts):
+            if rollout.reward is not None:
+                groups.setdefault(rollout.group, []).append(i)
+        found: dict[int, float] = {}
+        for group in groups.values():
+            rewards = torch.tensor([self._reward(rollouts[i]) for i in group])
+            scale = self.scale == "group"
+            credit = group_advantage(rewards, baseline=self.baseline, scale=scale)
+            found.update(zip(group, credit.tolist(), strict=True))
+        if self.scale == "batch":
+            scaled = batch_scaled(torch.tensor(list(found.values())))
+            found = dict(zip(found, scaled.tolist(), strict=True))
+        return [
+            replace(r, advantage=found[i], teaches=self._teaches(r, found[i])) if i in found else r
+            for i, r in enumerate(rollouts)
+        ]
+
+    def _reward(self, rollout: Rollout) -> float:
+        """Return what a rollout earned, less what is taken off for its length and its KL."""
+        from .credit import overlong
+
+        assert rollout.reward is not None
+        reward, said = rollout.reward, rollout.said
+        if self.overlong and said.most:
+            reward += overlong(len(said.tokens), said.most, self.overlong)
+        if self._in_reward:
+            pairs = zip(said.known.logp, said.known.anchor, strict=False)
+            reward -= self.kl * sum(policy - anchor for policy, anchor in pairs)
+        return reward
+
+    def _teaches(self, rollout: Rollout, advantage: float) -> bool:
+        if rollout.said.cut and self.cut == "drop":
+            return False
+        held = (self.kl > 0 and self.kl_in == "loss") or self.entropy > 0
+        return rollout.weights is not None and (advantage != 0 or held)
+
+    def sizes(self, rows: Rows) -> Tensor:
+        """Return (N,) how much each completion counts in the mean."""
+        import torch
+
+        return rows.mask.sum(-1).float() if self.mean == "token" else torch.ones(len(rows))
+
+    def loss(
+        self, policy: Scores, rows: Rows, rollouts: Sequence[Rollout]
+    ) -> tuple[Tensor, Metrics]:
+        """Return (N,) losses, to be divided by `sizes` in the sum, and what was seen.
+
+        Where the log-probabilities before training are not known, the policy still is the one
+        that spoke.
+        """
+        import torch
+
+        from .losses import policy as losses
+
+        logp, mask = policy.logp, rows.mask
+        old = logp.detach() if rows.old is None else rows.old
+        gain = torch.tensor([r.advantage for r in rollouts], device=logp.device)
+        clip = {"clip_low": self.clip_low, "clip_high": self.clip_high}
+        ratio = losses.importance(logp, old, mask, self.ratio)
+        loss = losses.surrogate(ratio, gain, **clip, dual_clip=self.dual_clip)
+        metrics: dict[str, Tensor] = {
+            "reward": torch.tensor([r.reward or 0.0 for r in rollouts], device=logp.device),
+            "clip_fraction": losses.mean(losses.clipped(ratio.detach(), gain, **clip), mask),
+        }
+        if self.correct is not None:
+            factor, metrics["correction"] = self._corrected(old, rows)
+            loss = loss * factor
+        if self.kl and self.kl_in == "loss" and rows.anchor is not None:
+            loss = loss + self.kl * losses.kl(logp, rows.anchor, self.kl_by)
+        if self.entropy:
+            loss = loss - self.entropy * policy.entropy
+        return self._gathered(loss, mask), metrics
+
+    def _gathered(self, loss: Tensor, mask: Tensor) -> Tensor:
+        """Return (N,) each completion's part of the sum that is divided by the sum of sizes."""
+        from .losses.policy import mean, total
+
+        if self.mean == "sequence":
+            return mean(loss, mask)
+        return total(loss, mask) / (self.budget if self.mean == "budget" else 1)
+
+    def _corrected(self, old: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+        """Return (N, T) factors of the loss and (N,) their means; 1 where nothing is known."""
+        import torch
+
+        from .losses.policy import correction, mean
+
+        if rows.spoken is None or self.correct is None:
+            return torch.ones_like(old), torch.ones(len(rows), device=old.device)
+        settings = self.correct
+        factor = correction(
+            old,
+            rows.spoken,
+            rows.mask,
+            level=settings.level,
+            how=settings.how,
+            cap=settings.cap,
+        )
+        return factor, mean(factor, rows.mask)
