@@ -10,7 +10,7 @@ from moot.agents.models import locate
 from moot.agents.population import Agent
 from moot.agents.types import Weights
 from moot.protocols.journal import Metric
-from moot.training.types import Example, Pair, Said
+from moot.training.types import EVERYONE, Example, Pair, Said
 
 from .directory import talk_folder
 from .experiment import Experiment
@@ -93,7 +93,7 @@ def _train(
         heard = sources(experiment, name)
 
         def mine(example: Example, heard: frozenset[str] = heard) -> bool:
-            return not heard.isdisjoint(example.speakers)
+            return example.speakers == EVERYONE or not heard.isdisjoint(example.speakers)
 
         if not any(mine(example) and example.teaches for example in words):
             continue
@@ -107,7 +107,7 @@ def _train(
             seed=seed(experiment.seed, f"adapter/{name}", 0),
             model=where,
         )
-        own = graded(learner, method, words, encode, settings, mine)
+        own = graded(learner, method, words, encode, settings, mine, start.taken)
         taught += own
         steps = fit(
             learner,

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from moot.agents.gate import Gate
 from moot.agents.models import locate
@@ -17,7 +18,8 @@ from moot.agents.population import Population
 from moot.agents.types import Engine, EngineSettings, Weights
 from moot.protocols.journal import Journal, Metric
 from moot.protocols.stage import Stage, seed
-from moot.training.types import Example
+from moot.protocols.types import Episode
+from moot.training.types import Example, Method
 
 from .controls import controls
 from .directory import claim, held_out_folder, talk_folder
@@ -142,16 +144,19 @@ async def _talk(run: Run, cycle: int) -> list[Example]:
             out=folder,
             casting=experiment.casting,
         )
-        method = experiment.method
-        examples: list[Example] = []
-        if method is not None:
-            examples = [*method.graded([r for e in episodes for r in method.examples(e)])]
+        examples = [] if experiment.method is None else _examples(experiment.method, episodes)
         write_examples(folder, cycle, examples)
         run.record(taught(episodes, examples, cycle=cycle, epochs=experiment.fit.epochs))
         if people.cast()["judge"]:
             so_far = [one for n in range(cycle + 1) for one in rulings(talk_folder(run.out, n))]
             run.record(judged(so_far, cycle, experiment.seed))
     return examples
+
+
+def _examples(method: Method[Any], episodes: Sequence[Episode]) -> list[Example]:
+    """Return what a cycle teaches, graded as far as that needs no model."""
+    found = [example for episode in episodes for example in method.examples(episode)]
+    return method.graded([*method.given(), *found])
 
 
 async def _learn(run: Run, cycle: int, examples: Sequence[Example]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,11 @@ TEMPLATE = (
 BuildTiny = Callable[..., Path]
 
 
-def tiny_model(folder: Path, seed: int = 0, architecture: str = "llama") -> Path:
-    """Make a checkpoint in `folder`: 2 layers, hidden 32, a byte a token, random weights."""
+def tiny_model(folder: Path, seed: int = 0, architecture: str = "llama", **overrides: Any) -> Path:
+    """Make a checkpoint in `folder`: 2 layers, hidden 32, a byte a token, random weights.
+
+    `overrides` are what is to be otherwise in its configuration.
+    """
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
@@ -30,22 +34,22 @@ def tiny_model(folder: Path, seed: int = 0, architecture: str = "llama") -> Path
         tokenizer_object=bytewise, eos_token="<|end|>", pad_token="<|pad|>"
     )
     tokenizer.chat_template = TEMPLATE
-    config = AutoConfig.for_model(
-        architecture,
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=8,
-        max_position_embeddings=256,
-        initializer_range=0.2,  # wide, so that no two tokens are nearly alike
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=vocabulary["<|end|>"],
-        pad_token_id=vocabulary["<|pad|>"],
-    )
+    shape: dict[str, Any] = {
+        "vocab_size": len(vocabulary),
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "max_position_embeddings": 256,
+        "initializer_range": 0.2,  # wide, so that no two tokens are nearly alike
+        "tie_word_embeddings": True,
+        "bos_token_id": None,
+        "eos_token_id": vocabulary["<|end|>"],
+        "pad_token_id": vocabulary["<|pad|>"],
+    }
+    config = AutoConfig.for_model(architecture, **{**shape, **overrides})
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)

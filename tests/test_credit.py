@@ -127,8 +127,8 @@ def test_overlong_by_hand(length: int, penalty: float) -> None:
 
 
 def test_generalised_advantages_by_hand() -> None:
-    # γ = λ = ½; errors: 0 + ½·¼ - ½ = -3/8; 0 + ½·¾ - ¼ = 1/8; 1 - ¾ = 1/4.
-    # Backward by γλ = ¼: 1/4; 1/8 + 1/16 = 3/16; -3/8 + 3/64 = -21/64.
+    # discount = trace = ½; errors: 0 + ½·¼ - ½ = -3/8; 0 + ½·¾ - ¼ = 1/8; 1 - ¾ = 1/4.
+    # Backward by ½·½ = ¼: 1/4; 1/8 + 1/16 = 3/16; -3/8 + 3/64 = -21/64.
     rewards, values = torch.tensor([0.0, 0.0, 1.0]), torch.tensor([0.5, 0.25, 0.75])
 
     found = generalised(rewards, values, discount=0.5, trace=0.5)
@@ -137,7 +137,7 @@ def test_generalised_advantages_by_hand() -> None:
 
 
 def test_a_whole_trace_gives_the_return_less_the_value() -> None:
-    # γ = ½; returns: 4; 2 + ½·4 = 4; 1 + ½·4 = 3
+    # at a discount of ½; returns: 4; 2 + ½·4 = 4; 1 + ½·4 = 3
     rewards, values = torch.tensor([1.0, 2.0, 4.0]), torch.tensor([0.5, 0.25, 0.75])
 
     found = generalised(rewards, values, discount=0.5, trace=1.0)

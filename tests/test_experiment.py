@@ -89,6 +89,7 @@ def test_settings_reach_any_key_and_are_yaml(tmp_path: Path) -> None:
     experiment, _ = load(written(tmp_path, SHORT), [*sets, "population.0.persona=no"])
 
     assert (experiment.seed, experiment.fit.lr, experiment.population[0].count) == (7, 1e-5, 3)
+    assert experiment.fit.lora is not None
     assert experiment.fit.lora.targets == ("q_proj", "v_proj")
     assert experiment.population[0].persona == "no"
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from math import exp, log
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -24,11 +24,13 @@ def objective(settings: Any) -> Objective:
 
 def rollout(reward: float | None, *, tokens: tuple[int, ...] = (8, 9), **named: Any) -> Rollout:
     """Return a completion of `tokens` after the prompt's one, in a group of its own choice."""
-    of_said = {key: named.pop(key) for key in ("known", "finish", "most", "logprobs") if key in named}
+    of_said = {
+        key: named.pop(key) for key in ("known", "finish", "most", "logprobs") if key in named
+    }
     asked = (Message("user", "?"),)
     words = Said(asked, "!", tokens=tokens, prompt_tokens=(7,), **of_said)
-    fields = {"episode": "e", "turn": 0, "round": 1, "agent": "a", "weights": "w", "version": 1}
-    return Rollout(**{**fields, **named}, said=words, reward=reward)
+    usual: dict[str, Any] = {"episode": "e", "turn": 0, "round": 1, "weights": "w"}
+    return Rollout(agent="a", version=1, said=words, reward=reward, **{**usual, **named})
 
 
 def advantages(settings: Any, rollouts: list[Rollout]) -> list[float]:
@@ -133,7 +135,7 @@ def test_a_group_is_a_round_of_an_episode() -> None:
 
 
 def test_only_advantage_and_teaches_change() -> None:
-    batch = [rollout(1.0, turn=3, judges=(4, 5)), rollout(0.0, turn=4, agent="b")]
+    batch = [rollout(1.0, turn=3, judges=(4, 5)), rollout(0.0, turn=4)]
 
     found = objective("dr_grpo").credited(batch)
 
@@ -251,12 +253,14 @@ def loss_of(
     return losses.detach(), sizes, dict(metrics), logp.grad
 
 
-def known(kind: str, by: float) -> list[Rollout]:
+def known(kind: Literal["logp", "anchor"], by: float) -> list[Rollout]:
     """Return the two completions with what is known of them: `by` nats beside what is now."""
-    return [
-        replace(graded, said=replace(graded.said, known=Known(**{kind: tuple(x + by for x in row)})))
-        for graded, row in zip(GRADED, LOGP, strict=True)
-    ]
+    found: list[Rollout] = []
+    for graded, row in zip(GRADED, LOGP, strict=True):
+        then = tuple(x + by for x in row)
+        view = Known(logp=then) if kind == "logp" else Known(anchor=then)
+        found.append(replace(graded, said=replace(graded.said, known=view)))
+    return found
 
 
 # At a ratio of 1 a token's loss is -A and its gradient too: -2, and 1, 1, 1.
@@ -320,9 +324,7 @@ def test_the_ratio_of_a_completion_by_hand(ratio: str, w: float) -> None:
     assert wide.tolist() == pytest.approx([-1.0, w], rel=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("estimator", "nats"), [("k1", -LN2), ("k2", LN2**2 / 2), ("k3", 1 - LN2)]
-)
+@pytest.mark.parametrize(("estimator", "nats"), [("k1", -LN2), ("k2", LN2**2 / 2), ("k3", 1 - LN2)])
 def test_the_kl_in_the_loss_by_hand(estimator: str, nats: float) -> None:
     # the anchor holds every token twice as likely: x = ln 2
     settings = {"kl": 0.1, "kl_by": estimator}

@@ -7,7 +7,8 @@ tokens.  Runs where TRL is installed (`make parity`), is skipped elsewhere.
 TRL's two-sided clip `delta` is our `dual_clip` wherever it is above 1 + epsilon_high, as its
 documentation asks for; below that TRL's bites into what did well, and ours doesn't.  Its entropy
 bonus is a mean over tokens whatever the rest is, ours is what the rest is: they are the same where
-the loss is a mean over tokens.
+the loss is a mean over tokens.  Its KL is multiplied by the ratio unless told otherwise; while the
+policy still is the one that spoke, that gradient is the one of our `kl_by: k2`.
 """
 
 from copy import deepcopy
@@ -164,6 +165,8 @@ def batch(batch: list[Rollout]) -> Batch:
 
 def build(name: str, models: Models, folder: Path, **named: Any) -> Any:
     """Return TRL's trainer of that name, on the CPU and without any service."""
+    if name == "GRPO":
+        named = {"use_bias_correction_kl": False, **named}
     plain = {"use_cpu": True, "bf16": False, "report_to": "none", "gradient_checkpointing": False}
     policy, _, tokenizer = models
 
@@ -196,9 +199,13 @@ def loss(settings: Any, model: Any, batch: list[Rollout], size: Tensor | None = 
 
 def assert_same(trainer: Any, their_loss: Tensor, model: Any, our_loss: Tensor) -> None:
     """Check loss and gradient of two copies of one model to 1e-5 of their size."""
+    torch.testing.assert_close(our_loss, their_loss, rtol=1e-5, atol=1e-5)
+    assert_same_gradient(trainer, their_loss, model, our_loss)
+
+
+def assert_same_gradient(trainer: Any, their_loss: Tensor, model: Any, our_loss: Tensor) -> None:
     their_loss.backward()
     our_loss.backward()
-    torch.testing.assert_close(our_loss, their_loss, rtol=1e-5, atol=1e-5)
     found, wanted = (
         torch.cat([p.grad.flatten() for p in side.parameters()]) for side in (model, trainer.model)
     )
@@ -259,6 +266,21 @@ def test_a_loss_in_parts_is_trls(name: str, models: Models, tmp_path: Path) -> N
     assert_same(trainer, their_loss, model, our_loss)
 
 
+def test_trls_corrected_kl_has_the_gradient_of_k2(models: Models, tmp_path: Path) -> None:
+    # w (exp(x) - x - 1) by logp, at w = 1: exp(x) - x - 1 + 1 - exp(x) = -x, as of x² / 2
+    graded = examples(models)
+    for i, one in enumerate(graded):
+        view = Known(anchor=one.said.known.anchor)
+        graded[i] = replace(one, said=replace(one.said, known=view), advantage=0.0)
+    trainer = build("GRPO", models, tmp_path, beta=1.0, use_bias_correction_kl=True)
+    their_loss = trainer.compute_loss(trainer.model, {**batch(graded), "old_per_token_logps": None})
+
+    model = ours(models[0])
+    our_loss = loss({"kl": 1.0, "kl_by": "k2", "mean": "token"}, model, graded)
+
+    assert_same_gradient(trainer, their_loss, model, our_loss)
+
+
 def test_rloos_loss_is_trls(models: Models, tmp_path: Path) -> None:
     graded = examples(models)
     trainer = build("RLOO", models, tmp_path, **THEIR_CLIP)
@@ -273,7 +295,11 @@ def test_rloos_loss_is_trls(models: Models, tmp_path: Path) -> None:
     ("trainer_name", "settings", "named"),
     [
         ("GRPO", {"like": "grpo"}, {"beta": 1e-3, "loss_type": "grpo"}),
-        ("GRPO", {"like": "dr_grpo", "budget": 8}, {"beta": 1e-3, "loss_type": "dr_grpo"}),
+        (
+            "GRPO",
+            {"like": "dr_grpo", "budget": 8},
+            {"beta": 1e-3, "loss_type": "dr_grpo", "scale_rewards": "none"},
+        ),
         ("GRPO", {"like": "dapo"}, {"epsilon_high": 0.28}),
         ("RLOO", {"like": "rloo", "kl": 0.3}, {"beta": 0.3}),
         ("RLOO", {"like": "rloo", "scale": "batch"}, {"normalize_advantages": True}),
@@ -286,8 +312,6 @@ def test_from_rewards_to_the_loss_all_is_trls(
     models: Models,
     tmp_path: Path,
 ) -> None:
-    if settings["like"] == "dr_grpo":
-        named = {**named, "scale_rewards": "none"}
     trainer = build(trainer_name, models, tmp_path, **named)
     asked = [row for row in trainer.train_dataset for _ in range(4)]
     with torch.random.fork_rng():

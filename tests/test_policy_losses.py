@@ -178,7 +178,9 @@ def test_of_the_gradients_only_k2s_is_the_kls_in_the_mean() -> None:
     ],
 )
 def test_correction_by_hand(
-    level: Literal["token", "sequence"], how: Literal["truncate", "mask"], factors: list[list[float]]
+    level: Literal["token", "sequence"],
+    how: Literal["truncate", "mask"],
+    factors: list[list[float]],
 ) -> None:
     spoken = leaf([-3.0, -1.0, -2.0], [-3.0, -2.0, 0.0])
     gap = torch.tensor([[3.0, 0.5, 1.0], [3.0, 1.0, 9.0]]).log()
@@ -201,7 +203,9 @@ def test_correction_by_hand(
         (-1.0, 1.0, -2.0, 3.125, 0.0),  # the same downwards: held at 0.5
     ],
 )
-def test_value_by_hand(now: float, before: float, came: float, loss: float, gradient: float) -> None:
+def test_value_by_hand(
+    now: float, before: float, came: float, loss: float, gradient: float
+) -> None:
     values, old, returns = leaf([now]), leaf([before]), leaf([came])
 
     found = value(values, old, returns, clip=0.5)

@@ -110,10 +110,9 @@ def _masked(
     wide = query.shape[1] // key.shape[1]
     keys, values = (t.repeat_interleave(wide, dim=1) for t in (key, value))
     products = cap * torch.tanh(query @ keys.transpose(-1, -2) * (scale / cap))
-    return (
-        products.masked_fill(~mask, -torch.inf).softmax(-1, dtype=torch.float32).to(values.dtype)
-        @ values
-    )
+    wider = torch.promote_types(products.dtype, torch.float32)
+    weights = products.masked_fill(~mask, -torch.inf).softmax(-1, dtype=wider)
+    return weights.to(values.dtype) @ values
 
 
 def _calls(nodes: tuple[Node, ...]) -> Iterator[tuple[slice, slice, bool]]:

@@ -92,6 +92,7 @@ def graded(
     encode: Encoder,
     settings: Fit,
     mine: Callable[[Example], bool],
+    taken: int = 0,
 ) -> list[Example]:
     """Return the learner's own examples as the method grades them.
 
@@ -104,6 +105,7 @@ def graded(
         encode: turns them into tokens.
         settings: of `fit`.
         mine: which of the examples this learner learns from.
+        taken: optimiser steps taken since the run began.
     """
     look = method.looks(encode)
     own, tokens = [e for e in examples if mine(e)], settings.batch_tokens
@@ -112,7 +114,8 @@ def graded(
     if look.anchor or settings.guards.kl is not None:
         own = by_anchor(learner, own, encode, tokens, look.probe)
     seen = iter(own)
-    return [e for e in method.graded([next(seen) if mine(e) else e for e in examples]) if mine(e)]
+    everything = [next(seen) if mine(e) else e for e in examples]
+    return [e for e in method.graded(everything, taken) if mine(e)]
 
 
 def schedule(examples: Sequence[Example], settings: Fit, seed: int) -> list[list[Example]]:
@@ -176,7 +179,7 @@ def _descend(
     if not math.isfinite(norm):
         raise MootError(f"{_nonsense('the gradient', norm)} in {_named(examples)}; {KEPT}")
     loss = found.pop("loss").sum().item() / total
-    means = {name: values.mean().item() for name, values in found.items()}
+    means = {name: values.nanmean().item() for name, values in found.items()}
     own = {"loss": loss, "grad_norm": norm, "completions": float(len(examples))}
     return {**own, **means, "distinct": _distinct(examples)}
 

@@ -99,7 +99,9 @@ class _Chosen(torch.autograd.Function):
         temperature: Tensor,
         bonus: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        top = torch.full_like(temperature, -torch.inf)
+        # Sums of logits are of what they lack of the greatest so far: the terms that weigh most are
+        # the smallest then, and little is lost where the weights have 8 bits.
+        top = torch.full_like(temperature, torch.finfo(torch.float32).min)
         picked, mass, mean, plain = (torch.zeros_like(top) for _ in range(4))
         lean = torch.ones_like(top)  # `bend` of the chosen entry
         wanted = ctx.needs_input_grad[0] * (1 + bonus)
@@ -112,45 +114,52 @@ class _Chosen(torch.autograd.Function):
                 lean[inside] = bend[where]
             plain += logits.sum(-1)
             higher = torch.maximum(top, logits.amax(-1))
-            fade, top = (top - higher).exp_(), higher
-            odds = (logits - top[:, None]).exp_()
+            fall, top = top - higher, higher
+            fade, odds = fall.exp(), logits.sub_(top[:, None]).exp()
+            mean.addcmul_(fall, mass).mul_(fade).add_(torch.linalg.vecdot(odds, logits))
             mass.mul_(fade).add_(odds.sum(-1))
-            mean.mul_(fade).add_(torch.linalg.vecdot(odds, logits))
+            for row in rows[1:]:
+                row.addcmul_(fall[:, None], rows[0])
             for row, factor in zip(rows, (None, logits), strict=False):
                 share = _times(odds, factor, bend).to(weight.dtype) @ weight[at]
                 row.mul_(fade[:, None]).add_(share)
         total = top + mass.log()
         mean /= mass
+        slopes: list[Tensor] = []
         if wanted:
             factor = (head.scale / temperature)[:, None]
             rows = [row / mass[:, None] for row in rows]
-            slopes = [factor * (lean[:, None] * weight[tokens] - rows[0])]
+            slopes += [factor * (lean[:, None] * weight[tokens] - rows[0])]
             slopes += [factor * (mean[:, None] * rows[0] - row) for row in rows[1:]]
-            ctx.save_for_backward(hidden, weight, tokens, temperature, total, mean, lean, *slopes)
-            ctx.head = head
+        level = mean + top
+        ctx.save_for_backward(hidden, weight, tokens, temperature, total, level, lean, *slopes)
+        ctx.head, ctx.bonus = head, bonus
         certainty = total - plain / len(weight) - math.log(len(weight))
-        entropy = total - mean
+        entropy = mass.log() - mean
         ctx.mark_non_differentiable(certainty, *(() if bonus else (entropy,)))
-        return picked - total, entropy, certainty
+        return picked - top - mass.log(), entropy, certainty
 
     @staticmethod
     @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, *grads: Tensor
     ) -> tuple[Tensor | None, ...]:
-        hidden, weight, tokens, temperature, total, mean, lean, *slopes = ctx.saved_tensors
-        own = sum(grad[:, None] * slope for grad, slope in zip(grads, slopes, strict=False))
-        assert isinstance(own, Tensor)
-        rows = None
+        hidden, weight, tokens, temperature, total, level, lean, *slopes = ctx.saved_tensors
+        own = rows = None
+        if ctx.needs_input_grad[0]:
+            own = grads[0][:, None] * slopes[0]
+            if ctx.bonus:
+                own += grads[1][:, None] * slopes[1]
+            own = own.to(hidden.dtype)
         if ctx.needs_input_grad[1]:
-            by_logp, by_entropy = grads[0], grads[1] if len(slopes) > 1 else torch.zeros_like(total)
+            by_logp, by_entropy = grads[0], grads[1] if ctx.bonus else torch.zeros_like(total)
             factor = ctx.head.scale / temperature
             rows = torch.zeros_like(weight, dtype=torch.float32)
             rows.index_add_(0, tokens, (by_logp * lean * factor)[:, None] * hidden.float())
             for at, logits, bend in _blocks(ctx.head, hidden, temperature):
                 share = (logits - total[:, None]).exp_()
-                by = by_logp[:, None] + by_entropy[:, None] * (logits - mean[:, None])
+                by = by_logp[:, None] + by_entropy[:, None] * (logits - level[:, None])
                 slope = _times(share, by, bend) * factor[:, None]
                 rows[at] -= slope.to(hidden.dtype).T @ hidden
             rows = rows.to(weight.dtype)
-        return own.to(hidden.dtype), rows, None, None, None, None
+        return own, rows, None, None, None, None

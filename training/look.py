@@ -11,7 +11,7 @@ import torch
 from .learner import Learner
 from .losses.policy import mean
 from .rows import columns, moved, parts, rows
-from .types import Encoder, Example, Known, Pair, Said, Scores
+from .types import Encoder, Example, Known, Pair, Rollout, Said, Scores
 
 Remember = Callable[[Known, Scores, int, int], Known]
 """From what is known of a row, the scores, its place and its length, to what is known now."""
@@ -101,6 +101,9 @@ def _with(examples: Sequence[Example], words: Sequence[Said]) -> list[Example]:
         if isinstance(example, Pair):
             rejected = words[len(examples) + i]
             found.append(replace(example, chosen=words[i], rejected=rejected))
+        elif isinstance(example, Rollout) and example.beside is not None:
+            beside = words[len(examples) + i]
+            found.append(replace(example, said=words[i], beside=beside))
         else:
             found.append(replace(example, said=words[i]))
     return found

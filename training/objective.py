@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LIKE: dict[str, dict[str, Any]] = {
     "grpo": {},
-    "dr_grpo": {"scale": "none", "mean": "budget"},
+    "dr_grpo": {"scale": "none", "mean": "budget", "kl": 0.0},
     "dapo": {"clip_high": 0.28, "mean": "token", "kl": 0.0, "cut": "drop"},
     "gspo": {"ratio": "mean", "clip_low": 3e-4, "clip_high": 4e-4, "kl": 0.0},
     "rloo": {
@@ -146,7 +146,7 @@ class Objective(Settings):
         assert rollout.reward is not None
         reward, said = rollout.reward, rollout.said
         if self.overlong and said.most:
-            reward += overlong(len(said.tokens), said.most, self.overlong)
+            reward += overlong(said.length, said.most, self.overlong)
         if self._in_reward:
             pairs = zip(said.known.logp, said.known.anchor, strict=False)
             reward -= self.kl * sum(policy - anchor for policy, anchor in pairs)

@@ -72,7 +72,7 @@ def _shared(one: Ids, other: Ids) -> int:
 
 def _nodes(ends: Sequence[int], position: Ids) -> tuple[Node, ...]:
     """Return the nodes that end at `ends`; a node's subtree ends where one no deeper begins."""
-    starts = [0, *ends[:-1]]
+    starts = [0, *ends][: len(ends)]
     lasts = [0] * len(ends)
     open_nodes: list[int] = []
     for n, start in enumerate(starts):

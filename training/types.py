@@ -18,6 +18,10 @@ if TYPE_CHECKING:  # settings import this module, and `moot plan` imports no tor
     from .tree import Node
 
 
+EVERYONE = ("*",)
+"""Speakers whose words all learners learn from."""
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What models thought of a completion before the cycle's training."""
@@ -26,9 +30,9 @@ class Known:
     """Of each token under the policy; empty: not asked."""
     anchor: tuple[float, ...] = ()
     """Of each token under the anchor; empty: not asked."""
-    entropy: float = 0.0
+    entropy: float | None = None
     """The mean over its tokens of the policy's entropy, in nats."""
-    certainty: float = 0.0
+    certainty: float | None = None
     """The mean over its tokens of KL(uniform ‖ policy), in nats."""
     probe: float | None = None
     """The log-probability of the probe token after the last, under the policy; `None`: no probe."""
@@ -53,6 +57,8 @@ class Said:
     """It was sampled at; losses are taken on the same tempered distribution."""
     most: int | None = None
     """The most tokens it might have had; `None`: not known."""
+    length: int = 0
+    """How many tokens the engine counted in the reply."""
     engine: str = ""
     """The engine that read and sampled the tokens: another model has other ids."""
     known: Known = Known()
@@ -76,6 +82,7 @@ def said(turn: Turn, prompt: Turn | None = None) -> Said:
         finish=words.finish,
         temperature=turn.agent.sampling.temperature,
         most=turn.agent.sampling.max_tokens,
+        length=words.tokens_out,
         engine=turn.agent.engine,
     )
 
@@ -104,6 +111,12 @@ class Rollout:
     """Whether its loss has a gradient; others are left out of training."""
     judges: tuple[int, ...] = ()
     """The turns behind the reward."""
+    beside: Said | None = None
+    """What goes through the model beside it, and is not learnt: KTO's mismatched completion."""
+    target: float | None = None
+    """What the policy's verdict on it should be; `None`: that isn't learnt."""
+    weight: float = 1.0
+    """How much that verdict counts."""
 
     @property
     def speakers(self) -> tuple[str, ...]:
@@ -118,7 +131,7 @@ class Rollout:
     @property
     def rows(self) -> tuple[Said, ...]:
         """What goes through the model."""
-        return (self.said,)
+        return (self.said,) if self.beside is None else (self.said, self.beside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +235,7 @@ class Scores(NamedTuple):
 
 
 Metrics = Mapping[str, "Tensor"]
-"""(E,) of each example, by name; a step reports the mean."""
+"""(E,) of each example, by name; a step reports the mean of those that aren't nan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +284,10 @@ class Method(Protocol[E]):
         """What a protocol must yield for anything to be learnt; `None`: answers are enough."""
         ...
 
+    def given(self) -> list[E]:
+        """Return what is to be learnt beside what episodes teach: from a file, say."""
+        ...
+
     def examples(self, episode: Episode) -> list[E]:
         """Return what one episode teaches, whoever learns from it."""
         ...
@@ -279,8 +296,13 @@ class Method(Protocol[E]):
         """Return what must be known of the examples before they are learnt from."""
         ...
 
-    def graded(self, examples: Sequence[E]) -> list[E]:
-        """Return the examples, graded by what the models think of them where that is the way."""
+    def graded(self, examples: Sequence[E], taken: int = 0) -> list[E]:
+        """Return the examples, graded by what the models think of them where that is the way.
+
+        Args:
+            examples: of a cycle; those that the learner learns from have been looked at.
+            taken: optimiser steps taken since the run began.
+        """
         ...
 
     def sizes(self, examples: Sequence[E], rows: Rows) -> Tensor:

@@ -1,5 +1,22 @@
 """Methods: what an episode teaches, and what loss teaches it.  One method a file."""
 
-from .cat import CaT
+from typing import Annotated
 
-MethodChoice = CaT
+from pydantic import Field
+
+from .cat import CaT
+from .dpo import DPO
+from .empo import EMPO
+from .intuitor import Intuitor
+from .kto import KTO
+from .laser import LaSeR
+from .rent import RENT
+from .sft import SFT
+from .srt import SRT
+from .ttrl import TTRL
+
+MethodChoice = Annotated[
+    CaT | DPO | EMPO | Intuitor | KTO | LaSeR | RENT | SFT | SRT | TTRL,
+    Field(discriminator="kind"),
+]
+"""What `method:` may be."""

@@ -25,7 +25,11 @@ class Reinforcement(Settings):
         """Return what the objective must know from the models."""
         return self.objective.look()
 
-    def graded(self, examples: Sequence[Rollout]) -> list[Rollout]:
+    def given(self) -> list[Rollout]:
+        """Return nothing: rewards are of what is said."""
+        return []
+
+    def graded(self, examples: Sequence[Rollout], taken: int = 0) -> list[Rollout]:
         """Return the rollouts, each credited against the others of its group."""
         return self.objective.credited(examples)
 

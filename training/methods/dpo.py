@@ -1,0 +1,155 @@
+"""DPO and its family: learning from preferences without a reward model (arXiv:2305.18290).
+
+The preferences are the protocol's, fresh in every cycle (iterated, on-policy), or those of a file
+(offline), or both.  `variant` names the family's member, see `losses.preference`; with `sft` the
+negative log-likelihood of the chosen reply is added, the mean of its tokens (RPO, IRPO,
+arXiv:2404.19733), and with `soft` a judge's probability is the label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from moot.agents.beside import Beside
+from moot.agents.types import Settings
+from moot.protocols.types import Episode, Signal
+
+from ..types import Encoder, Look, Metrics, Pair, Rows, Scores
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Loss = Literal[
+    "sigmoid",
+    "robust",
+    "ipo",
+    "hinge",
+    "simpo",
+    "orpo",
+    "exo",
+    "nca",
+    "bco",
+    "sppo",
+    "apo_zero",
+    "apo_down",
+    "discopop",
+]
+FREE = ("simpo", "orpo")
+"""The losses that need no anchor."""
+MEANS = ("ipo", "simpo", "orpo")
+"""The losses of the mean log-probability of a token, whatever `normalised` says."""
+
+
+class DPO(Settings):
+    """Make what was preferred likelier than what was not."""
+
+    kind: Literal["dpo"] = "dpo"
+    variant: Loss = "sigmoid"
+    """Which loss of the family; `sigmoid` is DPO's own."""
+    beta: float = Field(default=0.1, gt=0)
+    """Reward of a nat: the larger, the closer the policy stays to the anchor."""
+    normalised: bool = False
+    """Whether log-probabilities are means over tokens in place of sums (LN-DPO)."""
+    noise: float = Field(default=0.0, ge=0, lt=0.5)
+    """How often labels are wrong: conservative DPO with `sigmoid`; of `robust` and `exo` too."""
+    soft: bool = False
+    """Whether the judges' probability is the label; else the likelier side is simply right."""
+    gamma: float = Field(default=0.5, ge=0)
+    """The margin of `simpo`."""
+    sft: float = Field(default=0.0, ge=0)
+    """The weight of the chosen reply's negative log-likelihood; ORPO's own is 1."""
+    sure: float = Field(default=0.5, ge=0.5, le=1)
+    """The least probability of a preference that is learnt from."""
+    file: Beside | None = None
+    """Preferences to learn from in every cycle, Parquet or JSON Lines, in TRL's columns."""
+    talk: bool = True
+    """Whether to learn from the protocol's preferences too."""
+
+    @property
+    def needs(self) -> Signal | None:
+        """Preferences, unless a file has them all."""
+        return "preferences" if self.talk else None
+
+    def given(self) -> list[Pair]:
+        """Return the file's preferences."""
+        from pathlib import Path
+
+        from ..preferences import read
+
+        return [] if self.file is None else read(Path(self.file))
+
+    def examples(self, episode: Episode) -> list[Pair]:
+        """Return the episode's preferences, as far as they are sure enough."""
+        from ..preferences import pairs
+
+        return pairs(episode, self.sure) if self.talk else []
+
+    def looks(self, encode: Encoder) -> Look:
+        """Return that the anchor's word is wanted, but of the losses that need none."""
+        return Look(anchor=self.variant not in FREE)
+
+    def graded(self, examples: Sequence[Pair], taken: int = 0) -> list[Pair]:
+        """Return the pairs as they are."""
+        return list(examples)
+
+    def sizes(self, examples: Sequence[Pair], rows: Rows) -> Tensor:
+        """Return (P,) ones: pairs count alike."""
+        import torch
+
+        return torch.ones(len(examples))
+
+    def loss(self, policy: Scores, rows: Rows, examples: Sequence[Pair]) -> tuple[Tensor, Metrics]:
+        """Return (P,) losses of the family, and how the policy took the pairs."""
+        import torch
+
+        from ..losses.policy import mean, total
+
+        means = mean(policy.logp, rows.mask)
+        per = mean if self.normalised or self.variant in MEANS else total
+        logp = per(policy.logp, rows.mask)
+        ratio = logp if rows.anchor is None else logp - per(rows.anchor, rows.mask)
+        chosen, rejected = ratio.chunk(2)
+        sure = [e.probability if self.soft else 1.0 for e in examples]
+        probability = torch.tensor(sure, device=logp.device) * (1 - 2 * self.noise) + self.noise
+        loss = self._loss(chosen, rejected, probability)
+        if self.sft:
+            loss = loss - self.sft * means.chunk(2)[0]
+        lead = (chosen - rejected).detach()
+        return loss, {
+            "preferred": (lead > 0).float(),
+            "margin": self.beta * lead,
+            "chosen_logp": means.chunk(2)[0].detach(),
+            "rejected_logp": means.chunk(2)[1].detach(),
+        }
+
+    def _loss(self, chosen: Tensor, rejected: Tensor, probability: Tensor) -> Tensor:
+        """Return (P,) the loss of (P,) log-ratios."""
+        from ..losses import preference as losses
+
+        beta = self.beta
+        match self.variant:
+            case "sigmoid":
+                return losses.dpo(chosen, rejected, beta=beta, probability=probability)
+            case "robust":
+                return losses.robust(chosen, rejected, beta=beta, noise=self.noise)
+            case "simpo":
+                return losses.simpo(chosen, rejected, beta=beta, gamma=self.gamma)
+            case "exo":
+                return losses.exo(chosen, rejected, beta=beta, noise=self.noise or 1e-3)
+            case "sppo":
+                return losses.sppo(chosen, rejected, beta=beta, probability=probability)
+            case _:
+                plain = {
+                    "ipo": losses.ipo,
+                    "hinge": losses.hinge,
+                    "orpo": losses.orpo,
+                    "nca": losses.nca,
+                    "bco": losses.bco,
+                    "apo_zero": losses.apo_zero,
+                    "apo_down": losses.apo_down,
+                    "discopop": losses.discopop,
+                }
+                return plain[self.variant](chosen, rejected, beta=beta)

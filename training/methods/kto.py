@@ -1,0 +1,121 @@
+"""KTO: learning from what was liked and what was not, without pairs (arXiv:2402.01306).
+
+An answer is desirable if it was preferred, or if its grade or its agreement with the reference is
+over `threshold`.  The baseline is the policy's KL to the anchor, estimated by each completion after
+the next example's prompt, in the same forward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from moot.agents.types import Settings
+from moot.protocols.types import Episode, Signal
+
+from ..types import Encoder, Known, Look, Metrics, Rollout, Rows, Said, Scores
+from .reinforcement import rollout
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class KTO(Settings):
+    """Make what was liked likelier than the policy's own drift, and what was not less likely."""
+
+    kind: Literal["kto"] = "kto"
+    on: Literal["preferences", "grade", "match"] = "preferences"
+    """What says whether an answer is desirable."""
+    threshold: float = Field(default=0.5, ge=0, le=1)
+    """The grade, or agreement, over which an answer is desirable."""
+    beta: float = Field(default=0.1, gt=0)
+    """Reward of a nat."""
+    desirable: float = Field(default=1.0, gt=0)
+    """How much desirable answers count."""
+    undesirable: float = Field(default=1.0, gt=0)
+    """How much the others count."""
+
+    @property
+    def needs(self) -> Signal:
+        """What says whether an answer is desirable."""
+        if self.on == "preferences":
+            return "preferences"
+        return "grades" if self.on == "grade" else "reference"
+
+    def given(self) -> list[Rollout]:
+        """Return nothing: what is liked is the protocol's to say."""
+        return []
+
+    def examples(self, episode: Episode) -> list[Rollout]:
+        """Return every answer that was liked (reward 1) or was not (reward 0)."""
+        if self.on == "preferences":
+            liked = {p.chosen: 1.0 for p in episode.outcome.preferences if p.probability > 0.5}
+            lost = {p.rejected: 0.0 for p in episode.outcome.preferences if p.probability > 0.5}
+            found = lost | liked
+        else:
+            found = {
+                v.of: float(v.score > self.threshold)
+                for v in episode.outcome.verdicts
+                if v.kind == self.on and v.score is not None and (v.kind == "match" or v.by is None)
+            }
+        return [rollout(episode, episode.turns[i], reward) for i, reward in sorted(found.items())]
+
+    def looks(self, encode: Encoder) -> Look:
+        """Return that the anchor's word is wanted."""
+        return Look(anchor=True)
+
+    def graded(self, examples: Sequence[Rollout], taken: int = 0) -> list[Rollout]:
+        """Return the answers, each beside its words as a reply to another example's prompt."""
+        others = [*examples[1:], *examples[:1]]
+        return [
+            replace(
+                one,
+                teaches=one.weights is not None,
+                beside=one.beside or _elsewhere(one.said, other.said),
+            )
+            for one, other in zip(examples, others, strict=True)
+        ]
+
+    def sizes(self, examples: Sequence[Rollout], rows: Rows) -> Tensor:
+        """Return (N,) ones: answers count alike."""
+        import torch
+
+        return torch.ones(len(examples))
+
+    def loss(
+        self, policy: Scores, rows: Rows, examples: Sequence[Rollout]
+    ) -> tuple[Tensor, Metrics]:
+        """Return (N,) losses; the second half of the rows, mismatched, carries no gradient."""
+        import torch
+
+        from ..losses.policy import total
+        from ..losses.preference import kto, kto_baseline
+
+        assert rows.anchor is not None, "it was looked for"
+        own, mismatched = total(policy.logp - rows.anchor, rows.mask).chunk(2)
+        baseline = kto_baseline(mismatched)
+        liked = torch.tensor([e.reward == 1.0 for e in examples], device=own.device)
+        loss = kto(
+            own,
+            liked,
+            baseline,
+            beta=self.beta,
+            desirable_weight=self.desirable,
+            undesirable_weight=self.undesirable,
+        )
+        reward = self.beta * (own - baseline).detach()
+        nothing = torch.full_like(reward, torch.nan)
+        return loss, {
+            "baseline": baseline.expand_as(own),
+            "desirable_reward": torch.where(liked, reward, nothing),
+            "undesirable_reward": torch.where(liked, nothing, reward),
+        }
+
+
+def _elsewhere(words: Said, asked: Said) -> Said:
+    """Return the `words` as a reply to what was `asked` elsewhere; nothing is known of that."""
+    there = replace(words, prompt=asked.prompt, prompt_tokens=asked.prompt_tokens)
+    return replace(there, logprobs=(), known=Known())

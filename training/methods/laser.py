@@ -1,0 +1,175 @@
+"""LaSeR: reinforcement learning with last-token self-rewarding (arXiv:2510.14943).
+
+Beside its answers a policy learns a verdict on them: β · (log π(z | x, y) - c) of a token z that no
+chat uses, read right after the answer's last token, is to be 1 for a right answer and 0 for a wrong
+one.  The verdict then shares in the advantage.  z is the tokenizer's own spare token; c, what the
+anchor gives z in the mean, is measured on the cycle's answers.  Here log π(z) is computed at its
+own place by name; in the published code the forward pass that advantages are made from appears not
+to hold z at all.
+
+Who is right says the task's verifier, or, without labels, agreement with the protocol's reference.
+Answers that ran into their most tokens learn no verdict, and theirs counts as 0 in their group, as
+published.  Otherwise than there, class weights and warm-ups are a cycle's and not a batch's:
+warm-ups count the optimiser steps taken before the cycle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import fmean
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from moot.agents.errors import MootError
+from moot.protocols.types import Episode, Signal
+
+from ..types import Encoder, Look, Metrics, Rollout, Rows, Scores
+from .reinforcement import Reinforcement, answers, rollout
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class LaSeR(Reinforcement):
+    """Reinforce right answers, and learn to tell them from wrong ones."""
+
+    kind: Literal["laser"] = "laser"
+    reward: Literal["verified", "match"] = "verified"
+    """Who is right: by the task's known answer, or by agreement with the reference."""
+    beta: float = Field(default=0.1, gt=0)
+    """β: a verdict of 1 is 1/β nats above c."""
+    alpha: float = Field(default=0.1, ge=0)
+    """The weight of the verdict's loss."""
+    share: float = Field(default=0.1, ge=0, le=1)
+    """τ: the verdict's share in the advantage."""
+    least_std: float = Field(default=0.1, ge=0)
+    """T: the standard deviation in a group below which verdicts have no share."""
+    reasoning_steps: int = Field(default=0, ge=0)
+    """Steps of the run before verdicts are learnt (200 in the paper for base models)."""
+    verdict_steps: int = Field(default=0, ge=0)
+    """Steps after those before verdicts share in the advantage (200 in the paper)."""
+    constant: bool = True
+    """Whether c is the mean over answers; else what the anchor gives z after each."""
+
+    @property
+    def needs(self) -> Signal | None:
+        """Known answers, or a reference."""
+        return None if self.reward == "verified" else "reference"
+
+    def examples(self, episode: Episode) -> list[Rollout]:
+        """Return the answers, 1 for the right and 0 for the wrong; of an unknown task, none."""
+        if self.reward == "match":
+            return [
+                rollout(episode, episode.turns[v.of], float(v.score or 0.0))
+                for v in episode.outcome.verdicts
+                if v.kind == "match"
+            ]
+        if episode.task.answer is None:
+            return []
+        return answers(episode, lambda turn: float(bool(episode.task.correct(turn.answer))))
+
+    def looks(self, encode: Encoder) -> Look:
+        """Return that z is wanted, under the policy and under the anchor."""
+        if encode.spare is None:
+            raise MootError(
+                "method laser: the tokenizer has no special token that no chat uses, and its "
+                "verdicts need one: add one, such as <|reserved_0|>, or take another model"
+            )
+        return replace(self.objective.look(), anchor=True, probe=encode.spare)
+
+    def graded(self, examples: Sequence[Rollout], taken: int = 0) -> list[Rollout]:
+        """Return the rollouts with their advantages, verdicts mixed in, and the verdicts' goals."""
+        import torch
+
+        from ..credit import mixed
+
+        found = self.objective.credited(self._measured(examples))
+        if taken >= self.reasoning_steps:
+            found = self._with_goals(found)
+        if self.share == 0 or taken < self.reasoning_steps + self.verdict_steps:
+            return found
+        groups: dict[tuple[str, int], list[int]] = {}
+        for i, one in enumerate(found):
+            if one.said.known.probe is not None:
+                groups.setdefault(one.group, []).append(i)
+        for group in groups.values():
+            own = torch.tensor([found[i].reward or 0.0 for i in group])
+            verdicts = torch.tensor([self._verdict(found[i]) for i in group])
+            gains = mixed(own, verdicts, self.share, self.least_std).tolist()
+            for i, gain in zip(group, gains, strict=True):
+                teaches = found[i].teaches or (gain != 0 and found[i].weights is not None)
+                found[i] = replace(found[i], advantage=gain, teaches=teaches)
+        return found
+
+    def _measured(self, examples: Sequence[Rollout]) -> list[Rollout]:
+        """Return the rollouts with c in place of what the anchor gives z after each."""
+        seen = [p for r in examples if (p := r.said.known.anchor_probe) is not None]
+        if not self.constant or not seen:
+            return list(examples)
+        mean = fmean(seen)
+        return [
+            replace(r, said=replace(r.said, known=replace(r.said.known, anchor_probe=mean)))
+            for r in examples
+        ]
+
+    def _with_goals(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
+        """Return the rollouts with their verdicts' goals, right and wrong weighing alike."""
+        import torch
+
+        from ..losses.self_reward import balance
+
+        judged = [
+            i
+            for i, r in enumerate(rollouts)
+            if not r.said.cut and r.said.known.probe is not None and r.weights is not None
+        ]
+        goals = torch.tensor([rollouts[i].reward or 0.0 for i in judged])
+        weights = dict(zip(judged, balance(goals).tolist(), strict=True))
+        return [
+            replace(r, target=r.reward, weight=weights[i], teaches=True) if i in weights else r
+            for i, r in enumerate(rollouts)
+        ]
+
+    def _verdict(self, rollout: Rollout) -> float:
+        """Return the verdict before training, within [0, 1]; 0 of an answer that was cut off."""
+        known = rollout.said.known
+        if rollout.said.cut or known.probe is None or known.anchor_probe is None:
+            return 0.0
+        return min(1.0, max(0.0, self.beta * (known.probe - known.anchor_probe)))
+
+    def loss(
+        self, policy: Scores, rows: Rows, examples: Sequence[Rollout]
+    ) -> tuple[Tensor, Metrics]:
+        """Return (N,) the objective's losses, with the verdicts' beside them."""
+        import torch
+
+        from ..losses.self_reward import self_reward
+
+        loss, metrics = self.objective.loss(policy, rows, examples)
+        assert policy.probe is not None, "it was looked for"
+        goals, constants, weights = (
+            torch.tensor(column, device=loss.device)
+            for column in zip(*((_goal(e), _constant(e), e.weight) for e in examples), strict=True)
+        )
+        verdicts = self_reward(policy.probe, constants, self.beta)
+        error = weights * (verdicts - goals).square()
+        known = ~goals.isnan()
+        sizes = self.objective.sizes(rows).to(loss.device)
+        loss = loss + self.alpha * sizes * error.masked_fill(~known, 0.0)
+        told = ((verdicts > 0.5) == (goals > 0.5)).float().masked_fill(~known, torch.nan)
+        return loss, {
+            **metrics,
+            "verdict_loss": error.detach(),
+            "verdicts_on_right": told.masked_fill(goals <= 0.5, torch.nan),
+            "verdicts_on_wrong": told.masked_fill(goals > 0.5, torch.nan),
+        }
+
+
+def _goal(rollout: Rollout) -> float:
+    return float("nan") if rollout.target is None else rollout.target
+
+
+def _constant(rollout: Rollout) -> float:
+    return rollout.said.known.anchor_probe or 0.0

@@ -1,0 +1,49 @@
+"""RENT: reinforcement by minimised entropy (arXiv:2505.22660).
+
+An answer's reward is minus the mean entropy of its tokens, as the policy sees them before the
+cycle's training.  One that can't be read earns minus `no_answer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+from pydantic import Field
+
+from moot.protocols.types import Episode
+
+from ..types import Encoder, Look, Rollout
+from .reinforcement import Reinforcement, answers
+
+
+class RENT(Reinforcement):
+    """Reinforce the answers that leave little open."""
+
+    kind: Literal["rent"] = "rent"
+    no_answer: float = Field(default=7.0, ge=0)
+    """The entropy, in nats, that an answer that can't be read is taken for."""
+
+    @property
+    def needs(self) -> None:
+        """Answers are enough."""
+        return None
+
+    def examples(self, episode: Episode) -> list[Rollout]:
+        """Return all answers; the reward of those that can be read is found later."""
+        return answers(episode, lambda turn: -self.no_answer if turn.answer is None else None)
+
+    def looks(self, encode: Encoder) -> Look:
+        """Return that the policy must be looked at, and what the objective wants."""
+        return replace(self.objective.look(), policy=True)
+
+    def graded(self, examples: Sequence[Rollout], taken: int = 0) -> list[Rollout]:
+        """Return the rollouts at minus their entropy, credited in their groups."""
+        return self.objective.credited([self._rewarded(r) for r in examples])
+
+    def _rewarded(self, rollout: Rollout) -> Rollout:
+        entropy = rollout.said.known.entropy
+        if entropy is None or rollout.reward is not None:
+            return rollout
+        return replace(rollout, reward=-entropy)

@@ -1,0 +1,130 @@
+"""SFT: imitation of what a protocol holds up, by cross-entropy.
+
+Of references this is CaT-SFT (arXiv:2509.14234, section 4: the question is asked, the synthesised
+answer imitated), and of a reference that a selection picked, best-of-N distillation; of
+demonstrations, revisions (Constitutional AI's first phase, arXiv:2212.08073) and the sets of
+multiagent finetuning (arXiv:2501.05707); or of the best graded answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from moot.agents.types import Settings
+from moot.protocols.types import Episode, Signal, Turn
+
+from ..types import Encoder, Look, Metrics, Rows, Said, Scores, Shown, said
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SIGNALS: Mapping[str, Signal] = {
+    "reference": "reference",
+    "demonstrations": "demonstrations",
+    "best": "grades",
+}
+
+
+class SFT(Settings):
+    """Imitate what the protocol holds up."""
+
+    kind: Literal["sft"] = "sft"
+    on: Literal["reference", "demonstrations", "best"] = "reference"
+    """The reference, the demonstrations, or the answer of the highest grade."""
+    weigh: dict[str, float] | None = None
+    """How much demonstrations count, by name; those not named don't.  `null`: all count alike."""
+    mean: Literal["token", "sequence"] = "token"
+    """Of what the loss is the mean."""
+    least: float = Field(default=0.0, ge=0, le=1)
+    """The least grade of a best answer that is imitated."""
+
+    @property
+    def needs(self) -> Signal:
+        """What is imitated."""
+        return SIGNALS[self.on]
+
+    def given(self) -> list[Shown]:
+        """Return nothing: what is imitated is the protocol's."""
+        return []
+
+    def examples(self, episode: Episode) -> list[Shown]:
+        """Return what the episode holds up, for whoever learns."""
+        if self.on == "demonstrations":
+            return self._demonstrations(episode)
+        return self._reference(episode) if self.on == "reference" else self._best(episode)
+
+    def _demonstrations(self, episode: Episode) -> list[Shown]:
+        found: list[Shown] = []
+        for one in episode.outcome.demonstrations:
+            speaker, asked = episode.turns[one.said], episode.turns[one.asked]
+            if self.weigh is None or self.weigh.get(one.name, 0) > 0:
+                found += _shown(episode, speaker, said(speaker, asked), one.name)
+        return found
+
+    def _reference(self, episode: Episode) -> list[Shown]:
+        """Return the reference as the reply of each learner to the question as it was put to it."""
+        reference = episode.outcome.reference
+        if reference is None:
+            return []
+        source = next((t for t in reversed(episode.turns) if t.text == reference), None)
+        opening = {t.agent.weights: t for t in reversed(episode.turns) if t.agent.role == "policy"}
+        found: list[Shown] = []
+        for asked in reversed(opening.values()):
+            words = Said(asked.prompt, reference) if source is None else said(source, asked)
+            found += [
+                replace(one, turn=None if source is None else source.index)
+                for one in _shown(episode, asked, replace(words, temperature=1.0), "reference")
+            ]
+        return found
+
+    def _best(self, episode: Episode) -> list[Shown]:
+        grades = {
+            v.of: v.score
+            for v in episode.outcome.verdicts
+            if v.kind == "grade" and v.by is None and v.score is not None
+        }
+        best = max(grades, key=lambda turn: grades[turn], default=None)
+        if best is None or grades[best] < self.least:
+            return []
+        return _shown(episode, episode.turns[best], said(episode.turns[best]), "best")
+
+    def looks(self, encode: Encoder) -> Look:
+        """Return that nothing must be known."""
+        return Look()
+
+    def graded(self, examples: Sequence[Shown], taken: int = 0) -> list[Shown]:
+        """Return the demonstrations as they are."""
+        return list(examples)
+
+    def sizes(self, examples: Sequence[Shown], rows: Rows) -> Tensor:
+        """Return (N,) how much each counts: its weight, times its tokens for a mean of tokens."""
+        lengths = rows.mask.sum(-1).float()
+        return self._weights(examples) * (lengths if self.mean == "token" else lengths.sign())
+
+    def loss(self, policy: Scores, rows: Rows, examples: Sequence[Shown]) -> tuple[Tensor, Metrics]:
+        """Return (N,) cross-entropies, in nats, summed or averaged over tokens as `mean` says."""
+        from ..losses.policy import mean, total
+
+        gather = total if self.mean == "token" else mean
+        weights = self._weights(examples).to(policy.logp.device)
+        return -gather(policy.logp, rows.mask) * weights, {
+            "logp": mean(policy.logp.detach(), rows.mask)
+        }
+
+    def _weights(self, examples: Sequence[Shown]) -> Tensor:
+        import torch
+
+        each = [1.0 if self.weigh is None else self.weigh.get(e.name, 0.0) for e in examples]
+        return torch.tensor(each)
+
+
+def _shown(episode: Episode, speaker: Turn, words: Said, name: str) -> list[Shown]:
+    """Return what the weights behind `speaker` are shown: nothing, if it is frozen."""
+    weights = speaker.agent.weights
+    if weights is None:
+        return []
+    return [Shown(episode.id, speaker.index, speaker.agent.name, (weights,), words, name)]

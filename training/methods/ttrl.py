@@ -1,0 +1,40 @@
+"""TTRL: test-time reinforcement learning from majority votes (arXiv:2504.16084).
+
+An answer's reward is whether it is its group's majority answer.  It is `cat` with a vote for the
+reference, and needs no protocol but one in which policies answer.  Left out: the paper votes among
+64 answers and learns from 32 of them; `learn` says how many here, of as many as the protocol asks.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from moot.protocols.types import Episode
+
+from ..types import Rollout
+from .reinforcement import Reinforcement, rollout
+from .votes import groups, winner
+
+
+class TTRL(Reinforcement):
+    """Reinforce the answers that the majority gives."""
+
+    kind: Literal["ttrl"] = "ttrl"
+    learn: int | None = Field(default=None, ge=2)
+    """How many of a group's answers are learnt from, the first ones; `null`: all that voted."""
+
+    @property
+    def needs(self) -> None:
+        """Answers are enough."""
+        return None
+
+    def examples(self, episode: Episode) -> list[Rollout]:
+        """Return the answers of every group in which somebody gives one that can be read."""
+        return [
+            rollout(episode, turn, float(turn.answer == won))
+            for group in groups(episode)
+            if (won := winner(group)) is not None
+            for turn in group[: self.learn]
+        ]

@@ -1,0 +1,128 @@
+"""Preferences, from what a protocol concluded or from a file: pairs to learn from."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pyarrow.parquet as pq
+
+from moot.agents.errors import InputError
+from moot.agents.types import Message, Prompt
+from moot.protocols.types import Episode
+
+from .types import EVERYONE, Pair, Said, said
+
+
+def pairs(episode: Episode, sure: float = 0.5) -> list[Pair]:
+    """Return the preferences of an episode that are at least as `sure` as said.
+
+    Both sides are taken as replies to the prompt that the preference names.  A tie, which is as
+    likely one way as the other, is no preference.
+    """
+    found: list[Pair] = []
+    for one in episode.outcome.preferences:
+        if one.probability < sure or one.probability == 0.5:
+            continue
+        asked, better, worse = (episode.turns[i] for i in (one.asked, one.chosen, one.rejected))
+        weights = (turn.agent.weights for turn in (better, worse))
+        found.append(
+            Pair(
+                episode=episode.id,
+                turns=(one.chosen, one.rejected),
+                agents=(better.agent.name, worse.agent.name),
+                speakers=tuple(dict.fromkeys(name for name in weights if name is not None)),
+                chosen=said(better, asked),
+                rejected=said(worse, asked),
+                probability=one.probability,
+                judges=one.by,
+            )
+        )
+    return found
+
+
+def read(path: Path) -> list[Pair]:
+    """Return the preferences in a Parquet or JSON Lines file, in TRL's columns.
+
+    A row has `prompt`, `chosen` and `rejected`, each a text or a list of messages with `role` and
+    `content`; and perhaps `probability`, that the chosen one is the better, and `margin`.
+
+    Raises:
+        InputError: the file can't be read, or a row is not as it should be: which, and why.
+    """
+    try:
+        parquet = path.suffix == ".parquet"
+        records = list(_parquet(path) if parquet else _lines(path))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise InputError(f"{path}: can't be read: {error}") from None
+    return [_pair(path, i, record) for i, record in enumerate(records, start=1)]
+
+
+def _parquet(path: Path) -> Iterator[Any]:
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches():
+            yield from batch.to_pylist()
+
+
+def _lines(path: Path) -> Iterator[Any]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                try:
+                    yield json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise ValueError(f"line {number} is no JSON: {error}") from None
+
+
+def _pair(path: Path, number: int, record: Any) -> Pair:
+    if not isinstance(record, Mapping):
+        raise InputError(f"{path}: row {number}: expected a mapping, got {type(record).__name__}")
+    row = cast(Mapping[str, Any], record)
+    prompt = _prompt(path, number, row.get("prompt"))
+    probability, margin = (
+        1.0 if row.get(key) is None and key == "probability" else row.get(key) or 0.0
+        for key in ("probability", "margin")
+    )
+    if not isinstance(probability, int | float) or not 0.5 <= probability <= 1:
+        wrong = f"expected a number in [0.5, 1], got {probability!r}"
+        raise InputError(f"{path}: row {number}: probability: {wrong}")
+    if not isinstance(margin, int | float):
+        raise InputError(f"{path}: row {number}: margin: expected a number, got {margin!r}")
+    chosen, rejected = (_reply(path, number, row, key) for key in ("chosen", "rejected"))
+    return Pair(
+        episode=f"{path.name}/{number}",
+        turns=(0, 1),
+        agents=("", ""),
+        speakers=EVERYONE,
+        chosen=Said(prompt, chosen),
+        rejected=Said(prompt, rejected),
+        probability=float(probability),
+        margin=float(margin),
+    )
+
+
+def _prompt(path: Path, number: int, prompt: Any) -> Prompt:
+    if isinstance(prompt, str) and prompt:
+        return (Message("user", prompt),)
+    try:
+        said = cast(list[dict[str, Any]], prompt)
+        messages = tuple(Message(m["role"], str(m["content"])) for m in said)
+    except (TypeError, KeyError):
+        messages = ()
+    if not messages:
+        wrong = "expected a text or a list of messages with role and content"
+        raise InputError(f"{path}: row {number}: prompt: {wrong}, got {prompt!r}"[:300])
+    return messages
+
+
+def _reply(path: Path, number: int, row: Mapping[str, Any], key: str) -> str:
+    reply = row.get(key)
+    if isinstance(reply, list) and reply:  # conversational: what the last message says
+        last = cast(list[Any], reply)[-1]
+        reply = cast(Mapping[str, Any], last).get("content") if isinstance(last, Mapping) else None
+    if not isinstance(reply, str) or not reply:
+        wrong = "expected a text or a list of messages"
+        raise InputError(f"{path}: row {number}: {key}: {wrong}, got {row.get(key)!r}"[:300])
+    return reply
