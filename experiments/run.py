@@ -26,7 +26,7 @@ from .directory import claim, held_out_folder, talk_folder
 from .evaluation import baseline, evaluate, examinees
 from .experiment import Experiment
 from .judges import judged, known
-from .learn import current, learn, published, step_metrics
+from .learn import JUDGE, Lessons, current, learn, published, step_metrics
 from .progress import Show
 from .rulings import rulings
 from .store import write_examples, write_metrics
@@ -98,8 +98,7 @@ async def _run(
         await _evaluate(run, start)
         for cycle in range(start, cycles):
             if not published(talk_folder(out, cycle)):
-                examples = await _talk(run, cycle)
-                await _learn(run, cycle, examples)
+                await _learn(run, cycle, await _talk(run, cycle))
             learnt = [w for w in current(out, cycle + 1).values() if w.version == cycle + 1]
             await _serve(run, cycle + 1, learnt)
             await _evaluate(run, cycle + 1)
@@ -130,7 +129,7 @@ async def _open(
         }
 
 
-async def _talk(run: Run, cycle: int) -> list[Example]:
+async def _talk(run: Run, cycle: int) -> Lessons:
     experiment, folder, people = run.experiment, talk_folder(run.out, cycle), run.people(cycle)
     tasks = for_cycle(run.split.train, experiment.tasks.per_cycle, cycle, experiment.seed)
     turns = experiment.calls(people, tasks).total()
@@ -144,13 +143,16 @@ async def _talk(run: Run, cycle: int) -> list[Example]:
             out=folder,
             casting=experiment.casting,
         )
-        examples = [] if experiment.method is None else _examples(experiment.method, episodes)
+        method = experiment.method
+        judge = None if method is None else method.reward_model
+        examples = [] if method is None else _examples(method, episodes)
+        pairs = [] if judge is None else _examples(judge, episodes)
         write_examples(folder, cycle, examples)
         run.record(taught(episodes, examples, cycle=cycle, epochs=experiment.fit.epochs))
         if people.cast()["judge"]:
             so_far = [one for n in range(cycle + 1) for one in rulings(talk_folder(run.out, n))]
             run.record(judged(so_far, cycle, experiment.seed))
-    return examples
+    return Lessons(tuple(examples), tuple(pairs))
 
 
 def _examples(method: Method[Any], episodes: Sequence[Episode]) -> list[Example]:
@@ -159,16 +161,16 @@ def _examples(method: Method[Any], episodes: Sequence[Episode]) -> list[Example]
     return method.graded([*method.given(), *found])
 
 
-async def _learn(run: Run, cycle: int, examples: Sequence[Example]) -> None:
+async def _learn(run: Run, cycle: int, lessons: Lessons) -> None:
     before = current(run.out, cycle)
     alone = len(run.experiment.people().learners()) == 1
     with run.show.phase(f"cycle {cycle}: learn"):
         folder = talk_folder(run.out, cycle)
-        steps = learn(run.experiment, examples, before, cycle=cycle, folder=folder)
+        steps = learn(run.experiment, lessons, before, cycle=cycle, folder=folder)
         # One step at a time in a thread: between two, Ctrl-C and the engines get a hearing.
         while (taken := await asyncio.to_thread(next, steps, None)) is not None:
             name, step, metrics = taken
-            suffix = "" if alone else f"@{name}"
+            suffix = "" if alone and name != JUDGE else f"@{name}"
             run.journal.measure(step_metrics(cycle, step, metrics, suffix))
             run.show.step(step, metrics)
 

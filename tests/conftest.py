@@ -1,6 +1,6 @@
 """A real model, small enough that every test may have it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,17 @@ TEMPLATE = (
 BuildTiny = Callable[..., Path]
 
 
-def tiny_model(folder: Path, seed: int = 0, architecture: str = "llama", **overrides: Any) -> Path:
+def tiny_model(
+    folder: Path,
+    seed: int = 0,
+    architecture: str = "llama",
+    spare: Sequence[str] = (),
+    **overrides: Any,
+) -> Path:
     """Make a checkpoint in `folder`: 2 layers, hidden 32, a byte a token, random weights.
 
-    `overrides` are what is to be otherwise in its configuration.
+    `spare` are special tokens more, that no chat uses; `overrides` are what is to be otherwise in
+    its configuration.
     """
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -25,11 +32,11 @@ def tiny_model(folder: Path, seed: int = 0, architecture: str = "llama", **overr
 
     specials = ["<|pad|>", "<|start|>", "<|end|>"]
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: i for i, token in enumerate(specials + letters)}
+    vocabulary = {token: i for i, token in enumerate([*specials, *letters, *spare])}
     bytewise = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     bytewise.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bytewise.decoder = decoders.ByteLevel()
-    bytewise.add_special_tokens(specials)
+    bytewise.add_special_tokens([*specials, *spare])
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=bytewise, eos_token="<|end|>", pad_token="<|pad|>"
     )

@@ -124,20 +124,19 @@ def same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
     assert found.keys() == expected.keys()
     for name, gradient in expected.items():
         apart = float((found[name] - gradient).abs().max())
-        print("APART", name, apart, most, apart / most)
         assert apart < min(1e-4 * max(most, 1), 1e-5 * most), name
 
 
-def test_the_batch_is_a_deep_tree() -> None:
-    batch = rows(BATCH, probe=PROBE)
+def test_shared_tokens_are_counted_once() -> None:
+    batch = rows(BATCH)
     above = [sum(node.start <= k < node.last for node in batch.nodes) for k in batch.last.tolist()]
 
-    # 9 asked; 4; 5; 7 8 11 12; 9 9; 4 4 30 1 2 3; 4 or 5: seven nodes lie on the longest paths
-    assert max(above) == 7
-    # ASKED 9, its first two rows 4 5 6 and 7 8: 5, FIRST 11 12: 2, then 9 9 9 and 4 4: 5,
-    # SECOND's 30 and 1 2 3 4 and 5: 6; then 7 3 2 5: 4, and 100 101 3: 3
-    assert len(batch.tokens) == 9 + 5 + 2 + 5 + 6 + 4 + 3
-    assert sum(len(one.prompt_tokens) + len(one.tokens) for one in BATCH) == 150
+    # The seventh row's nodes: ASKED 4, 5, 7 8, 11 12 9 9, 4 4, 30 1 2 3, 5.
+    assert max(above) == above[6] == 7
+    # Those are 9 + 10 and 8 more; beside them stand 6, 9, 4, then 7 3 2 5, then 100 101 3.
+    assert len(batch.tokens) == 17 + 7 + 3 + 4 + 3
+    # 9 + 3, 9 + 4, 9 + 1; 15 + 3, 15 + 4; twice 20 + 4; twice 1 + 2, twice 2 + 2; 2 + 1
+    assert sum(len(one.prompt_tokens) + len(one.tokens) for one in BATCH) == 137
 
 
 @pytest.mark.parametrize("adapter", [False, True])
@@ -150,7 +149,6 @@ def test_a_row_s_numbers_are_those_of_it_alone(folder: Path, adapter: bool) -> N
 
     for row, other in zip(split(found, batch.mask), expected, strict=True):
         for one, definition in zip(row, other, strict=True):
-            print("VALUE", float((one - definition).abs().max()))
             torch.testing.assert_close(one, definition, atol=1e-5, rtol=0)
     for values in found[:3]:
         assert values[~batch.mask].eq(0).all()
@@ -170,3 +168,108 @@ def test_gradients_are_those_of_each_row_alone(folder: Path, adapter: bool, bonu
         gradients(model, summed(split(found, batch.mask), bonus)),
         gradients(plain, summed([alone(plain, one) for one in BATCH], bonus)),
     )
+
+
+def test_rows_with_nothing_in_common_are_as_alone(folder: Path) -> None:
+    apart = [said((n, n + 1, *ASKED), (4, 5, 6)[:n]) for n in (1, 2, 3)]
+    batch = rows(apart, probe=PROBE)
+    assert len(batch.tokens) == (2 + 9) * 3 + 1 + 2 + 3
+
+    with torch.no_grad():
+        found = split(score(loaded(folder, KERNEL), batch), batch.mask)
+        plain = loaded(folder, "eager")
+        for row, one in zip(found, apart, strict=True):
+            torch.testing.assert_close(row, alone(plain, one), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["qwen2", "gemma2", "gemma3_text", "mistral"])
+def test_windows_of_four_tokens_bite(name: str, build_tiny: BuildTiny, tmp_path: Path) -> None:
+    folder = build_tiny(tmp_path / name, architecture=name, **ARCHITECTURES[name])
+    batch = rows(BATCH)
+
+    with torch.no_grad():
+        narrow, wide = (
+            score(loaded(folder, KERNEL, sliding_window=window), batch) for window in (4, 99)
+        )
+
+    assert (narrow.logp - wide.logp).abs().max() > 0.01
+
+
+def test_half_the_width_is_as_near_as_the_plain_model_is(folder: Path) -> None:
+    batch = rows(BATCH, probe=PROBE)
+
+    with torch.no_grad():
+        half = split(score(loaded(folder, KERNEL, torch.bfloat16), batch), batch.mask)
+        models = loaded(folder, "eager"), loaded(folder, "eager", torch.bfloat16)
+        exact, plain = ([torch.hstack(alone(m, one)) for one in BATCH] for m in models)
+
+    error = (torch.cat([torch.hstack(row) for row in half]) - torch.cat(exact)).abs()
+    usual = (torch.cat(plain) - torch.cat(exact)).abs()
+    assert half[0][0].dtype == torch.float32
+    assert error.mean() < 1.5 * usual.mean()
+    assert error.max() < 2 * usual.max()
+
+
+def test_gradients_in_half_the_width_are_near(folder: Path) -> None:
+    batch = rows(BATCH, probe=PROBE)
+    half, plain = loaded(folder, KERNEL, torch.bfloat16), loaded(folder, "eager", torch.bfloat16)
+    exact = loaded(folder, "eager")
+
+    found = gradients(half, summed(split(score(half, batch, bonus=True), batch.mask), True))
+    usual, expected = (
+        gradients(m, summed([alone(m, one) for one in BATCH], True)) for m in (plain, exact)
+    )
+
+    error, ours = (
+        sum(float((g[name].float() - expected[name]).square().sum()) for name in expected) ** 0.5
+        for g in (usual, found)
+    )
+    assert ours < 1.5 * error
+
+
+def test_what_is_recomputed_has_the_same_gradients(tiny: Path) -> None:
+    batch = rows(BATCH, probe=PROBE)
+    model, again = loaded(tiny, KERNEL), loaded(tiny, KERNEL)
+    again.gradient_checkpointing_enable({"use_reentrant": False})
+    again.train()
+
+    found, expected = (
+        gradients(m, summed(split(score(m, batch, bonus=True), batch.mask), True))
+        for m in (again, model)
+    )
+
+    same(found, expected)
+
+
+def test_a_frozen_body_lets_its_head_learn(build_tiny: BuildTiny, tmp_path: Path) -> None:
+    folder = build_tiny(tmp_path / "untied", tie_word_embeddings=False)
+    model, plain = loaded(folder, KERNEL), loaded(folder, "eager")
+    for one in (model, plain):
+        one.model.requires_grad_(False)
+    batch = rows(BATCH, probe=PROBE)
+
+    found = gradients(model, summed(split(score(model, batch, bonus=True), batch.mask), True))
+
+    assert list(found) == ["lm_head.weight"]
+    same(found, gradients(plain, summed([alone(plain, one) for one in BATCH], True)))
+
+
+def test_empty_completions_have_no_numbers_but_a_probe(tiny: Path) -> None:
+    some = [said(ASKED, ()), said(ASKED, (4, 5)), said((7,), ())]
+    model, plain = loaded(tiny, KERNEL), loaded(tiny, "eager")
+
+    found, none = (score(model, rows(of, probe=PROBE)) for of in (some, [some[0], some[2]]))
+
+    assert found.logp.shape == (3, 2)
+    assert none.logp.shape == none.entropy.shape == none.certainty.shape == (2, 0)
+    assert found.logp[0].tolist() == found.logp[2].tolist() == [0, 0]
+    probes = torch.stack([alone(plain, one)[3] for one in some])
+    assert found.probe is not None
+    assert none.probe is not None
+    torch.testing.assert_close(found.probe, probes, atol=1e-5, rtol=0)
+    torch.testing.assert_close(none.probe, probes[[0, 2]], atol=1e-5, rtol=0)
+    assert sum(float(g.abs().sum()) for g in gradients(model, none.logp.sum()).values()) == 0
+
+
+def test_there_is_no_probe_unless_it_is_asked_for(tiny: Path) -> None:
+    assert score(loaded(tiny, KERNEL), rows(BATCH)).probe is None

@@ -17,13 +17,16 @@ from .logprobs import Head, chosen
 from .types import Rows, Scores
 
 
-def score(model: Any, rows: Rows, *, bonus: bool = False) -> Scores:
+def score(
+    model: Any, rows: Rows, *, bonus: bool = False, scalar: nn.Linear | None = None
+) -> Scores:
     """Return what a causal `model` thinks of the completions of the rows.
 
     Args:
         model: a transformers causal language model, loaded with `attention.KERNEL`.
         rows: on the model's device.
         bonus: whether entropies carry a gradient.
+        scalar: a head that makes a number of a hidden state.
 
     Returns:
         float32, zero under padding.
@@ -33,6 +36,10 @@ def score(model: Any, rows: Rows, *, bonus: bool = False) -> Scores:
     found = chosen(top, hidden[rows.before], rows.chosen, rows.temperature, bonus=bonus)
     zeros = torch.zeros(rows.mask.shape, device=hidden.device)
     scores = Scores(*(zeros.masked_scatter(rows.mask, values[rows.place]) for values in found))
+    if scalar is not None:
+        numbers = scalar(hidden.to(scalar.weight.dtype)).squeeze(-1)
+        values = zeros.masked_scatter(rows.mask, numbers[rows.before][rows.place])
+        scores = scores._replace(reward=numbers[rows.last], value=values)
     if rows.probe is None:
         return scores
     probes = torch.full_like(rows.last, rows.probe)
@@ -55,7 +62,7 @@ def states(model: Any, rows: Rows) -> Tensor:
 def head(model: Any) -> Head:
     """Return how `model` turns hidden states into logits."""
     config, embedding = model.config, model.get_output_embeddings()
-    assert isinstance(embedding, nn.Linear), "settings.unsupported refuses others"
+    assert isinstance(embedding, nn.Linear), "learner.base refuses others"
     scale = getattr(config, "logit_scale", None) or 1 / (
         getattr(config, "logits_scaling", None) or 1
     )

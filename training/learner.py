@@ -17,7 +17,7 @@ from peft import (
     get_peft_model_state_dict,
     set_peft_model_state_dict,
 )
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from moot.agents.errors import MootError, in_one_line
@@ -33,6 +33,8 @@ ADAPTER = "adapter_model.safetensors"
 """PEFT's file name for an adapter's tensors."""
 WHOLE = "model.safetensors"
 """transformers' file name for a model's."""
+SCALAR = "scalar_head"
+"""What the scalar head's tensors, and their file, are called."""
 
 
 def base(model: Path, fit: Fit) -> Any:
@@ -55,7 +57,16 @@ def base(model: Path, fit: Fit) -> Any:
 class Learner:
     """What learns on a base model: `policy` speaks with it, `anchor` is the base alone."""
 
-    def __init__(self, base: Any, fit: Fit, weights: Path | None, seed: int, model: Path) -> None:
+    def __init__(
+        self,
+        base: Any,
+        fit: Fit,
+        weights: Path | None,
+        seed: int,
+        model: Path,
+        *,
+        scalar: bool = False,
+    ) -> None:
         """Put a fresh LoRA, or the `weights` of a version, into `base`.
 
         A fresh adapter's output is exactly zero, so version 0 of any weights is the base itself.
@@ -66,11 +77,13 @@ class Learner:
             weights: the folder of a version; `None`: nothing was learnt yet.
             seed: of a fresh adapter.
             model: the folder that `base` was loaded from.
+            scalar: whether a scalar head learns too.
         """
         self.base = base
         self.device: torch.device = base.device
         self._model, self._fit = model, fit
         self._peft = None if fit.lora is None else _adapted(base, fit.lora, seed, model)
+        self.scalar = _scalar(base, seed) if scalar else None
         if weights is not None:
             self.set(tensors(weights))
         # No dropout: what speaks is what is trained.  Recomputation wants to be told of training.
@@ -86,7 +99,7 @@ class Learner:
             rows: of a batch.
             entropy: whether the entropies carry a gradient.
         """
-        return score(self.base, rows, bonus=entropy)
+        return score(self.base, rows, bonus=entropy, scalar=self.scalar)
 
     @contextmanager
     def anchored(self) -> Generator[None]:
@@ -105,21 +118,33 @@ class Learner:
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """Return what learns, by name."""
-        named = (self._peft or self.base).named_parameters()
-        return {name: p for name, p in named if p.requires_grad}
+        named = dict((self._peft or self.base).named_parameters())
+        if self.scalar is not None:
+            named |= {f"{SCALAR}.{name}": p for name, p in self.scalar.named_parameters()}
+        return {name: p for name, p in named.items() if p.requires_grad}
 
     def tensors(self) -> Mapping[str, Tensor]:
         """Return what learns under the names that PEFT, or transformers, files them."""
-        if self._peft is not None:
-            return get_peft_model_state_dict(self._peft)
-        return self.base.state_dict()
+        found = (
+            self.base.state_dict() if self._peft is None else get_peft_model_state_dict(self._peft)
+        )
+        return {**found, **self._head()}
+
+    def _head(self) -> dict[str, Tensor]:
+        """Return the scalar head's tensors, if there is one."""
+        state = {} if self.scalar is None else self.scalar.state_dict()
+        return {f"{SCALAR}.{name}": tensor for name, tensor in state.items()}
 
     def set(self, tensors: Mapping[str, Tensor]) -> None:
         """Replace what learns."""
+        head = {n.removeprefix(f"{SCALAR}."): t for n, t in tensors.items() if n.startswith(SCALAR)}
+        rest = {name: t for name, t in tensors.items() if not name.startswith(SCALAR)}
+        if self.scalar is not None:
+            self.scalar.load_state_dict(head)
         if self._peft is not None:
-            set_peft_model_state_dict(self._peft, dict(tensors))
+            set_peft_model_state_dict(self._peft, rest)
         else:
-            self.base.load_state_dict(dict(tensors), strict=False)  # tied tensors are filed once
+            self.base.load_state_dict(rest, strict=False)  # tied tensors are filed once
 
     def save(self, folder: Path) -> None:
         """Write what learns to `folder`, in PEFT's layout or in transformers'."""
@@ -128,6 +153,8 @@ class Learner:
             (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
         else:
             self.base.save_pretrained(str(folder), max_shard_size="1TB")
+        if self.scalar is not None:
+            save_file(self._head(), folder / f"{SCALAR}.safetensors")
 
     def close(self) -> Any:
         """Return the base alone, as it was, for the next learner; nobody's, if all of it learnt."""
@@ -158,8 +185,20 @@ def _adapted(base: Any, lora: Lora, seed: int, model: Path) -> PeftModel:
 
 def tensors(folder: Path) -> dict[str, Tensor]:
     """Return the tensors of a version of weights."""
-    file = folder / ADAPTER
-    return load_file(file if file.exists() else folder / WHOLE)
+    file, head = folder / ADAPTER, folder / f"{SCALAR}.safetensors"
+    found = load_file(file if file.exists() else folder / WHOLE)
+    return found | (load_file(head) if head.exists() else {})
+
+
+def _scalar(base: Any, seed: int) -> nn.Linear:
+    """Return a fresh scalar head, in float32."""
+    width = base.get_output_embeddings().weight.shape[1]
+    found = nn.Linear(width, 1, device=base.device, dtype=torch.float32)
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        found.weight.copy_(torch.randn(1, width, generator=draw) / (width + 1) ** 0.5)
+        found.bias.zero_()
+    return found
 
 
 def check(loaded: Any, model: Path) -> None:

@@ -41,6 +41,7 @@ def by_policy(
             entropy=scores.entropy[row, 0].item(),
             certainty=scores.certainty[row, 0].item(),
             probe=None if scores.probe is None else scores.probe[row].item(),
+            value=() if scores.value is None else tuple(scores.value[row, :length].tolist()),
         )
 
     return _looked(learner, examples, encode, tokens, probe, remember)

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from moot.agents.types import Settings
 
+from .critic import Critic, by_token
 from .types import Look, Metrics, Rollout, Rows, Scores
 
 if TYPE_CHECKING:
@@ -33,10 +34,18 @@ LIKE: dict[str, dict[str, Any]] = {
         "kl_in": "reward",
         "kl_by": "k1",
     },
+    "ppo": {
+        "baseline": "none",
+        "scale": "batch",
+        "kl": 0.05,
+        "kl_in": "reward",
+        "kl_by": "k1",
+        "critic": {},
+    },
     "reinforce++": {"baseline": "none", "scale": "batch", "kl_in": "reward", "kl_by": "k1"},
 }
 """What sets each named algorithm apart: GRPO (arXiv:2402.03300), Dr. GRPO (2503.20783), DAPO
-(2503.14476), GSPO (2507.18071), RLOO (2402.14740), REINFORCE++ (2501.03262)."""
+(2503.14476), GSPO (2507.18071), RLOO (2402.14740), PPO (1707.06347), REINFORCE++ (2501.03262)."""
 
 
 class Correction(Settings):
@@ -53,7 +62,7 @@ class Correction(Settings):
 class Objective(Settings):
     """How rewards move the policy."""
 
-    like: Literal["grpo", "dr_grpo", "dapo", "gspo", "rloo", "reinforce++"] = "grpo"
+    like: Literal["grpo", "dr_grpo", "dapo", "gspo", "rloo", "reinforce++", "ppo"] = "grpo"
     """The algorithm whose settings are the defaults of the others here."""
     baseline: Literal["group", "others", "none"] = "group"
     """What is subtracted from a reward: its group's mean, the mean of the others', or nothing."""
@@ -83,6 +92,8 @@ class Objective(Settings):
     """What to do with completions that ran into their most tokens (DAPO's overlong filtering)."""
     overlong: int = Field(default=0, ge=0)
     """Over how many tokens before the most a penalty rises to 1 (DAPO's soft punishment)."""
+    critic: Critic | None = None
+    """The value head, where there is one; a token's KL is then its own in the reward."""
     correct: Correction | None = None
     """For engines whose log-probabilities differ from the trainer's; needs temperature 1."""
 
@@ -100,8 +111,9 @@ class Objective(Settings):
     def look(self) -> Look:
         """Return what must be known from the models."""
         return Look(
-            policy=self._in_reward or self.correct is not None,
+            policy=self._in_reward or self.correct is not None or self.critic is not None,
             anchor=self.kl > 0,
+            scalar=self.critic is not None,
             old=True,
             entropy=self.entropy > 0,
         )
@@ -113,6 +125,8 @@ class Objective(Settings):
     def credited(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
         """Return the rollouts with their advantages, each against the others of its group.
 
+        With a value head, each token against what was expected of it.
+
         A group whose rewards are all alike shows no contrast.  It teaches to stay near the anchor,
         where there is a KL in the loss, and else nothing: it then doesn't count in the mean of a
         step, as it would in TRL's.  A rollout without a reward stays as it is, and is in no group.
@@ -121,6 +135,9 @@ class Objective(Settings):
 
         from .credit import batch_scaled, group_advantage
 
+        if self.critic is not None:
+            kl = self.kl if self._in_reward else 0.0
+            return self.critic.credited(rollouts, self._earned, kl)
         groups: dict[tuple[str, int], list[int]] = {}
         for i, rollout in enumerate(rollouts):
             if rollout.reward is not None:
@@ -139,18 +156,23 @@ class Objective(Settings):
             for i, r in enumerate(rollouts)
         ]
 
-    def _reward(self, rollout: Rollout) -> float:
-        """Return what a rollout earned, less what is taken off for its length and its KL."""
+    def _earned(self, rollout: Rollout) -> float:
+        """Return what a rollout earned, less what is taken off for its length."""
         from .credit import overlong
 
         assert rollout.reward is not None
-        reward, said = rollout.reward, rollout.said
-        if self.overlong and said.most:
-            reward += overlong(said.length, said.most, self.overlong)
-        if self._in_reward:
-            pairs = zip(said.known.logp, said.known.anchor, strict=False)
-            reward -= self.kl * sum(policy - anchor for policy, anchor in pairs)
-        return reward
+        said = rollout.said
+        if not self.overlong or not said.most:
+            return rollout.reward
+        return rollout.reward + overlong(said.length, said.most, self.overlong)
+
+    def _reward(self, rollout: Rollout) -> float:
+        """Return what a rollout earned, less its KL to the anchor where that counts there."""
+        known = rollout.said.known
+        if not self._in_reward:
+            return self._earned(rollout)
+        pairs = zip(known.logp, known.anchor, strict=bool(known.logp and known.anchor))
+        return self._earned(rollout) - self.kl * sum(policy - anchor for policy, anchor in pairs)
 
     def _teaches(self, rollout: Rollout, advantage: float) -> bool:
         if rollout.said.cut and self.cut == "drop":
@@ -179,6 +201,8 @@ class Objective(Settings):
         logp, mask = policy.logp, rows.mask
         old = logp.detach() if rows.old is None else rows.old
         gain = torch.tensor([r.advantage for r in rollouts], device=logp.device)
+        if self.critic is not None:
+            gain = by_token([r.gains for r in rollouts], rows)
         clip = {"clip_low": self.clip_low, "clip_high": self.clip_high}
         ratio = losses.importance(logp, old, mask, self.ratio)
         loss = losses.surrogate(ratio, gain, **clip, dual_clip=self.dual_clip)
@@ -191,6 +215,8 @@ class Objective(Settings):
             loss = loss * factor
         if self.kl and self.kl_in == "loss" and rows.anchor is not None:
             loss = loss + self.kl * losses.kl(logp, rows.anchor, self.kl_by)
+        if self.critic is not None:
+            loss = loss + self.critic.loss(policy, rows, rollouts)
         if self.entropy:
             loss = loss - self.entropy * policy.entropy
         return self._gathered(loss, mask), metrics

@@ -15,6 +15,7 @@ from moot.protocols.types import Episode, Signal, Turn
 if TYPE_CHECKING:  # settings import this module, and `moot plan` imports no torch
     from torch import Tensor
 
+    from .reward_model import RewardModel
     from .tree import Node
 
 
@@ -38,6 +39,8 @@ class Known:
     """The log-probability of the probe token after the last, under the policy; `None`: no probe."""
     anchor_probe: float | None = None
     """The same under the anchor."""
+    value: tuple[float, ...] = ()
+    """What the policy's value head expects from before each token on; empty: it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,10 @@ class Rollout:
     """The turns behind the reward."""
     beside: Said | None = None
     """What goes through the model beside it, and is not learnt: KTO's mismatched completion."""
+    gains: tuple[float, ...] = ()
+    """The advantage of each token, where a value head credits them; else empty."""
+    returns: tuple[float, ...] = ()
+    """What came from each token on, for the value head to learn."""
     target: float | None = None
     """What the policy's verdict on it should be; `None`: that isn't learnt."""
     weight: float = 1.0
@@ -232,6 +239,10 @@ class Scores(NamedTuple):
     """(N, T) KL(uniform ‖ that distribution), in nats; carries no gradient."""
     probe: Tensor | None = None
     """(N,) log-probability of the probe token after the last; `None`: there is no probe."""
+    reward: Tensor | None = None
+    """(N,) what the scalar head makes of the last token; `None`: there is no scalar head."""
+    value: Tensor | None = None
+    """(N, T) what the scalar head makes of what comes before each token; `None`: no such head."""
 
 
 Metrics = Mapping[str, "Tensor"]
@@ -252,6 +263,8 @@ class Look:
     """In the loss: a gradient of the entropy."""
     probe: int | None = None
     """A token whose log-probability after each example is wanted."""
+    scalar: bool = False
+    """A scalar head on the policy."""
 
 
 class Encoder(Protocol):
@@ -282,6 +295,11 @@ class Method(Protocol[E]):
     @property
     def needs(self) -> Signal | None:
         """What a protocol must yield for anything to be learnt; `None`: answers are enough."""
+        ...
+
+    @property
+    def reward_model(self) -> RewardModel | None:
+        """What learns to reward the rollouts that have no reward yet; `None`: nothing."""
         ...
 
     def given(self) -> list[E]:

@@ -11,12 +11,14 @@ from .intuitor import Intuitor
 from .kto import KTO
 from .laser import LaSeR
 from .rent import RENT
+from .rlaif import RLAIF
+from .rlhf import RLHF
 from .sft import SFT
 from .srt import SRT
 from .ttrl import TTRL
 
 MethodChoice = Annotated[
-    CaT | DPO | EMPO | Intuitor | KTO | LaSeR | RENT | SFT | SRT | TTRL,
+    CaT | DPO | EMPO | Intuitor | KTO | LaSeR | RENT | RLAIF | RLHF | SFT | SRT | TTRL,
     Field(discriminator="kind"),
 ]
 """What `method:` may be."""

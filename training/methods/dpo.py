@@ -73,6 +73,11 @@ class DPO(Settings):
         """Preferences, unless a file has them all."""
         return "preferences" if self.talk else None
 
+    @property
+    def reward_model(self) -> None:
+        """Nothing learns to reward."""
+        return None
+
     def given(self) -> list[Pair]:
         """Return the file's preferences."""
         from pathlib import Path

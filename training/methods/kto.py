@@ -45,6 +45,11 @@ class KTO(Settings):
             return "preferences"
         return "grades" if self.on == "grade" else "reference"
 
+    @property
+    def reward_model(self) -> None:
+        """Nothing learns to reward."""
+        return None
+
     def given(self) -> list[Rollout]:
         """Return nothing: what is liked is the protocol's to say."""
         return []

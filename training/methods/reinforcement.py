@@ -9,6 +9,7 @@ from moot.agents.types import Settings
 from moot.protocols.types import Episode, Turn
 
 from ..objective import Objective
+from ..reward_model import RewardModel
 from ..types import Encoder, Look, Metrics, Rollout, Rows, Scores, said
 
 if TYPE_CHECKING:
@@ -24,6 +25,11 @@ class Reinforcement(Settings):
     def looks(self, encode: Encoder) -> Look:
         """Return what the objective must know from the models."""
         return self.objective.look()
+
+    @property
+    def reward_model(self) -> RewardModel | None:
+        """Nothing learns to reward."""
+        return None
 
     def given(self) -> list[Rollout]:
         """Return nothing: rewards are of what is said."""

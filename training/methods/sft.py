@@ -47,6 +47,11 @@ class SFT(Settings):
         """What is imitated."""
         return SIGNALS[self.on]
 
+    @property
+    def reward_model(self) -> None:
+        """Nothing learns to reward."""
+        return None
+
     def given(self) -> list[Shown]:
         """Return nothing: what is imitated is the protocol's."""
         return []

@@ -1,0 +1,39 @@
+"""RLHF: a reward model of people's preferences, and reinforcement by it (arXiv:2203.02155).
+
+The preferences are those of a file.  Left out: the mixing in of pretraining gradients.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from moot.agents.beside import Beside
+from moot.protocols.types import Episode
+
+from ..reward_model import RewardModel
+from ..types import Rollout
+from .reinforcement import Reinforcement, answers
+
+
+class RLHF(Reinforcement):
+    """Reinforce the answers that people would prefer."""
+
+    kind: Literal["rlhf"] = "rlhf"
+    file: Beside
+    """Their preferences, Parquet or JSON Lines, in TRL's columns."""
+    centre: float = 0.0
+    """The weight of a term that keeps rewards around zero."""
+
+    @property
+    def needs(self) -> None:
+        """Answers are enough: the preferences are in the file."""
+        return None
+
+    @property
+    def reward_model(self) -> RewardModel:
+        """What learns the people's preferences."""
+        return RewardModel(file=self.file, talk=False, soft=True, centre=self.centre)
+
+    def examples(self, episode: Episode) -> list[Rollout]:
+        """Return all answers; the reward model finds their reward."""
+        return answers(episode)
