@@ -154,8 +154,9 @@ class LaSeR(Reinforcement):
             for column in zip(*((_goal(e), _constant(e), e.weight) for e in examples), strict=True)
         )
         verdicts = self_reward(policy.probe, constants, self.beta)
-        error = weights * (verdicts - goals).square()
         known = ~goals.isnan()
+        # Not nan under the mask: its gradient would be nan too.
+        error = weights * (verdicts - goals.nan_to_num()).square()
         sizes = self.objective.sizes(rows).to(loss.device)
         loss = loss + self.alpha * sizes * error.masked_fill(~known, 0.0)
         told = ((verdicts > 0.5) == (goals > 0.5)).float().masked_fill(~known, torch.nan)
