@@ -111,6 +111,8 @@ class _Course:
         self, name: str, words: Sequence[Example], mine: Any, loaded: Any
     ) -> Generator[Step, None, tuple[list[Example], Any]]:
         """Train the weights `name`, and return what they were taught and the base."""
+        import torch
+
         from moot.training.fit import fit, graded
         from moot.training.learner import release
 
@@ -120,6 +122,7 @@ class _Course:
         own = graded(learner, self._method, words, encode, settings, mine, start.taken)
         if not any(example.teaches for example in own):
             return own, learner.close()
+        was = learner.fingerprint()
         steps = fit(
             learner,
             self._method,
@@ -132,6 +135,8 @@ class _Course:
         )
         for step, metrics in steps:
             yield name, step, metrics
+        if torch.equal(learner.fingerprint(), was):
+            shutil.rmtree(self.folder / "fit" / name)  # no gradient: what spoke is the newest still
         loaded = learner.close()
         del learner, steps
         release()

@@ -42,8 +42,6 @@ RUNS = {
     "cat, ungrouped": (VOTE, "{kind: cat, objective: reinforce++}"),
     "cat by grades": (MARKED, "{kind: cat, reward: grade}"),
     "ppo": (VOTE, "{kind: cat, objective: ppo}"),
-    "laser": (SAMPLE, "{kind: laser}"),
-    "laser without labels": (VOTE, "{kind: laser, reward: match}"),
     "ttrl": (SAMPLE, "{kind: ttrl, learn: 4}"),
     "srt": (SAMPLE, "{kind: srt, threshold: 0, soft: true}"),
     "empo": (SAMPLE, "{kind: empo}"),
@@ -79,7 +77,7 @@ def table(path: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def roomy(build_tiny: BuildTiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model with room for a judge's prompt, and with a token to spare."""
+    """A tiny model with room for a judge's prompt."""
     folder = tmp_path_factory.mktemp("roomy")
     return build_tiny(folder, spare=["<|reserved_0|>"], max_position_embeddings=1024)
 
@@ -97,3 +95,14 @@ def test_a_run_learns_by_the_method(name: str, roomy: Path, tmp_path: Path) -> N
     assert len(change) == 1
     assert change[0] > 0
     assert any(row["teaches"] for row in table(out / "cycle-000/examples.parquet"))
+
+
+def test_weights_without_a_gradient_are_no_new_version(roomy: Path, tmp_path: Path) -> None:
+    # Every answer is wrong, and so all are alike: what is left is the KL to the anchor, which the
+    # policy still is.
+    RUNS["alike"] = (SAMPLE, "{kind: laser, alpha: 0, objective: {kl: 0.1}}")
+
+    out = played(tmp_path, roomy, "alike")
+
+    assert any(m["name"] == "train/loss" for m in table(out / "metrics.parquet"))
+    assert not list((out / "cycle-000/weights").iterdir())

@@ -180,6 +180,7 @@ def _descend(
         raise MootError(f"{_nonsense('the gradient', norm)} in {_named(examples)}; {KEPT}")
     loss = found.pop("loss").sum().item() / total
     means = {name: values.nanmean().item() for name, values in found.items()}
+    means = {name: value for name, value in means.items() if not math.isnan(value)}
     own = {"loss": loss, "grad_norm": norm, "completions": float(len(examples))}
     return {**own, **means, "distinct": _distinct(examples)}
 

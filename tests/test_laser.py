@@ -1,0 +1,125 @@
+"""LaSeR: what is taught, and that a policy learns to tell right answers from wrong ones."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import BuildTiny
+
+from moot.agents.errors import MootError
+from moot.agents.tokens import Tokens
+from moot.agents.types import Message
+from moot.training.checkpoint import Progress
+from moot.training.fit import fit, graded
+from moot.training.learner import Learner, base
+from moot.training.methods.laser import LaSeR
+from moot.training.objective import Objective
+from moot.training.settings import Fit, Lora
+from moot.training.types import Known, Rollout, Said
+
+PLAIN = Objective(kl=0)
+FIT = Fit(lr=3e-2, epochs=40, groups=8, lora=Lora(rank=4))
+
+
+def answer(i: int, reward: float, probe: float | None = None, finish: str = "stop") -> Rollout:
+    known = Known(probe=probe, anchor_probe=None if probe is None else -23.0)
+    prompt = (Message("user", f"question {i // 4}"),)
+    said = Said(prompt, "x", (20 + i % 2, 30 + i % 2), finish=finish, known=known)
+    return Rollout(f"e{i // 4}", i, 0, "a", "w", 0, said, reward)
+
+
+@pytest.fixture(scope="module")
+def spare(build_tiny: BuildTiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model whose tokenizer has a token that no chat uses."""
+    return build_tiny(tmp_path_factory.mktemp("spare"), spare=["<|reserved_0|>"])
+
+
+def everyone(_: object) -> bool:
+    return True
+
+
+def test_verdicts_share_in_the_advantage_where_they_differ() -> None:
+    # β = .1 and c = -23: log π = -13 is a verdict of 1, -23 of 0.  Both groups by hand: rewards
+    # (1, 0, 0, 0) are (1.5, -.5, -.5, -.5) in standard deviations, and so are verdicts (0, 1, 0, 0)
+    # with their places changed: A = .9 A_v + .1 A_s.
+    rollouts = [answer(i, float(i == 0), -13.0 if i == 1 else -23.0) for i in range(4)]
+
+    found = LaSeR(objective=PLAIN).graded(rollouts)
+
+    assert [r.advantage for r in found] == pytest.approx([1.3, -0.3, -0.5, -0.5])
+
+
+def test_verdicts_that_hardly_differ_have_no_share() -> None:
+    rollouts = [answer(i, float(i == 0), -22.9 if i == 1 else -23.0) for i in range(4)]
+
+    found = LaSeR(objective=PLAIN).graded(rollouts)
+
+    assert [r.advantage for r in found] == pytest.approx([1.5, -0.5, -0.5, -0.5], abs=1e-3)
+
+
+def test_goals_weigh_right_and_wrong_alike_and_leave_out_what_was_cut_off() -> None:
+    rollouts = [answer(i, float(i == 0), -23.0) for i in range(4)] + [
+        answer(4, 1.0, -20.0, "length")
+    ]
+
+    found = LaSeR(objective=PLAIN).graded(rollouts)
+
+    # Four count: one right, 4 / 2 = 2; three wrong, 4 / 6 each.
+    assert [r.target for r in found] == [1.0, 0.0, 0.0, 0.0, None]
+    assert [r.weight for r in found[:4]] == pytest.approx([2, 2 / 3, 2 / 3, 2 / 3])
+
+
+@pytest.mark.parametrize(
+    ("taken", "goals", "advantage"), [(0, False, 1.5), (5, True, 1.5), (9, True, 1.3)]
+)
+def test_warm_ups_come_one_after_the_other(taken: int, goals: bool, advantage: float) -> None:
+    rollouts = [answer(i, float(i == 0), -13.0 if i == 1 else -23.0) for i in range(4)]
+    method = LaSeR(objective=PLAIN, reasoning_steps=5, verdict_steps=4)
+
+    found = method.graded(rollouts, taken)
+
+    assert [r.target is not None for r in found] == [goals] * 4
+    assert found[0].advantage == pytest.approx(advantage, abs=1e-3)
+
+
+def test_the_constant_is_what_the_anchor_gives_the_token_in_the_mean() -> None:
+    rollouts = [answer(0, 1.0, -13.0), answer(1, 0.0, -13.0)]
+    other = replace(rollouts[1].said.known, anchor_probe=-25.0)
+    rollouts[1] = replace(rollouts[1], said=replace(rollouts[1].said, known=other))
+
+    def constants(method: LaSeR) -> list[float | None]:
+        return [r.said.known.anchor_probe for r in method.graded(rollouts)]
+
+    assert constants(LaSeR()) == [-24.0, -24.0]
+    assert constants(LaSeR(constant=False)) == [-23.0, -25.0]
+
+
+def test_a_policy_learns_to_tell_right_from_wrong(spare: Path, tmp_path: Path) -> None:
+    rollouts = [answer(i, float(i % 2 == 0)) for i in range(8)]
+    # Among 260 tokens c is about -6 nats: a verdict of 1 must leave room below 0.
+    method = LaSeR(objective=PLAIN, alpha=1.0, share=0.0, beta=0.4)
+    learner = Learner(base(spare, FIT), FIT, None, seed=1, model=spare)
+    encode = Tokens(spare)
+
+    def verdicts(taught: list[Rollout]) -> list[bool]:
+        looked = graded(learner, method, taught, encode, FIT, everyone)
+        known = [one.rows[0].known for one in looked]
+        return [
+            method.beta * ((k.probe or 0.0) - (before.rows[0].known.anchor_probe or 0.0)) > 0.5
+            for k, before in zip(known, first, strict=True)
+        ]
+
+    first = graded(learner, method, rollouts, encode, FIT, everyone)
+    assert not any(verdicts(rollouts))
+    steps = list(
+        fit(learner, method, first, encode, FIT, seed=2, start=Progress(), folder=tmp_path)
+    )
+
+    assert verdicts(rollouts) == [i % 2 == 0 for i in range(8)]
+    assert steps[-1][1]["verdict_loss"] < steps[0][1]["verdict_loss"] / 4
+    assert steps[-1][1]["verdicts_on_right"] == steps[-1][1]["verdicts_on_wrong"] == 1.0
+
+
+def test_a_tokenizer_with_no_token_to_spare_is_told(tiny: Path) -> None:
+    with pytest.raises(MootError, match=r"no special token that no chat uses.*<\|reserved_0\|>"):
+        LaSeR().looks(Tokens(tiny))
