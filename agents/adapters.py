@@ -1,8 +1,8 @@
-"""Adapters: the LoRA weights that one model in memory can speak with."""
+"""Adapters: the weights that one model in memory can speak with."""
 
 from collections.abc import Mapping
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import torch
 from peft import (
@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from .errors import EngineError, in_one_line
-from .types import Weights
+from .pretrained import load
+from .types import Number, Weights
 
 PLAIN = (".lora_A.weight", ".lora_B.weight")
 """How the names of all tensors of a plain LoRA on linear layers end."""
@@ -28,6 +29,7 @@ class Adapters:
     Where the model is float32, an adapter's product is added to the weights while it speaks, which
     is more than twice as fast on a CPU, and the very weights of the base come back after.  In 16
     bits a sum would round away what was learnt, so there the adapter is computed beside the base.
+    Weights of which all were learnt are a model of their own, beside the base.
     """
 
     def __init__(self, base: Any) -> None:
@@ -40,9 +42,12 @@ class Adapters:
         self._numbers = count()
         self._added: str | None = None
         self._originals: dict[nn.Module, nn.Parameter] = {}
+        self._whole: dict[str, Any] = {}
 
     def speaking(self, name: str | None) -> Any:
-        """Return the model, ready to speak with the adapter `name` or, for `None`, as the base."""
+        """Return the model, ready to speak with the weights `name` or, for `None`, as the base."""
+        if name in self._whole:
+            return self._whole[name]
         if self._peft is None:
             return self._base
         slot = None if name is None else self._slots[name]
@@ -61,6 +66,12 @@ class Adapters:
         self._add(None)
         slot = f"slot{next(self._numbers)}"
         try:
+            if (weights.path / "model.safetensors").is_file():
+                kind = str(self._base.dtype).removeprefix("torch.")
+                found = load(weights.path, cast(Number, kind), self._base.device.type)
+                self._whole[weights.name] = found.eval()
+                self.versions[weights.name] = weights.version
+                return
             self._take_up(weights, slot)
         except Exception as error:  # safetensors, peft and torch raise a dozen kinds
             self._drop(slot)

@@ -150,12 +150,13 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """One version of what a learning agent, or a group of them, speaks with: a LoRA adapter."""
+    """One version of what a learning agent, or a group of them, speaks with."""
 
     name: str
     version: int
     path: Path
-    """A folder in PEFT's layout: adapter_config.json and adapter_model.safetensors."""
+    """A LoRA adapter in PEFT's layout (adapter_config.json, adapter_model.safetensors), or a whole
+    model in transformers' (config.json, model.safetensors)."""
 
 
 class Engine(Protocol):

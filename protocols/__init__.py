@@ -8,10 +8,13 @@ from typing import Annotated
 
 from pydantic import Field
 
+from .equivalent import Equivalent
 from .judged import Judged
 from .rubric import Rubric
 from .talk import TalkChoice
 from .tournament import Tournament
 
-ProtocolChoice = Annotated[TalkChoice | Tournament | Judged | Rubric, Field(discriminator="kind")]
+ProtocolChoice = Annotated[
+    TalkChoice | Tournament | Judged | Equivalent | Rubric, Field(discriminator="kind")
+]
 """What `protocol:` may be."""

@@ -11,6 +11,7 @@ from moot.protocols.conformance import Nonconformity, check
 from moot.protocols.consensus import Consensus, matches
 from moot.protocols.critique import Critique
 from moot.protocols.debate import Debate
+from moot.protocols.equivalent import Equivalent
 from moot.protocols.judged import Judged
 from moot.protocols.judging.listwise import Listwise
 from moot.protocols.judging.pairwise import Pairwise
@@ -49,6 +50,8 @@ WAYS: list[Protocol] = [
     Judged(talk=Synthesis(), judging=Pointwise()),
     Judged(talk=Reflection(), judging=Pointwise(reasons=True), margin=0.2),
     Judged(judging=Listwise()),
+    Equivalent(talk=Synthesis(samples=2)),
+    Equivalent(talk=Debate(rounds=2), soft=True, reasons=True),
     Rubric(review=True),
     Rubric(talk=Sample(samples=2), source="disagreement", by="critic", weights="labelled"),
     Rubric(talk=Debate(), question="shown", weights="signed", score="implicit"),
