@@ -187,17 +187,22 @@ def _hearing(episode: Episode) -> list[str]:
     return problems
 
 
+def _judges(episode: Episode) -> set[int]:
+    return {turn.index for turn in episode.turns if turn.agent.role == "judge"}
+
+
 def _concluding(protocol: Protocol, episode: Episode) -> list[str]:
     outcome, turns = episode.outcome, {turn.index: turn for turn in episode.turns}
     problems: list[str] = []
+    judged = {verdict.of for verdict in outcome.verdicts if verdict.by in _judges(episode)}
     for verdict in outcome.verdicts:
         if verdict.of not in turns or not {verdict.by, verdict.over} <= {None, *turns}:
             problems.append(f"{verdict} is about, or by, a turn that wasn't")
         elif verdict.score is not None and not 0 <= verdict.score <= 1:
             problems.append(f"{verdict} scores outside [0, 1]")
-        elif verdict.kind == "match" and (verdict.score is None) != (
-            turns[verdict.of].answer is None
-        ):
+        elif verdict.kind != "match" or verdict.of in judged:  # a judge may read what we can't
+            continue
+        elif (verdict.score is None) != (turns[verdict.of].answer is None):
             problems.append(f"{verdict} is of answer {turns[verdict.of].answer!r}")
     taught = [(p.asked, p.chosen, p.rejected, *p.by) for p in outcome.preferences]
     taught += [(d.asked, d.said) for d in outcome.demonstrations]
