@@ -28,12 +28,14 @@ def export(run: Path, kind: str, to: Path) -> int:
         MootError: there is none of this kind, or `run` isn't a run's directory.
     """
     if kind not in KINDS:
-        raise InputError(f"--kind: expected {', '.join(KINDS)}, got '{kind}'")
+        raise InputError(f"--kind: expected {', '.join(KINDS)} or model, got '{kind}'")
     if not to.parent.is_dir():
         raise InputError(f"--to {to}: there is no folder {to.parent}")
     name, schema = KINDS[kind]
     talks = read(run).talks.values()
     files = [folder / name for folder in talks if (folder / name).is_file()]
+    if kind == "rollouts":  # the examples of other methods are preferences or demonstrations
+        files = [file for file in files if "reward" in pq.read_schema(file).names]
     found = _rows(kind, files)
     first = next(found, None)
     if first is None:

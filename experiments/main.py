@@ -84,12 +84,24 @@ def report(run: Directory) -> None:
 @app.command()
 def export(
     run: Directory,
-    kind: Annotated[str, typer.Option("--kind", help=f"One of: {', '.join(TAUGHT)}.")],
-    to: Annotated[Path, typer.Option("--to", metavar="FILE.parquet", help="The file to write.")],
+    kind: Annotated[str, typer.Option("--kind", help=f"One of: {', '.join(TAUGHT)}, model.")],
+    to: Annotated[
+        Path,
+        typer.Option("--to", metavar="PATH", help="The Parquet file, or the model's new folder."),
+    ],
+    weights: Annotated[
+        str | None, typer.Option("--weights", help="Of a model: whose, where several learnt.")
+    ] = None,
 ) -> None:
-    """Write what a run's talk yielded to one Parquet file, in the columns that TRL reads."""
+    """Write what a run taught, in the columns that TRL reads, or what it learnt, as a model."""
     from .export import export as collect
 
+    if kind == "model":
+        from .release import release
+
+        found = release(run, weights, to)
+        typer.echo(f"{to}: {found.name}, version {found.version}")
+        return
     typer.echo(f"{to}: {collect(run, kind, to)} {kind}")
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from moot.agents.errors import MootError, in_one_line
 
+from . import sharding, world
 from .learner import Learner, tensors
 
 OPTIMIZER = "optimizer.safetensors"
@@ -37,26 +38,36 @@ class Progress:
         for key, value in self.moments.items():
             kind, name = key.split(".", 1)
             parameter = parameters[name]
-            place = parameter.device if kind != "step" else value.device
-            optimizer.state[parameter][kind] = value.to(place)
+            if kind != "step":
+                value = sharding.own(value.to(parameter.device), parameter)
+            optimizer.state[parameter][kind] = value
 
 
 def save(
     folder: Path, learner: Learner, optimizer: torch.optim.Optimizer, *, step: int, taken: int
 ) -> None:
-    """Write a checkpoint to `folder`, in place of the one before it."""
+    """Write a checkpoint to `folder`, in place of the one before it.
+
+    All processes of a training must ask; the one that leads writes.
+    """
     final = folder / f"step-{step:06d}"
     beside = folder / f".{final.name}.part"
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
     names: dict[Tensor, str] = {p: name for name, p in learner.parameters().items()}
-    moments = {
-        f"{kind}.{names[parameter]}": value.contiguous()
-        for parameter, state in optimizer.state.items()
-        for kind, value in state.items()
-    }
+    moments = sharding.collected(
+        {
+            f"{kind}.{names[parameter]}": value.contiguous()
+            for parameter, state in optimizer.state.items()
+            for kind, value in state.items()
+        }
+    )
+    world.together()  # the one before it may still be being read
+    if world.leads():
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
     try:
         learner.save(beside)
+        if not world.leads():
+            return
         save_file(moments, beside / OPTIMIZER, metadata={"progress": json.dumps([step, taken])})
     except SafetensorError as error:  # a full disk, for one
         raise MootError(f"{beside}: {in_one_line(error)}; mend it and run again") from None

@@ -6,6 +6,7 @@ import ctypes
 import gc
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from moot.agents.errors import MootError, in_one_line
 from moot.agents.pretrained import load
 
+from . import sharding, world
 from .attention import KERNEL
 from .forward import score
 from .rows import moved, rows
@@ -40,10 +42,16 @@ SCALAR = "scalar_head"
 def base(model: Path, fit: Fit) -> Any:
     """Return the model in the folder `model` in memory, ready to be learnt on.
 
+    One that is divided over several processes passes through each's CPU memory, and no device has
+    to hold more of it than its share.
+
     Raises:
         MootError: of a kind whose forward pass doesn't fit a prefix tree.
     """
-    loaded = load(model, fit.dtype, fit.device, attention=KERNEL)
+    divided = fit.shard and world.size() > 1
+    gpu = fit.device != "cpu" and torch.cuda.is_available()
+    number = "bfloat16" if fit.dtype == "auto" and gpu else fit.dtype
+    loaded = load(model, number, "cpu" if divided else fit.device, attention=KERNEL)
     if not isinstance(loaded.get_output_embeddings(), nn.Linear):
         raise MootError(f"{model}: can't train this architecture: its head is no linear layer")
     if fit.recompute:
@@ -51,6 +59,8 @@ def base(model: Path, fit: Fit) -> Any:
     for parameter in loaded.parameters():
         parameter.requires_grad_(fit.lora is None)
     check(loaded, model)
+    if divided:
+        sharding.shard(loaded, torch.device("cuda" if gpu else "cpu"))
     return loaded
 
 
@@ -99,7 +109,8 @@ class Learner:
             rows: of a batch.
             entropy: whether the entropies carry a gradient.
         """
-        return score(self.base, rows, bonus=entropy, scalar=self.scalar)
+        scored = getattr(self.base, "scored", partial(score, self.base))
+        return scored(rows, bonus=entropy, scalar=self.scalar)
 
     @contextmanager
     def anchored(self) -> Generator[None]:
@@ -138,9 +149,8 @@ class Learner:
     def fingerprint(self) -> Tensor:
         """Return sums that differ, but for a freak, as soon as anything was learnt."""
         with torch.no_grad():
-            sums = [
-                [t.double().sum(), t.double().square().sum()] for t in self.parameters().values()
-            ]
+            doubles = [t.detach().double() for t in self.parameters().values()]
+            sums = [sharding.whole(s) for t in doubles for s in (t.sum(), t.square().sum())]
         return torch.tensor(sums)
 
     def set(self, tensors: Mapping[str, Tensor]) -> None:
@@ -152,15 +162,25 @@ class Learner:
         if self._peft is not None:
             set_peft_model_state_dict(self._peft, rest)
         else:
+            state = self.base.state_dict()
+            rest = {n: sharding.own(t, state[n]) for n, t in rest.items() if n in state}
             self.base.load_state_dict(rest, strict=False)  # tied tensors are filed once
 
     def save(self, folder: Path) -> None:
-        """Write what learns to `folder`, in PEFT's layout or in transformers'."""
+        """Write what learns to `folder`, in PEFT's layout or in transformers'.
+
+        All processes must ask; the one that leads writes.
+        """
+        state = None
+        if self._peft is None and sharding.divided(self.base.parameters()):
+            state = sharding.collected(self.base.state_dict(keep_vars=True))
+        if not world.leads():
+            return
         if self._peft is not None:
             self._peft.save_pretrained(str(folder), safe_serialization=True)
             (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
         else:
-            self.base.save_pretrained(str(folder), max_shard_size="1TB")
+            self.base.save_pretrained(str(folder), max_shard_size="1TB", state_dict=state)
         if self.scalar is not None:
             save_file(self._head(), folder / f"{SCALAR}.safetensors")
 

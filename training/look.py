@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from itertools import islice
+from typing import Any, TypeVar, cast
 
 import torch
 
+from . import world
 from .learner import Learner
 from .losses.policy import mean
 from .rows import columns, moved, parts, rows
@@ -19,11 +21,12 @@ Remember = Callable[[Known, Scores, int, int], Known]
 
 def by_policy(
     learner: Learner,
-    examples: Sequence[Example],
+    examples: Iterable[Example],
     encode: Encoder,
     tokens: int,
     probe: int | None = None,
-) -> list[Example]:
+    keep: Keep[Kept] = list,
+) -> Kept:
     """Return the examples, each with what the policy as it is thinks of its rows.
 
     Args:
@@ -32,6 +35,7 @@ def by_policy(
         encode: turns them into tokens.
         tokens: the most in one forward pass.
         probe: a token whose log-probability after each row is wanted.
+        keep: makes a sequence of the examples as they come.
     """
 
     def remember(known: Known, scores: Scores, row: int, length: int) -> Known:
@@ -44,16 +48,17 @@ def by_policy(
             value=() if scores.value is None else tuple(scores.value[row, :length].tolist()),
         )
 
-    return _looked(learner, examples, encode, tokens, probe, remember)
+    return keep(_looked(learner, examples, encode, tokens, probe, remember))
 
 
 def by_anchor(
     learner: Learner,
-    examples: Sequence[Example],
+    examples: Iterable[Example],
     encode: Encoder,
     tokens: int,
     probe: int | None = None,
-) -> list[Example]:
+    keep: Keep[Kept] = list,
+) -> Kept:
     """Return the examples, each with what the anchor thinks of its rows."""
 
     def remember(known: Known, scores: Scores, row: int, length: int) -> Known:
@@ -64,35 +69,43 @@ def by_anchor(
         )
 
     with learner.anchored():
-        return _looked(learner, examples, encode, tokens, probe, remember)
+        return keep(_looked(learner, examples, encode, tokens, probe, remember))
 
 
 def _looked(
     learner: Learner,
-    examples: Sequence[Example],
+    examples: Iterable[Example],
     encode: Encoder,
     tokens: int,
     probe: int | None,
     remember: Remember,
-) -> list[Example]:
-    found: list[Example] = []
-    for part in parts(cast(Any, examples), encode, tokens):
-        batch = rows(words := columns(part), encode, probe)
-        with torch.no_grad():
-            there = moved(batch, learner.device)
-            scores = learner.policy(there)
-            scores = scores._replace(
-                logp=scores.logp.cpu(),
-                entropy=mean(scores.entropy, there.mask)[:, None],
-                certainty=mean(scores.certainty, there.mask)[:, None],
-            )
-        lengths = batch.mask.sum(-1).tolist()
-        new = [
-            replace(word, known=remember(word.known, scores, i, length))
-            for i, (word, length) in enumerate(zip(words, lengths, strict=True))
-        ]
-        found += _with(part, new)
-    return found
+) -> Iterator[Example]:
+    """Yield the examples, looked at; each process looks at a part, and all get to know."""
+    every = parts(cast(Any, examples), encode, tokens)
+    while some := list(islice(every, world.size())):
+        found: dict[int, list[Known]] = {}
+        for i, part, counts in world.dealt(some):
+            known = _known(learner, columns(part), encode, probe, remember)
+            found |= {i: known} if counts else {}
+        for part, known in zip(some, world.gathered(found), strict=True):
+            words = zip(columns(part), known, strict=True)
+            yield from _with(part, [replace(one, known=new) for one, new in words])
+
+
+def _known(
+    learner: Learner, words: Sequence[Said], encode: Encoder, probe: int | None, remember: Remember
+) -> list[Known]:
+    batch = rows(words, encode, probe)
+    with torch.no_grad():
+        there = moved(batch, learner.device)
+        scores = learner.policy(there)
+        scores = scores._replace(
+            logp=scores.logp.cpu(),
+            entropy=mean(scores.entropy, there.mask)[:, None],
+            certainty=mean(scores.certainty, there.mask)[:, None],
+        )
+    lengths = batch.mask.sum(-1).tolist()
+    return [remember(one.known, scores, i, lengths[i]) for i, one in enumerate(words)]
 
 
 def _with(examples: Sequence[Example], words: Sequence[Said]) -> list[Example]:

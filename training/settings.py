@@ -75,6 +75,13 @@ class Fit(Settings):
     recompute: bool = False
     """Hold one layer's activations at a time and compute them again backward: a third more work,
     and far less memory (gradient checkpointing)."""
+    processes: int = Field(default=1, ge=1, le=64)
+    """Processes on this machine that share the work of a step, one a GPU where there are GPUs.  The
+    result is that of one, up to float rounding; a step that is one part (`batch_tokens`) is one
+    process's work."""
+    shard: bool = False
+    """Divide the model, what is learnt of it and the optimiser's state over the processes (FSDP2),
+    for models that no device holds; else each process holds all of it."""
     lora: Lora | None = Lora()
     """The adapter that learns; `null`: all of the model's weights do."""
     guards: Guards = Guards()

@@ -1,0 +1,113 @@
+"""Release: a run's weights as a model that others load, with a card that says where it is from."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from moot.agents.errors import InputError, MootError, near
+from moot.agents.models import locate
+from moot.agents.types import Weights
+
+from .learn import current
+from .report.readings import Readings, read
+
+TOKENIZER = ("tokenizer*", "special_tokens_map.json", "chat_template*", "vocab*", "merges.txt")
+"""What a tokenizer and its chat template lie in."""
+
+
+def release(run: Path, name: str | None, to: Path) -> Weights:
+    """Write the newest version of the weights `name` to the folder `to`, and return which it is.
+
+    An adapter is added to its base, so that the folder needs nothing beside it: config.json,
+    model.safetensors, the tokenizer with its chat template, and README.md, a model card.
+
+    Args:
+        run: a run's directory.
+        name: of the weights; may be `None` where the run has but one.
+        to: a folder that isn't there yet, or is empty.
+
+    Raises:
+        MootError: nothing was learnt, or there are no such weights, or `to` is in use.
+    """
+    readings = read(run)
+    found = current(run, readings.cycles)
+    if not found:
+        raise MootError(f"{run}: nothing was learnt in this run: there are no weights to export")
+    if name is None and len(found) > 1:
+        raise InputError(f"--weights: say which: {', '.join(found)}")
+    if name is not None and name not in found:
+        raise InputError(f"--weights: no weights '{name}'{near(name, found)}")
+    weights = found[name or next(iter(found))]
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise InputError(f"--to {to}: is there already; name a new folder")
+    model = _model(readings, weights.name)
+    beside = to.with_name(f".{to.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    _write(locate(model), weights, beside)
+    (beside / "README.md").write_text("\n".join(_card(readings, weights, model)) + "\n")
+    if to.is_dir():
+        to.rmdir()
+    beside.rename(to)
+    return weights
+
+
+def _write(base: Path, weights: Weights, to: Path) -> None:
+    from peft import PeftModel
+
+    from moot.agents.pretrained import load
+
+    if (weights.path / "model.safetensors").is_file():
+        for name in ("config.json", "generation_config.json", "model.safetensors"):
+            if (weights.path / name).is_file():
+                shutil.copy(weights.path / name, to)
+    else:
+        model: Any = PeftModel.from_pretrained(load(base, "auto", "cpu"), str(weights.path))
+        model.merge_and_unload().save_pretrained(str(to))
+    for pattern in TOKENIZER:
+        for file in base.glob(pattern):
+            shutil.copy(file, to)
+
+
+def _model(readings: Readings, name: str) -> str:
+    """Return the base model that the weights `name` were learnt on, as the experiment says it."""
+    engines: dict[str, Any] = readings.experiment["engines"]
+    for group in readings.experiment["population"]:
+        names = {group["name"], *(f"{group['name']}-{i}" for i in range(group.get("count", 1)))}
+        if group.get("learns") and name in names:
+            return str(engines[group.get("engine") or next(iter(engines))]["model"])
+    raise MootError(f"{readings.path}: its experiment.yaml knows no weights '{name}'")
+
+
+def _card(readings: Readings, weights: Weights, model: str) -> Iterator[str]:
+    """Yield the model card, a line each: what is known of the run, and nothing else."""
+    experiment = readings.experiment
+    method, protocol = experiment.get("method") or {}, experiment["protocol"]
+    yield from ("---", f"base_model: {model}", "library_name: transformers")
+    yield from ("tags: [moot, self-alignment]", "---", "")
+    yield f"# {experiment['name']}: {weights.name}, version {weights.version}"
+    yield ""
+    yield f"Learnt from `{model}` by Moot: method `{method.get('kind')}` on what the protocol "
+    yield f"`{protocol['kind']}` gave, in {weights.version} cycles, seed {readings.seed}."
+    yield ""
+    yield from _measured(readings.metrics, weights)
+    yield from ("## The experiment", "", "```yaml", readings.resolved.rstrip(), "```")
+
+
+def _measured(metrics: Sequence[dict[str, Any]], weights: Weights) -> Iterator[str]:
+    rows = [
+        m
+        for m in metrics
+        if m["name"].startswith("held_out/") and m["cycle"] in (0, weights.version)
+    ]
+    if not rows:
+        return
+    yield from ("## Measured on held-out tasks", "", "| | version | value | 95 % interval |")
+    yield "|---|---|---|---|"
+    for m in sorted(rows, key=lambda m: (m["name"], m["cycle"])):
+        known = m["low"] is not None and m["high"] is not None
+        interval = f"{m['low']:.3f} to {m['high']:.3f}" if known else ""
+        name = m["name"].removeprefix("held_out/")
+        yield f"| {name} | {m['cycle']} | {m['value']:.3f} | {interval} |"
+    yield ""

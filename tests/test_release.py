@@ -1,0 +1,90 @@
+"""A run's weights come out as a model that transformers loads, with a card."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from moot.agents.adapters import Adapters
+from moot.agents.errors import InputError, MootError
+from moot.agents.pretrained import load
+from moot.agents.types import Weights
+from moot.experiments.main import main
+from moot.experiments.release import release
+
+EXPERIMENT = """\
+name: released
+cycles: 1
+engines:
+  main: {{kind: local, model: {model}, device: cpu}}
+population:
+  - {{name: pupil, count: 2, learns: true, adapters: each, sampling: {{max_tokens: 2}}}}
+tasks: {{kind: inline, verifier: exact, held_out: 1, per_cycle: 4, items: [{items}]}}
+protocol: {{kind: sample, samples: 3}}
+method: {{kind: intuitor}}
+fit: {{lr: 1e-2, device: cpu, lora: {lora}}}
+evaluation: {{samples: 2, controls: false, baseline: false}}
+"""
+IDS = torch.tensor([[5, 6, 7, 8]])
+
+
+def played(folder: Path, model: Path, lora: str, cycles: int = 1) -> Path:
+    items = ", ".join(f"{{prompt: question {i}, answer: a}}" for i in range(5))
+    (folder / "x.yaml").write_text(EXPERIMENT.format(model=model, items=items, lora=lora))
+    out = folder / "run"
+    with pytest.raises(SystemExit) as end:
+        main(["run", str(folder / "x.yaml"), "--out", str(out), "--set", f"cycles={cycles}"])
+    assert end.value.code == 0
+    return out
+
+
+@pytest.mark.parametrize("lora", ["{rank: 4}", "null"])
+def test_what_is_exported_speaks_as_what_was_learnt(tiny: Path, tmp_path: Path, lora: str) -> None:
+    run = played(tmp_path, tiny, lora)
+
+    found = release(run, "pupil-1", tmp_path / "model")
+
+    assert (found.name, found.version) == ("pupil-1", 1)
+    exported = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32)
+    served = Adapters(load(tiny, "float32", "cpu"))
+    served.load(Weights("pupil-1", 1, found.path))
+    with torch.no_grad():
+        expected = served.speaking("pupil-1")(IDS).logits
+        base = load(tiny, "float32", "cpu")(IDS).logits
+        torch.testing.assert_close(exported(IDS).logits, expected, atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(expected, base, atol=1e-3)
+    assert AutoTokenizer.from_pretrained(tmp_path / "model").chat_template
+
+
+def test_the_card_says_what_the_run_was_and_what_was_measured(tiny: Path, tmp_path: Path) -> None:
+    run = played(tmp_path, tiny, "{rank: 4}")
+    to = tmp_path / "model"
+    with pytest.raises(SystemExit) as end:
+        main(["export", str(run), "--kind", "model", "--weights", "pupil-0", "--to", str(to)])
+    assert end.value.code == 0
+
+    card = (tmp_path / "model/README.md").read_text()
+    assert f"base_model: {tiny}" in card
+    assert "method `intuitor`" in card
+    assert "| accuracy" in card
+    assert "kind: intuitor" in card.split("```yaml")[1]
+
+
+def test_what_cannot_be_exported_is_told(tiny: Path, tmp_path: Path) -> None:
+    run = played(tmp_path, tiny, "{rank: 4}")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+
+    with pytest.raises(InputError, match="say which: pupil-0, pupil-1"):
+        release(run, None, tmp_path / "model")
+    with pytest.raises(InputError, match="no weights 'pupil-2'; did you mean"):
+        release(run, "pupil-2", tmp_path / "model")
+    with pytest.raises(InputError, match="is there already"):
+        release(run, "pupil-0", tmp_path / "full")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_run_that_learnt_nothing_has_no_model(tiny: Path, tmp_path: Path) -> None:
+    with pytest.raises(MootError, match="nothing was learnt"):
+        release(played(tmp_path, tiny, "{rank: 4}", cycles=0), None, tmp_path / "model")
