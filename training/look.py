@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import torch
 
@@ -21,12 +21,11 @@ Remember = Callable[[Known, Scores, int, int], Known]
 
 def by_policy(
     learner: Learner,
-    examples: Iterable[Example],
+    examples: Sequence[Example],
     encode: Encoder,
     tokens: int,
     probe: int | None = None,
-    keep: Keep[Kept] = list,
-) -> Kept:
+) -> list[Example]:
     """Return the examples, each with what the policy as it is thinks of its rows.
 
     Args:
@@ -35,44 +34,44 @@ def by_policy(
         encode: turns them into tokens.
         tokens: the most in one forward pass.
         probe: a token whose log-probability after each row is wanted.
-        keep: makes a sequence of the examples as they come.
     """
-
-    def remember(known: Known, scores: Scores, row: int, length: int) -> Known:
-        return replace(
-            known,
-            logp=tuple(scores.logp[row, :length].tolist()),
-            entropy=scores.entropy[row, 0].item(),
-            certainty=scores.certainty[row, 0].item(),
-            probe=None if scores.probe is None else scores.probe[row].item(),
-            value=() if scores.value is None else tuple(scores.value[row, :length].tolist()),
-        )
-
-    return keep(_looked(learner, examples, encode, tokens, probe, remember))
+    return list(looked(learner, examples, encode, tokens, probe, policy))
 
 
 def by_anchor(
     learner: Learner,
-    examples: Iterable[Example],
+    examples: Sequence[Example],
     encode: Encoder,
     tokens: int,
     probe: int | None = None,
-    keep: Keep[Kept] = list,
-) -> Kept:
+) -> list[Example]:
     """Return the examples, each with what the anchor thinks of its rows."""
-
-    def remember(known: Known, scores: Scores, row: int, length: int) -> Known:
-        return replace(
-            known,
-            anchor=tuple(scores.logp[row, :length].tolist()),
-            anchor_probe=None if scores.probe is None else scores.probe[row].item(),
-        )
-
     with learner.anchored():
-        return keep(_looked(learner, examples, encode, tokens, probe, remember))
+        return list(looked(learner, examples, encode, tokens, probe, anchor))
 
 
-def _looked(
+def policy(known: Known, scores: Scores, row: int, length: int) -> Known:
+    """Return what is known of a row when the policy has looked at it."""
+    return replace(
+        known,
+        logp=tuple(scores.logp[row, :length].tolist()),
+        entropy=scores.entropy[row, 0].item(),
+        certainty=scores.certainty[row, 0].item(),
+        probe=None if scores.probe is None else scores.probe[row].item(),
+        value=() if scores.value is None else tuple(scores.value[row, :length].tolist()),
+    )
+
+
+def anchor(known: Known, scores: Scores, row: int, length: int) -> Known:
+    """Return what is known of a row when the anchor has looked at it."""
+    return replace(
+        known,
+        anchor=tuple(scores.logp[row, :length].tolist()),
+        anchor_probe=None if scores.probe is None else scores.probe[row].item(),
+    )
+
+
+def looked(
     learner: Learner,
     examples: Iterable[Example],
     encode: Encoder,
@@ -80,7 +79,10 @@ def _looked(
     probe: int | None,
     remember: Remember,
 ) -> Iterator[Example]:
-    """Yield the examples, looked at; each process looks at a part, and all get to know."""
+    """Yield the examples as they come, each with what the learner as it is thinks of its rows.
+
+    Every process looks at a part of its own, and all get to know what was seen.
+    """
     every = parts(cast(Any, examples), encode, tokens)
     while some := list(islice(every, world.size())):
         found: dict[int, list[Known]] = {}
@@ -95,6 +97,7 @@ def _looked(
 def _known(
     learner: Learner, words: Sequence[Said], encode: Encoder, probe: int | None, remember: Remember
 ) -> list[Known]:
+    """Return what is known of each row now."""
     batch = rows(words, encode, probe)
     with torch.no_grad():
         there = moved(batch, learner.device)

@@ -1,0 +1,56 @@
+"""A job: one training of one learner, said in words that another process can read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from moot.agents.types import Settings
+
+from .methods import MethodChoice
+from .reward_model import RewardModel
+from .settings import Fit
+from .types import EVERYONE, Example
+
+Step = tuple[int, dict[str, float]]
+"""A step's number, and what was seen in it."""
+
+
+class Job(Settings):
+    """Who learns from what, how, and where the progress is kept."""
+
+    what: Literal["train", "reward"] = "train"
+    """Learn, or reward rollouts with what was learnt."""
+    model: Path
+    """The folder of the base model."""
+    weights: Path | None
+    """The version that spoke; `None`: nothing was learnt yet."""
+    folder: Path
+    """Where checkpoints go."""
+    method: MethodChoice | RewardModel
+    """Whose loss is minimised."""
+    fit: Fit
+    """How long, how fast, and on how many processes."""
+    heard: tuple[str, ...] | None
+    """The weights whose words are learnt from; `None`: all."""
+    adapter_seed: int
+    """Of a fresh adapter, or head."""
+    order_seed: int
+    """Of the order of the examples."""
+
+    def mine(self, example: Example) -> bool:
+        """Return whether the example is for this learner."""
+        everyone = self.heard is None or example.speakers == EVERYONE
+        return everyone or not set(self.heard or ()).isdisjoint(example.speakers)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of a job."""
+
+    examples: Sequence[Example]
+    """Those that were the learner's, graded; or rewarded."""
+    moved: bool = False
+    """Whether the weights are others than before."""
+    base: Any = None
+    """The model in memory, as it was; `None`: it isn't there, or nobody's any more."""
