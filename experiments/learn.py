@@ -9,7 +9,11 @@ from typing import Any
 from moot.agents.models import locate
 from moot.agents.types import Weights
 from moot.protocols.journal import Metric
-from moot.training.types import EVERYONE, Example, Method, Pair, Said
+from moot.training import MethodChoice
+from moot.training.job import Done, Job
+from moot.training.launch import launch
+from moot.training.settings import Guards
+from moot.training.types import Example, Pair, Said
 
 from .directory import talk_folder
 from .experiment import Experiment
@@ -97,108 +101,75 @@ class _Course:
             words, loaded = yield from self._rewarded(words, pairs)
         taught: list[Example] = []
         for name in names:
-            heard = sources(self.experiment, name)
-
-            def mine(example: Example, heard: frozenset[str] = heard) -> bool:
-                return example.speakers == EVERYONE or not heard.isdisjoint(example.speakers)
-
-            if any(mine(example) for example in words):
-                own, loaded = yield from self._train(name, words, mine, loaded)
-                taught += own
+            job = self._job(name)
+            if any(job.mine(example) for example in words):
+                done = yield from self._do(name, job, words, loaded)
+                taught += done.examples
+                loaded = done.base
+                if not done.moved:  # no gradient: what spoke is the newest still
+                    shutil.rmtree(job.folder, ignore_errors=True)
         return taught
-
-    def _train(
-        self, name: str, words: Sequence[Example], mine: Any, loaded: Any
-    ) -> Generator[Step, None, tuple[list[Example], Any]]:
-        """Train the weights `name`, and return what they were taught and the base."""
-        import torch
-
-        from moot.training.fit import fit, graded
-        from moot.training.learner import release
-
-        last = self.before.get(name)
-        learner, encode, start = self._ready(name, loaded, None if last is None else last.path)
-        settings = self.experiment.fit
-        own = graded(learner, self._method, words, encode, settings, mine, start.taken)
-        if not any(example.teaches for example in own):
-            return own, learner.close()
-        was = learner.fingerprint()
-        steps = fit(
-            learner,
-            self._method,
-            own,
-            encode,
-            settings,
-            seed=self._seed(f"order/{name}", self.cycle),
-            start=start,
-            folder=self.folder / "fit" / name,
-        )
-        for step, metrics in steps:
-            yield name, step, metrics
-        if torch.equal(learner.fingerprint(), was):
-            shutil.rmtree(self.folder / "fit" / name)  # no gradient: what spoke is the newest still
-        loaded = learner.close()
-        del learner, steps
-        release()
-        return own, loaded
 
     def _rewarded(
         self, words: Sequence[Example], pairs: Sequence[Example]
     ) -> Generator[Step, None, tuple[list[Example], Any]]:
         """Train the reward model, and return the examples with its rewards, and the base."""
-        from moot.training.fit import fit
-        from moot.training.learner import release
-        from moot.training.reward_model import rewarded
-
-        judge, settings = self._method.reward_model, self.experiment.fit
-        assert judge is not None, "it is asked before"
         place = f"{JUDGE}/{self.model.replace('/', '_')}"
-        done, earlier = self.folder / place, self._earlier(place)
-        weights = done if done.is_dir() else earlier
-        learner, encode, start = self._ready(JUDGE, None, weights, scalar=True)
+        done, progress = self.folder / place, self.folder / f"fit-{JUDGE}"
+        job, loaded = self._judge_job(self._earlier(place), progress), None
         if not done.is_dir():
-            progress = self.folder / f"fit-{JUDGE}"
-            steps = fit(
-                learner,
-                judge,
-                pairs,
-                encode,
-                settings,
-                seed=self._seed(f"order/{JUDGE}", self.cycle),
-                start=start,
-                folder=progress,
-            )
-            for step, metrics in steps:
-                yield JUDGE, step, metrics
+            loaded = (yield from self._do(JUDGE, job, pairs, None)).base
             done.parent.mkdir(parents=True, exist_ok=True)
             max(progress.glob("step-*")).rename(done)
             shutil.rmtree(progress)
-        found = rewarded(learner, words, encode, settings.batch_tokens)
-        loaded = learner.close()
-        del learner
-        release()
-        return self._method.graded(found), loaded
+        job = job.model_copy(update={"what": "reward", "weights": done})
+        found = yield from self._do(JUDGE, job, words, loaded)
+        shutil.rmtree(progress, ignore_errors=True)
+        return self._method.graded(found.examples), found.base
 
-    def _ready(self, name: str, loaded: Any, weights: Path | None, *, scalar: bool = False) -> Any:
-        """Return the learner, the tokenizer and where the optimiser left off."""
-        from moot.agents.tokens import Tokens
-        from moot.training.checkpoint import Progress, read
-        from moot.training.learner import Learner, base
+    def _do(
+        self, name: str, job: Job, examples: Sequence[Example], loaded: Any
+    ) -> Generator[Step, None, Done]:
+        """Do a job here, or on several processes."""
+        if job.fit.processes > 1:
+            steps = launch(job, examples)
+        else:
+            from moot.training.study import study
 
-        where, settings = locate(self.model), self.experiment.fit
-        encode = Tokens(where)
-        learner = Learner(
-            base(where, settings) if loaded is None else loaded,
-            settings,
-            weights,
-            seed=self._seed(f"adapter/{name}", 0),
-            model=where,
-            scalar=scalar or self._method.looks(encode).scalar,
+            steps = study(job, examples, loaded)
+        return (yield from _named(name, steps))
+
+    def _job(self, name: str) -> Job:
+        """Return the training of the weights `name`."""
+        last = self.before.get(name)
+        return Job(
+            model=locate(self.model),
+            weights=None if last is None else last.path,
+            folder=self.folder / "fit" / name,
+            method=self._method,
+            fit=self.experiment.fit,
+            heard=tuple(sorted(sources(self.experiment, name))),
+            adapter_seed=self._seed(f"adapter/{name}", 0),
+            order_seed=self._seed(f"order/{name}", self.cycle),
         )
-        return learner, encode, Progress() if weights is None else read(weights)
+
+    def _judge_job(self, weights: Path | None, folder: Path) -> Job:
+        """Return the training of the reward model; guards are the policy's."""
+        judge = self._method.reward_model
+        assert judge is not None, "it is asked before"
+        return Job(
+            model=locate(self.model),
+            weights=weights,
+            folder=folder,
+            method=judge,
+            fit=self.experiment.fit.model_copy(update={"guards": Guards()}),
+            heard=None,
+            adapter_seed=self._seed(f"adapter/{JUDGE}", 0),
+            order_seed=self._seed(f"order/{JUDGE}", self.cycle),
+        )
 
     @property
-    def _method(self) -> Method[Any]:
+    def _method(self) -> MethodChoice:
         method = self.experiment.method
         assert method is not None, "the experiment checks that learners have a method"
         return method
@@ -213,6 +184,16 @@ class _Course:
         from moot.protocols.stage import seed
 
         return seed(self.experiment.seed, what, number)
+
+
+def _named(name: str, steps: Generator[tuple[int, dict[str, float]], None, Done]) -> Any:
+    """Yield the steps, each under the name of what learns, and return what they return."""
+    while True:
+        try:
+            step, metrics = next(steps)
+        except StopIteration as end:
+            return end.value
+        yield name, step, metrics
 
 
 def _readable(example: Example, experiment: Experiment, model: str) -> Example:

@@ -149,6 +149,7 @@ def _learning(experiment: Experiment) -> Iterator[Problem]:
             yield at, f"only policies learn, and this is a {' and '.join(group.roles)}"
     if method is None:
         return
+    yield from _asked(experiment)
     if not any(group.learns for group in experiment.population):
         yield ("method",), "nobody learns; set `learns: true` for a policy, or leave `method` out"
     if method.needs is not None and method.needs not in protocol.yields:
@@ -156,3 +157,22 @@ def _learning(experiment: Experiment) -> Iterator[Problem]:
             ("method", "kind"),
             f"{method.kind} learns from a {method.needs}, and protocol {protocol.kind} yields none",
         )
+
+
+def _asked(experiment: Experiment) -> Iterator[Problem]:
+    """Yield what the method asks for that isn't there: a file, or a temperature."""
+    method = experiment.method
+    judge = None if method is None else method.reward_model
+    own, model = (getattr(one, "file", None) for one in (method, judge))
+    places = {model: ("method", "model", "file")} | {own: ("method", "file")}
+    for file, at in places.items():
+        if file is not None and not Path(file).is_file():
+            yield at, f"no such file: {file}"
+    objective = getattr(method, "objective", None)
+    if objective is None or objective.correct is None:
+        return
+    for i, group in enumerate(experiment.population):
+        samplings = group.sampling if isinstance(group.sampling, tuple) else (group.sampling,)
+        if group.learns and any(sampling.temperature != 1 for sampling in samplings):
+            wrong = "method.objective.correct needs temperature 1: engines tell log-probs before it"
+            yield ("population", i, "sampling"), wrong

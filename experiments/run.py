@@ -162,6 +162,8 @@ def _examples(method: Method[Any], episodes: Sequence[Episode]) -> list[Example]
 
 
 async def _learn(run: Run, cycle: int, lessons: Lessons) -> None:
+    if run.experiment.method is not None and not any(e.teaches for e in lessons.examples):
+        run.show.line(f"  nothing was taught in cycle {cycle}: see talk/alike and talk/alone")
     before = current(run.out, cycle)
     alone = len(run.experiment.people().learners()) == 1
     with run.show.phase(f"cycle {cycle}: learn"):

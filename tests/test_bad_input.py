@@ -29,7 +29,7 @@ TASKS = GOOD[GOOD.index("tasks:") : GOOD.index("protocol:")]
 MODEL = "smollm2-135m-instruct"
 PROTOCOLS = (
     "'sample', 'consensus', 'selection', 'synthesis', 'mixture', 'debate', 'reconcile', "
-    "'reflection', 'critique', 'moderated', 'trial', 'tournament', 'judged', 'rubric'"
+    "'reflection', 'critique', 'moderated', 'trial', 'tournament', 'judged', 'equivalent', 'rubric'"
 )
 LEARNS = GOOD.replace("count: 3", "learns: true").replace("]}\npop", f"], model: {MODEL}}}\npop")
 
@@ -416,13 +416,31 @@ FILES = [
         [":13:11 protocol: an agent is called 'anchor', as the frozen initial policy is"],
         id="the anchor's name",
     ),
-    added("method: {kind: dpo}", ":14:16 method.kind: expected 'cat', got 'dpo'"),
+    added(
+        "method: {kind: dppo}",
+        ":14:16 method.kind: expected one of 'cat', 'dpo', 'empo', 'intuitor', 'kto', 'laser', 'rent', 'rlaif', 'rlhf', 'sft', 'srt', 'ttrl', got 'dppo'; did you mean 'dpo'?",
+    ),
+    pytest.param(
+        f"{LEARNS}method: {{kind: dpo, file: likes.jsonl}}\n",
+        [":14:27 method.file: no such file: likes.jsonl"],
+        id="no preferences",
+    ),
+    pytest.param(
+        f"{LEARNS}method: {{kind: cat, objective: {{correct: {{}}}}}}\n".replace(
+            "learns: true", "learns: true, sampling: {temperature: 0.5}"
+        ),
+        [
+            ":6:44 population.0.sampling: method.objective.correct needs temperature 1: engines tell "
+            "log-probs before it"
+        ],
+        id="heat",
+    ),
     added(
         "method: {kind: cat}",
         ":14:9 method: nobody learns; set `learns: true` for a policy, or leave `method` out",
     ),
     pytest.param(
-        f"{LEARNS}method: {{kind: cat, kll: 1}}\n",
+        f"{LEARNS}method: {{kind: cat, objective: {{kll: 1}}}}\n",
         [":14:33 method.objective.kll: unknown key; did you mean 'kl'?"],
         id="kll",
     ),

@@ -2,19 +2,22 @@
 
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any, cast
+from typing import Any, cast, overload
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from moot.agents.errors import MootError
 
+from . import look as looks
+from . import sharding, world
 from .checkpoint import Progress, latest, save
+from .filed import Filed
 from .learner import Learner
-from .look import by_anchor, by_policy
 from .losses.policy import kl, mean
 from .rows import columns, moved, parts, rows
 from .settings import Fit
@@ -38,7 +41,9 @@ def fit(
 
     The same arguments give the same weights, to the last bit on the CPU, whether the training was
     interrupted or not: a checkpoint in `folder` holds weights, optimiser and step, and is where a
-    second call goes on.  Steps that were taken by then are not yielded again.
+    second call goes on.  Steps that were taken by then are not yielded again.  Several processes
+    (`world`) share a step's work, and are in step with each other; the result is that of one, up to
+    float rounding.
 
     Args:
         learner: holding the weights that spoke.
@@ -54,7 +59,7 @@ def fit(
         MootError: a number isn't finite, or a guard says stop; the last good weights are kept.
     """
     look = method.looks(encode)
-    steps = schedule(examples, settings, seed)
+    steps: list[Sequence[Example]] = [*schedule(examples, settings, seed)]
     if look.old and not look.policy:
         # In the first step the policy still is what it was before training.
         steps[1:] = _remembered(learner, steps[1:], encode, settings.batch_tokens)
@@ -62,7 +67,10 @@ def fit(
     rollback = settings.guards.then == "rollback"
     initial = {n: t.clone() for n, t in learner.tensors().items()} if rollback else {}
     optimizer = torch.optim.AdamW(
-        parameters.values(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
+        sharding.groups(parameters.values()),
+        lr=settings.lr,
+        weight_decay=settings.weight_decay,
+        fused=True,
     )
     resumed = latest(folder)
     if resumed is not None:
@@ -93,7 +101,8 @@ def graded(
     settings: Fit,
     mine: Callable[[Example], bool],
     taken: int = 0,
-) -> list[Example]:
+    keep: Callable[[Iterable[Example]], Sequence[Example]] = list,
+) -> Sequence[Example]:
     """Return the learner's own examples as the method grades them.
 
     What the models think of them is found out first, where that is wanted.
@@ -106,43 +115,75 @@ def graded(
         settings: of `fit`.
         mine: which of the examples this learner learns from.
         taken: optimiser steps taken since the run began.
+        keep: makes a sequence of the examples as they come; what it keeps in a file is not graded,
+            since that would need all of them at once: preferences and demonstrations never are.
     """
     look = method.looks(encode)
-    own, tokens = [e for e in examples if mine(e)], settings.batch_tokens
+    own, how = keep(e for e in examples if mine(e)), (encode, settings.batch_tokens, look.probe)
     if look.policy or look.probe is not None:
-        own = by_policy(learner, own, encode, tokens, look.probe)
+        own = keep(looks.looked(learner, own, *how, looks.policy))
     if look.anchor or settings.guards.kl is not None:
-        own = by_anchor(learner, own, encode, tokens, look.probe)
+        with learner.anchored():
+            own = keep(looks.looked(learner, own, *how, looks.anchor))
+    if isinstance(own, Filed):
+        return own
     seen = iter(own)
     everything = [next(seen) if mine(e) else e for e in examples]
     return [e for e in method.graded(everything, taken) if mine(e)]
 
 
-def schedule(examples: Sequence[Example], settings: Fit, seed: int) -> list[list[Example]]:
+@dataclass(frozen=True)
+class Some(Sequence[Example]):
+    """Some of the examples: where they are found, until they are asked for."""
+
+    examples: Sequence[Example]
+    places: tuple[int, ...]
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, at: int) -> Example: ...
+    @overload
+    def __getitem__(self, at: slice) -> "Some": ...
+    def __getitem__(self, at: "int | slice") -> "Example | Some":
+        """Return one of them, or some."""
+        if isinstance(at, slice):
+            return Some(self.examples, self.places[at])
+        return self.examples[self.places[at]]
+
+
+def schedule(examples: Sequence[Example], settings: Fit, seed: int) -> list[Some]:
     """Return the examples of each step: whole episodes, in a seeded order, `epochs` times over.
 
     Those that teach nothing are left out, and with them goes the work.
     """
-    groups: dict[str, list[Example]] = {}
-    for example in examples:
-        if example.teaches:
-            groups.setdefault(example.episode, []).append(example)
+    groups: dict[str, list[int]] = {}
+    if isinstance(examples, Filed):
+        outline = zip(examples.episodes, examples.teaches, strict=True)
+    else:
+        outline = ((example.episode, example.teaches) for example in examples)
+    for i, (episode, teaches) in enumerate(outline):
+        if teaches:
+            groups.setdefault(episode, []).append(i)
     order = random.Random(seed)
-    steps: list[list[Example]] = []
+    steps: list[Some] = []
     for _ in range(settings.epochs):
         names = sorted(groups)
         order.shuffle(names)
         chunks = [names[i : i + settings.groups] for i in range(0, len(names), settings.groups)]
-        steps += [[example for name in chunk for example in groups[name]] for chunk in chunks]
+        places = [tuple(i for name in chunk for i in groups[name]) for chunk in chunks]
+        steps += [Some(examples, some) for some in places]
     return steps
 
 
 def _remembered(
-    learner: Learner, steps: list[list[Example]], encode: Encoder, tokens: int
+    learner: Learner, steps: Sequence[Sequence[Example]], encode: Encoder, tokens: int
 ) -> list[list[Example]]:
     """Return the steps, their examples with what the policy thinks of them now."""
     every = list({id(e): e for step in steps for e in step}.values())
-    seen = by_policy(learner, every, encode, tokens)
+    seen = looks.by_policy(learner, every, encode, tokens)
     known = {id(old): new for old, new in zip(every, seen, strict=True)}
     return [[known[id(e)] for e in step] for step in steps]
 
@@ -156,26 +197,34 @@ def _descend(
     settings: Fit,
 ) -> Metrics:
     """Leave the gradient of the examples' mean loss in the parameters; return what was seen."""
+    examples = list(examples)
     batches = [
-        (part, rows(columns(part), encode, look.probe))
-        for part in parts(cast(Any, examples), encode, settings.batch_tokens)
+        (i, part, rows(columns(part), encode, look.probe), counts)
+        for i, part, counts in world.dealt(
+            list(parts(cast(Any, examples), encode, settings.batch_tokens))
+        )
     ]
-    sizes = [method.sizes(part, batch) for part, batch in batches]
-    total = sum(size.sum().item() for size in sizes)
-    seen: dict[str, list[Tensor]] = {}
+    total = sum(
+        world.gathered(
+            {i: method.sizes(part, rows).sum().item() for i, part, rows, counts in batches if counts}
+        )
+    )
     parameters = list(learner.parameters().values())
     for parameter in parameters:
         parameter.grad = None
-    for part, batch in batches:
+    seen: dict[int, dict[str, Tensor]] = {}
+    for i, part, batch, counts in batches:
         there = moved(batch, learner.device)
         scores = learner.policy(there, entropy=look.entropy)
         losses, metrics = method.loss(scores, there, part)
-        _refuse_nonsense(losses, part)
-        (losses.sum() / total).backward()
-        for name, values in {**_seen(scores, there), **metrics, "loss": losses.detach()}.items():
-            seen.setdefault(name, []).append(values.cpu())
-    found = {name: torch.cat(values) for name, values in seen.items()}
-    norm = nn.utils.clip_grad_norm_(parameters, settings.clip_norm).item()
+        (losses.sum() / total * counts).backward()
+        if counts:
+            own = {**_seen(scores, there), **metrics, "loss": losses.detach()}
+            seen[i] = {name: values.cpu() for name, values in own.items()}
+    found = _joined(world.gathered(seen))
+    _refuse_nonsense(found["loss"], examples)
+    world.add(parameters)
+    norm = world.clip(parameters, settings.clip_norm)
     if not math.isfinite(norm):
         raise MootError(f"{_nonsense('the gradient', norm)} in {_named(examples)}; {KEPT}")
     loss = found.pop("loss").sum().item() / total
@@ -183,6 +232,15 @@ def _descend(
     means = {name: value for name, value in means.items() if not math.isnan(value)}
     own = {"loss": loss, "grad_norm": norm, "completions": float(len(examples))}
     return {**own, **means, "distinct": _distinct(examples)}
+
+
+def _joined(seen: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return what was seen of all parts' examples, by name."""
+    found: dict[str, list[Tensor]] = {}
+    for part in seen:
+        for name, values in part.items():
+            found.setdefault(name, []).append(values)
+    return {name: torch.cat(values) for name, values in found.items()}
 
 
 KEPT = "the weights of before this step are kept; a lower fit.lr may help"
@@ -209,10 +267,11 @@ def _distinct(examples: Sequence[Example]) -> float:
 
 
 def _refuse_nonsense(losses: Tensor, examples: Sequence[Example]) -> None:
-    finite = losses.detach().isfinite().tolist()
+    """Raise, in all processes alike, where a loss isn't finite."""
+    finite = losses.isfinite().tolist()
     if not all(finite):
         bad = [e for e, good in zip(examples, finite, strict=True) if not good]
-        value = losses.detach()[finite.index(False)].item()
+        value = losses[finite.index(False)].item()
         raise MootError(f"{_nonsense('a loss', value)} of {_named(bad)}; {KEPT}")
 
 
