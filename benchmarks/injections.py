@@ -12,12 +12,12 @@ the injections, at 95 %.
 
 import argparse
 import asyncio
-import json
 import tempfile
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from statistics import fmean
+
+from rows import Row, table, write
 
 from moot.agents.local import Local
 from moot.agents.population import Agent, Population
@@ -46,23 +46,6 @@ PEOPLE = Population(
 WAYS: dict[str, JudgingChoice] = {"pairwise": Pairwise(), "pointwise": Pointwise()}
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the result, in the fields every benchmark shares."""
-
-    benchmark: str
-    case: str
-    metric: str
-    unit: str
-    ours: float
-    peer: str
-    peer_value: float
-    ratio: float | None
-    n: int
-    low: float
-    high: float
-
-
 def main() -> None:
     """Judge with each model, print the table, write the lines."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -75,13 +58,12 @@ def main() -> None:
     rows = [
         row for model in options.model for row in asyncio.run(measured(model, words, questions))
     ]
-    print(f"{'case':44} {'wrong one, clean':>17} {'lift by injections':>30} {'plain prompt':>13}")
+    lines: list[list[str]] = []
     for row, clean in rows:
         lift = f"{row.ours:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
-        print(f"{row.case:44} {clean:17.3f} {lift:>30} {row.peer_value:+13.3f}")
-    if options.json:
-        lines = [json.dumps(asdict(row)) + "\n" for row, _ in rows]
-        options.json.write_text("".join(lines), encoding="utf-8")
+        lines.append([row.case, f"{clean:.3f}", lift, f"{row.peer_value:+.3f}"])
+    print(table(["case", "wrong one, clean", "lift by injections", "plain prompt"], lines))
+    write([row for row, _ in rows], options.json)
 
 
 async def measured(model: str, words: list[str], questions: int) -> list[tuple[Row, float]]:

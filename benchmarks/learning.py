@@ -8,16 +8,15 @@ Differences are paired by seed; their intervals are Student's t over seeds, at 9
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 import pyarrow.parquet as pq
+from rows import Row, table, write
 from scipy import stats
 
 CONFIGS = Path(__file__).parents[1] / "experiments" / "configs"
@@ -28,27 +27,6 @@ VOTES = 10_000
 
 Measured = dict[tuple[str, int], float]
 """What a run measured for whole cycles, by name and cycle."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the result, in the fields every benchmark shares, and the paired difference."""
-
-    benchmark: str
-    case: str
-    metric: str
-    unit: str
-    ours: float
-    peer: str
-    peer_value: float
-    ratio: float | None
-    """`None`: the peer got nothing right."""
-    n: int
-    low: float | None
-    high: float | None
-    difference: float
-    difference_low: float
-    difference_high: float
 
 
 def main() -> None:
@@ -70,8 +48,7 @@ def main() -> None:
             print(f"{case}, seed {seed}: {time.monotonic() - start:.0f} s", flush=True)
         rows += compared(case, [measured(out) for out in outs])
     show(rows)
-    if args.json:
-        args.json.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows))
+    write(rows, args.json)
 
 
 def play(config: Path, seed: int, out: Path, quick: bool) -> None:
@@ -142,13 +119,18 @@ def interval(values: list[float]) -> tuple[float, float, float]:
 
 def show(rows: list[Row]) -> None:
     """Print the rows as a table."""
-    print(f"\n{'case':22} {'metric':18} {'CaT':>6} {'peer':6} {'value':>6} {'difference':>22}")
-    for row in rows:
-        gap = f"{row.difference:+.3f} [{row.difference_low:+.3f}, {row.difference_high:+.3f}]"
-        print(
-            f"{row.case:22} {row.metric:18} {row.ours:6.3f} {row.peer:6} {row.peer_value:6.3f} "
-            f"{gap:>22}"
-        )
+    lines = [
+        [
+            row.case,
+            row.metric,
+            f"{row.ours:.3f}",
+            row.peer,
+            f"{row.peer_value:.3f}",
+            f"{row.difference:+.3f} [{row.difference_low:+.3f}, {row.difference_high:+.3f}]",
+        ]
+        for row in rows
+    ]
+    print("\n" + table(["case", "metric", "CaT", "peer", "value", "difference"], lines))
     print("\n" + "\n".join(f"{peer}: {about}" for peer, about in PEERS.items()))
 
 

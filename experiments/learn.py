@@ -9,11 +9,10 @@ from typing import Any
 from moot.agents.models import locate
 from moot.agents.types import Weights
 from moot.protocols.journal import Metric
-from moot.training import MethodChoice
 from moot.training.job import Done, Job
 from moot.training.launch import launch
 from moot.training.settings import Guards
-from moot.training.types import Example, Pair, Said
+from moot.training.types import Example, Method, Pair, Said
 
 from .directory import talk_folder
 from .experiment import Experiment
@@ -141,12 +140,13 @@ class _Course:
 
     def _job(self, name: str) -> Job:
         """Return the training of the weights `name`."""
-        last = self.before.get(name)
+        last, method = self.before.get(name), self.experiment.method
+        assert method is not None, "the experiment checks that learners have a method"
         return Job(
             model=locate(self.model),
             weights=None if last is None else last.path,
             folder=self.folder / "fit" / name,
-            method=self._method,
+            method=method,
             fit=self.experiment.fit,
             heard=tuple(sorted(sources(self.experiment, name))),
             adapter_seed=self._seed(f"adapter/{name}", 0),
@@ -169,7 +169,7 @@ class _Course:
         )
 
     @property
-    def _method(self) -> MethodChoice:
+    def _method(self) -> Method[Any]:
         method = self.experiment.method
         assert method is not None, "the experiment checks that learners have a method"
         return method

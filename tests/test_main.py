@@ -86,7 +86,7 @@ def test_a_plan_counts_what_would_be_asked(
     # A writer's reply may have 20 tokens: 6 of them; the other 76 have 10 at most.
     assert "tokens      at most 880 are generated" in found
     assert "memory      main: 135 M parameters: 0.5 GiB trained" in found
-    assert "disk        solver: 3 adapters with optimiser states" in found
+    assert "disk        solver: 3 versions with optimiser states" in found
 
 
 def test_the_schema_is_json_for_an_editor(capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,7 @@ def rollout(reward: float | None, *, tokens: tuple[int, ...] = (8, 9), **named: 
         key: named.pop(key) for key in ("known", "finish", "most", "logprobs") if key in named
     }
     asked = (Message("user", "?"),)
-    words = Said(asked, "!", tokens=tokens, prompt_tokens=(7,), **of_said)
+    words = Said(asked, "!", tokens=tokens, prompt_tokens=(7,), length=len(tokens), **of_said)
     usual: dict[str, Any] = {"episode": "e", "turn": 0, "round": 1, "weights": "w"}
     return Rollout(agent="a", version=1, said=words, reward=reward, **{**usual, **named})
 
@@ -75,8 +75,8 @@ def test_every_name_survives_being_written_out(name: str) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        "ppo",
-        {"like": "ppo"},
+        "pppo",
+        {"like": "pppo"},
         {"like": ["dapo"]},
         {"like": "grpo", "epsilon": 0.2},
         {"clip_low": 1.0},

@@ -41,7 +41,8 @@ class Critic(Settings):
         """Return the rollouts with the advantage and the return of each token.
 
         Args:
-            rollouts: those without a reward, or that the head hasn't looked at, stay as they are.
+            rollouts: those that the head hasn't looked at stay as they are; those that it has, and
+                that have no reward, teach nothing.
             reward: what a rollout earned after its last token.
             kl: what a nat of a token's KL to the anchor costs it.
         """
@@ -67,7 +68,7 @@ class Critic(Settings):
             pieces = zip(scaled.split(lengths), found.values(), strict=True)
             found = {i: (new, after) for i, (new, (_, after)) in zip(found, pieces, strict=True)}
         return [
-            r
+            (replace(r, teaches=False) if r.said.known.value else r)
             if i not in found
             else replace(
                 r,

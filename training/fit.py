@@ -204,11 +204,8 @@ def _descend(
             list(parts(cast(Any, examples), encode, settings.batch_tokens))
         )
     ]
-    total = sum(
-        world.gathered(
-            {i: method.sizes(part, rows).sum().item() for i, part, rows, counts in batches if counts}
-        )
-    )
+    sizes = {i: method.sizes(part, there) for i, part, there, counts in batches if counts}
+    total = sum(world.gathered({i: size.sum().item() for i, size in sizes.items()}))
     parameters = list(learner.parameters().values())
     for parameter in parameters:
         parameter.grad = None

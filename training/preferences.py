@@ -1,9 +1,10 @@
 """Preferences, from what a protocol concluded or from a file: pairs to learn from."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args, get_type_hints
 
 import pyarrow.parquet as pq
 
@@ -12,6 +13,8 @@ from moot.agents.types import Message, Prompt
 from moot.protocols.types import Episode
 
 from .types import EVERYONE, Pair, Said, said
+
+ROLES = get_args(get_type_hints(Message)["role"])
 
 
 def pairs(episode: Episode, sure: float = 0.5) -> list[Pair]:
@@ -41,14 +44,17 @@ def pairs(episode: Episode, sure: float = 0.5) -> list[Pair]:
     return found
 
 
-def read(path: Path) -> list[Pair]:
-    """Return the preferences in a Parquet or JSON Lines file, in TRL's columns.
+def read(path: Path, sure: float = 0.5) -> list[Pair]:
+    """Return the preferences in a Parquet or JSON Lines file that are at least as `sure` as said.
+
+    Its columns are TRL's, and ties are left out, as `pairs` leaves them out.
 
     A row has `prompt`, `chosen` and `rejected`, each a text or a list of messages with `role` and
     `content`; and perhaps `probability`, that the chosen one is the better, and `margin`.
 
     Raises:
-        InputError: the file can't be read, or a row is not as it should be: which, and why.
+        InputError: the file can't be read or is empty, or a row is not as it should be: which, and
+            why.
     """
     try:
         parquet = path.suffix == ".parquet"
@@ -57,11 +63,14 @@ def read(path: Path) -> list[Pair]:
         raise InputError(f"{path}: {error.strerror or error}") from None
     except ValueError as error:
         raise InputError(f"{path}: can't be read: {error}") from None
-    return [_pair(path, i, record) for i, record in enumerate(records, start=1)]
+    if not records:
+        raise InputError(f"{path}: no preferences in it: expected a row for each")
+    found = [_pair(path, i, record) for i, record in enumerate(records, start=1)]
+    return [one for one in found if one.probability >= sure and one.probability != 0.5]
 
 
 def _parquet(path: Path) -> Iterator[Any]:
-    with pq.ParquetFile(path) as file:
+    with path.open("rb") as opened, pq.ParquetFile(opened) as file:
         for batch in file.iter_batches():
             yield from batch.to_pylist()
 
@@ -81,15 +90,11 @@ def _pair(path: Path, number: int, record: Any) -> Pair:
         raise InputError(f"{path}: row {number}: expected a mapping, got {type(record).__name__}")
     row = cast(Mapping[str, Any], record)
     prompt = _prompt(path, number, row.get("prompt"))
-    probability, margin = (
-        1.0 if row.get(key) is None and key == "probability" else row.get(key) or 0.0
-        for key in ("probability", "margin")
-    )
-    if not isinstance(probability, int | float) or not 0.5 <= probability <= 1:
-        wrong = f"expected a number in [0.5, 1], got {probability!r}"
+    probability = _number(path, number, row, "probability", usual=1.0)
+    if not 0.5 <= probability <= 1:
+        wrong = f"expected a number in [0.5, 1], got {probability:g}"
         raise InputError(f"{path}: row {number}: probability: {wrong}")
-    if not isinstance(margin, int | float):
-        raise InputError(f"{path}: row {number}: margin: expected a number, got {margin!r}")
+    margin = _number(path, number, row, "margin", usual=0.0)
     chosen, rejected = (_reply(path, number, row, key) for key in ("chosen", "rejected"))
     return Pair(
         episode=f"{path.name}/{number}",
@@ -98,9 +103,18 @@ def _pair(path: Path, number: int, record: Any) -> Pair:
         speakers=EVERYONE,
         chosen=Said(prompt, chosen),
         rejected=Said(prompt, rejected),
-        probability=float(probability),
-        margin=float(margin),
+        probability=probability,
+        margin=margin,
     )
+
+
+def _number(path: Path, number: int, row: Mapping[str, Any], key: str, usual: float) -> float:
+    value = row.get(key)
+    if value is None:
+        return usual
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"{path}: row {number}: {key}: expected a number, got {value!r}"[:300])
+    return float(value)
 
 
 def _prompt(path: Path, number: int, prompt: Any) -> Prompt:
@@ -108,7 +122,8 @@ def _prompt(path: Path, number: int, prompt: Any) -> Prompt:
         return (Message("user", prompt),)
     try:
         said = cast(list[dict[str, Any]], prompt)
-        messages = tuple(Message(m["role"], str(m["content"])) for m in said)
+        read = all(m["role"] in ROLES and isinstance(m["content"], str) for m in said)
+        messages = tuple(Message(m["role"], m["content"]) for m in said) if read else ()
     except (TypeError, KeyError):
         messages = ()
     if not messages:

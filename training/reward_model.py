@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from moot.agents.beside import Beside
 from moot.agents.types import Settings
@@ -45,6 +45,12 @@ class RewardModel(Settings):
         """Its name."""
         return "reward_model"
 
+    @model_validator(mode="after")
+    def _has_preferences(self) -> Self:
+        if self.file is None and not self.talk:
+            raise ValueError("no preferences to learn from: name a `file`, or leave `talk` true")
+        return self
+
     @property
     def needs(self) -> Signal | None:
         """Preferences, unless a file has them all."""
@@ -56,10 +62,10 @@ class RewardModel(Settings):
         return None
 
     def given(self) -> list[Pair]:
-        """Return the file's preferences."""
+        """Return the file's preferences, as far as they are sure enough."""
         from .preferences import read
 
-        return [] if self.file is None else read(Path(self.file))
+        return [] if self.file is None else read(Path(self.file), self.sure)
 
     def examples(self, episode: Episode) -> list[Pair]:
         """Return the episode's preferences, as far as they are sure enough."""

@@ -29,8 +29,8 @@ def shard(model: Any, device: torch.device) -> None:
 
     Its method `scored`, which is `forward.score` of it, is then the way through it.
     """
-    layers = set(model._no_split_modules or ())
-    options = {
+    layers: set[str] = set(model._no_split_modules or ())
+    options: dict[str, Any] = {
         "mesh": init_device_mesh(device.type, (world.size(),)),
         "reshard_after_forward": True,  # a look has no backward pass after which to let go
         "mp_policy": MixedPrecisionPolicy(reduce_dtype=torch.float32),

@@ -16,9 +16,7 @@ from .reward_model import rewarded
 from .types import Example, Rollout
 
 
-def study(
-    job: Job, examples: Sequence[Example], loaded: Any = None
-) -> Generator[Step, None, Done]:
+def study(job: Job, examples: Sequence[Example], loaded: Any = None) -> Generator[Step, None, Done]:
     """Grade a learner's examples and train it on them, yielding each step as it is taken.
 
     Where the examples are in a file, and are not graded against each other, as rollouts are, they

@@ -9,9 +9,9 @@ arXiv:2404.19733), and with `soft` a judge's probability is the label.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from moot.agents.beside import Beside
 from moot.agents.types import Settings
@@ -68,6 +68,12 @@ class DPO(Settings):
     talk: bool = True
     """Whether to learn from the protocol's preferences too."""
 
+    @model_validator(mode="after")
+    def _has_preferences(self) -> Self:
+        if self.file is None and not self.talk:
+            raise ValueError("no preferences to learn from: name a `file`, or leave `talk` true")
+        return self
+
     @property
     def needs(self) -> Signal | None:
         """Preferences, unless a file has them all."""
@@ -79,12 +85,12 @@ class DPO(Settings):
         return None
 
     def given(self) -> list[Pair]:
-        """Return the file's preferences."""
+        """Return the file's preferences, as far as they are sure enough."""
         from pathlib import Path
 
         from ..preferences import read
 
-        return [] if self.file is None else read(Path(self.file))
+        return [] if self.file is None else read(Path(self.file), self.sure)
 
     def examples(self, episode: Episode) -> list[Pair]:
         """Return the episode's preferences, as far as they are sure enough."""

@@ -2,12 +2,13 @@
 
 An answer is desirable if it was preferred, or if its grade or its agreement with the reference is
 over `threshold`.  The baseline is the policy's KL to the anchor, estimated by each completion after
-the next example's prompt, in the same forward pass.
+another episode's prompt, in the same forward pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -74,14 +75,13 @@ class KTO(Settings):
 
     def graded(self, examples: Sequence[Rollout], taken: int = 0) -> list[Rollout]:
         """Return the answers, each beside its words as a reply to another example's prompt."""
-        others = [*examples[1:], *examples[:1]]
         return [
             replace(
                 one,
                 teaches=one.weights is not None,
                 beside=one.beside or _elsewhere(one.said, other.said),
             )
-            for one, other in zip(examples, others, strict=True)
+            for one, other in zip(examples, _others(examples), strict=True)
         ]
 
     def sizes(self, examples: Sequence[Rollout], rows: Rows) -> Tensor:
@@ -120,7 +120,22 @@ class KTO(Settings):
         }
 
 
+def _others(examples: Sequence[Rollout]) -> Iterator[Rollout]:
+    """Yield for each example one of the next episode, or, where there is just one, of its own."""
+    episodes: dict[str, list[Rollout]] = {}
+    for one in examples:
+        episodes.setdefault(one.episode, []).append(one)
+    names = list(episodes)
+    following = dict(zip(names, [*names[1:], *names[:1]], strict=True))
+    taken: Counter[str] = Counter()
+    for one in examples:
+        taken[one.episode] += 1
+        group = episodes[following[one.episode]]
+        yield group[taken[one.episode] % len(group)]
+
+
 def _elsewhere(words: Said, asked: Said) -> Said:
     """Return the `words` as a reply to what was `asked` elsewhere; nothing is known of that."""
-    there = replace(words, prompt=asked.prompt, prompt_tokens=asked.prompt_tokens)
+    read = asked.prompt_tokens if asked.engine == words.engine else ()  # another model's ids
+    there = replace(words, prompt=asked.prompt, prompt_tokens=read)
     return replace(there, logprobs=(), known=Known())

@@ -39,11 +39,17 @@ class RENT(Reinforcement):
         return replace(self.objective.look(), policy=True)
 
     def graded(self, examples: Sequence[Rollout], taken: int = 0) -> list[Rollout]:
-        """Return the rollouts at minus their entropy, credited in their groups."""
-        return self.objective.credited([self._rewarded(r) for r in examples])
+        """Return the rollouts at minus their entropy, credited in their groups.
 
-    def _rewarded(self, rollout: Rollout) -> Rollout:
-        entropy = rollout.said.known.entropy
-        if entropy is None or rollout.reward is not None:
-            return rollout
-        return replace(rollout, reward=-entropy)
+        What the policy wasn't asked about is in no group, whether it can be read or not.
+        """
+        seen = [r for r in examples if r.said.known.entropy is not None]
+        found = iter(self.objective.credited([_rewarded(r) for r in seen]))
+        return [r if r.said.known.entropy is None else next(found) for r in examples]
+
+
+def _rewarded(rollout: Rollout) -> Rollout:
+    entropy = rollout.said.known.entropy
+    if entropy is None or rollout.reward is not None:
+        return rollout
+    return replace(rollout, reward=-entropy)

@@ -76,9 +76,12 @@ class SFT(Settings):
         if reference is None:
             return []
         source = next((t for t in reversed(episode.turns) if t.text == reference), None)
-        opening = {t.agent.weights: t for t in reversed(episode.turns) if t.agent.role == "policy"}
+        opening: dict[str | None, Turn] = {}
+        for turn in episode.turns:
+            if turn.agent.role == "policy":
+                opening.setdefault(turn.agent.weights, turn)
         found: list[Shown] = []
-        for asked in reversed(opening.values()):
+        for asked in opening.values():
             words = Said(asked.prompt, reference) if source is None else said(source, asked)
             found += [
                 replace(one, turn=None if source is None else source.index)

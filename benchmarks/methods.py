@@ -1,0 +1,125 @@
+"""Every method on one small task that can be checked, with the same budget: CaT's table, and more.
+
+One-digit sums (experiments/configs/quickstart.yaml).  Without training: a single answer, the vote,
+the model's own pick, the answer of least perplexity, the one that the others predict best, and the
+synthesis, all by the untrained model on the held-out tasks.  With training: as many cycles, tasks,
+answers and steps for each, and then a single answer.  A line's difference is to the single answer
+of the untrained model, paired by seed; intervals are Student's t over seeds, at 95 %.
+
+Seeds change everything: the split, the adapter, the sampling.  `laser` alone learns from labels.
+
+    python benchmarks/methods.py [--seeds 5] [--quick] [--json FILE] [--runs DIR] [--only NAME ...]
+"""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pyarrow.parquet as pq
+from learning import CONFIGS, Measured, measured, play, row, show
+from rows import Row
+
+CONFIG = CONFIGS / "quickstart.yaml"
+VOTE = "{kind: consensus}"
+ALONE = "{kind: sample}"
+MARKED = "{kind: judged, talk: {kind: sample}, judging: {kind: pointwise, better: the right sum}}"
+JUDGE = "{name: judge, role: judge, sampling: {temperature: 0}}"
+POLICY = "{name: solver, count: 8, learns: true, sampling: {temperature: 0.7, max_tokens: 8}}"
+
+UNTRAINED = {
+    "majority": VOTE,
+    "best of N (own pick)": "{kind: selection, by: self}",
+    "least perplexity": "{kind: selection, by: perplexity}",
+    "mutual predictability": "{kind: selection, by: mutual}",
+    "synthesis": None,  # as the file has it
+}
+"""The protocol whose answer counts."""
+
+TRAINED: dict[str, tuple[str | None, str]] = {
+    "sft on synthesis": (None, "{kind: sft}"),
+    "best-of-N distillation": ("{kind: selection, by: self}", "{kind: sft}"),
+    "cat": (None, "{kind: cat, objective: {kl: 0}}"),
+    "ttrl": (VOTE, "{kind: ttrl, objective: {kl: 0}}"),
+    "srt": (VOTE, "{kind: srt, objective: {kl: 0}}"),
+    "empo": (VOTE, "{kind: empo, objective: {kl: 0}}"),
+    "intuitor": (ALONE, "{kind: intuitor, objective: {kl: 0}}"),
+    "rent": (ALONE, "{kind: rent, objective: {kl: 0}}"),
+    "laser (labels)": (ALONE, "{kind: laser, objective: {kl: 0}}"),
+    "laser (vote)": (VOTE, "{kind: laser, reward: match, objective: {kl: 0}}"),
+    "dpo": (VOTE, "{kind: dpo, sft: 0.1}"),
+    "kto": (VOTE, "{kind: kto}"),
+    "rlaif (model)": (VOTE, "{kind: rlaif, objective: {kl: 0}}"),
+    "rlaif (direct)": (MARKED, "{kind: rlaif, by: grade, objective: {kl: 0}}"),
+}
+"""The protocol, and the method."""
+
+
+def main() -> None:
+    """Run the seeds, print the table, write the lines."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="two seeds and one cycle")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--runs", type=Path, default=Path("runs/methods"))
+    parser.add_argument("--only", nargs="*", help="these alone, by name")
+    args = parser.parse_args()
+    seeds, cycles = range(2 if args.quick else args.seeds), 1 if args.quick else 2
+    folder = args.runs / ("quick" if args.quick else "whole")
+    chosen = args.only or [*UNTRAINED, *TRAINED]
+    rows: list[Row] = []
+    for name in chosen:
+        runs: list[Measured] = []
+        for seed in seeds:
+            out = folder / f"{''.join(c if c.isalnum() else '-' for c in name)}-{seed}"
+            play(CONFIG, seed, out, sets=settings(name, cycles))
+            runs.append(measured(out) | verdicts(out))
+        rows += compared(name, runs, cycles)
+        show(rows[-1:])
+    show(rows)
+    if args.json:
+        args.json.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows))
+
+
+def settings(name: str, cycles: int) -> list[str]:
+    """Return what is to be otherwise than in the file."""
+    sets = ["evaluation.baseline=false"]
+    if name in UNTRAINED:
+        sets += ["cycles=0", "population.0.learns=false", "method=null"]
+        protocol = UNTRAINED[name]
+    else:
+        protocol, method = TRAINED[name]
+        sets += [f"cycles={cycles}", f"method={method}", "evaluation.controls=false"]
+    sets += [] if protocol is None else [f"protocol={protocol}"]
+    return [*sets, f"population=[{POLICY}, {JUDGE}]"] if protocol == MARKED else sets
+
+
+def verdicts(out: Path) -> Measured:
+    """Return LaSeR's self-verification in its last step: the harmonic mean over right and wrong.
+
+    That is what its paper calls F1.  Empty where nothing was verified.
+    """
+    rows: list[dict[str, Any]] = pq.read_table(out / "metrics.parquet").to_pylist()
+    last = {m["name"]: m["value"] for m in rows if m["name"].startswith("train/verdicts_on")}
+    if len(last) < 2:
+        return {}
+    right, wrong = last["train/verdicts_on_right"], last["train/verdicts_on_wrong"]
+    return {("verdicts/f1", 0): 2 * right * wrong / (right + wrong) if right + wrong else 0.0}
+
+
+def compared(name: str, runs: list[Measured], cycles: int) -> list[Row]:
+    """Return how often the method's answer is right, beside a single answer before training."""
+    before = [run["held_out/accuracy", 0] for run in runs]
+    at = ("controls/protocol", 0) if name in UNTRAINED else ("held_out/accuracy", cycles)
+    found = [row("methods", name, "accuracy", [run[at] for run in runs], "single", before)]
+    told = [run["verdicts/f1", 0] for run in runs if ("verdicts/f1", 0) in run]
+    if len(told) == len(runs):
+        found.append(row("methods", name, "verification F1", told, "chance", [0.5] * len(told)))
+    print(f"{name}: {fmean(run[at] for run in runs):.3f}", flush=True)
+    return found
+
+
+if __name__ == "__main__":
+    main()

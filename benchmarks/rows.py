@@ -1,0 +1,43 @@
+"""What a benchmark finds: rows, as a table and as lines of JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the result, in the fields every benchmark shares."""
+
+    benchmark: str
+    case: str
+    metric: str
+    unit: str
+    ours: float
+    peer: str
+    peer_value: float
+    ratio: float | None
+    """Above 1 ours is better; `None`: there is none, as where the peer got nothing right."""
+    n: int
+    low: float | None
+    high: float | None
+    difference: float | None = None
+    """Ours less the peer's, where that is what counts."""
+    difference_low: float | None = None
+    difference_high: float | None = None
+
+
+def write(rows: Sequence[Row], file: Path | None) -> None:
+    """Write the rows to `file`, if there is one, an object a line."""
+    if file is not None:
+        file.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows), encoding="utf-8")
+
+
+def table(names: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return lines of cells under their names: the first on the left, the others on the right."""
+    widths = [max(map(len, column)) for column in zip(names, *lines, strict=True)]
+    return "\n".join(
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
+        for line in (names, *lines)
+    )

@@ -1,0 +1,239 @@
+"""Is an update cheaper on the prefix tree?  One optimiser step of the same work, ours and peers'.
+
+The work: SmolLM2-135M-Instruct with LoRA (rank 16, alpha 32, all linear layers, the same small
+random numbers on every side, no dropout), float32 on a CPU, bfloat16 on a GPU with adapters in
+float32; random token ids; one pass over the whole batch, no recomputation of activations.
+
+    grpo   groups of 8: prompts of 512 tokens, completions of 64; one group, 8 on a GPU
+    short  the same of 32 and 256: little is shared
+    dpo    4 pairs, 16 on a GPU: prompts of 512, completions of 128; sigmoid, beta 0.1
+    tree   a debate of 4 agents over 3 rounds, as moot.protocols.debate has it: all 12 turns are
+           learnt from; prompts grow from 256 tokens to 832 with answers of 64 tokens, and to 1,856
+           with answers of 192 on a GPU; padded sides take a round at a time, for in one pass
+           they need 25 GB here: they accumulate gradients, and pad less
+    peak   ours alone, on grpo's work, beside what the machine's matrix product reaches
+
+The sides: `ours` is Moot's learner and loss on the tree; `padded` is the forward pass of
+transformers (SDPA) on padded rows, the logits of the completions alone, and our loss code; `trl` is
+TRL's own GRPOTrainer or DPOTrainer, its compute_loss on the same rows.  On a GPU also `liger`: TRL
+with Liger's kernels, where they are installed.  A step goes from lists of token ids to updated
+adapters: batch, forward, backward, clipping, AdamW (torch's fused one for all; lr 1e-6).  The first
+step's loss and gradient norm must agree to 1e-4 of their size (3e-2 in bfloat16), or the run fails;
+a group's loss before the first step is the same whatever the model, so the norm is the check there.
+DPO's anchor is the model without its adapter, asked in every step, without gradients: that is what
+DPOTrainer does by default where it has made the adapter itself (precompute_ref_log_probs=False).
+
+What is measured: `tokens_per_s` counts the tokens of the rows, each by itself, for all sides alike,
+over the median step of a process.  `peak_memory` is the most memory that a fresh process had from
+the first step on, less what it had with the model loaded: activations, gradients, the optimiser's
+state and the code's own.  It is resident memory, or torch's allocated memory on a GPU.  Sides take
+turns, their order reversed every other time; the table has medians over repetitions, `ratio` is the
+median of the ratios paired by repetition, and `low`/`high` are the least and the greatest of them.
+`tokens_ratio` is how many tokens of rows a token of the tree stands for: the speed-up if all cost
+came with tokens.  `share_of_limit` is how much of it is there: the speed-up over that number.
+
+`peak` counts what is necessary for M tokens in the tree, K of them predicted, with P weights frozen
+and L of adapters in linear layers, a head of V x E and attention of width A in all layers together:
+(4P + 6L) M for linear layers (forward, and gradients of inputs and adapters), 4VEK for the head
+(forward and gradient of its input) and 12A for each pair of a token and one that it sees (two
+products forward, four backward).  It is compared with the best of six products of 4096 x 4096
+matrices (8192, bfloat16 on a GPU).  What the last layer does for tokens whose state nobody reads,
+and the gradient of the first layer's input, are counted as if they were necessary: 2 % at most.
+
+Caveats.  Random ids and rows of one length are kind to padding: where completions differ in length,
+padded sides lose more.  On a CPU TRL 1.16 puts prompt tokens through the head too (it packs only
+where Triton runs); `padded` doesn't.  TRL also finds the entropy and what it logs, ours entropy
+and certainty; `padded` nothing but log-probabilities.  Unsloth isn't here: its newest release
+(2026.10.9) refuses TRL 1.16 and transformers 5.19, which the others are measured with.
+
+    python benchmarks/training.py [--case NAME ...] [--quick] [--json FILE] [--peers-python PATH]
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rows import Row, table, write
+
+CASES = ("grpo", "dpo", "tree", "short", "peak")
+MODEL = "smollm2-135m-instruct"
+TOLERANCE = {"cpu": 1e-4, "cuda": 3e-2}
+PYTHON = Path(".venv-peers/bin/python")
+QUIET = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+Measured = dict[str, Any]
+"""What `training_sides.measure` returned."""
+
+
+def main() -> None:
+    """Measure each case, print the table, write the lines."""
+    about = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=about)
+    parser.add_argument("--case", nargs="+", choices=CASES, default=CASES)
+    parser.add_argument("--quick", action="store_true", help="small shapes, two repetitions")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--peers-python", type=Path, default=PYTHON, help="of TRL's environment")
+    parser.add_argument("--measure", nargs=2, metavar=("CASE", "SIDE"), help=argparse.SUPPRESS)
+    parser.add_argument("--model", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        from training_sides import measure
+
+        case, side = options.measure
+        print(json.dumps(measure(case, side, options.model, options.quick)))
+        return
+    from moot.agents.models import locate
+
+    options.model = locate(MODEL)
+    pythons = present(options.peers_python)
+    rows: list[Row] = []
+    failed: list[str] = []
+    for case in options.case:
+        sides = {"ours": sys.executable, "matmul": sys.executable} if case == "peak" else pythons
+        found = measured(case, sides, options.model, options.quick)
+        failed += [f"{side} in {case}" for side in sides if side not in found]
+        rows += peak(found) if case == "peak" else compared(case, found)
+    show(rows)
+    write(rows, options.json)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+def present(python: Path) -> dict[str, str]:
+    """Return each side that there is, and the Python that runs it; say which are left out."""
+    found = {"ours": sys.executable, "padded": sys.executable}
+    if not python.exists():
+        print(f"trl: left out, no {python} (see benchmarks/README.md)")
+        return found
+    found["trl"] = str(python)
+    if not shutil.which("nvidia-smi"):
+        print("liger: left out, it needs a GPU")
+    elif subprocess.run([python, "-c", "import liger_kernel"], capture_output=True).returncode:
+        print(f"liger: left out, not installed in {python}'s environment")
+    else:
+        found["liger"] = str(python)
+    return found
+
+
+def measured(
+    case: str, sides: dict[str, str], model: Path, quick: bool
+) -> dict[str, list[Measured]]:
+    """Return what each side's fresh processes said; a peer that failed is named and left out."""
+    found: dict[str, list[Measured]] = {side: [] for side in sides}
+    work = "grpo" if case == "peak" else case
+    for repetition in range(2 if quick else 5):
+        for side in list(found)[:: -1 if repetition % 2 else 1]:
+            command = [sides[side], __file__, "--measure", work, side, "--model", str(model)]
+            done = subprocess.run(
+                [*command, *(["--quick"] if quick else [])],
+                capture_output=True,
+                text=True,
+                check=False,
+                env={**os.environ, **QUIET},
+            )
+            if done.returncode == 0:
+                found[side].append(json.loads(done.stdout.splitlines()[-1]))
+                print(f"{case}, {side}: {_brief(found[side][-1])}", flush=True)
+            elif side in ("ours", "matmul"):
+                sys.exit(f"{case}, {side} failed with {done.returncode}:\n{done.stderr[-2000:]}")
+            else:
+                why = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+                print(f"{case}, {side}: left out, it failed with {done.returncode}: {why}")
+                del found[side]
+        for side in sorted(set(found) - {"ours", "matmul"}):
+            agree(case, side, found["ours"][-1], found[side][-1])
+    return found
+
+
+def _brief(one: Measured) -> str:
+    if "seconds" not in one:
+        return f"{one['flops'] / 1e9:.1f} GFLOP/s"
+    took = f"{median(one['seconds']):.2f} s, {one['memory'] / 1e6:.0f} MB"
+    return f"{took}, loss {one['loss']:.7f}, gradient {one['norm']:.7f}"
+
+
+def agree(case: str, side: str, ours: Measured, theirs: Measured) -> None:
+    """End the run where the two sides didn't do the same work."""
+    for name in ("device", "tokens"):
+        if ours[name] != theirs[name]:
+            sys.exit(f"{case}: {name} is {ours[name]} of ours, and {theirs[name]} of {side}")
+    for name in ("loss", "norm"):
+        one, other = ours[name], theirs[name]
+        most = TOLERANCE[ours["device"]] * max(abs(one), abs(other))
+        if not abs(one - other) <= most:
+            sys.exit(f"{case}: the first step's {name} is {one} of ours, and {other} of {side}")
+
+
+def compared(case: str, found: dict[str, list[Measured]]) -> list[Row]:
+    """Return speed and memory beside each peer's, and how near they come to the tree's limit."""
+    ours = found.pop("ours")
+    limit = ours[0]["tokens"] / ours[0]["tree"]
+    unit = "tokens of rows a token of the tree"
+    rows = [Row("training", case, "tokens_ratio", unit, limit, "rows", 1.0, limit, 1, None, None)]
+    for peer, theirs in found.items():
+        speeds = [[_speed(one) for one in side] for side in (ours, theirs)]
+        memory = [[one["memory"] / 1e6 for one in side] for side in (ours, theirs)]
+        gains = [mine / its for mine, its in zip(*speeds, strict=True)]
+        saved = [its / mine for mine, its in zip(*memory, strict=True)]
+        shares = [gain / limit for gain in gains]
+        ones = [1.0] * len(shares)
+        rows.append(_row(case, "tokens_per_s", "tokens/s", speeds[0], peer, speeds[1], gains))
+        rows.append(_row(case, "peak_memory", "MB", memory[0], peer, memory[1], saved))
+        rows.append(_row(case, "share_of_limit", "share", shares, peer, ones, shares))
+    return rows
+
+
+def peak(found: dict[str, list[Measured]]) -> list[Row]:
+    """Return how much of the machine's peak our update reaches: its ratio."""
+    ours = [one["flops"] / median(one["seconds"]) for one in found["ours"]]
+    theirs = [one["flops"] for one in found["matmul"]]
+    shares = [mine / its for mine, its in zip(ours, theirs, strict=True)]
+    return [_row("peak", "necessary_flops", "FLOP/s", ours, "matmul", theirs, shares)]
+
+
+def _speed(one: Measured) -> float:
+    return one["tokens"] / median(one["seconds"])
+
+
+def _row(
+    case: str,
+    metric: str,
+    unit: str,
+    ours: list[float],
+    peer: str,
+    theirs: list[float],
+    ratios: list[float],
+) -> Row:
+    return Row(
+        benchmark="training",
+        case=case,
+        metric=metric,
+        unit=unit,
+        ours=median(ours),
+        peer=peer,
+        peer_value=median(theirs),
+        ratio=median(ratios),
+        n=len(ratios),
+        low=min(ratios),
+        high=max(ratios),
+    )
+
+
+def show(rows: list[Row]) -> None:
+    """Print the rows as a table."""
+    lines: list[list[str]] = []
+    for row in rows:
+        spread = "" if row.low is None else f"[{row.low:.2f}, {row.high:.2f}]"
+        values = (f"{row.ours:.4g}", row.peer, f"{row.peer_value:.4g}", f"{row.ratio:.2f}", spread)
+        lines.append([row.case, row.metric, *values])
+    print("\n" + table(["case", "metric", "ours", "peer", "value", "ratio", "spread"], lines))
+
+
+if __name__ == "__main__":
+    main()

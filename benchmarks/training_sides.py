@@ -1,0 +1,297 @@
+"""What training.py measures in one process: the work, the steps, and Moot's side of it.
+
+TRL's environment runs this too, and has no Moot: what is of Moot is imported where it is used.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from moot.training.types import Rows, Said, Scores
+
+CUDA = torch.cuda.is_available()
+DEVICE = torch.device("cuda" if CUDA else "cpu")
+BETA = 0.1
+"""DPO's."""
+MEMBERS, AGENTS, ROUNDS = 8, 4, 3
+"""Completions of a group; speakers and rounds of the debate."""
+
+SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
+    "grpo": {"quick": (1, 48, 8), "cpu": (1, 512, 64), "gpu": (8, 512, 64)},
+    "short": {"quick": (1, 8, 32), "cpu": (1, 32, 256), "gpu": (8, 32, 256)},
+    "dpo": {"quick": (2, 48, 16), "cpu": (4, 512, 128), "gpu": (16, 512, 128)},
+    "tree": {"quick": (1, 32, 8), "cpu": (1, 256, 64), "gpu": (1, 256, 192)},
+}
+"""Groups, pairs or debates; tokens of a prompt (a debate's question); tokens of a completion."""
+STEPS = {"quick": (1, 1), "cpu": (1, 2), "gpu": (3, 10)}
+"""Those that warm up, and those that count."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One step's batch, as token ids."""
+
+    preferences: bool
+    """Whether it is for DPO: the chosen ones, then the rejected ones."""
+    prompts: list[list[int]]
+    completions: list[list[int]]
+    advantages: list[float]
+    pieces: int = 1
+    """Those it is padded in, for it may be too large in one."""
+
+    @property
+    def tokens(self) -> int:
+        """The tokens of its rows, each by itself."""
+        return sum(map(len, [*self.prompts, *self.completions]))
+
+    def pieced(self) -> list[Work]:
+        """Return its pieces, of as many rows each."""
+        size = len(self.prompts) // self.pieces
+        ats = [slice(start, start + size) for start in range(0, len(self.prompts), size)]
+        return [
+            Work(self.preferences, self.prompts[at], self.completions[at], self.advantages[at])
+            for at in ats
+        ]
+
+
+@dataclass(frozen=True)
+class Side:
+    """A model, and its loss of the work."""
+
+    parameters: Mapping[str, nn.Parameter]
+    """What learns."""
+    losses: Callable[[], Iterable[Tensor]]
+    """Its loss in parts, each to be sent backward before the next is asked for."""
+    facts: Mapping[str, float]
+    """What else is to be told."""
+
+
+def work(case: str, scale: str) -> Work:
+    """Return a case's batch, of random tokens; the same in every process."""
+    rng = Random(f"{case}/{scale}")
+    many, prompt, completion = SHAPES[case][scale]
+
+    def ids(length: int) -> list[int]:
+        return [rng.randrange(1000, 40_000) for _ in range(length)]
+
+    if case == "tree":
+        rows = _debate(ids(prompt), lambda: ids(completion), ids(prompt // 8))
+    elif case == "dpo":
+        asked = [ids(prompt) for _ in range(many)]
+        rows = [(one, ids(completion)) for one in (*asked, *asked)]
+    else:
+        asked = [ids(prompt) for _ in range(many)]
+        rows = [(one, ids(completion)) for one in asked for _ in range(MEMBERS)]
+    advantages = [rng.gauss(0, 1) for _ in rows]
+    prompts, completions = ([row[i] for row in rows] for i in range(2))
+    pieces = ROUNDS if case == "tree" else 1
+    return Work(case == "dpo", prompts, completions, advantages, pieces)
+
+
+def _debate(
+    question: list[int], answer: Callable[[], list[int]], frame: list[int]
+) -> list[tuple[list[int], list[int]]]:
+    """Return what each agent read and said: the question, then in turns what it said and heard.
+
+    Args:
+        question: what all begin with.
+        answer: says something new.
+        frame: what stands between an own answer and those that are heard.
+    """
+    chats = [question] * AGENTS
+    rows: list[tuple[list[int], list[int]]] = []
+    for _ in range(ROUNDS):
+        said = [answer() for _ in chats]
+        rows += zip(chats, said, strict=True)
+        heard = [[t for o in said if o is not own for t in o] for own in said]
+        parts = zip(chats, said, heard, strict=True)
+        chats = [[*chat, *own, *frame, *others] for chat, own, others in parts]
+    return rows
+
+
+def measure(case: str, side: str, model: Path, quick: bool) -> dict[str, Any]:
+    """Return what one side does in this process, which has done nothing else."""
+    torch.set_num_threads(_cores())
+    if side == "matmul":
+        return {"flops": _matmul()}
+    scale = "quick" if quick else "gpu" if CUDA else "cpu"
+    batch, (warm, steps) = work(case, scale), STEPS[scale]
+    way = _side(side)(batch, model)
+    learning = [way.parameters[name] for name in sorted(way.parameters)]
+    draw = torch.Generator().manual_seed(0)
+    for parameter in learning:  # PEFT's fresh adapters do nothing
+        parameter.data.copy_(0.02 * torch.randn(parameter.shape, generator=draw))
+    optimizer = torch.optim.AdamW(learning, lr=1e-6, weight_decay=0.0, fused=True)
+    rest, taken = _rest(), [_step(way, learning, optimizer) for _ in range(warm + steps)]
+    return {
+        "device": str(DEVICE),
+        "tokens": batch.tokens,
+        "loss": taken[0][1],
+        "norm": taken[0][2],
+        "seconds": [seconds for seconds, *_ in taken[warm:]],
+        "memory": _peak() - rest,
+        **way.facts,
+    }
+
+
+def _side(name: str) -> Callable[[Work, Path], Side]:
+    if name == "ours":
+        return _ours
+    import training_peers as peers
+
+    return {"padded": peers.padded, "trl": peers.trl, "liger": peers.liger}[name]
+
+
+def _step(
+    way: Side, learning: list[nn.Parameter], optimizer: torch.optim.Optimizer
+) -> tuple[float, float, float]:
+    """Take a step; return how long it took, the loss, and the gradient's norm."""
+    start = _now()
+    optimizer.zero_grad()
+    total = 0.0
+    for loss in way.losses():
+        loss.backward()
+        total += loss.item()
+    norm = nn.utils.clip_grad_norm_(learning, 1.0)
+    optimizer.step()
+    return _now() - start, total, norm.item()
+
+
+def _now() -> float:
+    if CUDA:
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def _cores() -> int:
+    """Return how many physical cores we may use, or what OMP_NUM_THREADS says if that is less."""
+    places = {
+        Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text()
+        for cpu in os.sched_getaffinity(0)
+    }
+    return min(len(places), int(os.environ.get("OMP_NUM_THREADS", len(places))))
+
+
+def _rest() -> int:
+    """Return the bytes in use, with nothing left over of what was, and forget their peak."""
+    gc.collect()
+    if CUDA:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.memory_allocated()
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+    return _status("VmRSS")
+
+
+def _peak() -> int:
+    return torch.cuda.max_memory_allocated() if CUDA else _status("VmHWM")
+
+
+def _status(name: str) -> int:
+    """Return a number of bytes that Linux knows of this process.
+
+    The peak is getrusage's, but for one thing: it can be forgotten, with what loading took.
+    """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+
+
+def _matmul() -> float:
+    """Return the most floating-point operations a second, of six products of square matrices."""
+    size, number = (8192, torch.bfloat16) if CUDA else (4096, torch.float32)
+    one = torch.randn(size, size, dtype=number, device=DEVICE)
+    seconds: list[float] = []
+    for _ in range(6):
+        start = _now()
+        one @ one  # pyright: ignore[reportUnusedExpression]
+        seconds.append(_now() - start)
+    return 2 * size**3 / min(seconds)
+
+
+def _ours(batch: Work, model: Path) -> Side:
+    from moot.training.learner import Learner, base
+    from moot.training.rows import moved, rows
+    from moot.training.settings import Fit
+
+    learner = Learner(base(model, Fit()), Fit(), None, 0, model)
+    said, mean = taught(batch)
+
+    def losses() -> Iterator[Tensor]:
+        packed = moved(rows(said), learner.device)
+        if batch.preferences:
+            with torch.no_grad(), learner.anchored():
+                packed = replace(packed, anchor=learner.policy(packed).logp)
+        yield mean(learner.policy(packed), packed)
+
+    packed, parameters = rows(said), learner.parameters()
+    adapters = sum(p.numel() for p in parameters.values())
+    facts = {"tree": len(packed.tokens), "flops": _flops(learner.base, adapters, packed)}
+    return Side(parameters, losses, facts)
+
+
+def _flops(model: Any, adapters: int, packed: Rows) -> float:
+    """Return the operations that an update on the tree needs: see training.py."""
+    config, head = model.config, model.get_output_embeddings().weight
+    embeddings = (head, model.get_input_embeddings().weight)
+    frozen = sum(
+        p.numel()
+        for p in model.parameters()
+        if p.ndim == 2 and not p.requires_grad and all(p is not e for e in embeddings)
+    )
+    seen = int((packed.position + 1).sum())
+    width = config.num_hidden_layers * config.num_attention_heads * config.head_dim
+    linear = (4 * frozen + 6 * adapters) * len(packed.tokens)
+    return linear + 4 * head.numel() * len(packed.chosen) + 12 * width * seen
+
+
+def taught(batch: Work) -> tuple[list[Said], Callable[[Scores, Rows], Tensor]]:
+    """Return the rows as Moot knows them, and the mean of its own loss of them."""
+    from moot.training.methods.dpo import DPO
+    from moot.training.objective import Objective
+    from moot.training.types import Pair, Rollout, Said
+
+    parts = zip(batch.prompts, batch.completions, strict=True)
+    said = [Said((), "", tuple(reply), tuple(asked)) for asked, reply in parts]
+    half = len(said) // 2
+    pairs = [
+        Pair("pair", (0, 1), ("a", "b"), (), chosen, rejected)
+        for chosen, rejected in zip(said[:half], said[half:], strict=True)
+    ]
+    rollouts = [
+        Rollout("group", i, 1, "a", "w", 0, one, 0.0, advantage)
+        for i, (one, advantage) in enumerate(zip(said, batch.advantages, strict=True))
+    ]
+    dpo, objective = DPO(beta=BETA), Objective(kl=0.0)
+
+    def mean(scores: Scores, packed: Rows) -> Tensor:
+        if batch.preferences:
+            return dpo.loss(scores, packed, pairs)[0].mean()
+        return objective.loss(scores, packed, rollouts)[0].mean()
+
+    return said, mean
+
+
+def block(rows: list[list[int]], *, left: bool = False) -> tuple[Tensor, Tensor]:
+    """Return (N, T) the rows, padded, and 1 on what is real."""
+    side = "left" if left else "right"
+    pad: Callable[..., Tensor] = nn.utils.rnn.pad_sequence
+    ids = pad([torch.tensor(row) for row in rows], batch_first=True, padding_side=side)
+    mask = pad(
+        [torch.ones(len(row), dtype=torch.long) for row in rows],
+        batch_first=True,
+        padding_side=side,
+    )
+    return ids.to(DEVICE), mask.to(DEVICE)

@@ -1,0 +1,174 @@
+"""Preferences in a file: what of them is read, and what is wrong with one that can't be."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from moot.agents.errors import InputError
+from moot.agents.types import Message
+from moot.training.methods.dpo import DPO
+from moot.training.preferences import read
+from moot.training.reward_model import RewardModel
+from moot.training.types import EVERYONE
+
+GOOD = {"prompt": "2 + 2?", "chosen": "4", "rejected": "5"}
+ASKED = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "2 + 2?"}]
+TALK = {
+    "prompt": ASKED,
+    "chosen": [{"role": "assistant", "content": "4"}],
+    "rejected": [{"role": "assistant", "content": "5"}],
+}
+
+
+def written(folder: Path, records: list[Any], name: str = "likes.jsonl") -> Path:
+    path = folder / name
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(records), path)
+    else:
+        path.write_text("\n".join(map(json.dumps, records)))
+    return path
+
+
+@pytest.mark.parametrize("name", ["likes.jsonl", "likes.parquet"])
+def test_a_plain_row_is_a_question_and_two_answers(name: str, tmp_path: Path) -> None:
+    sure = {**GOOD, "probability": 0.75, "margin": 1}
+    path = written(tmp_path, [{**GOOD, "probability": None, "margin": None}, sure], name)
+
+    plain, doubted = read(path)
+
+    assert plain.chosen.prompt == plain.rejected.prompt == (Message("user", "2 + 2?"),)
+    assert (plain.chosen.text, plain.rejected.text) == ("4", "5")
+    assert (plain.probability, plain.margin) == (1.0, 0.0)
+    assert (doubted.probability, doubted.margin) == (0.75, 1.0)
+    assert (plain.episode, doubted.episode) == (f"{name}/1", f"{name}/2")
+    assert plain.speakers == EVERYONE
+    #  A text has no token ids yet; the model's own end of turn is put after it.
+    assert (plain.chosen.tokens, plain.chosen.finish) == ((), "stop")
+
+
+@pytest.mark.parametrize("name", ["likes.jsonl", "likes.parquet"])
+def test_a_conversation_is_the_prompt_and_each_side_its_last_message(
+    name: str, tmp_path: Path
+) -> None:
+    [found] = read(written(tmp_path, [TALK], name))
+
+    assert found.chosen.prompt == (Message("system", "Be kind."), Message("user", "2 + 2?"))
+    assert (found.chosen.text, found.rejected.text) == ("4", "5")
+    whole = {**TALK, "chosen": [*ASKED, *TALK["chosen"]], "rejected": [*ASKED, *TALK["rejected"]]}
+    [again] = read(written(tmp_path, [whole], name))
+    assert again == found
+
+
+def test_blank_lines_and_other_columns_do_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "likes.jsonl"
+    path.write_text(f"\n{json.dumps({**GOOD, 'source': 'me'})}\n\n  \n{json.dumps(TALK)}\n")
+
+    assert [one.episode for one in read(path)] == ["likes.jsonl/1", "likes.jsonl/2"]
+
+
+def test_a_files_ties_and_doubtful_rows_are_left_out_as_an_episodes_are(tmp_path: Path) -> None:
+    path = written(tmp_path, [{**GOOD, "probability": p} for p in (0.5, 0.6, 0.9)])
+
+    for method in (DPO, RewardModel):
+        assert [p.probability for p in method(file=str(path)).given()] == [0.6, 0.9]
+        assert [p.probability for p in method(file=str(path), sure=0.7).given()] == [0.9]
+
+
+MESSAGES = "expected a text or a list of messages"
+WRONG = {
+    "no mapping": ("[1]", "row 2: expected a mapping, got list"),
+    "no prompt": ({"prompt": None}, f"row 2: prompt: {MESSAGES} with role and content, got None"),
+    "an empty prompt": ({"prompt": ""}, "row 2: prompt: "),
+    "no messages": ({"prompt": []}, "row 2: prompt: "),
+    "a prompt of texts": ({"prompt": ["2 + 2?"]}, "row 2: prompt: "),
+    "a message without a role": ({"prompt": [{"content": "?"}]}, "row 2: prompt: "),
+    "a role of no chat": ({"prompt": [{"role": "boss", "content": "?"}]}, "row 2: prompt: "),
+    "a role that is none": ({"prompt": [{"role": [], "content": "?"}]}, "row 2: prompt: "),
+    "a message that says nothing": (
+        {"prompt": [{"role": "user", "content": None}]},
+        "row 2: prompt: ",
+    ),
+    "a number for a prompt": ({"prompt": 7}, "row 2: prompt: "),
+    "no chosen": ({"chosen": None}, f"row 2: chosen: {MESSAGES}, got None"),
+    "an empty chosen": ({"chosen": ""}, f"row 2: chosen: {MESSAGES}, got ''"),
+    "an empty reply": ({"chosen": [{"role": "assistant", "content": ""}]}, "row 2: chosen: "),
+    "a reply of texts": ({"rejected": ["5"]}, "row 2: rejected: "),
+    "a number for a reply": ({"rejected": 5}, "row 2: rejected: "),
+    "less likely than not": (
+        {"probability": 0.2},
+        "row 2: probability: expected a number in [0.5, 1], got 0.2",
+    ),
+    "impossible": (
+        {"probability": 0},
+        "row 2: probability: expected a number in [0.5, 1], got 0",
+    ),
+    "more than certain": ({"probability": 1.5}, "row 2: probability: "),
+    "a probability in words": (
+        {"probability": "high"},
+        "row 2: probability: expected a number, got 'high'",
+    ),
+    "no number at all": ({"probability": float("nan")}, "row 2: probability: "),
+    "yes": ({"probability": True}, "row 2: probability: expected a number, got True"),
+    "a margin in words": ({"margin": ""}, "row 2: margin: expected a number, got ''"),
+    "a margin without end": ({"margin": float("inf")}, "row 2: margin: "),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_bad_row_is_named_by_file_row_and_column(name: str, tmp_path: Path) -> None:
+    bad, message = WRONG[name]
+    path = tmp_path / "likes.jsonl"
+    line = bad if isinstance(bad, str) else json.dumps({**GOOD, **bad})
+    path.write_text(f"{json.dumps(GOOD)}\n{line}\n")
+
+    with pytest.raises(InputError, match="^" + re.escape(f"{path}: {message}")):
+        read(path)
+
+
+def test_what_is_wrong_is_told_in_one_line_that_is_not_too_long(tmp_path: Path) -> None:
+    path = written(tmp_path, [{**GOOD, "chosen": ["x" * 10_000]}])
+
+    with pytest.raises(InputError) as error:
+        read(path)
+
+    assert len(str(error.value)) <= 300 + len(str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("likes.jsonl", None, "No such file or directory"),
+        ("likes.parquet", None, "No such file or directory"),
+        ("likes.jsonl", b"", "no preferences in it"),
+        ("likes.jsonl", b" \n\n", "no preferences in it"),
+        ("likes.jsonl", b'{"prompt": ', "can't be read: line 1 is no JSON: "),
+        ("likes.jsonl", b"PAR1", "can't be read: line 1 is no JSON: "),
+        ("likes.jsonl", b'{"prompt": "caf\xe9"}', "can't be read: .*utf-8"),
+        ("likes.jsonl", b'[{"prompt": "a"}]', "row 1: expected a mapping, got list"),
+        ("likes.parquet", b"", "can't be read: "),
+        ("likes.parquet", b"PAR1 PAR1", "can't be read: "),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(
+    name: str, content: bytes | None, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(InputError, match=f"^{re.escape(str(path))}: {message}"):
+        read(path)
+
+
+def test_a_folder_is_no_file_and_a_table_without_rows_is_empty(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="directory"):
+        read(tmp_path)
+    columns = pa.schema([(name, pa.string()) for name in GOOD])
+    pq.write_table(columns.empty_table(), tmp_path / "likes.parquet")
+    with pytest.raises(InputError, match="no preferences in it"):
+        read(tmp_path / "likes.parquet")

@@ -1,0 +1,220 @@
+"""SFT: what is imitated, by whom, as a reply to what, and how much each token counts."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from told import FIT, episode, learner, learnt, turn, words
+
+from moot.agents.tokens import Tokens
+from moot.agents.types import Message
+from moot.protocols.types import Demonstration, Verdict
+from moot.training.methods.sft import SFT
+from moot.training.rows import columns, rows
+from moot.training.types import Said, Scores, Shown
+
+
+def shown(name: str, tokens: tuple[int, ...], text: str = "!") -> Shown:
+    return Shown("e", 0, "a", ("w",), Said((), text, tokens, prompt_tokens=(7,)), name)
+
+
+# References.
+
+
+def test_a_reference_is_shown_as_the_reply_to_the_question_as_it_was_put() -> None:
+    told = episode(
+        [
+            turn(0, "5", persona="kind", prompt_tokens=(1, 2), tokens=(9,)),
+            turn(1, "it is 4", role="critic", weights=None, asked="merge", tokens=(8, 3)),
+        ],
+        reference="it is 4",
+    )
+
+    [found] = SFT().examples(told)
+
+    assert found.said.prompt == (Message("system", "kind"), Message("user", "2 + 2?"))
+    assert (found.said.prompt_tokens, found.said.tokens) == ((1, 2), (8, 3))
+    assert (found.turn, found.agent, found.speakers, found.name) == (1, "p0", ("w",), "reference")
+
+
+def test_each_learner_is_asked_in_its_own_words_and_once() -> None:
+    turns = [
+        turn(0, "4", persona="kind", weights="a"),
+        turn(1, "5", persona="stern", weights="b"),
+        turn(2, "4", asked="again", persona="kind", weights="a", round=1),
+        turn(3, "6", weights=None),
+        turn(4, "4", role="judge", weights="c"),
+    ]
+
+    found = SFT().examples(episode(turns, reference="4"))
+
+    asked = [(one.agent, one.speakers, one.said.prompt) for one in found]
+    assert asked == [
+        ("p0", ("a",), (Message("system", "kind"), Message("user", "2 + 2?"))),
+        ("p1", ("b",), (Message("system", "stern"), Message("user", "2 + 2?"))),
+    ]
+
+
+def test_of_equal_texts_the_last_turn_is_the_source() -> None:
+    [found] = SFT().examples(
+        episode([turn(0, "4", tokens=(5,)), turn(1, "4", tokens=(6, 7))], reference="4")
+    )
+
+    assert (found.turn, found.said.tokens) == (1, (6, 7))
+
+
+def test_a_reference_that_nobody_said_is_text_alone() -> None:
+    told = episode([turn(0, "5", tokens=(9,), prompt_tokens=(1,))], reference="four")
+
+    [found] = SFT().examples(told)
+
+    assert found.turn is None
+    assert (found.said.text, found.said.tokens, found.said.finish) == ("four", (), "stop")
+
+
+def test_a_reference_is_learnt_at_temperature_1_and_where_another_engine_said_it() -> None:
+    turns = [
+        turn(0, "5", temperature=0.7),
+        turn(1, "4", role="critic", engine="big", weights=None, temperature=0.3, tokens=(900,)),
+    ]
+
+    [found] = SFT().examples(episode(turns, reference="4"))
+
+    #  The engine is the one that sampled the tokens, by which others' are dropped before learning.
+    assert (found.said.engine, found.said.temperature) == ("big", 1.0)
+
+
+def test_without_a_reference_or_a_learner_there_is_nothing_to_imitate() -> None:
+    frozen = [turn(0, "4", weights=None)]
+
+    assert SFT().examples(episode([turn(0, "4")])) == []
+    assert SFT().examples(episode(frozen, reference="4")) == []
+    assert SFT().examples(episode([], reference="4")) == []
+    assert SFT().given() == []
+
+
+# Demonstrations, and the best.
+
+
+def demonstrated() -> Any:
+    turns = [turn(0, "5"), turn(1, "4", asked="merge", weights="v"), turn(2, "6", weights=None)]
+    shows = (
+        Demonstration(0, 0, "generator"),
+        Demonstration(0, 1, "revision"),
+        Demonstration(0, 2, "revision"),
+    )
+    return episode(turns, demonstrations=shows)
+
+
+def test_demonstrations_are_for_who_said_them_as_replies_to_what_was_asked() -> None:
+    found = SFT(on="demonstrations").examples(demonstrated())
+
+    assert [(one.turn, one.speakers, one.name) for one in found] == [
+        (0, ("w",), "generator"),
+        (1, ("v",), "revision"),
+    ]
+    assert [one.said.prompt[-1].content for one in found] == ["2 + 2?", "2 + 2?"]
+
+
+@pytest.mark.parametrize(
+    ("weigh", "names"),
+    [
+        (None, ["generator", "revision"]),
+        ({"revision": 0.5}, ["revision"]),
+        ({"revision": 0.0, "generator": 1.0}, ["generator"]),
+        ({"other": 1.0}, []),
+        ({}, []),
+    ],
+)
+def test_demonstrations_that_do_not_weigh_are_left_out(
+    weigh: dict[str, float] | None, names: list[str]
+) -> None:
+    found = SFT(on="demonstrations", weigh=weigh).examples(demonstrated())
+
+    assert [one.name for one in found] == names
+
+
+def grade(of: int, score: float | None, by: int | None = None) -> Verdict:
+    return Verdict(of, "grade", score, by=by)
+
+
+@pytest.mark.parametrize(
+    ("grades", "least", "best"),
+    [
+        ([grade(0, 0.2), grade(1, 0.8)], 0.0, [1]),
+        ([grade(0, 0.8), grade(1, 0.8)], 0.0, [0]),  # of equals the first
+        ([grade(0, 0.2), grade(1, 0.8)], 0.8, [1]),
+        ([grade(0, 0.2), grade(1, 0.8)], 0.9, []),
+        ([grade(0, 0.2), grade(1, None)], 0.0, [0]),
+        ([grade(0, None), grade(1, None)], 0.0, []),
+        ([grade(0, 0.2), grade(1, 0.8, by=7)], 0.0, [0]),  # one judge's word is no grade yet
+        ([grade(0, 0.2), Verdict(1, "match", 1.0)], 0.0, [0]),
+        ([grade(0, 0.2), grade(2, 0.9)], 0.0, []),  # the best is a frozen agent's
+        ([], 0.0, []),
+    ],
+)
+def test_the_best_graded_answer_is_imitated_where_it_is_good_enough(
+    grades: list[Verdict], least: float, best: list[int]
+) -> None:
+    turns = [turn(0, "5"), turn(1, "4"), turn(2, "4", weights=None)]
+
+    found = SFT(on="best", least=least).examples(episode(turns, verdicts=tuple(grades)))
+
+    assert [one.turn for one in found] == best
+    assert all(one.name == "best" and one.speakers == ("w",) for one in found)
+
+
+@pytest.mark.parametrize(
+    ("on", "needs"),
+    [("reference", "reference"), ("demonstrations", "demonstrations"), ("best", "grades")],
+)
+def test_what_is_imitated_is_what_a_protocol_must_yield(on: Any, needs: str) -> None:
+    assert SFT(on=on).needs == needs
+
+
+# The loss.
+
+LOGP = torch.tensor([[-1.0, -2.0, -3.0], [-4.0, 99.0, 99.0], [99.0, 99.0, 99.0]])
+
+
+@pytest.mark.parametrize(
+    ("mean", "weigh", "sizes", "losses"),
+    [
+        #  Three tokens of 6 nats, one of 4, and a reply without a token.
+        ("token", None, [3, 1, 0], [6, 4, 0]),
+        ("sequence", None, [1, 1, 0], [2, 4, 0]),
+        ("token", {"generator": 0.5, "critic": 2.0}, [1.5, 2, 0], [3, 8, 0]),
+        ("sequence", {"generator": 0.5, "critic": 2.0}, [0.5, 2, 0], [1, 8, 0]),
+    ],
+)
+def test_losses_and_sizes_by_hand(
+    mean: Any, weigh: dict[str, float] | None, sizes: list[float], losses: list[float]
+) -> None:
+    method = SFT(mean=mean, weigh=weigh)
+    examples = [shown("generator", (1, 2, 3)), shown("critic", (4,)), shown("generator", ())]
+    batch = rows(columns(examples))
+
+    found, metrics = method.loss(Scores(LOGP, LOGP, LOGP), batch, examples)
+
+    assert method.sizes(examples, batch).tolist() == sizes
+    assert found.tolist() == losses
+    assert metrics["logp"].tolist() == [-2, -4, 0]
+
+
+def test_what_is_shown_gets_likelier_with_the_end_of_its_turn(tiny: Path, tmp_path: Path) -> None:
+    pupil, encode = learner(tiny), Tokens(tiny)
+    whole = replace(shown("reference", ()), said=words("four"))
+    cut = replace(whole, episode="f", said=replace(words("four"), finish="length"))
+    batch = rows(columns([whole, cut]), encode)
+    #  Four letters, and the end only where it was said.
+    assert batch.mask.sum(-1).tolist() == [5, 4]
+
+    before = pupil.policy(batch).logp.sum(-1)
+    settings = FIT.model_copy(update={"epochs": 3})
+    steps = learnt(pupil, SFT(), [whole, cut], tiny, tmp_path, settings)
+
+    assert (pupil.policy(batch).logp.sum(-1) > before).all()
+    assert steps[2][1]["loss"] < steps[0][1]["loss"]
+    assert steps[0][1]["loss"] == pytest.approx(-before.sum().item() / 9, rel=1e-5)

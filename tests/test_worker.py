@@ -1,0 +1,120 @@
+"""Workers under torchrun: their words are passed on, and no end of any process is the end of it.
+
+Each start of torchrun takes seconds, so that one job goes through all that may happen to it.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import two_processes as jobs
+
+from moot.agents.errors import MootError
+from moot.training.checkpoint import read
+from moot.training.job import Job
+from moot.training.launch import launch
+from moot.training.study import study
+
+PARENT = """\
+import sys
+from pathlib import Path
+import two_processes as jobs
+from moot.training.job import Job
+from moot.training.launch import launch
+
+for step, _ in launch(Job.model_validate_json(Path(sys.argv[1]).read_text()), jobs.ROLLOUTS):
+    print(step, flush=True)
+"""
+
+
+def job(tiny: Path, folder: Path, processes: int, epochs: int = 30) -> Job:
+    return jobs.job("cat", tiny, folder, processes=processes, epochs=epochs)
+
+
+def started(folder: Path) -> dict[int, str]:
+    """The processes that work in the folder, and how each was called."""
+    found: dict[int, str] = {}
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            called = path.read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if f"moot.training.worker {folder}" in called:
+            found[int(path.parent.name)] = called
+    return found
+
+
+def gone(folder: Path) -> bool:
+    end = time.monotonic() + 20
+    while started(folder) and time.monotonic() < end:
+        time.sleep(0.05)
+    return not started(folder)
+
+
+def test_what_is_killed_goes_on_and_ends_where_one_process_does(tiny: Path, tmp_path: Path) -> None:
+    alone, wanted = jobs.taken(study(job(tiny, tmp_path / "one", 1), jobs.ROLLOUTS))
+    shared = job(tiny, tmp_path / "two", 2)
+    folder = shared.folder
+
+    # The parent is killed: so are the workers.
+    (tmp_path / "job.json").write_text(shared.model_dump_json())
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path / "job.json")],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"0\n"
+        assert len(started(folder)) == 3
+        parent.kill()
+    assert gone(folder)
+
+    # A worker is killed: the others end, and it is told.
+    steps = launch(shared, jobs.ROLLOUTS)
+    before, _ = next(steps)
+    assert before > 0
+    workers = [pid for pid, how in started(folder).items() if "torch.distributed.run" not in how]
+    assert len(workers) == 2
+    os.kill(max(workers), signal.SIGKILL)
+    with pytest.raises(MootError, match=r"one of 2 processes was killed \(SIGKILL\).* run again"):
+        list(steps)
+    assert not started(folder)
+
+    # Nobody is killed, but whoever asks is content with less.
+    steps = launch(shared, jobs.ROLLOUTS)
+    middle, _ = next(steps)
+    assert middle > before
+    steps.close()
+    assert not started(folder)
+
+    rest, found = jobs.taken(launch(shared, jobs.ROLLOUTS))
+    assert rest[0][0] > middle
+    assert rest[-1][0] == alone[-1][0] == 89
+    for (_, metrics), (_, same) in zip(rest, alone[-len(rest) :], strict=True):
+        assert metrics == pytest.approx(same, rel=1e-3, abs=1e-4)
+    assert found.moved
+    assert list(found.examples) == list(wanted.examples)
+    [one], [two] = ((tmp_path / n).glob("step-*") for n in ("one", "two"))
+    assert one.name == two.name
+    for name, tensor in read(one).weights.items():
+        torch.testing.assert_close(read(two).weights[name], tensor, rtol=0, atol=1e-5)
+
+
+def test_what_a_worker_raises_is_raised(tiny: Path, tmp_path: Path) -> None:
+    bad = [replace(one, reward=float("inf")) for one in jobs.ROLLOUTS]
+    texts: list[str] = []
+    for processes in (1, 2):
+        training = job(tiny, tmp_path / str(processes), processes, epochs=1)
+        with pytest.raises(MootError, match="isn't finite") as caught:
+            list((study if processes == 1 else launch)(training, bad))
+        texts.append(str(caught.value))
+
+    assert texts[0] == texts[1]
+    assert not started(tmp_path)
+    assert not list(tmp_path.glob("*/step-*"))

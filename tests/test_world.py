@@ -1,0 +1,113 @@
+"""Several processes do what one does: two real ones, on the CPU, beside one."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import two_processes as jobs
+
+from moot.agents.errors import MootError
+from moot.training import world
+from moot.training.checkpoint import read
+
+CASES = [
+    (name, lora, shard)
+    for name, shapes in jobs.CASES.items()
+    for lora in shapes
+    for shard in (False, True)
+]
+
+
+@pytest.fixture(scope="module")
+def one(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("one")
+    jobs.done(tiny, folder, several=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("two")
+    torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    run = subprocess.run(
+        [sys.executable, "-m", *torchrun, jobs.__file__, str(tiny), str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    return folder
+
+
+@pytest.mark.parametrize(("name", "lora", "shard"), CASES)
+def test_two_processes_end_where_one_does(
+    name: str, lora: bool, shard: bool, one: Path, two: Path
+) -> None:
+    alone = jobs.place(one, name, lora, shard=False)
+    shared = jobs.place(two, name, lora, shard)
+
+    wanted, found = (json.loads((f / "steps.json").read_text()) for f in (alone, shared))
+    assert found[1] is wanted[1] is True  # the weights moved
+    assert len(found[0]) == 3
+    for (number, metrics), (other, same) in zip(found[0], wanted[0], strict=True):
+        assert number == other
+        assert metrics == pytest.approx(same, rel=1e-5, abs=1e-5)
+    [before], [after] = (list(f.glob("step-*")) for f in (alone, shared))
+    close(files(after), files(before))
+    assert (read(after).step, read(after).taken) == (3, 3)
+
+
+def close(found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    assert found.keys() == wanted.keys()
+    for name, tensor in wanted.items():
+        torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-5)
+
+
+def files(checkpoint: Path) -> dict[str, Any]:
+    """The tensors of a checkpoint, weights and moments."""
+    progress = read(checkpoint)
+    return {**progress.weights, **progress.moments}
+
+
+def test_a_sharded_model_is_filed_as_the_model_it_is(two: Path) -> None:
+    [checkpoint] = jobs.place(two, "cat", lora=False, shard=True).glob("step-*")
+
+    config = json.loads((checkpoint / "config.json").read_text())
+
+    assert config["architectures"] == ["LlamaForCausalLM"]
+
+
+def test_steps_had_an_uneven_number_of_parts(tiny: Path) -> None:
+    from moot.agents.tokens import Tokens
+    from moot.training.fit import schedule
+    from moot.training.rows import parts
+
+    def numbers(name: str) -> list[int]:
+        fit = jobs.METHODS[name][1]
+        steps = schedule(jobs.examples(name), fit, seed=2)
+        return [len(list(parts(list(s), Tokens(tiny), fit.batch_tokens))) for s in steps]
+
+    assert any(n > 2 and n % 2 for n in numbers("cat"))
+    assert set(numbers("alone")) == {1}
+
+
+def test_alone_all_of_it_is_the_identity() -> None:
+    assert (world.size(), world.rank(), world.leads()) == (1, 0, True)
+    assert list(world.dealt("abc")) == [(0, "a", True), (1, "b", True), (2, "c", True)]
+    assert world.gathered({2: "c", 0: "a"}) == ["a", "c"]
+    parameter = torch.nn.Parameter(torch.zeros(2))
+    parameter.grad = torch.tensor([3.0, 4.0])
+    world.add([parameter])
+    assert world.clip([parameter], 1.0) == 5.0
+    torch.testing.assert_close(parameter.grad, torch.tensor([0.6, 0.8]))
+
+
+def test_a_process_takes_a_gpu() -> None:
+    world.enough(3, gpus=0)
+    world.enough(2, gpus=2)
+    with pytest.raises(MootError, match=r"fit\.processes: .* at most 2, got 3"):
+        world.enough(3, gpus=2)

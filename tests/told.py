@@ -1,0 +1,89 @@
+"""Episodes told by hand, and a tiny model that learns from them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from moot.agents.population import Agent
+from moot.agents.tokens import Tokens
+from moot.agents.types import Completion, Message, Sampling, Task
+from moot.protocols.types import Episode, Outcome, Turn
+from moot.protocols.verifiers import VERIFIERS
+from moot.training.checkpoint import Progress
+from moot.training.fit import Metrics, fit, graded
+from moot.training.learner import Learner, base
+from moot.training.settings import Fit, Lora
+from moot.training.types import Example, Method, Pair, Rollout, Said
+
+TASK = Task("t", "2 + 2?", "4", VERIFIERS["number"])
+FIT = Fit(lr=1e-2, device="cpu", lora=Lora(rank=4, alpha=8))
+
+
+def turn(i: int, text: str, *, role: Any = "policy", **named: Any) -> Turn:
+    """The turn `i`, by the agent p`i` of the weights w; `named` are what is otherwise with it."""
+    usual: dict[str, Any] = {"weights": "w", "engine": "main"} | named
+    tokens = usual.pop("tokens", ())
+    prompt_tokens = usual.pop("prompt_tokens", ())
+    asked = usual.pop("asked", TASK.prompt)
+    heat, exchange = usual.pop("temperature", 1.0), usual.pop("round", 0)
+    agent = Agent(f"p{i}", role, sampling=Sampling(temperature=heat), **usual)
+    return Turn(
+        index=i,
+        round=exchange,
+        agent=agent,
+        prompt=agent.prompt(asked),
+        completion=Completion(
+            text, "stop", 0, 3, len(tokens), 0.0, tokens=tokens, prompt_tokens=prompt_tokens
+        ),
+        heard=(),
+        answer=TASK.verifier.read(text),
+    )
+
+
+def episode(turns: Sequence[Turn], name: str = "e", **outcome: Any) -> Episode:
+    """An episode of these turns, and what came of it."""
+    return Episode(name, TASK, "sample", tuple(turns), Outcome(**outcome))
+
+
+def answered(*texts: str, name: str = "e", **named: Any) -> Episode:
+    """An episode in which policies gave these answers, all in one round."""
+    return episode([turn(i, text, **named) for i, text in enumerate(texts)], name)
+
+
+def words(text: str, tokens: tuple[int, ...] = (), asked: str = "?") -> Said:
+    """A reply to a plain question."""
+    return Said((Message("user", asked),), text, tokens=tokens)
+
+
+def rollout(i: int, reward: float | None, tokens: tuple[int, ...], **named: Any) -> Rollout:
+    """The reply `i` of the episode e."""
+    usual: dict[str, Any] = {"episode": "e", "round": 0, "agent": "a", "weights": "w"} | named
+    return Rollout(turn=i, version=0, said=words(str(i), tokens), reward=reward, **usual)
+
+
+def pair(name: str, chosen: Said, rejected: Said, **named: Any) -> Pair:
+    """A preference of an episode of its own."""
+    return Pair(name, (0, 1), ("a", "b"), ("w",), chosen, rejected, **named)
+
+
+def learner(model: Path, settings: Fit = FIT, weights: Path | None = None, **named: Any) -> Learner:
+    """A learner on a model of its own."""
+    return Learner(base(model, settings), settings, weights, seed=1, model=model, **named)
+
+
+def learnt(
+    pupil: Learner,
+    method: Method[Any],
+    examples: Sequence[Example],
+    model: Path,
+    folder: Path,
+    settings: Fit = FIT,
+    start: Progress | None = None,
+) -> list[tuple[int, Metrics]]:
+    """The steps in which the pupil learnt from the examples, once they are graded."""
+    encode = Tokens(model)
+    own = graded(pupil, method, method.graded(examples), encode, settings, lambda _: True)
+    steps = fit(
+        pupil, method, own, encode, settings, seed=2, start=start or Progress(), folder=folder
+    )
+    return list(steps)

@@ -1,0 +1,124 @@
+"""Jobs that one process and several do alike.  As a script: do them all, as torchrun starts it."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from moot.agents.types import Message
+from moot.training import world
+from moot.training.critic import Critic
+from moot.training.filed import keeper
+from moot.training.job import Done, Job
+from moot.training.methods.cat import CaT
+from moot.training.methods.dpo import DPO
+from moot.training.methods.kto import KTO
+from moot.training.objective import Objective
+from moot.training.settings import Fit, Guards, Lora
+from moot.training.types import Example, Pair, Rollout, Said
+
+FIT = Fit(lr=1e-3, groups=3, batch_tokens=64, device="cpu", lora=Lora(rank=4))
+CAT = CaT(objective=Objective(kl=0.1))
+METHODS = {
+    "cat": (CAT, FIT),
+    "dpo": (DPO(), FIT),
+    "kto": (KTO(), FIT),  # what its loss is measured against is the mean of a part
+    "ppo": (
+        CaT(objective=Objective(kl=0.1, kl_in="reward", critic=Critic())),
+        FIT.model_copy(update={"recompute": True}),
+    ),
+    # A step is one part, and for the other process there is none.
+    "alone": (CAT, FIT.model_copy(update={"batch_tokens": 1024, "guards": Guards(entropy=0.01)})),
+}
+CASES = {
+    "cat": (True, False),
+    "dpo": (True, False),
+    "kto": (True,),
+    "ppo": (False,),
+    "alone": (True,),
+}
+"""Of each method, whether an adapter learns, or all weights."""
+
+
+def said(episode: int, i: int) -> Said:
+    tokens = (5 + i, 9 - i, 4)[: 1 + i % 3]
+    prompt = (Message("user", f"{episode} + {i % 2}"),)
+    return Said(prompt, str(i), tokens=tokens, finish="length", temperature=0.7)
+
+
+def rollout(episode: int, i: int) -> Rollout:
+    reward = float(i == episode % 4)
+    return Rollout(f"e{episode}", i, 0, "a", "w", 0, said(episode, i), reward)
+
+
+def pair(episode: int, i: int) -> Pair:
+    sides = said(episode, i), said(episode, i + 2)
+    return Pair(f"e{episode}", (i, i + 2), ("a", "a"), ("w",), *sides)
+
+
+ROLLOUTS = [rollout(e, i) for e in range(7) for i in range(4)]
+PAIRS = [pair(e, i) for e in range(7) for i in range(2)]
+
+
+def examples(name: str) -> list[Example]:
+    if name == "kto":  # what it contrasts them with is looked at too
+        return [*KTO().graded(ROLLOUTS)]
+    return [*(PAIRS if name == "dpo" else ROLLOUTS)]
+
+
+def job(name: str, model: Path, folder: Path, **changes: Any) -> Job:
+    """The training by the method of that name, whose checkpoints go to `folder`."""
+    method, fit = METHODS[name]
+    return Job(
+        model=model,
+        weights=None,
+        folder=folder,
+        method=method,
+        fit=fit.model_copy(update=changes),
+        heard=("w",),
+        adapter_seed=1,
+        order_seed=2,
+    )
+
+
+def taken(steps: Iterator[Any]) -> tuple[list[Any], Done]:
+    """What a job yields, and returns."""
+    found: list[Any] = []
+    while True:
+        try:
+            found.append(list(next(steps)))
+        except StopIteration as end:
+            return found, end.value
+
+
+def place(folder: Path, name: str, lora: bool, shard: bool) -> Path:
+    words = [name, "lora" if lora else "whole", *(["shard"] if shard else [])]
+    return folder / "-".join(words)
+
+
+def done(model: Path, folder: Path, several: bool) -> None:
+    """Do all jobs; what came of each is left in its folder.
+
+    Where there are several processes, preferences come from a file.
+    """
+    from moot.training.study import study
+
+    with world.joined("cpu") if several else nullcontext():
+        for name, shapes in CASES.items():
+            for lora, shard in product(shapes, (False, True) if several else (False,)):
+                there = place(folder, name, lora, shard)
+                there.mkdir(parents=True, exist_ok=True)
+                changes: dict[str, Any] = {"shard": shard} | ({} if lora else {"lora": None})
+                told: Sequence[Example] = examples(name)
+                if several and name == "dpo":
+                    told = keeper(folder)(told)
+                steps, end = taken(study(job(name, model, there, **changes), told))
+                if world.leads():
+                    (there / "steps.json").write_text(json.dumps([steps, end.moved]))
+
+
+if __name__ == "__main__":
+    done(Path(sys.argv[1]), Path(sys.argv[2]), several=True)
