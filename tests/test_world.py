@@ -14,13 +14,6 @@ from moot.agents.errors import MootError
 from moot.training import world
 from moot.training.checkpoint import read
 
-CASES = [
-    (name, lora, shard)
-    for name, shapes in jobs.CASES.items()
-    for lora in shapes
-    for shard in (False, True)
-]
-
 
 @pytest.fixture(scope="module")
 def one(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -43,7 +36,7 @@ def two(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("name", "lora", "shard"), CASES)
+@pytest.mark.parametrize(("name", "lora", "shard"), jobs.CASES)
 def test_two_processes_end_where_one_does(
     name: str, lora: bool, shard: bool, one: Path, two: Path
 ) -> None:

@@ -33,14 +33,13 @@ METHODS = {
     # A step is one part, and for the other process there is none.
     "alone": (CAT, FIT.model_copy(update={"batch_tokens": 1024, "guards": Guards(entropy=0.01)})),
 }
-CASES = {
-    "cat": (True, False),
-    "dpo": (True, False),
-    "kto": (True,),
-    "ppo": (False,),
-    "alone": (True,),
-}
-"""Of each method, whether an adapter learns, or all weights."""
+CASES = [
+    *product(("cat", "dpo"), (True, False), (False, True)),
+    ("kto", True, False),
+    ("ppo", False, True),
+    ("alone", True, True),
+]
+"""The method, whether an adapter learns and not all weights, and whether the model is divided."""
 
 
 def said(episode: int, i: int) -> Said:
@@ -107,17 +106,17 @@ def done(model: Path, folder: Path, several: bool) -> None:
     from moot.training.study import study
 
     with world.joined("cpu") if several else nullcontext():
-        for name, shapes in CASES.items():
-            for lora, shard in product(shapes, (False, True) if several else (False,)):
-                there = place(folder, name, lora, shard)
-                there.mkdir(parents=True, exist_ok=True)
-                changes: dict[str, Any] = {"shard": shard} | ({} if lora else {"lora": None})
-                told: Sequence[Example] = examples(name)
-                if several and name == "dpo":
-                    told = keeper(folder)(told)
-                steps, end = taken(study(job(name, model, there, **changes), told))
-                if world.leads():
-                    (there / "steps.json").write_text(json.dumps([steps, end.moved]))
+        cases = CASES if several else dict.fromkeys((n, lora, False) for n, lora, _ in CASES)
+        for name, lora, shard in cases:
+            there = place(folder, name, lora, shard)
+            there.mkdir(parents=True, exist_ok=True)
+            changes: dict[str, Any] = {"shard": shard} | ({} if lora else {"lora": None})
+            told: Sequence[Example] = examples(name)
+            if several and name == "dpo":
+                told = keeper(there)(told)
+            steps, end = taken(study(job(name, model, there, **changes), told))
+            if world.leads():
+                (there / "steps.json").write_text(json.dumps([steps, end.moved]))
 
 
 if __name__ == "__main__":
