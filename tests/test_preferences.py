@@ -96,6 +96,8 @@ WRONG = {
     "a number for a prompt": ({"prompt": 7}, "row 2: prompt: "),
     "no chosen": ({"chosen": None}, f"row 2: chosen: {MESSAGES}, got None"),
     "an empty chosen": ({"chosen": ""}, f"row 2: chosen: {MESSAGES}, got ''"),
+    "half a character": ({"chosen": "\ud800"}, f"row 2: chosen: {MESSAGES}, got '\\ud800'"),
+    "half a character asked": ({"prompt": "so \udfff"}, "row 2: prompt: "),
     "an empty reply": ({"chosen": [{"role": "assistant", "content": ""}]}, "row 2: chosen: "),
     "a reply of texts": ({"rejected": ["5"]}, "row 2: rejected: "),
     "a number for a reply": ({"rejected": 5}, "row 2: rejected: "),

@@ -2,9 +2,10 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast, get_args, get_type_hints
+from typing import Any, TypeGuard, cast, get_args, get_type_hints
 
 import pyarrow.parquet as pq
 
@@ -14,6 +15,8 @@ from moot.protocols.types import Episode
 
 from .types import EVERYONE, Pair, Said, said
 
+HALF = re.compile("[\ud800-\udfff]")
+"""Half a surrogate pair, which JSON may hold: no tokenizer takes a text with one."""
 ROLES = get_args(get_type_hints(Message)["role"])
 
 
@@ -118,11 +121,11 @@ def _number(path: Path, number: int, row: Mapping[str, Any], key: str, usual: fl
 
 
 def _prompt(path: Path, number: int, prompt: Any) -> Prompt:
-    if isinstance(prompt, str) and prompt:
+    if _is_text(prompt) and prompt:
         return (Message("user", prompt),)
     try:
         said = cast(list[dict[str, Any]], prompt)
-        read = all(m["role"] in ROLES and isinstance(m["content"], str) for m in said)
+        read = all(m["role"] in ROLES and _is_text(m["content"]) for m in said)
         messages = tuple(Message(m["role"], m["content"]) for m in said) if read else ()
     except (TypeError, KeyError):
         messages = ()
@@ -132,12 +135,16 @@ def _prompt(path: Path, number: int, prompt: Any) -> Prompt:
     return messages
 
 
+def _is_text(value: Any) -> TypeGuard[str]:
+    return isinstance(value, str) and not HALF.search(value)
+
+
 def _reply(path: Path, number: int, row: Mapping[str, Any], key: str) -> str:
     reply = row.get(key)
     if isinstance(reply, list) and reply:  # conversational: what the last message says
         last = cast(list[Any], reply)[-1]
         reply = cast(Mapping[str, Any], last).get("content") if isinstance(last, Mapping) else None
-    if not isinstance(reply, str) or not reply:
+    if not _is_text(reply) or not reply:
         wrong = "expected a text or a list of messages"
         raise InputError(f"{path}: row {number}: {key}: {wrong}, got {row.get(key)!r}"[:300])
     return reply
