@@ -44,19 +44,19 @@ def main() -> None:
         outs = [folder / f"{Path(config).stem}-{seed}" for seed in seeds]
         for seed, out in zip(seeds, outs, strict=True):
             start = time.monotonic()
-            play(CONFIGS / config, seed, out, args.quick)
+            quick = ["cycles=1"] if args.quick else []
+            play(CONFIGS / config, seed, out, [f"evaluation.baseline_votes={VOTES}", *quick])
             print(f"{case}, seed {seed}: {time.monotonic() - start:.0f} s", flush=True)
         rows += compared(case, [measured(out) for out in outs])
     show(rows)
     write(rows, args.json)
 
 
-def play(config: Path, seed: int, out: Path, quick: bool) -> None:
-    """Run one experiment to its end; one that is there already is not run again."""
-    sets = [f"seed={seed}", f"evaluation.baseline_votes={VOTES}", *(["cycles=1"] if quick else [])]
+def play(config: Path, seed: int, out: Path, sets: list[str]) -> None:
+    """Run one experiment, otherwise by `sets`, to its end; one that has ended is not run again."""
     command = [sys.executable, "-m", "moot.experiments.main", "run", str(config), "--out", str(out)]
     done = subprocess.run(
-        [*command, *(word for s in sets for word in ("--set", s))],
+        [*command, *(word for s in [f"seed={seed}", *sets] for word in ("--set", s))],
         capture_output=True,
         text=True,
         check=False,
@@ -83,16 +83,20 @@ def compared(case: str, runs: list[Measured]) -> list[Row]:
         }
         for run in runs:
             assert run["baseline/votes", last] == run["baseline/votes_affordable", last]
-        rows += [row(case, metric, ours, peer, values) for peer, values in theirs.items()]
+        rows += [
+            row("learning", case, metric, ours, peer, values) for peer, values in theirs.items()
+        ]
     return rows
 
 
-def row(case: str, metric: str, ours: list[float], peer: str, theirs: list[float]) -> Row:
+def row(
+    benchmark: str, case: str, metric: str, ours: list[float], peer: str, theirs: list[float]
+) -> Row:
     """Return one comparison."""
     difference = interval([a - b for a, b in zip(ours, theirs, strict=True)])
     ratio = interval([a / b for a, b in zip(ours, theirs, strict=True)]) if all(theirs) else None
     return Row(
-        benchmark="learning",
+        benchmark=benchmark,
         case=case,
         metric=metric,
         unit="share",

@@ -74,7 +74,7 @@ def main() -> None:
         runs: list[Measured] = []
         for seed in seeds:
             out = folder / f"{''.join(c if c.isalnum() else '-' for c in name)}-{seed}"
-            play(CONFIG, seed, out, sets=settings(name, cycles))
+            play(CONFIG, seed, out, settings(name, cycles))
             runs.append(measured(out) | verdicts(out))
         rows += compared(name, runs, cycles)
         show(rows[-1:])
