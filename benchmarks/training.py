@@ -2,15 +2,16 @@
 
 The work: SmolLM2-135M-Instruct with LoRA (rank 16, alpha 32, all linear layers, the same small
 random numbers on every side, no dropout), float32 on a CPU, bfloat16 on a GPU with adapters in
-float32; random token ids; one pass over the whole batch, no recomputation of activations.
+float32; random token ids; one pass over the whole batch, no recomputation of activations.  All
+sides have as many threads: the physical cores, or OMP_NUM_THREADS if that is less.
 
     grpo   groups of 8: prompts of 512 tokens, completions of 64; one group, 8 on a GPU
     short  the same of 32 and 256: little is shared
     dpo    4 pairs, 16 on a GPU: prompts of 512, completions of 128; sigmoid, beta 0.1
     tree   a debate of 4 agents over 3 rounds, as moot.protocols.debate has it: all 12 turns are
            learnt from; prompts grow from 256 tokens to 832 with answers of 64 tokens, and to 1,856
-           with answers of 192 on a GPU; padded sides take a round at a time, for in one pass
-           they need 25 GB here: they accumulate gradients, and pad less
+           with answers of 192 on a GPU; padded sides take a round at a time and accumulate
+           gradients, for in one pass they would need some 25 GB; it spares them padding too
     peak   ours alone, on grpo's work, beside what the machine's matrix product reaches
 
 The sides: `ours` is Moot's learner and loss on the tree; `padded` is the forward pass of

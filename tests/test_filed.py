@@ -96,7 +96,7 @@ def test_the_columns_are_typed(tmp_path: Path) -> None:
 def test_examples_come_from_their_row_group(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from moot.training.fit import schedule
+    from moot.training.schedule import schedule
 
     monkeypatch.setattr(filed, "GROUP", 3)
     pairs: list[Example] = [

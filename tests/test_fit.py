@@ -12,12 +12,13 @@ from moot.agents.errors import MootError
 from moot.agents.tokens import Tokens
 from moot.agents.types import Message
 from moot.training.checkpoint import Progress, latest, read
-from moot.training.fit import Metrics, fit, schedule
+from moot.training.fit import Metrics, fit
 from moot.training.learner import Learner, base
 from moot.training.look import by_anchor
 from moot.training.methods.cat import CaT
 from moot.training.objective import Objective
 from moot.training.rows import columns, parts, rows
+from moot.training.schedule import schedule
 from moot.training.settings import Fit, Lora
 from moot.training.types import Example, Rollout, Said
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +14,8 @@ import two_processes as jobs
 from moot.agents.errors import MootError
 from moot.training import world
 from moot.training.checkpoint import read
+from moot.training.filed import Filed
+from moot.training.types import Rollout
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +57,17 @@ def test_two_processes_end_where_one_does(
     assert (read(after).step, read(after).taken) == (3, 3)
 
 
+def test_two_processes_give_the_rewards_that_one_gives(one: Path, two: Path) -> None:
+    wanted, found = ([*Filed(f / "reward/rewarded.parquet")] for f in (one, two))
+
+    assert [replace(cast(Rollout, e), reward=0.0) for e in found] == [
+        replace(e, reward=0.0) for e in jobs.ROLLOUTS
+    ]
+    rewards = [[cast(Rollout, e).reward for e in some] for some in (found, wanted)]
+    assert rewards[0] == pytest.approx(rewards[1], abs=1e-5)
+    assert None not in rewards[0]
+
+
 def close(found: dict[str, Any], wanted: dict[str, Any]) -> None:
     assert found.keys() == wanted.keys()
     for name, tensor in wanted.items():
@@ -76,8 +90,8 @@ def test_a_sharded_model_is_filed_as_the_model_it_is(two: Path) -> None:
 
 def test_steps_had_an_uneven_number_of_parts(tiny: Path) -> None:
     from moot.agents.tokens import Tokens
-    from moot.training.fit import schedule
     from moot.training.rows import parts
+    from moot.training.schedule import schedule
 
     def numbers(name: str) -> list[int]:
         fit = jobs.METHODS[name][1]

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 from moot.agents.types import Message
 from moot.training import world
 from moot.training.critic import Critic
-from moot.training.filed import keeper
+from moot.training.filed import keeper, write
 from moot.training.job import Done, Job
 from moot.training.methods.cat import CaT
 from moot.training.methods.dpo import DPO
 from moot.training.methods.kto import KTO
 from moot.training.objective import Objective
+from moot.training.reward_model import RewardModel
 from moot.training.settings import Fit, Guards, Lora
 from moot.training.types import Example, Pair, Rollout, Said
 
@@ -113,10 +115,20 @@ def done(model: Path, folder: Path, several: bool) -> None:
             changes: dict[str, Any] = {"shard": shard} | ({} if lora else {"lora": None})
             told: Sequence[Example] = examples(name)
             if several and name == "dpo":
-                told = keeper(there)(told)
+                (there / "told").mkdir(exist_ok=True)
+                told = keeper(there / "told")(told)
             steps, end = taken(study(job(name, model, there, **changes), told))
             if world.leads():
                 (there / "steps.json").write_text(json.dumps([steps, end.moved]))
+        there = folder / "reward"
+        there.mkdir(exist_ok=True)
+        waiting: Sequence[Example] = [replace(one, reward=None) for one in ROLLOUTS]
+        told = keeper(there)(waiting) if several else waiting
+        judge = job("cat", model, there, shard=several)
+        judge = judge.model_copy(update={"what": "reward", "method": RewardModel()})
+        _, end = taken(study(judge, told))
+        if world.leads():
+            write(there / "rewarded.parquet", end.examples)
 
 
 if __name__ == "__main__":

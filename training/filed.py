@@ -46,14 +46,16 @@ def example(kind: type[Example], row: dict[str, Any]) -> Example:
 
 
 def write(path: Path, examples: Iterable[Example]) -> None:
-    """Write examples, of one kind, as they come."""
+    """Write examples, of one kind, as they come; the file appears when it is whole."""
+    beside = path.with_name(f".{path.name}.part")
     rest = iter(examples)
     first = list(islice(rest, 1))
     columns = schema(type(first[0]) if first else Rollout)
     every = chain(first, rest)
-    with pq.ParquetWriter(path, columns, compression="zstd") as file:
+    with pq.ParquetWriter(beside, columns, compression="zstd") as file:
         while some := [row(one) for one in islice(every, GROUP)]:
             file.write_table(pa.Table.from_pylist(some, schema=columns))
+    beside.replace(path)
 
 
 class Filed(Sequence[Example]):

@@ -1,6 +1,8 @@
 """A job on several processes: torchrun starts the workers, and what they tell is passed on.
 
-The workers end when this process does, however it ends: they read from a pipe that only it holds.
+What is written to their standard input says `go on`: a step is the past, with its checkpoint, only
+when whoever asked for it asks for the next, as in one process.  They end when this process does,
+however it ends, since only it holds the other end of that pipe.
 """
 
 import json
@@ -34,10 +36,12 @@ def launch(job: Job, examples: Iterable[Example]) -> Generator[Step, None, Done]
     write(job.folder / LESSONS, examples)
     (job.folder / JOB).write_text(job.model_dump_json())
     failed: str | None = None
-    with _workers(job) as told:
-        for word in told:
+    with _workers(job) as (told, tell):
+        for word in _words(told):
             if "step" in word:
                 yield word["step"], word["metrics"]
+                with suppress(BrokenPipeError):  # all have ended: the loop does too
+                    os.write(tell.fileno(), b"\n")
             elif "error" in word:
                 raise MootError(word["error"])
             elif "done" in word:
@@ -48,8 +52,8 @@ def launch(job: Job, examples: Iterable[Example]) -> Generator[Step, None, Done]
 
 
 @contextmanager
-def _workers(job: Job) -> Generator[Iterator[dict[str, Any]]]:
-    """Yield what the workers tell, until they have ended; after this they have."""
+def _workers(job: Job) -> Generator[tuple[IO[str], IO[str]]]:
+    """Yield where the workers tell and are told, until they have ended; after this they have."""
     module = ["-m", "moot.training.worker", str(job.folder)]
     torchrun = ["--standalone", "--nproc-per-node", str(job.fit.processes)]
     logs = ["--log-dir", str(job.folder / "torchrun")]
@@ -71,7 +75,7 @@ def _workers(job: Job) -> Generator[Iterator[dict[str, Any]]]:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            yield _words(process.stdout)
+            yield process.stdout, process.stdin
         finally:
             process.stdin.close()  # the workers end
             with suppress(TimeoutExpired):

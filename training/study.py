@@ -29,8 +29,11 @@ def study(job: Job, examples: Sequence[Example], loaded: Any = None) -> Generato
     """
     learner, encode = _ready(job, loaded), Tokens(job.model)
     if job.what == "reward":
-        found = rewarded(learner, examples, encode, job.fit.batch_tokens)
-        return Done(found, base=learner.close())
+        found = rewarded(learner, list(examples), encode, job.fit.batch_tokens)
+        loaded = learner.close()
+        del learner
+        release()
+        return Done(found, base=loaded)
     start = Progress() if job.weights is None else read(job.weights)
     own = graded(
         learner,

@@ -3,11 +3,13 @@
 It reads FOLDER/job.json and FOLDER/lessons.parquet, and tells, a JSON object a line on the standard
 output: `{"step": 3, "metrics": {...}}` for each step; at the end `{"done": FILE, "moved": true}`
 with where the graded examples lie; `{"error": TEXT}` for what the user can mend, and
-`{"failed": TEXT}` for what is a bug, or follows from another process's end.
+`{"failed": TEXT}` for what is a bug, or follows from another process's end.  Where its standard
+input is a pipe, it reads a byte of it before it goes on after a step, and ends when that closes.
 """
 
 import json
 import os
+import select
 import stat
 import sys
 import threading
@@ -57,6 +59,8 @@ def _work(folder: Path, tell: Tell) -> None:
                 break
             if world.leads():
                 tell({"step": step, "metrics": metrics})
+                if _piped() and not os.read(0, 1):
+                    os._exit(1)
         if world.leads():
             examples = done.examples
             if not isinstance(examples, Filed):
@@ -80,12 +84,17 @@ def _end_with_the_parent() -> None:
     """End this process when the one that holds the other end of the standard input has ended."""
 
     def wait() -> None:
-        while os.read(0, 1):
-            pass
+        ended = select.poll()
+        ended.register(0, 0)  # for its end alone: what is in it, the process that leads reads
+        ended.poll()
         os._exit(1)
 
-    if stat.S_ISFIFO(os.fstat(0).st_mode):
+    if _piped():
         threading.Thread(target=wait, daemon=True).start()
+
+
+def _piped() -> bool:
+    return stat.S_ISFIFO(os.fstat(0).st_mode)
 
 
 if __name__ == "__main__":
