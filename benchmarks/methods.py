@@ -12,15 +12,13 @@ Seeds change everything: the split, the adapter, the sampling.  `laser` alone le
 """
 
 import argparse
-import json
-from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import pyarrow.parquet as pq
 from learning import CONFIGS, Measured, measured, play, row, show
-from rows import Row
+from rows import Row, write
 
 CONFIG = CONFIGS / "quickstart.yaml"
 VOTE = "{kind: consensus}"
@@ -79,8 +77,7 @@ def main() -> None:
         rows += compared(name, runs, cycles)
         show(rows[-1:])
     show(rows)
-    if args.json:
-        args.json.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows))
+    write(rows, args.json)
 
 
 def settings(name: str, cycles: int) -> list[str]:

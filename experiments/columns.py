@@ -101,35 +101,9 @@ REFERENCES = pa.schema(
     ]
 )
 
-PAIRS = pa.schema(
-    [
-        ("cycle", pa.int32()),
-        ("episode", pa.string()),
-        ("chosen_turn", pa.int32()),
-        ("rejected_turn", pa.int32()),
-        ("chosen_agent", pa.string()),
-        ("rejected_agent", pa.string()),
-        ("judges", pa.list_(pa.int32())),
-        ("prompt", PROMPT),
-        ("chosen", PROMPT),
-        ("rejected", PROMPT),
-        ("probability", pa.float64()),
-        ("teaches", pa.bool_()),
-    ]
-)
-
-SHOWN = pa.schema(
-    [
-        ("cycle", pa.int32()),
-        ("episode", pa.string()),
-        ("turn", pa.int32()),
-        ("agent", pa.string()),
-        ("name", pa.string()),
-        ("prompt", PROMPT),
-        ("completion", PROMPT),
-        ("teaches", pa.bool_()),
-    ]
-)
+TEACHES = pa.field("teaches", pa.bool_())
+PAIRS = PREFERENCES.append(TEACHES)
+SHOWN = DEMONSTRATIONS.append(TEACHES)
 
 ROLLOUTS = pa.schema(
     [
@@ -149,7 +123,7 @@ ROLLOUTS = pa.schema(
         ("temperature", pa.float64()),
         ("reward", pa.float64()),
         ("advantage", pa.float64()),
-        ("teaches", pa.bool_()),
+        TEACHES,
     ]
 )
 

@@ -9,10 +9,11 @@ from typing import Any
 from moot.agents.models import locate
 from moot.agents.types import Weights
 from moot.protocols.journal import Metric
+from moot.training.examples import Example, Pair, Said
 from moot.training.job import Done, Job
 from moot.training.launch import launch
 from moot.training.settings import Guards
-from moot.training.types import Example, Method, Pair, Said
+from moot.training.types import Method
 
 from .directory import talk_folder
 from .experiment import Experiment

@@ -163,11 +163,10 @@ def _asked(experiment: Experiment) -> Iterator[Problem]:
     """Yield what the method asks for that isn't there: a file, or a temperature."""
     method = experiment.method
     judge = None if method is None else method.reward_model
-    own, model = (getattr(one, "file", None) for one in (method, judge))
-    places = {model: ("method", "model", "file")} | {own: ("method", "file")}
-    for file, at in places.items():
-        if file is not None and not Path(file).is_file():
-            yield at, f"no such file: {file}"
+    own = getattr(method, "file", None)
+    file, at = (own, ()) if own is not None or judge is None else (judge.file, ("model",))
+    if file is not None and not Path(file).is_file():
+        yield ("method", *at, "file"), f"no such file: {file}"
     objective = getattr(method, "objective", None)
     if objective is None or objective.correct is None:
         return

@@ -9,8 +9,11 @@ from moot.agents.errors import InputError, MootError, near
 from moot.agents.models import locate
 from moot.agents.types import Weights
 
+from .directory import RESOLVED
+from .experiment import Experiment
 from .learn import current
 from .report.readings import Readings, read
+from .source import read as source
 
 TOKENIZER = ("tokenizer*", "special_tokens_map.json", "chat_template*", "vocab*", "merges.txt")
 """What a tokenizer and its chat template lie in."""
@@ -41,7 +44,7 @@ def release(run: Path, name: str | None, to: Path) -> Weights:
     weights = found[name or next(iter(found))]
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise InputError(f"--to {to}: is there already; name a new folder")
-    model = _model(readings, weights.name)
+    model = _model(run, weights.name)
     beside = to.with_name(f".{to.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
@@ -70,14 +73,14 @@ def _write(base: Path, weights: Weights, to: Path) -> None:
             shutil.copy(file, to)
 
 
-def _model(readings: Readings, name: str) -> str:
+def _model(run: Path, name: str) -> str:
     """Return the base model that the weights `name` were learnt on, as the experiment says it."""
-    engines: dict[str, Any] = readings.experiment["engines"]
-    for group in readings.experiment["population"]:
-        names = {group["name"], *(f"{group['name']}-{i}" for i in range(group.get("count", 1)))}
-        if group.get("learns") and name in names:
-            return str(engines[group.get("engine") or next(iter(engines))]["model"])
-    raise MootError(f"{readings.path}: its experiment.yaml knows no weights '{name}'")
+    experiment = Experiment.model_validate(source(run / RESOLVED).data)
+    learners = experiment.people().learners()
+    model = experiment.engines[learners[name][0].engine].trains if name in learners else None
+    if model is None:
+        raise MootError(f"{run}: its experiment.yaml knows no weights '{name}'")
+    return model
 
 
 def _card(readings: Readings, weights: Weights, model: str) -> Iterator[str]:

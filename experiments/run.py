@@ -19,7 +19,8 @@ from moot.agents.types import Engine, EngineSettings, Weights
 from moot.protocols.journal import Journal, Metric
 from moot.protocols.stage import Stage, seed
 from moot.protocols.types import Episode
-from moot.training.types import Example, Method
+from moot.training.examples import Example
+from moot.training.types import Method
 
 from .controls import controls
 from .directory import claim, held_out_folder, talk_folder

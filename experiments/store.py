@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from moot.agents.types import Prompt
 from moot.protocols.journal import Metric
 from moot.protocols.types import Episode
-from moot.training.types import Example, Pair, Rollout, Shown
+from moot.training.examples import Example, Pair, Rollout, Shown, said
+from moot.training.preferences import pair
 
 from .columns import (
     DEMONSTRATIONS,
@@ -161,35 +162,15 @@ def _verdicts(cycle: int, episode: Episode) -> Iterator[dict[str, Any]]:
 
 
 def _preferences(cycle: int, episode: Episode) -> Iterator[dict[str, Any]]:
-    for found in episode.outcome.preferences:
-        chosen, rejected = episode.turns[found.chosen], episode.turns[found.rejected]
-        yield {
-            "cycle": cycle,
-            "episode": episode.id,
-            "chosen_turn": found.chosen,
-            "rejected_turn": found.rejected,
-            "chosen_agent": chosen.agent.name,
-            "rejected_agent": rejected.agent.name,
-            "judges": found.by,
-            "prompt": _messages(episode.turns[found.asked].prompt),
-            "chosen": _reply(chosen.text),
-            "rejected": _reply(rejected.text),
-            "probability": found.probability,
-        }
+    for one in episode.outcome.preferences:
+        yield _pair(cycle, pair(episode, one))
 
 
 def _demonstrations(cycle: int, episode: Episode) -> Iterator[dict[str, Any]]:
-    for found in episode.outcome.demonstrations:
-        said = episode.turns[found.said]
-        yield {
-            "cycle": cycle,
-            "episode": episode.id,
-            "turn": found.said,
-            "agent": said.agent.name,
-            "name": found.name,
-            "prompt": _messages(episode.turns[found.asked].prompt),
-            "completion": _reply(said.text),
-        }
+    for one in episode.outcome.demonstrations:
+        speaker = episode.turns[one.said]
+        words = said(speaker, episode.turns[one.asked])
+        yield _shown(cycle, Shown(episode.id, one.said, speaker.agent.name, (), words, one.name))
 
 
 def _example(cycle: int, example: Example) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from moot.protocols.journal import Metric
 from moot.protocols.stage import Failure, Stage
 from moot.protocols.types import Episode, Protocol, Signal, Turn
 from moot.protocols.voting import plurality
-from moot.training.types import Example, Pair, Rollout
+from moot.training.examples import Example, Pair, Rollout
 
 from .store import write_episodes, write_lessons
 

@@ -9,9 +9,9 @@ import pytest
 
 from moot.agents.types import Message
 from moot.training import filed
+from moot.training.examples import EVERYONE, Example, Known, Pair, Rollout, Said, Shown
 from moot.training.filed import Filed, write
 from moot.training.settings import Fit
-from moot.training.types import EVERYONE, Example, Known, Pair, Rollout, Said, Shown
 
 KNOWN = Known(
     logp=(-0.5, -1e-30),

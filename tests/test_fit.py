@@ -11,16 +11,17 @@ import torch
 from moot.agents.errors import MootError
 from moot.agents.tokens import Tokens
 from moot.agents.types import Message
+from moot.training.architecture import base
 from moot.training.checkpoint import Progress, latest, read
+from moot.training.examples import Example, Rollout, Said
 from moot.training.fit import Metrics, fit
-from moot.training.learner import Learner, base
+from moot.training.learner import Learner
 from moot.training.look import by_anchor
 from moot.training.methods.cat import CaT
 from moot.training.objective import Objective
 from moot.training.rows import columns, parts, rows
 from moot.training.schedule import schedule
 from moot.training.settings import Fit, Lora
-from moot.training.types import Example, Rollout, Said
 
 FIT = Fit(lr=1e-2, groups=2, lora=Lora(rank=4, alpha=8))
 
@@ -68,7 +69,7 @@ def training(
 
 def with_anchor(learner: Learner, examples: list[Rollout], encode: Tokens) -> list[Example]:
     """The examples with what the anchor thinks of them, and the advantages they were given."""
-    return by_anchor(learner, examples, encode, 1024)
+    return list(by_anchor(learner, examples, encode, 1024))
 
 
 def test_what_did_well_gets_likelier(tiny: Path, tmp_path: Path) -> None:

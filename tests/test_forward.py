@@ -11,9 +11,10 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from moot.training.attention import KERNEL
+from moot.training.examples import Said
 from moot.training.forward import score
 from moot.training.rows import rows
-from moot.training.types import Said, Scores
+from moot.training.types import Scores
 
 # Windows of four tokens: less than the longest row has, and than what most rows share.
 ARCHITECTURES: dict[str, dict[str, Any]] = {

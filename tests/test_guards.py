@@ -13,13 +13,13 @@ from torch import Tensor
 from moot.agents.errors import MootError
 from moot.agents.tokens import Tokens
 from moot.training.checkpoint import latest
+from moot.training.examples import Known, Shown
 from moot.training.fit import Metrics, graded
 from moot.training.job import Done, Job, Step
 from moot.training.learner import Learner
 from moot.training.methods.sft import SFT
 from moot.training.settings import Fit, Guards
 from moot.training.study import study
-from moot.training.types import Known, Shown
 
 
 def shown(name: str, i: int, text: str, tokens: tuple[int, ...]) -> Shown:

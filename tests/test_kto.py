@@ -12,11 +12,12 @@ from told import FIT, episode, learner, learnt, rollout, turn, words
 from moot.agents.tokens import Tokens
 from moot.agents.types import Message
 from moot.protocols.types import Episode, Preference, Verdict
+from moot.training.examples import Known, Rollout, Said
 from moot.training.fit import graded
 from moot.training.look import by_anchor
 from moot.training.methods.kto import KTO
 from moot.training.rows import columns, rows
-from moot.training.types import Known, Rollout, Said, Scores
+from moot.training.types import Scores
 
 
 def sigmoid(x: float) -> float:
@@ -177,7 +178,7 @@ def test_the_anchor_is_asked_about_both_rows(tiny: Path) -> None:
     encode = Tokens(tiny)
     examples = KTO().graded([reply(0, "a", "e"), reply(1, "b", "f")])
 
-    found = by_anchor(learner(tiny), examples, encode, 1024)
+    found = list(by_anchor(learner(tiny), examples, encode, 1024))
 
     for one in found:
         assert [len(row.known.anchor) for row in one.rows] == [1, 1]

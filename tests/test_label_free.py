@@ -11,6 +11,7 @@ from told import learner as fresh
 
 from moot.agents.tokens import Tokens
 from moot.protocols.types import Episode
+from moot.training.examples import Known, Rollout
 from moot.training.fit import graded
 from moot.training.methods.empo import EMPO
 from moot.training.methods.intuitor import Intuitor
@@ -18,7 +19,6 @@ from moot.training.methods.rent import RENT
 from moot.training.methods.srt import SRT
 from moot.training.methods.ttrl import TTRL
 from moot.training.objective import Objective
-from moot.training.types import Known, Rollout
 
 PLAIN = Objective(scale="none", kl=0)
 Voting = TTRL | SRT | EMPO

@@ -9,13 +9,14 @@ from conftest import BuildTiny
 from moot.agents.errors import MootError
 from moot.agents.tokens import Tokens
 from moot.agents.types import Message
+from moot.training.architecture import base
 from moot.training.checkpoint import Progress
+from moot.training.examples import Known, Rollout, Said
 from moot.training.fit import fit, graded
-from moot.training.learner import Learner, base
+from moot.training.learner import Learner
 from moot.training.methods.laser import LaSeR
 from moot.training.objective import Objective
 from moot.training.settings import Fit, Lora
-from moot.training.types import Known, Rollout, Said
 
 PLAIN = Objective(kl=0)
 FIT = Fit(lr=3e-2, epochs=40, groups=8, lora=Lora(rank=4))

@@ -17,16 +17,17 @@ from moot.agents.tokens import Tokens
 from moot.experiments.experiment import Experiment
 from moot.experiments.learn import _readable as readable  # pyright: ignore[reportPrivateUsage]
 from moot.experiments.learn import sources
+from moot.training.architecture import base
 from moot.training.checkpoint import Progress
+from moot.training.examples import Example, Rollout, Said, Shown
 from moot.training.fit import fit, graded
 from moot.training.forward import score
-from moot.training.learner import Learner, base
+from moot.training.learner import Learner
 from moot.training.methods.cat import CaT
 from moot.training.methods.sft import SFT
 from moot.training.objective import Objective
 from moot.training.rows import columns, rows
 from moot.training.settings import Fit
-from moot.training.types import Example, Rollout, Said, Shown
 
 WHOLE = FIT.model_copy(update={"lora": None, "lr": 1e-3})
 SHOWN = [

@@ -22,10 +22,10 @@ from torch import Tensor
 
 from moot.agents.types import Message
 from moot.training.attention import KERNEL
+from moot.training.examples import Known, Rollout, Said
 from moot.training.forward import score
 from moot.training.objective import Objective
 from moot.training.rows import rows
-from moot.training.types import Known, Rollout, Said
 
 trl = pytest.importorskip("trl")
 datasets = pytest.importorskip("datasets")

@@ -11,10 +11,10 @@ import pytest
 
 from moot.agents.errors import InputError
 from moot.agents.types import Message
+from moot.training.examples import EVERYONE
 from moot.training.methods.dpo import DPO
 from moot.training.preferences import read
 from moot.training.reward_model import RewardModel
-from moot.training.types import EVERYONE
 
 GOOD = {"prompt": "2 + 2?", "chosen": "4", "rejected": "5"}
 ASKED = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "2 + 2?"}]

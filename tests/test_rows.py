@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from moot.agents.errors import MootError
 from moot.agents.tokens import Tokens
 from moot.agents.types import Message
+from moot.training.examples import Known, Pair, Rollout, Said
 from moot.training.rows import columns, moved, parts, rows
-from moot.training.types import Known, Pair, Rollout, Rows, Said
+from moot.training.types import Rows
 
 HI = (Message("user", "hi"),)
 # The tiny model's ids: 0 to 2 are special; then the bytes in the order of their stand-ins, of which

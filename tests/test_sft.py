@@ -11,9 +11,10 @@ from told import FIT, episode, learner, learnt, turn, words
 from moot.agents.tokens import Tokens
 from moot.agents.types import Message
 from moot.protocols.types import Demonstration, Verdict
+from moot.training.examples import Said, Shown
 from moot.training.methods.sft import SFT
 from moot.training.rows import columns, rows
-from moot.training.types import Said, Scores, Shown
+from moot.training.types import Scores
 
 
 def shown(name: str, tokens: tuple[int, ...], text: str = "!") -> Shown:

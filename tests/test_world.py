@@ -14,8 +14,8 @@ import two_processes as jobs
 from moot.agents.errors import MootError
 from moot.training import world
 from moot.training.checkpoint import read
+from moot.training.examples import Rollout
 from moot.training.filed import Filed
-from moot.training.types import Rollout
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,13 @@ from moot.agents.tokens import Tokens
 from moot.agents.types import Completion, Message, Sampling, Task
 from moot.protocols.types import Episode, Outcome, Turn
 from moot.protocols.verifiers import VERIFIERS
+from moot.training.architecture import base
 from moot.training.checkpoint import Progress
+from moot.training.examples import Example, Pair, Rollout, Said
 from moot.training.fit import Metrics, fit, graded
-from moot.training.learner import Learner, base
+from moot.training.learner import Learner
 from moot.training.settings import Fit, Lora
-from moot.training.types import Example, Method, Pair, Rollout, Said
+from moot.training.types import Method
 
 TASK = Task("t", "2 + 2?", "4", VERIFIERS["number"])
 FIT = Fit(lr=1e-2, device="cpu", lora=Lora(rank=4, alpha=8))

@@ -12,6 +12,7 @@ from typing import Any
 from moot.agents.types import Message
 from moot.training import world
 from moot.training.critic import Critic
+from moot.training.examples import Example, Pair, Rollout, Said
 from moot.training.filed import keeper, write
 from moot.training.job import Done, Job
 from moot.training.methods.cat import CaT
@@ -20,7 +21,6 @@ from moot.training.methods.kto import KTO
 from moot.training.objective import Objective
 from moot.training.reward_model import RewardModel
 from moot.training.settings import Fit, Guards, Lora
-from moot.training.types import Example, Pair, Rollout, Said
 
 FIT = Fit(lr=1e-3, groups=3, batch_tokens=64, device="cpu", lora=Lora(rank=4))
 CAT = CaT(objective=Objective(kl=0.1))

@@ -107,12 +107,16 @@ def _masked(
         return F.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, scale=scale, enable_gqa=True
         )
-    wide = query.shape[1] // key.shape[1]
-    keys, values = (t.repeat_interleave(wide, dim=1) for t in (key, value))
+    keys, values = _spread(query, key, value)
     products = cap * torch.tanh(query @ keys.transpose(-1, -2) * (scale / cap))
     wider = torch.promote_types(products.dtype, torch.float32)
     weights = products.masked_fill(~mask, -torch.inf).softmax(-1, dtype=wider)
     return weights.to(values.dtype) @ values
+
+
+def _spread(query: Tensor, *shared: Tensor) -> list[Tensor]:
+    """Return (1, H, M, D) the heads that several query heads share, once for each of these."""
+    return [t.repeat_interleave(query.shape[1] // t.shape[1], dim=1) for t in shared]
 
 
 def _calls(nodes: tuple[Node, ...]) -> Iterator[tuple[slice, slice, bool]]:
@@ -131,8 +135,7 @@ class _Nodes(torch.autograd.Function):
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, nodes: tuple[Node, ...], scale: float
     ) -> Tensor:
-        wide = query.shape[1] // key.shape[1]
-        keys, values = (t.repeat_interleave(wide, dim=1) for t in (key, value))
+        keys, values = _spread(query, key, value)
         out = torch.zeros_like(query)
         wider = torch.promote_types(query.dtype, torch.float32)
         total = query.new_full(query.shape[:3], -torch.inf, dtype=wider)  # log-sum-exp so far
@@ -155,8 +158,7 @@ class _Nodes(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, out, total = ctx.saved_tensors
-        wide = query.shape[1] // key.shape[1]
-        keys, values = (t.repeat_interleave(wide, dim=1) for t in (key, value))
+        keys, values = _spread(query, key, value)
         found = [torch.zeros_like(t) for t in (query, keys, values)]
         for rows, columns, causal in _calls(ctx.nodes):
             parts = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
@@ -172,7 +174,7 @@ class _Nodes(torch.autograd.Function):
             )
             for sum_, part, where in zip(found, parts, (rows, columns, columns), strict=True):
                 sum_[:, :, where] += part
-        narrow = [t.unflatten(1, (-1, wide)).sum(2) for t in found[1:]]
+        narrow = [t.unflatten(1, (key.shape[1], -1)).sum(2) for t in found[1:]]
         return found[0], *narrow, None, None
 
 

@@ -15,7 +15,8 @@ from pydantic import Field
 
 from moot.agents.types import Settings
 
-from .types import Rollout, Rows, Scores
+from .examples import Rollout
+from .types import Rows, Scores
 
 if TYPE_CHECKING:
     from torch import Tensor

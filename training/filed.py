@@ -1,7 +1,7 @@
 """Examples in a Parquet file: what another process is to learn, or what memory can't hold at once.
 
-The columns are the fields of the records in `types`, so that what is read is what was written; no
-pickles.  A file is read a row group at a time.
+The columns are the fields of the records in `examples`, so that what is read is what was written;
+no pickles.  A file is read a row group at a time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
-from .types import Example, Pair, Rollout, Shown
+from .examples import Example, Pair, Rollout, Shown
 
 KINDS: dict[str, type[Example]] = {"Rollout": Rollout, "Pair": Pair, "Shown": Shown}
 GROUP = 512

@@ -11,16 +11,18 @@ from torch import Tensor
 
 from moot.agents.errors import MootError
 
-from . import look as looks
 from . import sharding, world
 from .checkpoint import Progress, latest, save
+from .examples import Example
 from .filed import Filed
 from .learner import Learner
+from .look import by_anchor, by_policy
 from .losses.policy import kl, mean
+from .nonsense import refuse_gradient, refuse_losses
 from .rows import columns, moved, parts, rows
 from .schedule import schedule
 from .settings import Fit
-from .types import Encoder, Example, Look, Method, Pair, Rows, Scores
+from .types import Encoder, Look, Method, Rows, Scores
 
 Metrics = dict[str, float]
 
@@ -120,10 +122,9 @@ def graded(
     look = method.looks(encode)
     own, how = keep(e for e in examples if mine(e)), (encode, settings.batch_tokens, look.probe)
     if look.policy or look.probe is not None:
-        own = keep(looks.looked(learner, own, *how, looks.policy))
+        own = keep(by_policy(learner, own, *how))
     if look.anchor or settings.guards.kl is not None:
-        with learner.anchored():
-            own = keep(looks.looked(learner, own, *how, looks.anchor))
+        own = keep(by_anchor(learner, own, *how))
     if isinstance(own, Filed):
         return own
     seen = iter(own)
@@ -137,7 +138,7 @@ def _remembered(
     """Return the steps, their examples with what the policy thinks of them now."""
     steps = [list(step) for step in steps]
     every = list({id(e): e for step in steps for e in step}.values())
-    seen = looks.by_policy(learner, every, encode, tokens)
+    seen = by_policy(learner, every, encode, tokens)
     known = {id(old): new for old, new in zip(every, seen, strict=True)}
     return [[known[id(e)] for e in step] for step in steps]
 
@@ -173,11 +174,10 @@ def _descend(
             own = {**_seen(scores, there), **metrics, "loss": losses.detach()}
             seen[i] = {name: values.cpu() for name, values in own.items()}
     found = _joined(world.gathered(seen))
-    _refuse_nonsense(found["loss"], examples)
+    refuse_losses(found["loss"], examples)
     world.add(parameters)
     norm = world.clip(parameters, settings.clip_norm)
-    if not math.isfinite(norm):
-        raise MootError(f"{_nonsense('the gradient', norm)} in {_named(examples)}; {KEPT}")
+    refuse_gradient(norm, examples)
     loss = found.pop("loss").sum().item() / total
     means = {name: values.nanmean().item() for name, values in found.items()}
     means = {name: value for name, value in means.items() if not math.isnan(value)}
@@ -192,9 +192,6 @@ def _joined(seen: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         for name, values in part.items():
             found.setdefault(name, []).append(values)
     return {name: torch.cat(values) for name, values in found.items()}
-
-
-KEPT = "the weights of before this step are kept; a lower fit.lr may help"
 
 
 def _seen(scores: Scores, batch: Rows) -> dict[str, Tensor]:
@@ -215,29 +212,6 @@ def _distinct(examples: Sequence[Example]) -> float:
     for example in examples:
         texts.setdefault(example.episode, []).extend(one.text for one in example.rows)
     return fmean(len(set(some)) / len(some) for some in texts.values())
-
-
-def _refuse_nonsense(losses: Tensor, examples: Sequence[Example]) -> None:
-    """Raise, in all processes alike, where a loss isn't finite."""
-    finite = losses.isfinite().tolist()
-    if not all(finite):
-        bad = [e for e, good in zip(examples, finite, strict=True) if not good]
-        value = losses[finite.index(False)].item()
-        raise MootError(f"{_nonsense('a loss', value)} of {_named(bad)}; {KEPT}")
-
-
-def _nonsense(what: str, value: float) -> str:
-    return f"training: {what} that isn't finite ({value})"
-
-
-def _named(examples: Sequence[Example]) -> str:
-    """Return which examples these are, for an error."""
-    some = [f"{e.episode} turn {_turn(e)}" for e in examples[:3]]
-    return ", ".join(some) + (f" and {len(examples) - 3} more" if len(examples) > 3 else "")
-
-
-def _turn(example: Example) -> str:
-    return "/".join(map(str, example.turns)) if isinstance(example, Pair) else str(example.turn)
 
 
 def _guarded(broken: str, settings: Fit, learner: Learner, initial: Mapping[str, Tensor]) -> None:

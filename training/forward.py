@@ -62,7 +62,7 @@ def states(model: Any, rows: Rows) -> Tensor:
 def head(model: Any) -> Head:
     """Return how `model` turns hidden states into logits."""
     config, embedding = model.config, model.get_output_embeddings()
-    assert isinstance(embedding, nn.Linear), "learner.base refuses others"
+    assert isinstance(embedding, nn.Linear), "architecture.base refuses others"
     scale = getattr(config, "logit_scale", None) or 1 / (
         getattr(config, "logits_scaling", None) or 1
     )

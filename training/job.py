@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from moot.agents.types import Settings
 
+from .examples import EVERYONE, Example
 from .methods import MethodChoice
 from .reward_model import RewardModel
 from .settings import Fit
-from .types import EVERYONE, Example
 
 Step = tuple[int, dict[str, float]]
 """A step's number, and what was seen in it."""

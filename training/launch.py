@@ -18,9 +18,9 @@ from typing import IO, Any
 
 from moot.agents.errors import MootError
 
+from .examples import Example
 from .filed import Filed, write
 from .job import Done, Job, Step
-from .types import Example
 
 JOB, LESSONS, LOG = "job.json", "lessons.parquet", "workers.log"
 """What lies in a job's folder, beside its checkpoints."""

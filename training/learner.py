@@ -22,14 +22,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from moot.agents.errors import MootError, in_one_line
-from moot.agents.pretrained import load
 
 from . import sharding, world
-from .attention import KERNEL
+from .architecture import base
 from .forward import score
-from .rows import moved, rows
 from .settings import Fit, Lora
-from .types import Rows, Said, Scores
+from .types import Rows, Scores
 
 ADAPTER = "adapter_model.safetensors"
 """PEFT's file name for an adapter's tensors."""
@@ -37,31 +35,6 @@ WHOLE = "model.safetensors"
 """transformers' file name for a model's."""
 SCALAR = "scalar_head"
 """What the scalar head's tensors, and their file, are called."""
-
-
-def base(model: Path, fit: Fit) -> Any:
-    """Return the model in the folder `model` in memory, ready to be learnt on.
-
-    One that is divided over several processes passes through each's CPU memory, and no device has
-    to hold more of it than its share.
-
-    Raises:
-        MootError: of a kind whose forward pass doesn't fit a prefix tree.
-    """
-    divided = fit.shard and world.size() > 1
-    gpu = fit.device != "cpu" and torch.cuda.is_available()
-    number = "bfloat16" if fit.dtype == "auto" and gpu else fit.dtype
-    loaded = load(model, number, "cpu" if divided else fit.device, attention=KERNEL)
-    if not isinstance(loaded.get_output_embeddings(), nn.Linear):
-        raise MootError(f"{model}: can't train this architecture: its head is no linear layer")
-    if fit.recompute:
-        loaded.gradient_checkpointing_enable({"use_reentrant": False})
-    for parameter in loaded.parameters():
-        parameter.requires_grad_(fit.lora is None)
-    check(loaded, model)
-    if divided:
-        sharding.shard(loaded, torch.device("cuda" if gpu else "cpu"))
-    return loaded
 
 
 class Learner:
@@ -227,26 +200,6 @@ def _scalar(base: Any, seed: int) -> nn.Linear:
         found.weight.copy_(torch.randn(1, width, generator=draw) / (width + 1) ** 0.5)
         found.bias.zero_()
     return found
-
-
-def check(loaded: Any, model: Path) -> None:
-    """Raise where the model doesn't see a tree's tokens as it sees each row's by itself."""
-
-    rope: Any = getattr(loaded.config, "rope_parameters", None) or {}
-    if (kind := rope.get("rope_type")) in ("dynamic", "longrope"):
-        raise MootError(f"{model}: can't train this architecture: its {kind} RoPE hangs on length")
-    two = [Said((), "", tokens=(3, fork, 4, 7), prompt_tokens=(1, 2)) for fork in (5, 6)]
-    try:
-        with torch.no_grad():
-            both = score(loaded, moved(rows(two), loaded.device)).logp
-            apart = [score(loaded, moved(rows([one]), loaded.device)).logp[0] for one in two]
-    except (KeyError, AttributeError, TypeError, RuntimeError) as error:  # not as others are built
-        raise MootError(f"{model}: can't train this architecture: {in_one_line(error)}") from error
-    if not torch.allclose(both, torch.stack(apart), atol=1e-2, rtol=1e-2):
-        raise MootError(
-            f"{model}: can't train this architecture: rows that share their beginning "
-            "disturb each other in it"
-        )
 
 
 def release() -> None:

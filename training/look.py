@@ -10,10 +10,11 @@ from typing import Any, cast
 import torch
 
 from . import world
+from .examples import Example, Known, Pair, Rollout, Said
 from .learner import Learner
 from .losses.policy import mean
 from .rows import columns, moved, parts, rows
-from .types import Encoder, Example, Known, Pair, Rollout, Said, Scores
+from .types import Encoder, Scores
 
 Remember = Callable[[Known, Scores, int, int], Known]
 """From what is known of a row, the scores, its place and its length, to what is known now."""
@@ -21,12 +22,12 @@ Remember = Callable[[Known, Scores, int, int], Known]
 
 def by_policy(
     learner: Learner,
-    examples: Sequence[Example],
+    examples: Iterable[Example],
     encode: Encoder,
     tokens: int,
     probe: int | None = None,
-) -> list[Example]:
-    """Return the examples, each with what the policy as it is thinks of its rows.
+) -> Iterator[Example]:
+    """Yield the examples as they come, each with what the policy as it is thinks of its rows.
 
     Args:
         learner: holds the policy.
@@ -35,22 +36,22 @@ def by_policy(
         tokens: the most in one forward pass.
         probe: a token whose log-probability after each row is wanted.
     """
-    return list(looked(learner, examples, encode, tokens, probe, policy))
+    return _looked(learner, examples, encode, tokens, probe, _policy)
 
 
 def by_anchor(
     learner: Learner,
-    examples: Sequence[Example],
+    examples: Iterable[Example],
     encode: Encoder,
     tokens: int,
     probe: int | None = None,
-) -> list[Example]:
-    """Return the examples, each with what the anchor thinks of its rows."""
+) -> Iterator[Example]:
+    """Yield the examples as they come, each with what the anchor thinks of its rows."""
     with learner.anchored():
-        return list(looked(learner, examples, encode, tokens, probe, anchor))
+        yield from _looked(learner, examples, encode, tokens, probe, _anchor)
 
 
-def policy(known: Known, scores: Scores, row: int, length: int) -> Known:
+def _policy(known: Known, scores: Scores, row: int, length: int) -> Known:
     """Return what is known of a row when the policy has looked at it."""
     return replace(
         known,
@@ -62,7 +63,7 @@ def policy(known: Known, scores: Scores, row: int, length: int) -> Known:
     )
 
 
-def anchor(known: Known, scores: Scores, row: int, length: int) -> Known:
+def _anchor(known: Known, scores: Scores, row: int, length: int) -> Known:
     """Return what is known of a row when the anchor has looked at it."""
     return replace(
         known,
@@ -71,7 +72,7 @@ def anchor(known: Known, scores: Scores, row: int, length: int) -> Known:
     )
 
 
-def looked(
+def _looked(
     learner: Learner,
     examples: Iterable[Example],
     encode: Encoder,

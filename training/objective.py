@@ -16,7 +16,8 @@ from pydantic import Field, model_validator
 from moot.agents.types import Settings
 
 from .critic import Critic, by_token
-from .types import Look, Metrics, Rollout, Rows, Scores
+from .examples import Rollout
+from .types import Look, Metrics, Rows, Scores
 
 if TYPE_CHECKING:
     from torch import Tensor

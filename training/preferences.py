@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 from moot.agents.errors import InputError
 from moot.agents.types import Message, Prompt
-from moot.protocols.types import Episode
+from moot.protocols.types import Episode, Preference
 
-from .types import EVERYONE, Pair, Said, said
+from .examples import EVERYONE, Pair, Said, said
 
 HALF = re.compile("[\ud800-\udfff]")
 """Half a surrogate pair, which JSON may hold: no tokenizer takes a text with one."""
@@ -26,25 +26,27 @@ def pairs(episode: Episode, sure: float = 0.5) -> list[Pair]:
     Both sides are taken as replies to the prompt that the preference names.  A tie, which is as
     likely one way as the other, is no preference.
     """
-    found: list[Pair] = []
-    for one in episode.outcome.preferences:
-        if one.probability < sure or one.probability == 0.5:
-            continue
-        asked, better, worse = (episode.turns[i] for i in (one.asked, one.chosen, one.rejected))
-        weights = (turn.agent.weights for turn in (better, worse))
-        found.append(
-            Pair(
-                episode=episode.id,
-                turns=(one.chosen, one.rejected),
-                agents=(better.agent.name, worse.agent.name),
-                speakers=tuple(dict.fromkeys(name for name in weights if name is not None)),
-                chosen=said(better, asked),
-                rejected=said(worse, asked),
-                probability=one.probability,
-                judges=one.by,
-            )
-        )
-    return found
+    return [
+        pair(episode, one)
+        for one in episode.outcome.preferences
+        if one.probability >= sure and one.probability != 0.5
+    ]
+
+
+def pair(episode: Episode, one: Preference) -> Pair:
+    """Return what a preference of an episode compares."""
+    asked, better, worse = (episode.turns[i] for i in (one.asked, one.chosen, one.rejected))
+    weights = (turn.agent.weights for turn in (better, worse))
+    return Pair(
+        episode=episode.id,
+        turns=(one.chosen, one.rejected),
+        agents=(better.agent.name, worse.agent.name),
+        speakers=tuple(dict.fromkeys(name for name in weights if name is not None)),
+        chosen=said(better, asked),
+        rejected=said(worse, asked),
+        probability=one.probability,
+        judges=one.by,
+    )
 
 
 def read(path: Path, sure: float = 0.5) -> list[Pair]:

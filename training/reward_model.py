@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from moot.agents.beside import Beside
-from moot.agents.types import Settings
-from moot.protocols.types import Episode, Signal
-
-from .types import Encoder, Example, Look, Metrics, Pair, Rollout, Rows, Scores
+from .examples import Example, Pair, Rollout
+from .preferring import Preferring
+from .types import Encoder, Look, Metrics, Rows, Scores
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,17 +23,11 @@ if TYPE_CHECKING:
     from .learner import Learner
 
 
-class RewardModel(Settings):
+class RewardModel(Preferring):
     """How the reward model learns."""
 
-    file: Beside | None = None
-    """Preferences to learn from in every cycle, Parquet or JSON Lines, in TRL's columns."""
-    talk: bool = True
-    """Whether to learn from the protocol's preferences."""
     soft: bool = True
     """Whether the judges' probability is the label; else the likelier side is simply right."""
-    sure: float = Field(default=0.5, ge=0.5, le=1)
-    """The least probability of a preference that is learnt from."""
     centre: float = Field(default=0.0, ge=0)
     """The weight of a term that keeps rewards around zero."""
 
@@ -45,47 +36,9 @@ class RewardModel(Settings):
         """Its name."""
         return "reward_model"
 
-    @model_validator(mode="after")
-    def _has_preferences(self) -> Self:
-        if self.file is None and not self.talk:
-            raise ValueError("no preferences to learn from: name a `file`, or leave `talk` true")
-        return self
-
-    @property
-    def needs(self) -> Signal | None:
-        """Preferences, unless a file has them all."""
-        return "preferences" if self.talk else None
-
-    @property
-    def reward_model(self) -> None:
-        """It is one itself."""
-        return None
-
-    def given(self) -> list[Pair]:
-        """Return the file's preferences, as far as they are sure enough."""
-        from .preferences import read
-
-        return [] if self.file is None else read(Path(self.file), self.sure)
-
-    def examples(self, episode: Episode) -> list[Pair]:
-        """Return the episode's preferences, as far as they are sure enough."""
-        from .preferences import pairs
-
-        return pairs(episode, self.sure) if self.talk else []
-
     def looks(self, encode: Encoder) -> Look:
         """Return that nothing must be known."""
         return Look()
-
-    def graded(self, examples: Sequence[Pair], taken: int = 0) -> list[Pair]:
-        """Return the pairs as they are."""
-        return list(examples)
-
-    def sizes(self, examples: Sequence[Pair], rows: Rows) -> Tensor:
-        """Return (P,) ones: pairs count alike."""
-        import torch
-
-        return torch.ones(len(examples))
 
     def loss(self, policy: Scores, rows: Rows, examples: Sequence[Pair]) -> tuple[Tensor, Metrics]:
         """Return (P,) cross-entropies of the preferences, and how many the model shares."""

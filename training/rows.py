@@ -8,8 +8,9 @@ import torch
 
 from moot.agents.errors import MootError
 
+from .examples import E, Example, Said
 from .tree import tree
-from .types import E, Encoder, Example, Rows, Said
+from .types import Encoder, Rows
 
 
 def rows(said: Sequence[Said], encode: Encoder | None = None, probe: int | None = None) -> Rows:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import overload
 
+from .examples import Example
 from .filed import Filed
 from .settings import Fit
-from .types import Example
 
 
 @dataclass(frozen=True)

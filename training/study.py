@@ -7,13 +7,14 @@ import torch
 
 from moot.agents.tokens import Tokens
 
+from .architecture import base
 from .checkpoint import Progress, read
+from .examples import Example, Rollout
 from .filed import Filed, keeper
 from .fit import fit, graded
 from .job import Done, Job, Step
-from .learner import Learner, base, release
+from .learner import Learner, release
 from .reward_model import rewarded
-from .types import Example, Rollout
 
 
 def study(job: Job, examples: Sequence[Example], loaded: Any = None) -> Generator[Step, None, Done]:
@@ -27,7 +28,8 @@ def study(job: Job, examples: Sequence[Example], loaded: Any = None) -> Generato
         examples: what the cycle taught, whoever is to learn it.
         loaded: the base model, where it is in memory already.
     """
-    learner, encode = _ready(job, loaded), Tokens(job.model)
+    encode = Tokens(job.model)
+    learner = _ready(job, encode, loaded)
     if job.what == "reward":
         found = rewarded(learner, list(examples), encode, job.fit.batch_tokens)
         loaded = learner.close()
@@ -65,7 +67,7 @@ def study(job: Job, examples: Sequence[Example], loaded: Any = None) -> Generato
     return Done(own, moved, loaded)
 
 
-def _ready(job: Job, loaded: Any) -> Learner:
+def _ready(job: Job, encode: Tokens, loaded: Any) -> Learner:
     """Return the learner, at the weights that spoke."""
     judge = job.method.kind == "reward_model"
     return Learner(
@@ -74,7 +76,7 @@ def _ready(job: Job, loaded: Any) -> Learner:
         job.weights,
         seed=job.adapter_seed,
         model=job.model,
-        scalar=judge or job.method.looks(Tokens(job.model)).scalar,
+        scalar=judge or job.method.looks(encode).scalar,
     )
 
 

@@ -9,15 +9,13 @@ arXiv:2404.19733), and with `soft` a judge's probability is the label.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from moot.agents.beside import Beside
-from moot.agents.types import Settings
-from moot.protocols.types import Episode, Signal
-
-from ..types import Encoder, Look, Metrics, Pair, Rows, Scores
+from ..examples import Pair
+from ..preferring import Preferring
+from ..types import Encoder, Look, Metrics, Rows, Scores
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +41,7 @@ MEANS = ("ipo", "simpo", "orpo")
 """The losses of the mean log-probability of a token, whatever `normalised` says."""
 
 
-class DPO(Settings):
+class DPO(Preferring):
     """Make what was preferred likelier than what was not."""
 
     kind: Literal["dpo"] = "dpo"
@@ -61,56 +59,10 @@ class DPO(Settings):
     """The margin of `simpo`."""
     sft: float = Field(default=0.0, ge=0)
     """The weight of the chosen reply's negative log-likelihood; ORPO's own is 1."""
-    sure: float = Field(default=0.5, ge=0.5, le=1)
-    """The least probability of a preference that is learnt from."""
-    file: Beside | None = None
-    """Preferences to learn from in every cycle, Parquet or JSON Lines, in TRL's columns."""
-    talk: bool = True
-    """Whether to learn from the protocol's preferences too."""
-
-    @model_validator(mode="after")
-    def _has_preferences(self) -> Self:
-        if self.file is None and not self.talk:
-            raise ValueError("no preferences to learn from: name a `file`, or leave `talk` true")
-        return self
-
-    @property
-    def needs(self) -> Signal | None:
-        """Preferences, unless a file has them all."""
-        return "preferences" if self.talk else None
-
-    @property
-    def reward_model(self) -> None:
-        """Nothing learns to reward."""
-        return None
-
-    def given(self) -> list[Pair]:
-        """Return the file's preferences, as far as they are sure enough."""
-        from pathlib import Path
-
-        from ..preferences import read
-
-        return [] if self.file is None else read(Path(self.file), self.sure)
-
-    def examples(self, episode: Episode) -> list[Pair]:
-        """Return the episode's preferences, as far as they are sure enough."""
-        from ..preferences import pairs
-
-        return pairs(episode, self.sure) if self.talk else []
 
     def looks(self, encode: Encoder) -> Look:
         """Return that the anchor's word is wanted, but of the losses that need none."""
         return Look(anchor=self.variant not in FREE)
-
-    def graded(self, examples: Sequence[Pair], taken: int = 0) -> list[Pair]:
-        """Return the pairs as they are."""
-        return list(examples)
-
-    def sizes(self, examples: Sequence[Pair], rows: Rows) -> Tensor:
-        """Return (P,) ones: pairs count alike."""
-        import torch
-
-        return torch.ones(len(examples))
 
     def loss(self, policy: Scores, rows: Rows, examples: Sequence[Pair]) -> tuple[Tensor, Metrics]:
         """Return (P,) losses of the family, and how the policy took the pairs."""

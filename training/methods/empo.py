@@ -11,7 +11,7 @@ from typing import Literal
 
 from moot.protocols.types import Episode
 
-from ..types import Rollout
+from ..examples import Rollout
 from .reinforcement import Reinforcement, rollout
 from .votes import groups, shares
 

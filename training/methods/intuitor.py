@@ -12,7 +12,8 @@ from typing import Literal
 
 from moot.protocols.types import Episode
 
-from ..types import Encoder, Look, Rollout
+from ..examples import Rollout
+from ..types import Encoder, Look
 from .reinforcement import Reinforcement, answers
 
 

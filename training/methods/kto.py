@@ -17,7 +17,8 @@ from pydantic import Field
 from moot.agents.types import Settings
 from moot.protocols.types import Episode, Signal
 
-from ..types import Encoder, Known, Look, Metrics, Rollout, Rows, Said, Scores
+from ..examples import Known, Rollout, Said
+from ..types import Encoder, Look, Metrics, Rows, Scores
 from .reinforcement import rollout
 
 if TYPE_CHECKING:

@@ -25,7 +25,8 @@ from pydantic import Field
 from moot.agents.errors import MootError
 from moot.protocols.types import Episode, Signal
 
-from ..types import Encoder, Look, Metrics, Rollout, Rows, Scores
+from ..examples import Rollout
+from ..types import Encoder, Look, Metrics, Rows, Scores
 from .reinforcement import Reinforcement, answers, rollout
 
 if TYPE_CHECKING:

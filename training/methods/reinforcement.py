@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from moot.agents.types import Settings
 from moot.protocols.types import Episode, Turn
 
+from ..examples import Rollout, said
 from ..objective import Objective
 from ..reward_model import RewardModel
-from ..types import Encoder, Look, Metrics, Rollout, Rows, Scores, said
+from ..types import Encoder, Look, Metrics, Rows, Scores
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,7 +14,8 @@ from pydantic import Field
 
 from moot.protocols.types import Episode
 
-from ..types import Encoder, Look, Rollout
+from ..examples import Rollout
+from ..types import Encoder, Look
 from .reinforcement import Reinforcement, answers
 
 

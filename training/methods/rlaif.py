@@ -13,8 +13,8 @@ from pydantic import Field
 
 from moot.protocols.types import Episode, Signal
 
+from ..examples import Rollout
 from ..reward_model import RewardModel
-from ..types import Rollout
 from .reinforcement import Reinforcement, answers
 
 

@@ -10,8 +10,8 @@ from typing import Literal
 from moot.agents.beside import Beside
 from moot.protocols.types import Episode
 
+from ..examples import Rollout
 from ..reward_model import RewardModel
-from ..types import Rollout
 from .reinforcement import Reinforcement, answers
 
 

@@ -17,7 +17,8 @@ from pydantic import Field
 from moot.agents.types import Settings
 from moot.protocols.types import Episode, Signal, Turn
 
-from ..types import Encoder, Look, Metrics, Rows, Said, Scores, Shown, said
+from ..examples import Said, Shown, said
+from ..types import Encoder, Look, Metrics, Rows, Scores
 
 if TYPE_CHECKING:
     from torch import Tensor
