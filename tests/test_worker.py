@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,16 @@ from moot.training.launch import launch
 for step, _ in launch(Job.model_validate_json(Path(sys.argv[1]).read_text()), jobs.ROLLOUTS):
     print(step, flush=True)
 """
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """One thread in every process, this one too: in others the same sums are rounded otherwise."""
+    before = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def job(tiny: Path, folder: Path, processes: int, epochs: int = 10) -> Job:
