@@ -5,9 +5,10 @@ Shapes: K choices.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
+from .self_reward import Reading
 from .types import Completion, Request
 
 
@@ -17,11 +18,15 @@ class Ballot:
 
     prompt: tuple[int, ...]
     choices: Sequence[tuple[int, ...]]
+    how: Reading | None = None
+    """How the verdict on the only choice is read, off its last token, which isn't said."""
     logprobs: Sequence[Sequence[float]] = field(default=(), init=False)
     """Of each token of each choice, once they are known."""
 
     def completion(self, request: Request) -> Completion:
         """Return the choice that is given, and how likely each was."""
+        if self.how is not None:
+            return self._judged(self.how, request)
         likely = shares(self.choices, [math.fsum(some) for some in self.logprobs])
         given = drawn(likely, request.sampling.temperature, request.seed)
         return Completion(
@@ -36,6 +41,13 @@ class Ballot:
             prompt_tokens=self.prompt,
             shares=likely,
         )
+
+    def _judged(self, how: Reading, request: Request) -> Completion:
+        """Return the only choice, with the verdict on it."""
+        [ids], [logprobs] = self.choices, self.logprobs
+        alone = Ballot(self.prompt, [ids[:-1]])
+        alone.logprobs = [logprobs[:-1]]
+        return replace(alone.completion(request), verdict=how.verdict(logprobs[-1]))
 
 
 def shares(ids: Sequence[Sequence[int]], logprobs: Sequence[float]) -> tuple[float, ...]:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 from .chat import Reply, ask
 from .choices import Ballot
 from .errors import EngineError, Fault
+from .self_reward import Reading
 from .types import Completion, Request, Sampling
 from .wire import Wire
 
@@ -43,7 +44,12 @@ class Polls:
         self._ids: dict[str, tuple[int, ...]] = {}
 
     async def ask(
-        self, model: str, base: str, request: Request, more: Mapping[str, Any]
+        self,
+        model: str,
+        base: str,
+        request: Request,
+        more: Mapping[str, Any],
+        how: Reading | None = None,
     ) -> tuple[Completion, str]:
         """Return the choice that is given, as version 0, and the name of who spoke.
 
@@ -52,14 +58,16 @@ class Polls:
             base: its name for the base model, whose tokens all its adapters share.
             request: one with choices.
             more: what else stands in the request's body.
+            how: how the verdict on the only choice is read; `None`: none is wanted.
         """
         start = time.monotonic()
-        ids = [await self._tokens(base, choice) for choice in request.choices]
+        after = how.after if how else ()
+        ids = [(*await self._tokens(base, choice), *after) for choice in request.choices]
         one = replace(request, sampling=Sampling(temperature=0, max_tokens=1))
         wanted = sorted({some[0] for some in ids})
         asked = {"logprob_token_ids": wanted, "return_tokens_as_token_ids": True, **more}
         _, reply = await ask(self._wire, model, one, asked)
-        ballot = Ballot(reply.prompt_token_ids or (), ids)
+        ballot = Ballot(reply.prompt_token_ids or (), ids, how)
         if not ballot.prompt:
             raise EngineError(f"{self._wire.root}: doesn't tell a prompt's token ids, as vLLM does")
         first = _first(reply)

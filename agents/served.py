@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 from .chat import ask
 from .errors import EngineError, Fault, MootError
 from .poll import Polls
+from .self_reward import Reading, read, wanted
 from .server import Server
 from .types import Completion, Request, Weights
 from .wire import Wire
@@ -47,6 +48,7 @@ class Served:
         self._base = ""
         self._polls = Polls(wire)
         self._given: dict[str, Weights] = {}
+        self._verdicts: dict[str, Reading | None] = {}
         self._starts = 0
         self._starting: asyncio.Task[None] | None = None
 
@@ -77,7 +79,8 @@ class Served:
             "repetition_penalty": 1.0,
         }
         if request.choices:
-            completion, speaker = await self._polls.ask(model, self._base, request, more)
+            how = wanted(request, self._verdicts)
+            completion, speaker = await self._polls.ask(model, self._base, request, more, how)
         else:
             if request.shape:
                 more["structured_outputs"] = {"json": orjson.loads(request.shape)}
@@ -93,8 +96,10 @@ class Served:
     async def load(self, weights: Weights) -> None:
         """Serve `weights` from now on; the server's own list says that it does."""
         await self.serving()
+        how = read(weights.path)
         await self._give(weights)
         self._given[weights.name] = weights
+        self._verdicts[weights.name] = how
 
     async def held(self) -> Mapping[str, int]:
         """Return the versions of our weights, by name, that the server lists."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from .errors import EngineError, in_one_line
 from .types import Message, Prompt
 
 RESERVED = re.compile("reserved|unused|extra", re.IGNORECASE)
+PROMPTS = 128
+"""So many prompts' ids are remembered: those of a step's rows are asked for several times."""
 PROBE = (Message("user", "question"), Message("assistant", "xyzzy"))
 """A chat that shows how the template ends a reply."""
 
@@ -47,12 +50,16 @@ class Tokens:
         self._end: int | None = self._tokenizer.eos_token_id if said is None else said
         self.ends = frozenset(self._ends(configs))
         """The tokens that end a reply."""
+        self._prompts = lru_cache(PROMPTS)(self._prompt)
 
     def prompt(self, prompt: Prompt) -> tuple[int, ...]:
         """Return the ids of a prompt, ready for the assistant's reply.
 
         Where there is no system message, many templates put in one of their own.
         """
+        return self._prompts(prompt)
+
+    def _prompt(self, prompt: Prompt) -> tuple[int, ...]:
         try:
             text = self._chat(prompt, reply=True)
         except Exception as error:  # templates are programs: they raise what they like

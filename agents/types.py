@@ -120,6 +120,8 @@ class Request:
     all if it can; a single one is put in its mouth, to be told how likely it was.  Empty: free."""
     shape: str = ""
     """A JSON Schema for the reply; an engine that can, holds it to that.  Empty: free."""
+    verdict: bool = False
+    """Whether the verdict on its only choice is wanted (see `self_reward`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,9 @@ class Completion:
     shares: tuple[float, ...] = ()
     """How likely each of the request's choices was beside the others, adding up to 1; empty where
     there was no choice, or the engine can't tell."""
+    verdict: float | None = None
+    """How right the speaker holds it: 1 is right and 0 wrong, more or less; `None`: it wasn't
+    asked, or never learnt to tell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from .choices import Ballot
 from .errors import EngineError, Refusal
 from .generate import Row, generate
 from .pretrained import load
+from .self_reward import Reading, read, wanted
 from .tokens import Tokens
 from .types import Completion, Device, Number, Request, Weights
 from .weigh import weigh
@@ -22,6 +23,7 @@ class Voice:
         base = load(model, dtype, device)
         self._tokens = Tokens(model, (base.config, base.generation_config))
         self._adapters = Adapters(base.eval())
+        self._verdicts: dict[str, Reading | None] = {}
         self._context: int | None = getattr(
             base.config.get_text_config(), "max_position_embeddings", None
         )
@@ -57,7 +59,9 @@ class Voice:
 
     def load(self, weights: Weights) -> None:
         """Take up `weights` in place of their earlier version."""
+        how = read(weights.path)
         self._adapters.load(weights)
+        self._verdicts[weights.name] = how
 
     def held(self) -> dict[str, int]:
         """Return the version held of each weights."""
@@ -77,12 +81,14 @@ class Voice:
         return Row(prompt, request.sampling, limit, Random(request.seed), unwanted)
 
     def _ballot(self, request: Request) -> Ballot:
+        how = wanted(request, self._verdicts)
         choices = [tuple(self._tokens.completion(c, ended=False)) for c in request.choices]
         if () in choices:
             empty = request.choices[choices.index(())]
             raise EngineError(f"the choice {empty!r} is no token, so it can't be weighed")
+        choices = [(*choice, *(how.after if how else ())) for choice in choices]
         prompt, _ = self._prompt(request, max(map(len, choices)))
-        return Ballot(prompt, choices)
+        return Ballot(prompt, choices, how)
 
     def _prompt(self, request: Request, least: int) -> tuple[tuple[int, ...], int]:
         """Return the prompt's tokens and the room that is left, at least `least` tokens."""

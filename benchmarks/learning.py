@@ -49,6 +49,7 @@ def main() -> None:
             print(f"{case}, seed {seed}: {time.monotonic() - start:.0f} s", flush=True)
         rows += compared(case, [measured(out) for out in outs])
     show(rows)
+    print("\n" + "\n".join(f"{peer}: {about}" for peer, about in PEERS.items()))
     write(rows, args.json)
 
 
@@ -134,8 +135,7 @@ def show(rows: list[Row]) -> None:
         ]
         for row in rows
     ]
-    print("\n" + table(["case", "metric", "CaT", "peer", "value", "difference"], lines))
-    print("\n" + "\n".join(f"{peer}: {about}" for peer, about in PEERS.items()))
+    print("\n" + table(["case", "metric", "ours", "peer", "value", "difference"], lines))
 
 
 if __name__ == "__main__":

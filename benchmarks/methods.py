@@ -6,12 +6,18 @@ synthesis, all by the untrained model on the held-out tasks.  With training: as 
 answers and steps for each, and then a single answer.  A line's difference is to the single answer
 of the untrained model, paired by seed; intervals are Student's t over seeds, at 95 %.
 
+`laser, weighted vote` is the vote of what LaSeR trained, each answer weighed by its policy's own
+verdict, beside the same policies' plain vote at the same tokens.
+
 Seeds change everything: the split, the adapter, the sampling.  `laser` alone learns from labels.
 
     python benchmarks/methods.py [--seeds 5] [--quick] [--json FILE] [--runs DIR] [--only NAME ...]
+                                 [--jobs 1]
 """
 
 import argparse
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -23,6 +29,7 @@ from rows import Row, write
 CONFIG = CONFIGS / "quickstart.yaml"
 VOTE = "{kind: consensus}"
 ALONE = "{kind: sample}"
+LASER_VOTE = "laser, weighted vote"
 MARKED = "{kind: judged, talk: {kind: sample}, judging: {kind: pointwise, better: the right sum}}"
 JUDGE = "{name: judge, role: judge, sampling: {temperature: 0}}"
 POLICY = "{name: solver, count: 8, learns: true, sampling: {temperature: 0.7, max_tokens: 8}}"
@@ -46,6 +53,7 @@ TRAINED: dict[str, tuple[str | None, str]] = {
     "intuitor": (ALONE, "{kind: intuitor, objective: {kl: 0}}"),
     "rent": (ALONE, "{kind: rent, objective: {kl: 0}}"),
     "laser (labels)": (ALONE, "{kind: laser, objective: {kl: 0}}"),
+    LASER_VOTE: ("{kind: consensus, weigh: self_reward}", "{kind: laser, objective: {kl: 0}}"),
     "laser (vote)": (VOTE, "{kind: laser, reward: match, objective: {kl: 0}}"),
     "dpo": (VOTE, "{kind: dpo, sft: 0.1}"),
     "kto": (VOTE, "{kind: kto}"),
@@ -63,19 +71,23 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--runs", type=Path, default=Path("runs/methods"))
     parser.add_argument("--only", nargs="*", help="these alone, by name")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, the cores shared out")
     args = parser.parse_args()
     seeds, cycles = range(2 if args.quick else args.seeds), 1 if args.quick else 2
     folder = args.runs / ("quick" if args.quick else "whole")
     chosen = args.only or [*UNTRAINED, *TRAINED]
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // args.jobs)))
+
+    def played(name: str, seed: int) -> Measured:
+        out = folder / f"{''.join(c if c.isalnum() else '-' for c in name)}-{seed}"
+        play(CONFIG, seed, out, settings(name, cycles))
+        return measured(out) | verdicts(out)
+
     rows: list[Row] = []
-    for name in chosen:
-        runs: list[Measured] = []
-        for seed in seeds:
-            out = folder / f"{''.join(c if c.isalnum() else '-' for c in name)}-{seed}"
-            play(CONFIG, seed, out, settings(name, cycles))
-            runs.append(measured(out) | verdicts(out))
-        rows += compared(name, runs, cycles)
-        show(rows[-1:])
+    with ThreadPoolExecutor(args.jobs) as pool:  # a seed of every method, then the next
+        due = {(name, seed): pool.submit(played, name, seed) for seed in seeds for name in chosen}
+        for name in chosen:
+            rows += compared(name, [due[name, seed].result() for seed in seeds], cycles)
     show(rows)
     write(rows, args.json)
 
@@ -88,7 +100,8 @@ def settings(name: str, cycles: int) -> list[str]:
         protocol = UNTRAINED[name]
     else:
         protocol, method = TRAINED[name]
-        sets += [f"cycles={cycles}", f"method={method}", "evaluation.controls=false"]
+        voting = str(name == LASER_VOTE).lower()
+        sets += [f"cycles={cycles}", f"method={method}", f"evaluation.controls={voting}"]
     sets += [] if protocol is None else [f"protocol={protocol}"]
     return [*sets, f"population=[{POLICY}, {JUDGE}]"] if protocol == MARKED else sets
 
@@ -109,6 +122,11 @@ def verdicts(out: Path) -> Measured:
 def compared(name: str, runs: list[Measured], cycles: int) -> list[Row]:
     """Return how often the method's answer is right, beside a single answer before training."""
     before = [run["held_out/accuracy", 0] for run in runs]
+    if name == LASER_VOTE:
+        ours, plain = (
+            [run[f"controls/{arm}", cycles] for run in runs] for arm in ("protocol", "vote")
+        )
+        return [row("methods", name, "accuracy", ours, "plain vote", plain)]
     at = ("controls/protocol", 0) if name in UNTRAINED else ("held_out/accuracy", cycles)
     found = [row("methods", name, "accuracy", [run[at] for run in runs], "single", before)]
     told = [run["verdicts/f1", 0] for run in runs if ("verdicts/f1", 0) in run]

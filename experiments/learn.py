@@ -1,15 +1,16 @@
 """Learn: the examples of a cycle become the next version of the weights, all of them or none."""
 
 import shutil
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from moot.agents.models import locate
 from moot.agents.types import Weights
 from moot.protocols.journal import Metric
-from moot.training.examples import Example, Pair, Said
+from moot.training.examples import Example, Said
 from moot.training.job import Done, Job
 from moot.training.launch import launch
 from moot.training.settings import Guards
@@ -21,6 +22,8 @@ from .store import write_examples
 
 Step = tuple[str, int, dict[str, float]]
 """The weights' name, the step's number, and what was seen in it."""
+GIVEN = "given"
+"""The folder, in a cycle's, of examples that memory may not hold."""
 JUDGE = "reward_model"
 """What a reward model is called among weights, and its folder."""
 
@@ -29,9 +32,9 @@ JUDGE = "reward_model"
 class Lessons:
     """What a cycle taught, whoever is to learn it."""
 
-    examples: tuple[Example, ...] = ()
+    examples: Sequence[Example] = ()
     """For the policies."""
-    pairs: tuple[Example, ...] = ()
+    pairs: Sequence[Example] = ()
     """For the reward model, where there is one."""
 
 
@@ -60,12 +63,32 @@ def learn(
         model = experiment.engines[agents[0].engine].trains
         assert model is not None, "the experiment checks that learners' engines can train"
         models.setdefault(model, []).append(name)
-    taught: list[Example] = []
+    taught: list[Sequence[Example]] = []
     for model, names in models.items():
         taught += yield from _Course(experiment, model, before, cycle, folder).take(names, lessons)
-    if taught:
-        write_examples(folder, cycle, taught)
+    if any(taught):
+        write_examples(folder, cycle, chain.from_iterable(taught))
+    shutil.rmtree(folder / GIVEN, ignore_errors=True)
     publish(folder)
+
+
+def check(experiment: Experiment) -> None:
+    """Raise, before anything is said, what would end the first training before its first step.
+
+    Raises:
+        MootError: a learner's model has no chat template or lacks a token that the method wants,
+            or there are fewer GPUs than processes.
+    """
+    method, people, fit = experiment.method, experiment.people(), experiment.fit
+    models = {experiment.engines[a[0].engine].trains for a in people.learners().values()}
+    if method is None or not experiment.cycles or not models:
+        return
+    from moot.agents.tokens import Tokens
+    from moot.training.world import enough, gpus
+
+    enough(fit.processes, gpus(fit.device))
+    for model in sorted(filter(None, models)):
+        method.looks(Tokens(locate(model)))
 
 
 def sources(experiment: Experiment, name: str) -> frozenset[str]:
@@ -88,41 +111,58 @@ class _Course:
     cycle: int
     folder: Path
 
-    def take(self, names: Sequence[str], lessons: Lessons) -> Generator[Step, None, list[Example]]:
+    def take(
+        self, names: Sequence[str], lessons: Lessons
+    ) -> Generator[Step, None, list[Sequence[Example]]]:
         """Train the weights `names`, one after the other, on one model in memory.
 
         Returns:
-            What they were taught, as it was graded.
+            What each was taught, as it was graded.
         """
-        words = [_readable(example, self.experiment, self.model) for example in lessons.examples]
-        loaded: Any = None
-        if self._method.reward_model is not None and lessons.pairs:
-            pairs = [_readable(pair, self.experiment, self.model) for pair in lessons.pairs]
-            words, loaded = yield from self._rewarded(words, pairs)
-        taught: list[Example] = []
+        words, loaded = self._readable(lessons.examples), None
+        if self._method.reward_model is not None:
+            words, loaded = yield from self._rewarded(words, self._readable(lessons.pairs))
+        taught: list[Sequence[Example]] = []
         for name in names:
             job = self._job(name)
             if any(job.mine(example) for example in words):
                 done = yield from self._do(name, job, words, loaded)
-                taught += done.examples
+                taught.append(done.examples)
                 loaded = done.base
                 if not done.moved:  # no gradient: what spoke is the newest still
-                    shutil.rmtree(job.folder, ignore_errors=True)
+                    for checkpoint in job.folder.glob("step-*"):
+                        shutil.rmtree(checkpoint)
         return taught
+
+    def _readable(self, examples: Sequence[Example]) -> Sequence[Example]:
+        """Return the examples without the token ids of other models; in a file what is in one."""
+        found = (_readable(example, self.experiment, self.model) for example in examples)
+        if isinstance(examples, list | tuple):
+            return list(found)
+        return kept(found, self.folder, self.model.replace("/", "_"))
 
     def _rewarded(
         self, words: Sequence[Example], pairs: Sequence[Example]
     ) -> Generator[Step, None, tuple[list[Example], Any]]:
-        """Train the reward model, and return the examples with its rewards, and the base."""
+        """Train the reward model, and return the examples with its rewards, and the base.
+
+        Without pairs the newest of the cycles before gives the rewards; where there is none yet,
+        there are no rewards, and nothing is taught.
+        """
         place = f"{JUDGE}/{self.model.replace('/', '_')}"
         done, progress = self.folder / place, self.folder / f"fit-{JUDGE}"
-        job, loaded = self._judge_job(self._earlier(place), progress), None
-        if not done.is_dir():
+        judge, loaded = self._earlier(place), None
+        job = self._judge_job(judge, progress)
+        if pairs and not done.is_dir():
             loaded = (yield from self._do(JUDGE, job, pairs, None)).base
-            done.parent.mkdir(parents=True, exist_ok=True)
-            max(progress.glob("step-*")).rename(done)
-            shutil.rmtree(progress)
-        job = job.model_copy(update={"what": "reward", "weights": done})
+            if last := max(progress.glob("step-*"), default=None):
+                done.parent.mkdir(parents=True, exist_ok=True)
+                last.rename(done)
+            shutil.rmtree(progress, ignore_errors=True)
+        judge = done if done.is_dir() else judge
+        if judge is None:
+            return [], loaded
+        job = job.model_copy(update={"what": "reward", "weights": judge})
         found = yield from self._do(JUDGE, job, words, loaded)
         shutil.rmtree(progress, ignore_errors=True)
         return self._method.graded(found.examples), found.base
@@ -197,6 +237,16 @@ def _named(name: str, steps: Generator[tuple[int, dict[str, float]], None, Done]
         yield name, step, metrics
 
 
+def kept(examples: Iterable[Example], folder: Path, name: str) -> Sequence[Example]:
+    """Return the examples, which are in a file below `folder` from now until they are learnt."""
+    from moot.training.filed import Filed, write
+
+    path = folder / GIVEN / f"{name}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(path, examples)
+    return Filed(path)
+
+
 def _readable(example: Example, experiment: Experiment, model: str) -> Example:
     """Return the example without the token ids of another model than the one that is to learn."""
 
@@ -206,9 +256,7 @@ def _readable(example: Example, experiment: Experiment, model: str) -> Example:
             return said
         return replace(said, tokens=(), prompt_tokens=(), logprobs=())
 
-    if isinstance(example, Pair):
-        return replace(example, chosen=read(example.chosen), rejected=read(example.rejected))
-    return replace(example, said=read(example.said))
+    return example.with_rows([read(said) for said in example.rows])
 
 
 def publish(folder: Path) -> None:
@@ -217,7 +265,8 @@ def publish(folder: Path) -> None:
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     for name in sorted((folder / "fit").glob("*")) if (folder / "fit").is_dir() else ():
-        shutil.copytree(max(name.glob("step-*")), beside / name.name)
+        if last := max(name.glob("step-*"), default=None):
+            shutil.copytree(last, beside / name.name)
     beside.rename(folder / "weights")
     shutil.rmtree(folder / "fit", ignore_errors=True)
 

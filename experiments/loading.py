@@ -1,6 +1,6 @@
 """From a file to an experiment and its tasks, or to all that is wrong with it."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from moot.agents.errors import InputError, MootError, near
 from moot.agents.facts import facts
 from moot.agents.models import check as check_model
 from moot.agents.vllm import VLLM
+from moot.training.methods.laser import LaSeR
 from moot.training.settings import Lora
 
 from .experiment import EngineChoice, Experiment
@@ -159,14 +160,32 @@ def _learning(experiment: Experiment) -> Iterator[Problem]:
         )
 
 
+def _preferences(file: Path, at: Steps) -> Iterator[Problem]:
+    """Yield what keeps a file of preferences from being read: all of it is."""
+    from moot.training.preferences import read as preferences
+
+    if not file.is_file():
+        yield at, f"no such file: {file}"
+        return
+    try:
+        deque(preferences(file), maxlen=0)
+    except InputError as error:
+        yield at, str(error)
+
+
 def _asked(experiment: Experiment) -> Iterator[Problem]:
     """Yield what the method asks for that isn't there: a file, or a temperature."""
     method = experiment.method
     judge = None if method is None else method.reward_model
     own = getattr(method, "file", None)
     file, at = (own, ()) if own is not None or judge is None else (judge.file, ("model",))
-    if file is not None and not Path(file).is_file():
-        yield ("method", *at, "file"), f"no such file: {file}"
+    if file is not None:
+        yield from _preferences(Path(file), ("method", *at, "file"))
+    for i, group in enumerate(experiment.population if isinstance(method, LaSeR) else ()):
+        samplings = group.sampling if isinstance(group.sampling, tuple) else (group.sampling,)
+        if group.learns and any(sampling.stop for sampling in samplings):
+            wrong = "method laser learns a verdict after a reply's own end: leave `stop` out"
+            yield ("population", i, "sampling"), wrong
     objective = getattr(method, "objective", None)
     if objective is None or objective.correct is None:
         return

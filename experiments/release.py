@@ -7,6 +7,7 @@ from typing import Any
 
 from moot.agents.errors import InputError, MootError, near
 from moot.agents.models import locate
+from moot.agents.self_reward import FILE as SELF_REWARD
 from moot.agents.types import Weights
 
 from .directory import RESOLVED
@@ -68,6 +69,8 @@ def _write(base: Path, weights: Weights, to: Path) -> None:
     else:
         model: Any = PeftModel.from_pretrained(load(base, "auto", "cpu"), str(weights.path))
         model.merge_and_unload().save_pretrained(str(to))
+    if (weights.path / SELF_REWARD).is_file():
+        shutil.copy(weights.path / SELF_REWARD, to)
     for pattern in TOKENIZER:
         for file in base.glob(pattern):
             shutil.copy(file, to)

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -27,7 +28,7 @@ from .directory import claim, held_out_folder, talk_folder
 from .evaluation import baseline, evaluate, examinees
 from .experiment import Experiment
 from .judges import judged, known
-from .learn import JUDGE, Lessons, current, learn, published, step_metrics
+from .learn import JUDGE, Lessons, check, current, kept, learn, published, step_metrics
 from .progress import Show
 from .rulings import rulings
 from .store import write_examples, write_metrics
@@ -117,6 +118,7 @@ async def _open(
         for settings in engines.values():
             if settings.trains is not None:
                 locate(settings.trains, show.line)
+        check(experiment)
     with show.phase("engines"):
         return {
             name: Gate(
@@ -146,20 +148,26 @@ async def _talk(run: Run, cycle: int) -> Lessons:
         )
         method = experiment.method
         judge = None if method is None else method.reward_model
-        examples = [] if method is None else _examples(method, episodes)
-        pairs = [] if judge is None else _examples(judge, episodes)
+        examples = [] if method is None else _examples(method, episodes, folder)
+        pairs = [] if judge is None else _examples(judge, episodes, folder)
         write_examples(folder, cycle, examples)
         run.record(taught(episodes, examples, cycle=cycle, epochs=experiment.fit.epochs))
         if people.cast()["judge"]:
             so_far = [one for n in range(cycle + 1) for one in rulings(talk_folder(run.out, n))]
             run.record(judged(so_far, cycle, experiment.seed))
-    return Lessons(tuple(examples), tuple(pairs))
+    return Lessons(examples, pairs)
 
 
-def _examples(method: Method[Any], episodes: Sequence[Episode]) -> list[Example]:
-    """Return what a cycle teaches, graded as far as that needs no model."""
-    found = [example for episode in episodes for example in method.examples(episode)]
-    return method.graded([*method.given(), *found])
+def _examples(method: Method[Any], episodes: Sequence[Episode], folder: Path) -> Sequence[Example]:
+    """Return what a cycle teaches, graded as far as that needs no model.
+
+    What comes from a file may be more than memory holds: all is in a file then, below `folder`.
+    """
+    found = (example for episode in episodes for example in method.examples(episode))
+    given = method.given()
+    if given is None:
+        return method.graded(list(found))
+    return kept(chain(given, found), folder, "talk")
 
 
 async def _learn(run: Run, cycle: int, lessons: Lessons) -> None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +48,13 @@ def write_lessons(folder: Path, cycle: int, episodes: Sequence[Episode]) -> None
         write(folder / "demonstrations.parquet", DEMONSTRATIONS, rows)
 
 
-def write_examples(folder: Path, cycle: int, examples: Sequence[Example]) -> None:
+def write_examples(folder: Path, cycle: int, examples: Iterable[Example]) -> None:
     """Write what a cycle taught, examples of one kind, in TRL's conversational columns."""
     schemas: dict[type[Example], Any] = {Pair: PAIRS, Shown: SHOWN}
-    schema = schemas.get(type(examples[0]), ROLLOUTS) if examples else ROLLOUTS
-    write(folder / "examples.parquet", schema, (_example(cycle, e) for e in examples))
+    rest = iter(examples)
+    first = list(islice(rest, 1))
+    schema = schemas.get(type(first[0]), ROLLOUTS) if first else ROLLOUTS
+    write(folder / "examples.parquet", schema, (_example(cycle, e) for e in chain(first, rest)))
 
 
 def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:

@@ -141,7 +141,10 @@ def taught(
     episodes: Sequence[Episode], examples: Sequence[Example], *, cycle: int, epochs: int
 ) -> list[Metric]:
     """Return what a cycle's talk cost and gave: tokens, mean reward, groups without contrast."""
-    teaching = {(e.episode, turn) for e in examples if e.teaches for turn in _turns(e)}
+    ours = {episode.id for episode in episodes}
+    teaching = {
+        (e.episode, turn) for e in examples if e.teaches and e.episode in ours for turn in _turns(e)
+    }
     groups: dict[tuple[str, int], list[float]] = {}
     for example in examples:
         if isinstance(example, Rollout) and example.reward is not None:

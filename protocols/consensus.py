@@ -1,9 +1,8 @@
 """Consensus: every policy answers alone, and the answers vote (arXiv:2203.11171).
 
 A vote may weigh the answers: by how sure agents say they are (as in ReConcile, arXiv:2309.13007),
-by how likely their models find what they said, or by how reliable they were so far.  Left out:
-LaSeR's self-reward score (arXiv:2510.14943) as a weight, which takes a model that was trained to
-give it.
+by how likely their models find what they said, by the verdicts that policies learnt to give (LaSeR,
+arXiv:2510.14943), or by how reliable agents were so far.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,12 +19,13 @@ from .confidence import by_confidence, confidences
 from .lessons import demonstrations, preferences
 from .likelihood import mean_logprob
 from .sample import answers
+from .self_reward import self_rewards, weight
 from .types import Outcome, Script, Signal, Turn, Verdict
 from .voting import plurality
 
 VOTED: frozenset[Signal] = frozenset({"reference", "preferences", "demonstrations"})
 """What a vote gives to learn from."""
-Weigh = Literal["equal", "confidence", "likelihood", "trust"]
+Weigh = Literal["equal", "confidence", "likelihood", "self_reward", "trust"]
 """What decides how much an answer counts in a vote."""
 
 
@@ -41,8 +41,9 @@ class Consensus(Settings):
     """Answers from each policy."""
     weigh: Weigh = "equal"
     """What decides how much an answer counts: nothing; how sure its agent says it is, recalibrated;
-    the mean probability of its tokens (geometric), where the engine tells it; or its agent's trust,
-    from earlier cycles."""
+    the mean probability of its tokens (geometric), where the engine tells it; its agent's verdict
+    on it, which it learnt to give by `laser` (all count alike where no answer is held right at
+    all, or nobody learnt to tell); or its agent's trust, from earlier cycles."""
     ties: Literal["first", "none"] = "first"
     """Who wins a tie: the answer given first, or none."""
     quorum: float = Field(default=0.0, ge=0, le=1)
@@ -79,6 +80,8 @@ class Consensus(Settings):
         most = dict.fromkeys(policies, self.samples)
         if self.weigh == "confidence":
             most |= {acting(policy, "judge"): TRIES * self.samples for policy in policies}
+        if self.weigh == "self_reward":
+            most |= {acting(policy, "judge"): self.samples for policy in policies}
         return most
 
 
@@ -91,6 +94,9 @@ def weighed(turns: Sequence[Turn], by: Weigh) -> Wishes[list[float | None]]:
             return by_confidence(turns, (yield from confidences(turns)))
         case "likelihood":
             return [None if (p := mean_logprob(t)) is None else exp(p) for t in turns]
+        case "self_reward":
+            weights = [weight(verdict) for verdict in (yield from self_rewards(turns))]
+            return weights if any(weights) else [1.0 for _ in turns]
         case "trust":
             return [turn.agent.trust for turn in turns]
 

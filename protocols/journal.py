@@ -119,7 +119,11 @@ class Journal:
 def digest(request: Request) -> str:
     """Return a name for all that decides a completion: prompt, sampling, seed and weights."""
     content = {f.name: getattr(request, f.name) for f in fields(request)}
-    for name in ("choices", "shape"):  # a free reply keeps the name it had before there were these
+    for name in (
+        "choices",
+        "shape",
+        "verdict",
+    ):  # a free reply keeps the name it had before there were these
         if not content[name]:
             del content[name]
     content["sampling"] = request.sampling.model_dump()

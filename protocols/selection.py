@@ -21,6 +21,7 @@ from .consensus import matches
 from .fence import filled, numbered, unmarked
 from .likelihood import least_perplexing
 from .sample import answers
+from .self_reward import self_rewards
 from .synthesis import frozen
 from .types import Outcome, Say, Script, Signal, Turn
 from .voting import plurality
@@ -60,10 +61,11 @@ class Selection(Settings):
     kind: Literal["selection"] = "selection"
     samples: int = Field(default=1, ge=1, le=10_000)
     """Answers from each policy."""
-    by: Literal["self", "perplexity", "mutual"] = "self"
+    by: Literal["self", "perplexity", "mutual", "self_reward"] = "self"
     """How one is chosen: a model is shown all and picks the best; or it is the one that its own
-    model, or the frozen initial policy having read the others, finds likeliest, a token.  The last
-    takes engines that can tell how likely a given text is."""
+    model, or the frozen initial policy having read the others, finds likeliest, a token; or the one
+    that its own policy's verdict, learnt by `laser`, holds most right, and until one is learnt the
+    most frequent.  The last two take engines that can tell how likely a given text is."""
     who: Literal["policy", "anchor"] = "policy"
     """Who picks the best: the first policy, with the weights it has by then, or the frozen initial
     policy behind it."""
@@ -94,6 +96,8 @@ class Selection(Settings):
     ) -> Wishes[Pick | None]:
         if self.by == "perplexity":
             return _likeliest(readable, readable)
+        if self.by == "self_reward":
+            return _most_right(readable, (yield from self_rewards(readable)))
         if len(readable) < 2:  # there is nothing to choose
             return Pick(readable[0], {}) if readable else None
         if self.by == "self":
@@ -109,8 +113,10 @@ class Selection(Settings):
     def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks at most."""
         policies = dict.fromkeys(people.playing("policy"), self.samples)
+        if self.by == "self_reward":
+            return policies | {acting(one, "judge"): self.samples for one in policies}
         n = sum(policies.values())
-        most = {"self": TRIES, "perplexity": 0, "mutual": n}[self.by] if n > 1 else 0
+        most = {"self": TRIES, "mutual": n}.get(self.by, 0) if n > 1 else 0
         return {**policies, self._asked(people): most} if most else policies
 
 
@@ -143,6 +149,17 @@ def predictions(task: Task, agent: Agent, given: Sequence[Turn]) -> list[Say]:
 def _likeliest(given: Sequence[Turn], measured: Sequence[Turn]) -> Pick | None:
     found = least_perplexing(given, measured)
     return None if found is None else Pick(found[0], {"pick_logprob": found[1]})
+
+
+def _most_right(given: Sequence[Turn], verdicts: Sequence[float | None]) -> Pick | None:
+    """Return the answer of the highest verdict, the first of equals; without any verdict the first
+    that the most gave; `None`: there is no answer."""
+    told = [(turn, v) for turn, v in zip(given, verdicts, strict=True) if v is not None]
+    if told:
+        turn, verdict = max(told, key=lambda one: one[1])
+        return Pick(turn, {"pick_self_reward": verdict})
+    most = plurality([turn.answer for turn in given]).winner
+    return next((Pick(turn, {}) for turn in given if turn.answer == most), None)
 
 
 def _places(turns: Sequence[Turn]) -> tuple[int, ...]:

@@ -145,6 +145,7 @@ class Stage:
             version=agent.version,
             choices=say.choices,
             shape=say.shape,
+            verdict=say.verdict,
         )
         said = await ask(self.engines[agent.engine], self.journal, episode, index, request)
         turn = Turn(

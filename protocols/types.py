@@ -27,6 +27,8 @@ class Say:
     """The reply is one of these (see `Request.choices`); empty: it is free."""
     shape: str = ""
     """A JSON Schema that the reply is to follow (see `Request.shape`); empty: it is free."""
+    verdict: bool = False
+    """Whether a verdict on the only choice is wanted (see `Request.verdict`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -426,6 +426,29 @@ FILES = [
         id="no preferences",
     ),
     pytest.param(
+        f"{LEARNS}method: {{kind: rlhf, file: x.yaml}}\n",
+        [
+            ":14:28 method.file: x.yaml: can't be read: line 1 is no JSON: Expecting value: line 1 "
+            "column 1 (char 0)"
+        ],
+        id="no preferences in it",
+    ),
+    pytest.param(
+        f"{LEARNS}method: {{kind: dpo, variant: hinge, soft: true}}\n",
+        [":14:9 method: `soft` means nothing to hinge: it is for sigmoid, sppo"],
+        id="an option of others",
+    ),
+    pytest.param(
+        f"{LEARNS.replace('consensus', 'sample')}method: {{kind: laser}}\n".replace(
+            "learns: true", 'learns: true, sampling: {stop: ["."]}'
+        ),
+        [
+            ":6:44 population.0.sampling: method laser learns a verdict after a reply's own end: "
+            "leave `stop` out"
+        ],
+        id="a stop before a verdict",
+    ),
+    pytest.param(
         f"{LEARNS}method: {{kind: cat, objective: {{correct: {{}}}}}}\n".replace(
             "learns: true", "learns: true, sampling: {temperature: 0.5}"
         ),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from told import FIT, episode, learner, learnt, pair, turn, words
 
 from moot.agents.tokens import Tokens
@@ -13,7 +14,7 @@ from moot.agents.types import Message
 from moot.protocols.types import Preference
 from moot.training.examples import Known, Pair, Said
 from moot.training.losses import policy as losses
-from moot.training.methods.dpo import DPO, FREE
+from moot.training.methods.dpo import DPO, FREE, OPTIONS
 from moot.training.preferences import pairs
 from moot.training.rows import columns, rows
 from moot.training.types import Look, Scores
@@ -149,7 +150,7 @@ def test_every_variant_sets_the_chosen_further_above_the_rejected(
     variant: Any, tiny: Path, tmp_path: Path
 ) -> None:
     #  DiscoPOP's loss rises just around D = 0, where a policy starts out: there it is pushed away.
-    method = DPO(variant=variant, soft=True, noise=0.1 if variant in ("robust", "exo") else 0)
+    method = DPO(variant=variant, noise=0.1 if variant in OPTIONS["noise"] else 0)
     pupil, examples = learner(tiny), pairs_to_learn()
     batch = rows(columns(examples[:1]), Tokens(tiny))
 
@@ -186,4 +187,33 @@ def test_without_talk_and_without_a_file_there_is_nothing_to_learn_from() -> Non
         DPO(talk=False)
     assert DPO(talk=False, file="likes.jsonl").needs is None
     assert DPO(file="likes.jsonl").needs == DPO().needs == "preferences"
-    assert DPO().given() == []
+    assert DPO().given() is None
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_an_option_that_would_change_nothing_is_an_error(option: str, variant: Any) -> None:
+    given = {"variant": variant, option: {"soft": True, "noise": 0.1, "gamma": 1.0}[option]}
+    if variant in OPTIONS[option]:
+        before, after = (
+            loss_of(DPO.model_validate(one), 0.8)[0] for one in ({"variant": variant}, given)
+        )
+        assert before != after
+    else:
+        with pytest.raises(ValidationError, match=f"`{option}` means nothing to {variant}"):
+            DPO.model_validate(given)
+
+
+def test_words_read_by_another_engine_keep_no_ids_of_its_prompt() -> None:
+    told = episode(
+        [
+            turn(0, "4", tokens=(8,), prompt_tokens=(1, 2)),
+            turn(1, "5", tokens=(9,), prompt_tokens=(3, 4), engine="other"),
+        ],
+        preferences=(Preference(asked=0, chosen=0, rejected=1),),
+    )
+
+    [found] = DPO().examples(told)
+
+    assert (found.chosen.prompt_tokens, found.chosen.tokens) == ((1, 2), (8,))
+    assert (found.rejected.prompt_tokens, found.rejected.tokens) == ((), (9,))

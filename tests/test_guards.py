@@ -1,6 +1,7 @@
 """Guards: what each watches, and what is done when one is broken."""
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from torch import Tensor
 from moot.agents.errors import MootError
 from moot.agents.tokens import Tokens
 from moot.training.checkpoint import latest
-from moot.training.examples import Known, Shown
+from moot.training.examples import Known, Rollout, Shown
 from moot.training.fit import Metrics, graded
 from moot.training.job import Done, Job, Step
 from moot.training.learner import Learner
+from moot.training.methods.cat import CaT
 from moot.training.methods.sft import SFT
+from moot.training.objective import Objective
 from moot.training.settings import Fit, Guards
 from moot.training.study import study
 
@@ -42,6 +45,9 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "distinct": ({"distinct": 0.6}, r"distinct 0\.5 is below fit\.guards\.distinct, 0\.6"),
     "kl": ({"kl": 1e-9}, r"kl \S+ is above fit\.guards\.kl, 1e-09"),
 }
+
+
+DAPO = Objective.model_validate({"like": "dapo", "cut": "keep"})
 
 
 def guarded(**guards: Any) -> Fit:
@@ -92,8 +98,56 @@ def test_stop_keeps_the_steps_before(name: str, tiny: Path, tmp_path: Path) -> N
     assert equal(tensors(pupil), tensors(free))
     kept = latest(tmp_path / "guarded")
     assert kept is not None
-    assert (kept.step, kept.taken) == (1, 1)
+    assert (kept.step, kept.taken) == (4, 1)  # over, after one step
     assert equal(kept.weights, tensors(free))
+
+
+@pytest.mark.parametrize("then", ["stop", "rollback"])
+def test_what_was_guarded_is_over_though_the_run_is_killed_after(
+    then: str, tiny: Path, tmp_path: Path
+) -> None:
+    settings = guarded(length=2, then=then)
+    steps(learner(tiny), tiny, tmp_path, settings)
+    kept, pupil = latest(tmp_path), learner(tiny)
+
+    again = steps(pupil, tiny, tmp_path, settings)
+
+    after = latest(tmp_path)
+    assert kept is not None
+    assert after is not None
+    assert again == []
+    assert equal(after.weights, kept.weights)
+    assert equal(tensors(pupil), kept.weights)
+    assert equal(after.moments, kept.moments)
+    assert (after.step, after.taken) == (4, 1 if then == "stop" else 0)
+
+
+def test_rollback_gives_back_the_optimiser_too(tiny: Path, tmp_path: Path) -> None:
+    steps(learner(tiny), tiny, tmp_path / "before", WATCHED, EXAMPLES[:2])
+    [folder] = (tmp_path / "before").glob("step-*")
+    start = latest(tmp_path / "before")
+    assert start is not None
+
+    settings = guarded(length=2, then="rollback")
+    pupil = learner(tiny, weights=folder)
+    learnt(pupil, SFT(), EXAMPLES, tiny, tmp_path / "guarded", settings, start)
+
+    kept = latest(tmp_path / "guarded")
+    assert kept is not None
+    assert kept.taken == start.taken
+    assert equal(kept.moments, start.moments)
+
+
+def test_a_step_in_which_nobody_said_a_token_changes_nothing(tiny: Path, tmp_path: Path) -> None:
+    silent = Rollout("e", 0, 0, "a", "w", 0, replace(words("", ()), finish="length"), 1.0)
+    other = replace(silent, turn=1, reward=0.0)
+    pupil = learner(tiny)
+    before = tensors(pupil)
+
+    [(_, seen)] = learnt(pupil, CaT(objective=DAPO), [silent, other], tiny, tmp_path, FIT)
+
+    assert (seen["loss"], seen["grad_norm"], seen["length"]) == (0, 0, 0)
+    assert equal(tensors(pupil), before)
 
 
 @pytest.mark.parametrize("name", BROKEN)

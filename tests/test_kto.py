@@ -81,7 +81,7 @@ def test_a_grade_or_an_agreement_is_liked_over_the_threshold(
 def test_what_is_liked_is_what_a_protocol_must_say(on: Any, needs: str) -> None:
     assert KTO(on=on).needs == needs
     assert KTO(on=on).examples(episode([turn(0, "4")])) == []
-    assert KTO(on=on).given() == []
+    assert KTO(on=on).given() is None
     assert KTO(on=on).graded([]) == []
 
 

@@ -217,6 +217,8 @@ def test_token_ids_of_another_model_are_dropped_and_the_words_stay() -> None:
         assert read(shown) == replace(shown, said=kept)
     both = pair("e", own, other)
     assert read(both) == replace(both, rejected=replace(other, **bare))
+    mismatched = replace(rollout(0, 1.0, ()), said=own, beside=other)
+    assert read(mismatched) == replace(mismatched, beside=replace(other, **bare))
     assert replace(other, **bare).text == "hi"
 
 

@@ -2,15 +2,23 @@
 
 import json
 import math
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from conftest import BuildTiny
+from told import words
 
+from moot.agents.errors import MootError
+from moot.experiments.learn import Lessons, current, learn, published
 from moot.experiments.loading import load
+from moot.experiments.run import _examples as examples  # pyright: ignore[reportPrivateUsage]
 from moot.experiments.run import run
+from moot.training.examples import Rollout
+from moot.training.filed import Filed
 
 EXPERIMENT = """\
 name: method
@@ -106,3 +114,88 @@ def test_weights_without_a_gradient_are_no_new_version(roomy: Path, tmp_path: Pa
 
     assert any(m["name"] == "train/loss" for m in table(out / "metrics.parquet"))
     assert not list((out / "cycle-000/weights").iterdir())
+
+
+def pupils(*rewards: float | None) -> tuple[Rollout, ...]:
+    """Answers of the pupil to one question."""
+    said = [words(text) for text in ("a", "bb", "c", "dd")]
+    return tuple(
+        Rollout("e", i, 0, "pupil-0", "pupil", 1, said[i], reward)
+        for i, reward in enumerate(rewards)
+    )
+
+
+def test_without_new_preferences_the_reward_model_of_before_rewards(
+    roomy: Path, tmp_path: Path
+) -> None:
+    out = played(tmp_path, roomy, "rlaif")
+    experiment, _ = load(tmp_path / "x.yaml")
+    lessons = Lessons(pupils(None, None, None))
+
+    steps = list(learn(experiment, lessons, current(out, 1), cycle=1, folder=out / "cycle-001"))
+
+    assert {name for name, *_ in steps} == {"pupil"}
+    rewards = [row["reward"] for row in table(out / "cycle-001/examples.parquet")]
+    assert len(set(rewards)) == 3
+    assert None not in rewards
+    assert (out / "cycle-001/weights/pupil").is_dir()
+
+
+def test_without_any_reward_model_nothing_is_taught(roomy: Path, tmp_path: Path) -> None:
+    played(tmp_path, roomy, "rlaif", "cycles=0")
+    experiment, _ = load(tmp_path / "x.yaml")
+    folder = tmp_path / "fresh" / "cycle-000"
+    folder.mkdir(parents=True)
+
+    assert list(learn(experiment, Lessons(pupils(None, None)), {}, cycle=0, folder=folder)) == []
+
+    assert published(folder)
+    assert list((folder / "weights").iterdir()) == []
+
+
+def test_a_model_that_cannot_learn_so_is_told_before_anything_is_said(
+    tiny: Path, tmp_path: Path
+) -> None:
+    RUNS["laser"] = (SAMPLE, "{kind: laser}")
+
+    with pytest.raises(MootError, match="method laser: the tokenizer has no special token"):
+        played(tmp_path, tiny, "laser")
+
+    with closing(sqlite3.connect(tmp_path / "out/journal.sqlite")) as journal:
+        assert journal.execute("select count(*) from said").fetchone() == (0,)
+
+
+def test_verdicts_that_are_learnt_weigh_the_next_votes(roomy: Path, tmp_path: Path) -> None:
+    RUNS["laser, voting"] = (
+        "{kind: consensus, samples: 2, weigh: self_reward}",
+        "{kind: laser, reward: match, beta: 0.4, objective: {kl: 0}}",
+    )
+
+    #  Long enough for some random words to end by themselves.
+    out = played(
+        tmp_path, roomy, "laser, voting", "cycles=2", "population.0.sampling.max_tokens=200"
+    )
+
+    assert (out / "cycle-000/weights/pupil/self_reward.json").is_file()
+    first, second = (table(out / f"cycle-00{n}/turns.parquet") for n in range(2))
+    assert {row["role"] for row in first} == {"policy"}
+    #  Who gave an answer that can be read judges it; random weights often give none.
+    assert {row["role"] for row in second} == {"policy", "judge"}
+    judged = [row for row in second if row["role"] == "judge"]
+    assert all(len(row["heard"]) == 1 for row in judged)
+
+
+def test_what_a_file_teaches_stays_in_a_file_with_what_was_said(
+    roomy: Path, tmp_path: Path
+) -> None:
+    RUNS["dpo of both"] = (JUDGED, "{kind: dpo, file: likes.jsonl}")
+
+    out = played(tmp_path, roomy, "dpo of both")
+
+    rows = table(out / "cycle-000/examples.parquet")
+    assert [row["episode"] for row in rows[:3]] == [f"likes.jsonl/{i}" for i in (1, 2, 3)]
+    assert len(rows) > 3
+    assert not (out / "cycle-000/given").exists()  # it is learnt
+    experiment, _ = load(tmp_path / "x.yaml")
+    assert experiment.method is not None
+    assert isinstance(examples(experiment.method, [], tmp_path), Filed)

@@ -75,8 +75,8 @@ def test_a_files_ties_and_doubtful_rows_are_left_out_as_an_episodes_are(tmp_path
     path = written(tmp_path, [{**GOOD, "probability": p} for p in (0.5, 0.6, 0.9)])
 
     for method in (DPO, RewardModel):
-        assert [p.probability for p in method(file=str(path)).given()] == [0.6, 0.9]
-        assert [p.probability for p in method(file=str(path), sure=0.7).given()] == [0.9]
+        assert [p.probability for p in method(file=str(path)).given() or ()] == [0.6, 0.9]
+        assert [p.probability for p in method(file=str(path), sure=0.7).given() or ()] == [0.9]
 
 
 MESSAGES = "expected a text or a list of messages"
@@ -129,14 +129,14 @@ def test_a_bad_row_is_named_by_file_row_and_column(name: str, tmp_path: Path) ->
     path.write_text(f"{json.dumps(GOOD)}\n{line}\n")
 
     with pytest.raises(InputError, match="^" + re.escape(f"{path}: {message}")):
-        read(path)
+        list(read(path))
 
 
 def test_what_is_wrong_is_told_in_one_line_that_is_not_too_long(tmp_path: Path) -> None:
     path = written(tmp_path, [{**GOOD, "chosen": ["x" * 10_000]}])
 
     with pytest.raises(InputError) as error:
-        read(path)
+        list(read(path))
 
     assert len(str(error.value)) <= 300 + len(str(path))
 
@@ -164,13 +164,13 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(
         path.write_bytes(content)
 
     with pytest.raises(InputError, match=f"^{re.escape(str(path))}: {message}"):
-        read(path)
+        list(read(path))
 
 
 def test_a_folder_is_no_file_and_a_table_without_rows_is_empty(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="directory"):
-        read(tmp_path)
+        list(read(tmp_path))
     columns = pa.schema([(name, pa.string()) for name in GOOD])
     pq.write_table(columns.empty_table(), tmp_path / "likes.parquet")
     with pytest.raises(InputError, match="no preferences in it"):
-        read(tmp_path / "likes.parquet")
+        list(read(tmp_path / "likes.parquet"))

@@ -25,7 +25,10 @@ from pydantic import ValidationError
 from moot.agents.errors import EngineError, Fault
 from moot.agents.gate import Gate
 from moot.agents.local import Local
+from moot.agents.models import locate
+from moot.agents.self_reward import Reading, write
 from moot.agents.server import Server
+from moot.agents.tokens import Tokens
 from moot.agents.types import Completion, Engine, Limits, Message, Request, Sampling, Weights
 from moot.agents.vllm import VLLM
 from moot.agents.wire import connect
@@ -369,8 +372,6 @@ def lora(folder: Path, rank: int, seed: int) -> Path:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
-    from moot.agents.models import locate
-
     path = folder / f"lora-{rank}-{seed}"
     model = AutoModelForCausalLM.from_pretrained(locate(MODEL), dtype=torch.float32)
     with torch.random.fork_rng():
@@ -385,8 +386,6 @@ def by_transformers(said: Completion, path: Path | None) -> list[float]:
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
-
-    from moot.agents.models import locate
 
     model = AutoModelForCausalLM.from_pretrained(locate(MODEL), dtype=torch.float32)
     if path is not None:
@@ -452,6 +451,33 @@ def test_choices_are_weighed_as_the_local_engine_weighs_them(real: Stage) -> Non
             poll.version,
         )
         assert said.logprobs == pytest.approx(ours.logprobs, abs=2e-2)
+
+
+@pytest.mark.vllm
+def test_a_verdict_is_read_as_the_local_engine_reads_it(real: Stage) -> None:
+    path, tokens = lora(real.folder, rank=8, seed=11), Tokens(locate(MODEL))
+    assert tokens.spare is not None
+    how = Reading((*tokens.completion("", ended=True), tokens.spare), beta=0.02, constant=-50.0)
+    write(path, how)
+    teller = Weights("teller", 1, path)
+    asked = replace(request(SUM, 1, "teller"), choices=("It is 7.",), verdict=True)
+
+    async def locally() -> Completion:
+        async with Local(model=MODEL, device="cpu", dtype="float32").open(real.folder) as engine:
+            await engine.load(teller)
+            return await engine.generate(asked)
+
+    ours = asyncio.run(locally())
+    real.loop.run(real.engine.load(teller))
+    said = real.loop.run(real.engine.generate(asked))
+
+    assert ours.verdict is not None
+    assert 0 < ours.verdict < 1
+    assert said.verdict == pytest.approx(ours.verdict, abs=1e-3)
+    assert (said.text, said.tokens, said.version) == (ours.text, ours.tokens, 1)
+    unasked = real.loop.run(real.engine.generate(replace(asked, verdict=False)))
+    untaught = real.loop.run(real.engine.generate(replace(asked, version=0)))
+    assert (unasked.verdict, untaught.verdict) == (None, None)
 
 
 @pytest.mark.vllm

@@ -34,13 +34,13 @@ class Progress:
     def restore(
         self, optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]
     ) -> None:
-        """Put the moments back into `optimizer`."""
+        """Put a copy of the moments back into `optimizer`."""
         for key, value in self.moments.items():
             kind, name = key.split(".", 1)
             parameter = parameters[name]
             if kind != "step":
                 value = sharding.own(value.to(parameter.device), parameter)
-            optimizer.state[parameter][kind] = value
+            optimizer.state[parameter][kind] = value.clone()
 
 
 def save(

@@ -3,7 +3,8 @@
 The ids in each say which conversation is behind it, so that any gradient can be traced.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from moot.agents.types import Prompt
@@ -66,11 +67,12 @@ def said(turn: Turn, prompt: Turn | None = None) -> Said:
     """Return what `turn` replied to its own prompt, or to that of the turn `prompt`."""
     words, asked = turn.completion, prompt or turn
     own = asked.prompt == turn.prompt
+    read = asked.agent.engine == turn.agent.engine  # another model has other ids
     return Said(
         prompt=asked.prompt,
         text=turn.text,
         tokens=words.tokens,
-        prompt_tokens=asked.completion.prompt_tokens,
+        prompt_tokens=asked.completion.prompt_tokens if read else (),
         logprobs=words.logprobs if own else (),
         finish=words.finish,
         temperature=turn.agent.sampling.temperature,
@@ -130,6 +132,11 @@ class Rollout:
         """What goes through the model."""
         return (self.said,) if self.beside is None else (self.said, self.beside)
 
+    def with_rows(self, rows: Sequence[Said]) -> "Rollout":
+        """Return the same of other rows, as many."""
+        said, *beside = rows
+        return replace(self, said=said, beside=beside[0] if beside else None)
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -155,6 +162,11 @@ class Pair:
         """What goes through the model."""
         return (self.chosen, self.rejected)
 
+    def with_rows(self, rows: Sequence[Said]) -> "Pair":
+        """Return the same of other rows, as many."""
+        chosen, rejected = rows
+        return replace(self, chosen=chosen, rejected=rejected)
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -175,6 +187,11 @@ class Shown:
     def rows(self) -> tuple[Said, ...]:
         """What goes through the model."""
         return (self.said,)
+
+    def with_rows(self, rows: Sequence[Said]) -> "Shown":
+        """Return the same of another row."""
+        [said] = rows
+        return replace(self, said=said)
 
 
 Example = Rollout | Pair | Shown

@@ -121,6 +121,7 @@ def keeper(folder: Path) -> Callable[[Iterable[Example]], Filed]:
     def keep(examples: Iterable[Example]) -> Filed:
         path = folder / f"examples-{next(numbers)}.parquet"
         if world.leads():
+            folder.mkdir(parents=True, exist_ok=True)
             write(path, examples)
         else:
             deque(examples, maxlen=0)

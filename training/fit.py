@@ -13,7 +13,7 @@ from moot.agents.errors import MootError
 
 from . import sharding, world
 from .checkpoint import Progress, latest, save
-from .examples import Example
+from .examples import Example, Rollout
 from .filed import Filed
 from .learner import Learner
 from .look import by_anchor, by_policy
@@ -78,14 +78,25 @@ def fit(
         learner.set(resumed.weights)
     (resumed or start).restore(optimizer, parameters)
     done = resumed.step if resumed else 0
+    if resumed and done == len(steps):
+        return
     for step in range(done, len(steps)):
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * _warm(start.taken + step, settings.warmup_steps)
         metrics = _descend(learner, method, steps[step], look, encode, settings)
         if broken := settings.guards.broken(metrics):
             yield step, {**metrics, "guarded": 1.0}
-            _guarded(broken, settings, learner, initial)
-            break
+            taken = start.taken + done
+            if settings.guards.then == "fail":
+                raise MootError(f"training: {broken}; the weights of before this step are kept")
+            if rollback:
+                learner.set(initial)
+                optimizer.state.clear()
+                start.restore(optimizer, parameters)
+                taken = start.taken
+            # As one whose steps are all taken: a second call takes none.
+            save(folder, learner, optimizer, step=len(steps), taken=taken)
+            return
         optimizer.step()
         yield step, metrics
         done = step + 1
@@ -160,7 +171,8 @@ def _descend(
         )
     ]
     sizes = {i: method.sizes(part, there) for i, part, there, counts in batches if counts}
-    total = sum(world.gathered({i: size.sum().item() for i, size in sizes.items()}))
+    # Nothing counts where nobody said a token: there is no gradient then.
+    total = sum(world.gathered({i: size.sum().item() for i, size in sizes.items()})) or 1.0
     parameters = list(learner.parameters().values())
     for parameter in parameters:
         parameter.grad = None
@@ -210,16 +222,9 @@ def _distinct(examples: Sequence[Example]) -> float:
     """Return the mean, over episodes, of how many of the texts differ: 1 if no two are alike."""
     texts: dict[str, list[str]] = {}
     for example in examples:
-        texts.setdefault(example.episode, []).extend(one.text for one in example.rows)
+        learnt = example.rows[:1] if isinstance(example, Rollout) else example.rows
+        texts.setdefault(example.episode, []).extend(one.text for one in learnt)
     return fmean(len(set(some)) / len(some) for some in texts.values())
-
-
-def _guarded(broken: str, settings: Fit, learner: Learner, initial: Mapping[str, Tensor]) -> None:
-    """Do what the guards are to do when one was broken."""
-    if settings.guards.then == "fail":
-        raise MootError(f"training: {broken}; the weights of before this step are kept")
-    if settings.guards.then == "rollback":
-        learner.set(initial)
 
 
 def _warm(step: int, warmup: int) -> float:

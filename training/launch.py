@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from moot.agents.errors import MootError
 
-from .examples import Example
+from .examples import Example, Rollout
 from .filed import Filed, write
 from .job import Done, Job, Step
 
@@ -45,7 +45,8 @@ def launch(job: Job, examples: Iterable[Example]) -> Generator[Step, None, Done]
             elif "error" in word:
                 raise MootError(word["error"])
             elif "done" in word:
-                return Done(list(Filed(Path(word["done"]))), word["moved"])
+                found = Filed(Path(word["done"]))
+                return Done(list(found) if found.kind is Rollout else found, word["moved"])
             else:
                 failed = failed or word["failed"]
     raise MootError(_ended(job, failed))

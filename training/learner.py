@@ -21,6 +21,7 @@ from peft import (
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from moot.agents import self_reward
 from moot.agents.errors import MootError, in_one_line
 
 from . import sharding, world
@@ -67,6 +68,8 @@ class Learner:
         self._model, self._fit = model, fit
         self._peft = None if fit.lora is None else _adapted(base, fit.lora, seed, model)
         self.scalar = _scalar(base, seed) if scalar else None
+        self.verdicts = None if weights is None else self_reward.read(weights)
+        """How the policy's verdicts on replies are read; `None`: it never learnt to give any."""
         if weights is not None:
             self.set(tensors(weights))
         # No dropout: what speaks is what is trained.  Recomputation wants to be told of training.
@@ -74,6 +77,11 @@ class Learner:
         for module in base.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
+
+    @property
+    def context(self) -> int | None:
+        """The most tokens that the model reads at once; `None`: it has no bound."""
+        return getattr(self.base.config.get_text_config(), "max_position_embeddings", None)
 
     def policy(self, rows: Rows, *, entropy: bool = False) -> Scores:
         """Return what the model as it is thinks of the rows, which are on its device.
@@ -154,6 +162,8 @@ class Learner:
             (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
         else:
             self.base.save_pretrained(str(folder), max_shard_size="1TB", state_dict=state)
+        if self.verdicts is not None:
+            self_reward.write(folder, self.verdicts)
         if self.scalar is not None:
             save_file(self._head(), folder / f"{SCALAR}.safetensors")
 

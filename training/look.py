@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 
 from . import world
-from .examples import Example, Known, Pair, Rollout, Said
+from .examples import Example, Known, Said
 from .learner import Learner
 from .losses.policy import mean
 from .rows import columns, moved, parts, rows
@@ -114,14 +114,5 @@ def _known(
 
 def _with(examples: Sequence[Example], words: Sequence[Said]) -> list[Example]:
     """Return the examples with `words`, in the order of `columns`, in place of theirs."""
-    found: list[Example] = []
-    for i, example in enumerate(examples):
-        if isinstance(example, Pair):
-            rejected = words[len(examples) + i]
-            found.append(replace(example, chosen=words[i], rejected=rejected))
-        elif isinstance(example, Rollout) and example.beside is not None:
-            beside = words[len(examples) + i]
-            found.append(replace(example, said=words[i], beside=beside))
-        else:
-            found.append(replace(example, said=words[i]))
-    return found
+    n = len(examples)
+    return [example.with_rows(words[i::n]) for i, example in enumerate(examples)]

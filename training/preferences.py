@@ -17,6 +17,8 @@ from .examples import EVERYONE, Pair, Said, said
 
 HALF = re.compile("[\ud800-\udfff]")
 """Half a surrogate pair, which JSON may hold: no tokenizer takes a text with one."""
+ROWS = 512
+"""Of a Parquet file, read at once."""
 ROLES = get_args(get_type_hints(Message)["role"])
 
 
@@ -49,8 +51,8 @@ def pair(episode: Episode, one: Preference) -> Pair:
     )
 
 
-def read(path: Path, sure: float = 0.5) -> list[Pair]:
-    """Return the preferences in a Parquet or JSON Lines file that are at least as `sure` as said.
+def read(path: Path, sure: float = 0.5) -> Iterator[Pair]:
+    """Yield the preferences in a Parquet or JSON Lines file that are at least as `sure` as said.
 
     Its columns are TRL's, and ties are left out, as `pairs` leaves them out.
 
@@ -61,22 +63,25 @@ def read(path: Path, sure: float = 0.5) -> list[Pair]:
         InputError: the file can't be read or is empty, or a row is not as it should be: which, and
             why.
     """
+    number = 0
     try:
-        parquet = path.suffix == ".parquet"
-        records = list(_parquet(path) if parquet else _lines(path))
+        for number, record in enumerate(
+            _parquet(path) if path.suffix == ".parquet" else _lines(path), start=1
+        ):
+            found = _pair(path, number, record)
+            if found.probability >= sure and found.probability != 0.5:
+                yield found
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     except ValueError as error:
         raise InputError(f"{path}: can't be read: {error}") from None
-    if not records:
+    if not number:
         raise InputError(f"{path}: no preferences in it: expected a row for each")
-    found = [_pair(path, i, record) for i, record in enumerate(records, start=1)]
-    return [one for one in found if one.probability >= sure and one.probability != 0.5]
 
 
 def _parquet(path: Path) -> Iterator[Any]:
     with path.open("rb") as opened, pq.ParquetFile(opened) as file:
-        for batch in file.iter_batches():
+        for batch in file.iter_batches(ROWS):
             yield from batch.to_pylist()
 
 

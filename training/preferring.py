@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -45,11 +45,11 @@ class Preferring(Settings):
         """Nothing else learns to reward."""
         return None
 
-    def given(self) -> list[Pair]:
-        """Return the file's preferences, as far as they are sure enough."""
+    def given(self) -> Iterator[Pair] | None:
+        """Yield the file's preferences that are sure enough; `None`: there is no file."""
         from .preferences import read
 
-        return [] if self.file is None else read(Path(self.file), self.sure)
+        return None if self.file is None else read(Path(self.file), self.sure)
 
     def examples(self, episode: Episode) -> list[Pair]:
         """Return the episode's preferences, as far as they are sure enough."""

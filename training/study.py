@@ -1,10 +1,12 @@
 """Do a job, as one process or as one of several."""
 
 from collections.abc import Callable, Generator, Iterable, Sequence
+from statistics import fmean
 from typing import Any
 
 import torch
 
+from moot.agents.self_reward import Reading
 from moot.agents.tokens import Tokens
 
 from .architecture import base
@@ -15,6 +17,7 @@ from .fit import fit, graded
 from .job import Done, Job, Step
 from .learner import Learner, release
 from .reward_model import rewarded
+from .room import Room
 
 
 def study(job: Job, examples: Sequence[Example], loaded: Any = None) -> Generator[Step, None, Done]:
@@ -31,26 +34,29 @@ def study(job: Job, examples: Sequence[Example], loaded: Any = None) -> Generato
     encode = Tokens(job.model)
     learner = _ready(job, encode, loaded)
     if job.what == "reward":
-        found = rewarded(learner, list(examples), encode, job.fit.batch_tokens)
+        short = Room(encode, learner.context).holds
+        found = rewarded(learner, list(filter(short, examples)), encode, job.fit.batch_tokens)
         loaded = learner.close()
         del learner
         release()
         return Done(found, base=loaded)
     start = Progress() if job.weights is None else read(job.weights)
+    room = Room(encode, learner.context)
     own = graded(
         learner,
         job.method,
         examples,
         encode,
         job.fit,
-        job.mine,
+        lambda example: job.mine(example) and room.holds(example),
         start.taken,
         keep=_keeper(job, examples),
     )
     moved = False
     if _teach(own):
+        learner.verdicts = _verdicts(job, encode, own) or learner.verdicts
         was = learner.fingerprint()
-        yield from fit(
+        steps = fit(
             learner,
             job.method,
             own,
@@ -60,6 +66,7 @@ def study(job: Job, examples: Sequence[Example], loaded: Any = None) -> Generato
             start=start,
             folder=job.folder,
         )
+        yield from room.told(steps)
         moved = not torch.equal(learner.fingerprint(), was)
     loaded = learner.close()
     del learner
@@ -87,6 +94,17 @@ def _keeper(
     if isinstance(examples, Filed) and examples.kind is not Rollout:
         return keeper(job.folder)
     return list
+
+
+def _verdicts(job: Job, encode: Tokens, examples: Sequence[Example]) -> Reading | None:
+    """Return how the verdicts that are learnt are to be read; `None`: none are learnt."""
+    look = job.method.looks(encode)
+    if look.probe is None:
+        return None
+    learnt = [e.said.known for e in examples if isinstance(e, Rollout) and e.target is not None]
+    seen = [known.anchor_probe for known in learnt if known.anchor_probe is not None]
+    after = (*encode.completion("", ended=True), look.probe)
+    return Reading(after, look.beta, fmean(seen)) if seen else None
 
 
 def _teach(examples: Sequence[Example]) -> bool:

@@ -5,7 +5,7 @@ Shapes: M tokens of a prefix tree, K of them chosen, N completions, T completion
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -91,6 +91,8 @@ class Look:
     """In the loss: a gradient of the entropy."""
     probe: int | None = None
     """A token whose log-probability after each example is wanted."""
+    beta: float = 0.0
+    """How many verdicts a nat of it is, where verdicts are learnt."""
     scalar: bool = False
     """A scalar head on the policy."""
 
@@ -130,8 +132,8 @@ class Method(Protocol[E]):
         """What learns to reward the rollouts that have no reward yet; `None`: nothing."""
         ...
 
-    def given(self) -> list[E]:
-        """Return what is to be learnt beside what episodes teach: from a file, say."""
+    def given(self) -> Iterator[E] | None:
+        """Yield what a file has to learn beside what episodes teach; `None`: there is no file."""
         ...
 
     def examples(self, episode: Episode) -> list[E]:

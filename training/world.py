@@ -46,16 +46,21 @@ def joined(device: Device) -> Generator[None]:
     Raises:
         MootError: there are GPUs, and fewer than processes.
     """
-    gpus = 0 if device == "cpu" else torch.cuda.device_count()
+    found = gpus(device)
     own, everyone = (int(os.environ[key]) for key in ("LOCAL_RANK", "LOCAL_WORLD_SIZE"))
-    enough(everyone, gpus)
-    if gpus:
+    enough(everyone, found)
+    if found:
         torch.cuda.set_device(own)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if found else "gloo")
     try:
         yield
     finally:
         dist.destroy_process_group()
+
+
+def gpus(device: Device) -> int:
+    """Return how many GPUs a training on `device` may take."""
+    return 0 if device == "cpu" else torch.cuda.device_count()
 
 
 def enough(processes: int, gpus: int) -> None:

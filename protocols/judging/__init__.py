@@ -15,5 +15,6 @@ from pydantic import Field
 from .listwise import Listwise
 from .pairwise import Pairwise
 from .pointwise import Pointwise
+from .self_reward import SelfReward
 
-JudgingChoice = Annotated[Pairwise | Pointwise | Listwise, Field(discriminator="kind")]
+JudgingChoice = Annotated[Pairwise | Pointwise | Listwise | SelfReward, Field(discriminator="kind")]

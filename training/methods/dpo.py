@@ -9,9 +9,9 @@ arXiv:2404.19733), and with `soft` a judge's probability is the label.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ..examples import Pair
 from ..preferring import Preferring
@@ -37,6 +37,12 @@ Loss = Literal[
 ]
 FREE = ("simpo", "orpo")
 """The losses that need no anchor."""
+OPTIONS: dict[str, tuple[Loss, ...]] = {
+    "soft": ("sigmoid", "sppo"),
+    "noise": ("sigmoid", "robust", "exo", "sppo"),
+    "gamma": ("simpo",),
+}
+"""The losses that have a use for an option."""
 MEANS = ("ipo", "simpo", "orpo")
 """The losses of the mean log-probability of a token, whatever `normalised` says."""
 
@@ -52,13 +58,24 @@ class DPO(Preferring):
     normalised: bool = False
     """Whether log-probabilities are means over tokens in place of sums (LN-DPO)."""
     noise: float = Field(default=0.0, ge=0, lt=0.5)
-    """How often labels are wrong: conservative DPO with `sigmoid`; of `robust` and `exo` too."""
+    """How often labels are wrong: conservative DPO with `sigmoid`, and the same with `sppo`; of
+    `robust` and `exo`."""
     soft: bool = False
-    """Whether the judges' probability is the label; else the likelier side is simply right."""
+    """Whether the judges' probability is the label, of `sigmoid` and `sppo`; else the likelier side
+    is simply right."""
     gamma: float = Field(default=0.5, ge=0)
     """The margin of `simpo`."""
     sft: float = Field(default=0.0, ge=0)
     """The weight of the chosen reply's negative log-likelihood; ORPO's own is 1."""
+
+    @model_validator(mode="after")
+    def _options_are_used(self) -> Self:
+        for option, losses in OPTIONS.items():
+            usual = type(self).model_fields[option].default
+            if self.variant not in losses and getattr(self, option) != usual:
+                names = ", ".join(losses)
+                raise ValueError(f"`{option}` means nothing to {self.variant}: it is for {names}")
+        return self
 
     def looks(self, encode: Encoder) -> Look:
         """Return that the anchor's word is wanted, but of the losses that need none."""

@@ -2,7 +2,8 @@
 
 An answer is desirable if it was preferred, or if its grade or its agreement with the reference is
 over `threshold`.  The baseline is the policy's KL to the anchor, estimated by each completion after
-another episode's prompt, in the same forward pass.
+another episode's prompt, in the same forward pass: a step of several parts (`fit.batch_tokens`)
+has a baseline for each, as TRL's microbatches do.
 """
 
 from __future__ import annotations
@@ -52,9 +53,8 @@ class KTO(Settings):
         """Nothing learns to reward."""
         return None
 
-    def given(self) -> list[Rollout]:
+    def given(self) -> None:
         """Return nothing: what is liked is the protocol's to say."""
-        return []
 
     def examples(self, episode: Episode) -> list[Rollout]:
         """Return every answer that was liked (reward 1) or was not (reward 0)."""

@@ -9,8 +9,9 @@ to hold z at all.
 
 Who is right says the task's verifier, or, without labels, agreement with the protocol's reference.
 Answers that ran into their most tokens learn no verdict, and theirs counts as 0 in their group, as
-published.  Otherwise than there, class weights and warm-ups are a cycle's and not a batch's:
-warm-ups count the optimiser steps taken before the cycle.
+published.  What was learnt is used by `weigh: self_reward` of a vote, `by: self_reward` of a
+selection, and judging of kind `self_reward`.  Otherwise than there, class weights and warm-ups are
+a cycle's and not a batch's: warm-ups count the optimiser steps taken before the cycle.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class LaSeR(Reinforcement):
                 "method laser: the tokenizer has no special token that no chat uses, and its "
                 "verdicts need one: add one, such as <|reserved_0|>, or take another model"
             )
-        return replace(self.objective.look(), anchor=True, probe=encode.spare)
+        return replace(self.objective.look(), anchor=True, probe=encode.spare, beta=self.beta)
 
     def graded(self, examples: Sequence[Rollout], taken: int = 0) -> list[Rollout]:
         """Return the rollouts with their advantages, verdicts mixed in, and the verdicts' goals."""
@@ -87,7 +88,7 @@ class LaSeR(Reinforcement):
         from ..credit import mixed
 
         found = self.objective.credited(self._measured(examples))
-        if taken >= self.reasoning_steps:
+        if self.alpha and taken >= self.reasoning_steps:
             found = self._with_goals(found)
         if self.share == 0 or taken < self.reasoning_steps + self.verdict_steps:
             return found

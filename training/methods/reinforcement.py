@@ -32,9 +32,8 @@ class Reinforcement(Settings):
         """Nothing learns to reward."""
         return None
 
-    def given(self) -> list[Rollout]:
+    def given(self) -> None:
         """Return nothing: rewards are of what is said."""
-        return []
 
     def graded(self, examples: Sequence[Rollout], taken: int = 0) -> list[Rollout]:
         """Return the rollouts, each credited against the others of its group."""

@@ -53,9 +53,8 @@ class SFT(Settings):
         """Nothing learns to reward."""
         return None
 
-    def given(self) -> list[Shown]:
+    def given(self) -> None:
         """Return nothing: what is imitated is the protocol's."""
-        return []
 
     def examples(self, episode: Episode) -> list[Shown]:
         """Return what the episode holds up, for whoever learns."""

@@ -1,0 +1,77 @@
+"""Room: what is longer than the model's context is left out, and counted."""
+
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+
+from told import FIT, pair, rollout, words
+
+from moot.agents.tokens import Tokens
+from moot.training.examples import Shown
+from moot.training.job import Done, Job, Step
+from moot.training.methods.cat import CaT
+from moot.training.methods.sft import SFT
+from moot.training.room import Room
+from moot.training.study import study
+
+
+def shown(i: int, length: int) -> Shown:
+    return Shown("e", i, "a", ("w",), words("x", (20,) * length), "reference")
+
+
+def test_a_row_fits_up_to_its_last_token(tiny: Path) -> None:
+    encode = Tokens(tiny)
+    room = Room(encode, len(encode.prompt(words("x").prompt)) + 3)
+
+    assert room.holds(shown(0, 3))
+    assert not room.holds(shown(1, 4))
+    assert Room(encode, None).holds(shown(1, 4000))
+    #  Each side of a preference, and a text that has no ids yet.
+    assert not room.holds(pair("p", words("x", (20,)), words("y", (20,) * 4)))
+    assert not room.holds(replace(shown(2, 1), said=words("four")))
+
+
+def test_what_is_too_long_is_left_out_and_counted_once(tiny: Path, tmp_path: Path) -> None:
+    job = Job(
+        model=tiny,
+        weights=None,
+        folder=tmp_path,
+        method=SFT(),
+        fit=FIT.model_copy(update={"epochs": 2}),
+        heard=("w",),
+        adapter_seed=1,
+        order_seed=2,
+    )
+    found: list[Done] = []
+
+    def through() -> Generator[Step]:
+        found.append((yield from study(job, [shown(0, 3), shown(1, 300), shown(2, 4)])))
+
+    steps = list(through())
+
+    assert [seen["completions"] for _, seen in steps] == [2, 2]
+    assert all(seen["too_long"] == 1 for _, seen in steps)
+    assert [e.turn for e in found[0].examples if isinstance(e, Shown)] == [0, 2]
+
+
+def test_what_is_left_out_still_counts_in_its_group(tiny: Path, tmp_path: Path) -> None:
+    rollouts = [rollout(0, 1.0, (20,)), rollout(1, 0.0, (21,)), rollout(2, 0.0, (22,) * 300)]
+    job = Job(
+        model=tiny,
+        weights=None,
+        folder=tmp_path,
+        method=CaT(objective="dr_grpo"),  # pyright: ignore[reportArgumentType]
+        fit=FIT,
+        heard=("w",),
+        adapter_seed=1,
+        order_seed=2,
+    )
+    found: list[Done] = []
+
+    def through() -> Generator[Step]:
+        found.append((yield from study(job, rollouts)))
+
+    list(through())
+
+    advantages = [round(getattr(e, "advantage", 0.0), 4) for e in found[0].examples]
+    assert advantages == [0.6667, -0.3333]

@@ -1,0 +1,299 @@
+"""Verdicts that a policy learnt: how they are read, and what votes and judges make of them."""
+
+import asyncio
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import BuildTiny
+from told import FIT, answered, rollout
+from transformers import AutoModelForCausalLM
+
+from moot.agents.errors import EngineError
+from moot.agents.local import Local
+from moot.agents.population import Agent, Population
+from moot.agents.self_reward import FILE, Reading, read, write
+from moot.agents.tokens import Tokens
+from moot.agents.types import Completion, Message, Request, Sampling, Weights
+from moot.protocols.conformance import TASK, check, rehearse
+from moot.protocols.consensus import Consensus
+from moot.protocols.judged import Judged
+from moot.protocols.judging.self_reward import SelfReward as Judging
+from moot.protocols.selection import Selection
+from moot.protocols.types import Episode, Protocol, Say
+from moot.training.architecture import base
+from moot.training.examples import Rollout
+from moot.training.job import Job
+from moot.training.learner import Learner
+from moot.training.look import by_policy
+from moot.training.methods.laser import LaSeR
+from moot.training.objective import Objective
+from moot.training.study import study
+
+LEARNT = tuple(Agent(f"p{i}", "policy", "main", weights="p", version=3) for i in range(4))
+BOTH = tuple(replace(one, others=("judge",)) for one in LEARNT)
+FRESH = tuple(replace(one, version=0) for one in LEARNT)
+HOW = Reading((2, 300), beta=0.1, constant=-23.0)
+
+
+def spoken(text: str, verdict: float | None = None, finish: Any = "stop") -> Completion:
+    return Completion(text, finish, 3, 1, 1, 0.0, verdict=verdict)
+
+
+def told(
+    protocol: Protocol,
+    answers: Sequence[Completion],
+    verdicts: Mapping[str, float | None],
+    agents: Sequence[Agent] = LEARNT,
+) -> Episode:
+    """Return the episode in which these are the answers, and such the verdicts on their texts."""
+
+    def reply(turn: int, say: Say) -> Completion:
+        if not say.verdict:
+            return answers[turn]
+        [text] = say.choices
+        return spoken(text, verdicts[text])
+
+    return rehearse(protocol, Population(tuple(agents)), reply)
+
+
+SPOKEN = [spoken("so 41"), spoken("41!"), spoken("is 42"), spoken("nothing")]
+VERDICTS = {"so 41": 0.2, "41!": 0.1, "is 42": 0.9}
+
+
+def test_a_verdict_is_scaled_from_the_constant() -> None:
+    assert [HOW.verdict(p) for p in (-23.0, -18.0, -13.0, -33.0)] == [0, 0.5, 1, -1]
+
+
+def test_how_verdicts_are_read_lies_beside_the_weights(tmp_path: Path) -> None:
+    assert read(tmp_path) is None
+    write(tmp_path, HOW)
+    assert read(tmp_path) == HOW
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"after": 1, "beta": 2, "constant": 3}', '{"beta": 1}']
+)
+def test_a_file_that_cannot_be_read_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(text)
+
+    with pytest.raises(EngineError, match=f"{FILE}: expected `after`, `beta` and `constant`"):
+        read(tmp_path)
+
+
+def test_a_vote_counts_the_answers_as_their_policies_hold_them_right() -> None:
+    episode = told(Consensus(weigh="self_reward"), SPOKEN, VERDICTS)
+
+    outcome = episode.outcome
+    assert (outcome.answer, outcome.majority) == ("42", "41")
+    assert outcome.notes == {"tied": 0.0, "unweighed": 0.0}
+    #  Who gave a readable answer judges it, in the very chat that it was given in.
+    judged = episode.turns[4:]
+    assert [turn.agent.name for turn in judged] == ["p0", "p1", "p2"]
+    assert {turn.agent.role for turn in judged} == {"judge"}
+    assert [turn.heard for turn in judged] == [(0,), (1,), (2,)]
+    assert all(turn.prompt == (Message("user", TASK.prompt),) for turn in judged)
+
+
+def test_an_answer_that_was_cut_off_weighs_nothing_and_nobody_is_asked() -> None:
+    answers = [spoken("is 42"), spoken("so 41", finish="length"), spoken("41!", finish="length")]
+
+    episode = told(Consensus(weigh="self_reward"), answers, {"is 42": 0.1}, LEARNT[:3])
+
+    assert len(episode.turns) == 4
+    assert episode.outcome.answer == "42"
+    #  Weights that never learnt verdicts have none on these either.
+    untaught = told(Consensus(weigh="self_reward"), answers, {"is 42": None}, LEARNT[:3])
+    assert untaught.outcome.answer == "41"
+
+
+@pytest.mark.parametrize("verdict", [-0.2, 0.0])
+def test_where_no_answer_is_held_right_all_count_alike(verdict: float) -> None:
+    episode = told(Consensus(weigh="self_reward"), SPOKEN, dict.fromkeys(VERDICTS, verdict))
+
+    assert episode.outcome.answer == "41"
+
+
+def test_no_answer_weighs_more_than_one() -> None:
+    sure = {"so 41": 0.6, "41!": 0.6, "is 42": 7.0}
+
+    assert told(Consensus(weigh="self_reward"), SPOKEN, sure).outcome.answer == "41"
+    #  But the best of n is the one that is held most right.
+    assert told(Selection(by="self_reward"), SPOKEN, sure).outcome.answer == "42"
+
+
+def test_until_verdicts_are_learnt_all_count_alike() -> None:
+    episode = told(Consensus(weigh="self_reward"), SPOKEN, {}, FRESH)
+    untaught = told(Consensus(weigh="self_reward"), SPOKEN, dict.fromkeys(VERDICTS), LEARNT)
+
+    assert len(episode.turns) == 4
+    assert episode.outcome.answer == untaught.outcome.answer == "41"
+
+
+def test_who_has_a_persona_judges_under_it() -> None:
+    agents = [replace(one, persona="Be brief.") for one in LEARNT]
+
+    episode = told(Consensus(weigh="self_reward"), SPOKEN, VERDICTS, agents)
+
+    prompts = {turn.prompt for turn in episode.turns}
+    assert prompts == {(Message("system", "Be brief."), Message("user", TASK.prompt))}
+
+
+def test_the_answer_held_most_right_is_selected() -> None:
+    episode = told(Selection(by="self_reward"), SPOKEN, VERDICTS)
+
+    assert episode.outcome.reference == "is 42"
+    assert episode.outcome.notes == {"pick_self_reward": 0.9}
+    fresh = told(Selection(by="self_reward"), SPOKEN, {}, FRESH)
+    assert (fresh.outcome.reference, fresh.outcome.notes) == ("so 41", {})
+
+
+def test_judges_grade_by_what_they_learnt_and_others_abstain() -> None:
+    agents = [BOTH[0], replace(BOTH[1], trust=3.0), FRESH[2]]
+    verdicts = {"so 41": 0.2, "41!": 0.1, "is 42": 0.9}
+
+    episode = told(Judged(judging=Judging()), SPOKEN[:3], verdicts, agents)
+
+    own = [v for v in episode.outcome.verdicts if v.by is not None]
+    panel = {v.of: v.score for v in episode.outcome.verdicts if v.by is None}
+    assert len(own) == 6  # who is at version 0 is not asked
+    assert panel == pytest.approx({0: 0.2, 1: 0.1, 2: 0.9})
+    assert episode.outcome.answer == "42"
+    [preference] = episode.outcome.preferences
+    assert (preference.chosen, preference.rejected) == (2, 1)
+
+
+def test_a_reply_that_was_cut_off_is_judged_by_nobody() -> None:
+    answers = [spoken("is 42"), spoken("so 41", finish="length")]
+
+    episode = told(Judged(judging=Judging()), answers, {"is 42": 0.9}, BOTH[:2])
+
+    panel = {v.of: v.score for v in episode.outcome.verdicts if v.by is None}
+    assert panel == {0: 0.9, 1: None}
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        Consensus(weigh="self_reward", samples=2),
+        Selection(by="self_reward", samples=2),
+        Judged(judging=Judging()),
+    ],
+)
+def test_they_conform(protocol: Protocol) -> None:
+    check(protocol, Population(BOTH))
+
+
+@pytest.fixture(scope="module")
+def spare(build_tiny: BuildTiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model whose tokenizer has a token that no chat uses."""
+    return build_tiny(tmp_path_factory.mktemp("spare"), spare=["<|reserved_0|>"])
+
+
+def job(model: Path, folder: Path, weights: Path | None = None, **named: Any) -> Job:
+    """The training of a policy by LaSeR."""
+    return Job(
+        model=model,
+        weights=weights,
+        folder=folder,
+        method=LaSeR(objective=Objective(kl=0), beta=0.4, **named),
+        fit=FIT,
+        heard=None,
+        adapter_seed=1,
+        order_seed=2,
+    )
+
+
+def taught() -> list[Rollout]:
+    return [rollout(i, float(i % 2), (20 + i % 2, 30, 2)) for i in range(4)]
+
+
+def finished(work: Job) -> Path:
+    """Do a job; return its last checkpoint."""
+    assert isinstance(work.method, LaSeR)
+    steps = study(work, work.method.graded(taught()))
+    while next(steps, None):
+        pass
+    [folder] = work.folder.glob("step-*")
+    return folder
+
+
+def test_the_engine_reads_the_verdict_where_the_trainer_does(spare: Path, tmp_path: Path) -> None:
+    folder = finished(job(spare, tmp_path))
+    how, encode = read(folder), Tokens(spare)
+    assert how is not None
+    assert how.after == (*encode.completion("", ended=True), encode.spare)
+    assert how.beta == 0.4
+
+    [one] = answered("so 4").turns
+    asked = Request(one.prompt, Sampling(), 0, "p", 1, choices=("so 4",), verdict=True)
+    plain = replace(asked, verdict=False)
+    first = replace(asked, version=0)
+
+    async def ask() -> list[Completion]:
+        async with Local(model=str(spare), device="cpu").open(tmp_path) as engine:
+            await engine.load(Weights("p", 1, folder))
+            return [await engine.generate(each) for each in (asked, plain, first)]
+
+    said, unasked, untaught = asyncio.run(ask())
+
+    #  By the trainer, and by a plain forward pass of PEFT's.
+    pupil = Learner(base(spare, FIT), FIT, folder, 1, spare)
+    reply = replace(taught()[0], said=replace(taught()[0].said, prompt=one.prompt, text="so 4"))
+    reply = replace(
+        reply, said=replace(reply.said, tokens=tuple(encode.completion("so 4", ended=True)))
+    )
+    [seen] = by_policy(pupil, [reply], encode, 1000, encode.spare)
+    probe = seen.rows[0].known.probe
+    assert probe is not None
+    assert probe == pytest.approx(
+        by_peft(spare, folder, [*encode.prompt(one.prompt), *reply.said.tokens], how.after[-1]),
+        abs=1e-4,
+    )
+    assert said.verdict == pytest.approx(how.verdict(probe), abs=1e-4)
+    assert probe != pytest.approx(how.constant, abs=1e-3)
+    #  z is no part of what was said.
+    assert said.tokens == reply.said.tokens
+    assert len(said.logprobs) == len(said.tokens)
+    assert (unasked.verdict, untaught.verdict) == (None, None)
+
+
+def by_peft(model: Path, folder: Path, ids: list[int], token: int) -> float:
+    from peft import PeftModel
+
+    plain = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    whole = PeftModel.from_pretrained(plain, str(folder))
+    with torch.no_grad():
+        return whole(torch.tensor([ids])).logits[0, -1].log_softmax(-1)[token].item()
+
+
+def test_the_constant_is_the_anchors_and_stays_with_the_weights(
+    spare: Path, tmp_path: Path
+) -> None:
+    first = finished(job(spare, tmp_path / "first"))
+    how = read(first)
+    assert how is not None
+    assert math.isfinite(how.constant)
+    assert how.constant < -1
+
+    #  Two epochs later c is still what the model gave z before it ever learnt.
+    second = finished(job(spare, tmp_path / "second", first))
+    again = read(second)
+    assert again is not None
+    assert again.constant == pytest.approx(how.constant, abs=1e-5)
+
+    #  A cycle that teaches no verdicts leaves them as they are read.
+    third = finished(job(spare, tmp_path / "third", second, reasoning_steps=1000))
+    assert read(third) == again
+
+
+def test_what_never_learnt_verdicts_has_none(spare: Path, tmp_path: Path) -> None:
+    folder = finished(job(spare, tmp_path, reasoning_steps=1000))
+
+    assert not (folder / FILE).exists()
+    assert json.loads((folder / "adapter_config.json").read_text())["peft_type"] == "LORA"

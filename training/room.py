@@ -1,0 +1,40 @@
+"""Room: what the model that learns can read at once, and what is too long for it."""
+
+from collections.abc import Generator, Iterable
+
+from moot.agents.tokens import Tokens
+
+from .examples import Example, Pair
+from .job import Step
+from .rows import completion, prompt
+
+
+class Room:
+    """The context of a model, and how many examples it had no room for.
+
+    Words may be longer than it where another model said them, or where they are from a file.
+    Positions that a model never learnt would teach it nonsense: such an example is left out whole.
+    """
+
+    def __init__(self, encode: Tokens, most: int | None) -> None:
+        """Take the most tokens of a row; `None`: there is no bound."""
+        self._encode, self._most = encode, most
+        self._left_out: set[tuple[str, object]] = set()
+
+    def holds(self, example: Example) -> bool:
+        """Return whether each row of the example fits."""
+        most, encode = self._most, self._encode
+        if most is None:
+            return True
+        lengths = (len(prompt(one, encode)) + len(completion(one, encode)) for one in example.rows)
+        if max(lengths) <= most:
+            return True
+        turns = example.turns if isinstance(example, Pair) else example.turn
+        self._left_out.add((example.episode, turns))
+        return False
+
+    def told(self, steps: Iterable[Step]) -> Generator[Step]:
+        """Yield the steps, each with how many examples were left out, if any were."""
+        for step, metrics in steps:
+            more = {"too_long": float(len(self._left_out))} if self._left_out else {}
+            yield step, {**metrics, **more}
