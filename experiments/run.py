@@ -189,7 +189,9 @@ async def _learn(run: Run, cycle: int, lessons: Lessons) -> None:
 async def _serve(run: Run, cycles: int, new: Iterable[Weights]) -> None:
     """Bring `new` weights, the latest of the first `cycles` cycles, into the engines."""
     canary, people = run.split.held_out[0], run.experiment.people()
-    run.journal.measure(await swap(run.engines, people, new, run.journal, canary, cycles - 1))
+    tolerance = run.experiment.fit.tolerance
+    proven = swap(run.engines, people, new, run.journal, canary, cycles - 1, tolerance)
+    run.journal.measure(await proven)
 
 
 async def _evaluate(run: Run, version: int) -> None:

@@ -1,17 +1,20 @@
 """Swap: engines take up new weights, and prove it.
 
-An HTTP 200 is no proof that other weights speak now.  Three things are: the engine, asked, reports
+An HTTP 200 is no proof that other weights speak now.  Four things are: the engine, asked, reports
 the version; every completion is stamped with the version that the engine says spoke, and the gate
-refuses any other; and the log-probabilities of a canary, a fixed prompt with a fixed seed, moved.
+refuses any other; the log-probabilities of a canary, a fixed prompt with a fixed seed, moved; and
+those of a reply that was learnt from are the trainer's own.
 """
 
 from collections.abc import Iterable, Mapping
+from statistics import fmean
 
 from moot.agents.errors import EngineError
 from moot.agents.population import Agent, Population
 from moot.agents.types import Completion, Engine, Request, Sampling, Task, Weights
 from moot.protocols.journal import Journal, Metric
 from moot.protocols.stage import ask
+from moot.training.proof import read
 
 CANARY = Sampling(temperature=2.0, max_tokens=8)
 """Hot, so that it says what is unlikely: the likeliest words of a model that is sure of them have a
@@ -25,6 +28,7 @@ async def swap(
     journal: Journal,
     task: Task,
     cycle: int,
+    tolerance: float,
 ) -> list[Metric]:
     """Load `weights` into the engines of the agents that speak with them, and prove each.
 
@@ -35,20 +39,53 @@ async def swap(
         journal: remembers what each version said to the canary.
         task: whose prompt is the canary.
         cycle: whose metrics these are.
+        tolerance: how far from the trainer's the log-probabilities may be, in nats a token.
 
     Returns:
-        `swap/canary_change`: how far the canary's log-probabilities moved, at most, in nats.
+        `swap/canary_change`: how far the canary's log-probabilities moved, at most, in nats; and
+        `swap/trainer_gap`: how far those of a reply are from the trainer's, in the mean.
 
     Raises:
-        EngineError: an engine does not report the version, or its canary has not moved.
+        EngineError: an engine does not report the version, or its canary has not moved, or it makes
+            something else of a reply than the trainer does.
     """
     metrics: list[Metric] = []
     for new in weights:
         for agent in {a.engine: a for a in people.learners()[new.name]}.values():
             change = await _prove(engines[agent.engine], agent, new, journal, task)
-            name = f"swap/canary_change{'' if len(people.learners()) == 1 else '@' + new.name}"
-            metrics.append(Metric(cycle, name, change))
+            gap = await _compare(engines[agent.engine], agent.engine, new, tolerance)
+            suffix = "" if len(people.learners()) == 1 else f"@{new.name}"
+            metrics.append(Metric(cycle, f"swap/canary_change{suffix}", change))
+            metrics += [] if gap is None else [Metric(cycle, f"swap/trainer_gap{suffix}", gap)]
     return metrics
+
+
+async def _compare(engine: Engine, name: str, new: Weights, tolerance: float) -> float | None:
+    """Return how far the engine is from the trainer, in the mean over a reply's tokens, in nats.
+
+    `None`: it can't be told: the weights come without a proof, or the engine tells no tokens.
+    """
+    proof = read(new.path)
+    if proof is None:
+        return None
+    greedy, choices = Sampling(temperature=0), (proof.text,)
+    asked = Request(proof.prompt, greedy, 0, new.name, new.version, choices=choices)
+    said = await engine.generate(asked)
+    if not said.tokens:
+        return None
+    if (said.prompt_tokens, said.tokens) != (proof.prompt_tokens, proof.tokens):
+        raise EngineError(
+            f"engine {name!r} reads other tokens than the trainer in the same chat: its tokenizer "
+            "or chat template isn't that of the model that was trained"
+        )
+    gap = fmean(abs(a - b) for a, b in zip(said.logprobs, proof.logprobs, strict=True))
+    if not gap <= tolerance:
+        raise EngineError(
+            f"engine {name!r} reports version {new.version} of {new.name!r}, but finds a reply "
+            f"{gap:.3g} nats a token more or less likely than the trainer does: it holds other "
+            f"weights, or computes otherwise (fit.tolerance: {tolerance:g})"
+        )
+    return gap
 
 
 async def _prove(engine: Engine, agent: Agent, new: Weights, journal: Journal, task: Task) -> float:

@@ -102,6 +102,8 @@ def test_a_run_learns_by_the_method(name: str, roomy: Path, tmp_path: Path) -> N
     change = [m["value"] for m in metrics if m["name"] == "swap/canary_change"]
     assert len(change) == 1
     assert change[0] > 0
+    [gap] = [m["value"] for m in metrics if m["name"] == "swap/trainer_gap"]
+    assert gap < 1e-4
     assert any(row["teaches"] for row in table(out / "cycle-000/examples.parquet"))
 
 

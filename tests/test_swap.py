@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from moot.agents.errors import EngineError
 from moot.agents.population import Agent, Population
-from moot.agents.types import Completion, Request, Task, Weights
+from moot.agents.types import Completion, Message, Request, Task, Weights
 from moot.experiments.swap import moved, swap
 from moot.protocols.journal import Journal, Metric
 from moot.protocols.verifiers import VERIFIERS
+from moot.training.proof import Proof, read, write
 
 TASK = Task("t", "2 + 2?", "4", VERIFIERS["number"])
 PEOPLE = Population((Agent("a", "policy", "main", weights="w"),))
@@ -24,10 +25,16 @@ class Server:
 
     takes: bool = True
     changes: bool = True
+    weighs: tuple[float, ...] = (-1.0, -2.0)
+    """What it makes of a reply that is put into its mouth."""
     versions: dict[str, int] = field(default_factory=dict[str, int])
     asked: list[int] = field(default_factory=list[int])
 
     async def generate(self, request: Request) -> Completion:
+        if request.choices:
+            [text] = request.choices
+            version = self.versions["w"]
+            return Completion(text, "stop", version, 1, 2, 0.0, (6, 7), self.weighs, (1, 2, 3))
         self.asked.append(request.version)
         version = self.versions.get("w", 0)
         logprob = -1.0 - (0.25 * version if self.changes else 0.0)
@@ -44,7 +51,7 @@ class Server:
 def proven(server: Server, version: int, journal: Path) -> list[Metric]:
     weights = [Weights("w", version, journal.parent)]
     with Journal(journal) as opened:
-        return asyncio.run(swap({"main": server}, PEOPLE, weights, opened, TASK, version - 1))
+        return asyncio.run(swap({"main": server}, PEOPLE, weights, opened, TASK, version - 1, 0.1))
 
 
 def test_a_swap_is_proven_by_a_canary_that_moved(tmp_path: Path) -> None:
@@ -71,6 +78,49 @@ def test_a_restarted_engine_is_proven_again_without_asking_old_versions(tmp_path
 
     assert proven(fresh, 1, tmp_path / "j") == [Metric(0, "swap/canary_change", 0.25)]
     assert fresh.asked == [1]
+
+
+CHAT = (Message("system", "kind"), Message("user", "2 + 2?"))
+PROOF = Proof(CHAT, "so 4", (1, 2, 3), (6, 7), (-1.0, -2.0))
+
+
+def proved(folder: Path, proof: Proof = PROOF) -> Path:
+    """A version's folder with a proof in it; a journal beside it."""
+    (folder / "fit/step-000001").mkdir(parents=True)
+    write(folder / "fit", proof)
+    return folder / "fit/step-000001/j"
+
+
+def test_a_proof_is_read_as_it_was_written(tmp_path: Path) -> None:
+    folder = proved(tmp_path).parent
+
+    assert read(folder) == PROOF
+    assert read(tmp_path) is None
+
+
+def test_what_an_engine_makes_of_a_reply_is_the_trainers_own(tmp_path: Path) -> None:
+    found = proven(Server(weighs=(-1.06, -1.98)), 1, proved(tmp_path))
+
+    assert [(m.name, round(m.value, 6)) for m in found] == [
+        ("swap/canary_change", 0.25),
+        ("swap/trainer_gap", 0.04),
+    ]
+
+
+@pytest.mark.parametrize("weighs", [(-1.3, -2.0), (-1.0, float("nan"))])
+def test_an_engine_that_took_up_other_weights_is_caught(
+    weighs: tuple[float, ...], tmp_path: Path
+) -> None:
+    with pytest.raises(EngineError, match=r"holds other weights, or .*fit\.tolerance: 0\.1"):
+        proven(Server(weighs=weighs), 1, proved(tmp_path))
+
+
+@pytest.mark.parametrize("other", [{"prompt_tokens": (1, 2)}, {"tokens": (6, 8)}])
+def test_an_engine_with_another_chat_template_is_caught(
+    other: dict[str, tuple[int, ...]], tmp_path: Path
+) -> None:
+    with pytest.raises(EngineError, match="reads other tokens than the trainer"):
+        proven(Server(), 1, proved(tmp_path, replace(PROOF, **other)))
 
 
 def said(tokens: tuple[int, ...], logprobs: tuple[float, ...]) -> Completion:

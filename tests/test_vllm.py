@@ -573,6 +573,7 @@ def test_a_whole_run_talks_learns_swaps_and_answers_again(tmp_path: Path) -> Non
     assert not running(descendants(os.getpid()) - before)
     metrics = pq.read_table(tmp_path / "out" / "metrics.parquet").to_pylist()
     assert [m["value"] > 1e-3 for m in metrics if m["name"] == "swap/canary_change"] == [True]
+    assert [m["value"] < 1e-2 for m in metrics if m["name"] == "swap/trainer_gap"] == [True]
     turns = pq.read_table(tmp_path / "out" / "held-out-001" / "turns.parquet").to_pylist()
     assert {turn["weights_version"] for turn in turns} == {1}
     examples = pq.read_table(tmp_path / "out" / "cycle-000" / "examples.parquet").to_pylist()

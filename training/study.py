@@ -16,6 +16,7 @@ from .filed import Filed, keeper
 from .fit import fit, graded
 from .job import Done, Job, Step
 from .learner import Learner, release
+from .proof import prove, write
 from .reward_model import rewarded
 from .room import Room
 
@@ -67,6 +68,8 @@ def study(job: Job, examples: Sequence[Example], loaded: Any = None) -> Generato
             folder=job.folder,
         )
         yield from room.told(steps)
+        if job.method.kind != "reward_model" and (proof := prove(learner, own, encode)):
+            write(job.folder, proof)
         moved = not torch.equal(learner.fingerprint(), was)
     loaded = learner.close()
     del learner
