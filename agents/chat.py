@@ -2,51 +2,55 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError
+from msgspec import DecodeError, Meta, Struct, json
 
 from .errors import Fault, Refusal
 from .types import Completion, Request
 from .wire import Wire
 
+Count = Annotated[int, Meta(ge=0)]
+#  A reply has an object for every token: they are made by the million, and hold no cycles.
 
-class _Said(BaseModel):
+
+class _Said(Struct, frozen=True, gc=False):
     content: str | None = None
 
 
-class Alternative(BaseModel):
+class Alternative(Struct, frozen=True, gc=False):
     """A token that might have been said, and how likely it was."""
 
+    logprob: float
     token: str = ""
-    logprob: float = Field(allow_inf_nan=False)
 
 
-class _Token(Alternative):
+class _Token(Struct, frozen=True, gc=False):
+    logprob: float
     top_logprobs: tuple[Alternative, ...] | None = None
 
 
-class _Logprobs(BaseModel):
+class _Logprobs(Struct, frozen=True, gc=False):
     content: tuple[_Token, ...] | None = None
 
 
-class _Choice(BaseModel):
+class _Choice(Struct, frozen=True, gc=False):
     message: _Said
     finish_reason: str | None = None
     logprobs: _Logprobs | None = None
     token_ids: tuple[int, ...] | None = None
 
 
-class _Usage(BaseModel):
-    prompt_tokens: int = Field(ge=0)
-    completion_tokens: int = Field(ge=0)
+class _Usage(Struct, frozen=True, gc=False):
+    prompt_tokens: Count
+    completion_tokens: Count
 
 
-class Reply(BaseModel):
+class Reply(Struct, frozen=True, gc=False):
     """A server's answer."""
 
     model: str
-    choices: tuple[_Choice, ...] = Field(min_length=1)
+    choices: Annotated[tuple[_Choice, ...], Meta(min_length=1)]
     usage: _Usage
     prompt_token_ids: tuple[int, ...] | None = None
 
@@ -56,6 +60,9 @@ class Reply(BaseModel):
         said = self.choices[0].logprobs
         first = said.content[0] if said and said.content else None
         return (first.top_logprobs or ()) if first else ()
+
+
+READ = json.Decoder(Reply)
 
 
 async def ask(
@@ -72,9 +79,9 @@ async def ask(
     start = time.monotonic()
     answer = await wire.post("/v1/chat/completions", _body(model, request) | dict(more or {}))
     try:
-        reply = Reply.model_validate_json(answer)
-    except ValidationError as error:
-        raise Fault(f"{wire.root}: {_misread(error)}") from None
+        reply = READ.decode(answer)
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise Fault(f"{wire.root}: unreadable answer: {error}") from None
     return _completion(reply, wire.root, time.monotonic() - start), reply
 
 
@@ -112,7 +119,7 @@ def _completion(reply: Reply, where: str, latency_s: float) -> Completion:
     tokens = choice.token_ids or ()
     # Log-probs without ids are of nothing that could be learnt from.
     told = choice.logprobs if choice.token_ids is not None else None
-    logprobs = (told.content or ()) if told else ()
+    logprobs = [token.logprob for token in (told.content or ())] if told else []
     if len(tokens) != len(logprobs):
         raise Fault(f"{where}: {len(tokens)} token ids came with {len(logprobs)} log-probs")
     return Completion(
@@ -123,13 +130,6 @@ def _completion(reply: Reply, where: str, latency_s: float) -> Completion:
         tokens_out=reply.usage.completion_tokens,
         latency_s=latency_s,
         tokens=tokens,
-        logprobs=tuple(token.logprob for token in logprobs),
+        logprobs=tuple(logprobs),
         prompt_tokens=reply.prompt_token_ids or (),
     )
-
-
-def _misread(error: ValidationError) -> str:
-    """Return in a line the first thing that makes an answer unreadable."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(step) for step in first["loc"])
-    return f"unreadable answer: {place + ': ' if place else ''}{first['msg']}"

@@ -12,7 +12,7 @@ from statistics import fmean
 from moot.agents.errors import EngineError
 from moot.agents.population import Agent, Population
 from moot.agents.types import Completion, Engine, Request, Sampling, Task, Weights
-from moot.protocols.journal import Journal, Metric
+from moot.protocols.journal import Journal, Metric, digest
 from moot.protocols.stage import ask
 from moot.training.proof import read
 
@@ -90,11 +90,12 @@ async def _compare(engine: Engine, name: str, new: Weights, tolerance: float) ->
 
 async def _prove(engine: Engine, agent: Agent, new: Weights, journal: Journal, task: Task) -> float:
     canary = f"canary/{new.name}/{agent.engine}"
-    earlier = [v for v in range(new.version) if (journal.recall(canary, v, _asks(agent, task, v)))]
+    keys = [digest(_asks(agent, task, version)) for version in range(new.version)]
+    earlier = [v for v, key in enumerate(keys) if journal.recall(canary, v, key)]
     if not earlier:  # nothing but the base has spoken yet
         await ask(engine, journal, canary, 0, _asks(agent, task, 0))
         earlier = [0]
-    before = journal.recall(canary, earlier[-1], _asks(agent, task, earlier[-1]))
+    before = journal.recall(canary, earlier[-1], keys[earlier[-1]])
     assert before is not None
     await engine.load(new)
     held = (await engine.held()).get(new.name)
@@ -110,7 +111,7 @@ async def _prove(engine: Engine, agent: Agent, new: Weights, journal: Journal, t
             f"engine {agent.engine!r} reports version {new.version} of {new.name!r}, but its "
             f"canary still has the log-probs of version {earlier[-1]}: the weights did not change"
         )
-    journal.record(canary, new.version, request, after)
+    await journal.record(canary, new.version, digest(request), after)
     return change
 
 

@@ -1,9 +1,11 @@
 """The journal: what was said, as it was said, on disk before anyone heard it.
 
-One SQLite file in WAL mode.  A completion is one committed transaction, so a process that is
-killed loses none that it was given; a power cut may lose the last few (synchronous=NORMAL).
+One SQLite file in WAL mode.  Completions that arrive in the same turn of the event loop are one
+transaction, and none is given on before it is committed: a process that is killed loses none that
+anyone heard; a power cut may lose the last few (synchronous=NORMAL).
 """
 
+import asyncio
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -17,6 +19,7 @@ import orjson
 from moot.agents.errors import MootError
 from moot.agents.types import Completion, Request
 
+FIELDS = tuple(f.name for f in fields(Request))
 SCHEMA = """
 create table if not exists said (
     episode text, turn integer, request text, completion blob,
@@ -54,24 +57,44 @@ class Journal:
             self._db.executescript(SCHEMA)
         except sqlite3.Error as error:
             raise MootError(f"{path}: can't be used as a journal: {error}") from None
+        self._due: list[tuple[tuple[object, ...], asyncio.Future[None]]] = []
 
-    def recall(self, episode: str, turn: int, request: Request) -> Completion | None:
-        """Return what was said to this request at this place, if it was."""
+    def recall(self, episode: str, turn: int, request: str) -> Completion | None:
+        """Return what was said to the request of this digest at this place, if it was."""
         try:
             row = self._db.execute(
                 "select completion from said where episode = ? and turn = ? and request = ?",
-                (episode, turn, digest(request)),
+                (episode, turn, request),
             ).fetchone()
         except sqlite3.DatabaseError as error:
             raise MootError(f"the journal can't be read: {error}") from None
         return None if row is None else _completion(row[0])
 
-    def record(self, episode: str, turn: int, request: Request, said: Completion) -> None:
-        """Write a completion down, durably, under the key of its request."""
-        self._write(
-            "insert or ignore into said values (?, ?, ?, ?)",
-            [(episode, turn, digest(request), orjson.dumps(said))],
-        )
+    async def record(self, episode: str, turn: int, request: str, said: Completion) -> None:
+        """Write a completion down under the digest of its request; it is durable on return."""
+        loop = asyncio.get_running_loop()
+        if not self._due:
+            loop.call_soon(self._commit)
+        written: asyncio.Future[None] = loop.create_future()
+        self._due.append(((episode, turn, request, orjson.dumps(said)), written))
+        await written
+
+    def _commit(self) -> None:
+        """Write down what is due, in one transaction, and tell who waits for it."""
+        due, self._due = self._due, []
+        failed: MootError | None = None
+        try:
+            rows = [row for row, _ in due]
+            self._write("insert or ignore into said values (?, ?, ?, ?)", rows)
+        except MootError as error:
+            failed = error
+        for _, written in due:
+            if written.done():  # nobody waits any more
+                continue
+            if failed is None:
+                written.set_result(None)
+            else:
+                written.set_exception(failed)
 
     def measure(self, metrics: Iterable[Metric]) -> None:
         """Write metrics down; the same cycle, name and step again replaces the number."""
@@ -113,12 +136,14 @@ class Journal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._due:
+            self._commit()
         self._db.close()
 
 
 def digest(request: Request) -> str:
     """Return a name for all that decides a completion: prompt, sampling, seed and weights."""
-    content = {f.name: getattr(request, f.name) for f in fields(request)}
+    content = {name: getattr(request, name) for name in FIELDS}
     for name in (
         "choices",
         "shape",
@@ -126,7 +151,7 @@ def digest(request: Request) -> str:
     ):  # a free reply keeps the name it had before there were these
         if not content[name]:
             del content[name]
-    content["sampling"] = request.sampling.model_dump()
+    content["sampling"] = request.sampling.__dict__
     return sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

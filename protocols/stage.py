@@ -6,6 +6,7 @@ runs again, what was said comes from the journal, and only what is missing is as
 """
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -16,8 +17,13 @@ from moot.agents.errors import Fault, MootError, Refusal
 from moot.agents.population import Population
 from moot.agents.types import Completion, Engine, Request, Settings, Task
 
-from .journal import Journal
+from .journal import Journal, digest
 from .types import Episode, Outcome, Protocol, Say, Turn
+
+
+SELDOM = (20_000, 50, 50)
+"""When garbage is looked for while episodes are played.  They are records that hold no cycles, and
+Python's own thresholds have it look through all of them again and again: a quarter of the time."""
 
 
 class StageSettings(Settings):
@@ -75,6 +81,8 @@ class Stage:
         waiting = iter(tasks)
         playing: set[asyncio.Task[Episode | Failure]] = set()
         failures = 0
+        collecting = gc.get_threshold()
+        gc.set_threshold(*SELDOM)
         try:
             while True:
                 while len(playing) < self.settings.open_episodes:
@@ -99,6 +107,7 @@ class Stage:
                             )
                     yield result
         finally:
+            gc.set_threshold(*collecting)
             for one in playing:
                 one.cancel()
             await asyncio.gather(*playing, return_exceptions=True)
@@ -165,10 +174,11 @@ async def ask(
     engine: Engine, journal: Journal, episode: str, turn: int, request: Request
 ) -> Completion:
     """Return what the journal has for this request, else the engine's word, journalled first."""
-    if (known := journal.recall(episode, turn, request)) is not None:
+    key = digest(request)
+    if (known := journal.recall(episode, turn, key)) is not None:
         return known
     said = await engine.generate(request)
-    journal.record(episode, turn, request, said)
+    await journal.record(episode, turn, key, said)
     return said
 
 

@@ -106,15 +106,22 @@ class Number:
 
     def score(self, answer: str, expected: str) -> float:
         """Return 1 where the values are equal."""
-        return float(answer == self.read(expected))
+        return float(answer == expected or answer == self.read(expected))
+
+
+MINUS = ("-", "−", "–")
 
 
 def _normal(found: re.Match[str]) -> str | None:
     sign, body, exponent, under = found.group("sign", "body", "exponent", "under")
     if len(found[0]) > 2 * LONGEST or (under is not None and int(under) == 0):
         return None
+    if exponent is under is None and body.isascii() and body.isdigit():  # by far the most frequent
+        whole = str(int(body))
+        text = f"-{whole}" if sign in MINUS and whole != "0" else whole
+        return text if len(text) <= LONGEST else None
     value = Fraction(body.replace(",", "")) * Fraction(10) ** int(exponent or 0)
-    value = value / int(under or 1) * (-1 if sign in {"-", "−", "–"} else 1)
+    value = value / int(under or 1) * (-1 if sign in MINUS else 1)
     text = _decimal(value)
     return text if len(text) <= LONGEST else None
 

@@ -124,15 +124,18 @@ def test_these_statuses_wont_pass(status: int) -> None:
 
 
 UNREADABLE = {
-    "malformed": (says(b'{"model": "m", "choi'), "unreadable answer: Invalid JSON"),
-    "not JSON": (says(b"<html>hello</html>"), "unreadable answer: Invalid JSON"),
-    "empty": (says(b""), "unreadable answer: Invalid JSON"),
+    "malformed": (says(b'{"model": "m", "choi'), "unreadable answer: Input data was truncated"),
+    "not JSON": (says(b"<html>hello</html>"), "unreadable answer: JSON is malformed"),
+    "empty": (says(b""), "unreadable answer: Input data was truncated"),
     "a list": (says([]), "unreadable answer"),
-    "no choices": (says(reply(choices=[])), "unreadable answer: choices: "),
-    "choices missing": (says({"model": "m"}), "unreadable answer: choices: Field required"),
-    "no usage": (says(reply(usage=None)), "unreadable answer: usage: "),
+    "no choices": (says(reply(choices=[])), "of length >= 1 - at `$.choices`"),
+    "choices missing": (says({"model": "m"}), "missing required field `choices`"),
+    "no usage": (says(reply(usage=None)), "got `null` - at `$.usage`"),
     "no text": (says(reply(choices=[choice(message={"content": None})])), "answer has no text"),
-    "a number": (says(reply(choices=[choice(message={"content": 4})])), "0.message.content: "),
+    "a number": (
+        says(reply(choices=[choice(message={"content": 4})])),
+        "got `int` - at `$.choices[0].message.content`",
+    ),
     "aborted": (says(reply(choices=[choice(finish_reason="abort")])), "finish_reason 'abort'"),
     "unfinished": (says(reply(choices=[choice(finish_reason=None)])), "finish_reason None"),
     "half a body": (half, "/v1/chat/completions: "),

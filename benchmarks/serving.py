@@ -1,0 +1,162 @@
+"""What does a call cost beside the model?  A debate's calls, by Moot and by its peers.
+
+    calls   debates of 3 agents over 2 rounds, then a vote, 256 calls in flight, against a server in
+            another process that answers each with the same bytes (300 prompt tokens, 64 said, with
+            log-probabilities and ids) after 20 ms
+
+The sides: `ours` is Moot as a run does it, with its gate, its journal on disk, progress and the
+Parquet files of the talk; `aiohttp` is a bare loop that sends and parses with orjson and keeps
+nothing; `openai` the official client with gather; `autogen` AutoGen 0.7.5's assistants; `inspect`
+Inspect 0.3.285 with its log.  All ask for log-probabilities and get the same answer.
+
+`cpu_ms_per_call` is the CPU time of the asking process, the server's apart, over the calls; a first
+tenth of the debates warms it up and isn't counted.  `calls_per_s` is wall time, where both
+processes share the cores; `p50_ms` and `p99_ms` are of one call, the server's 20 ms among them:
+with 256 in flight they are mostly the wait for one's turn.  Sides take turns, their order reversed
+every other time; the table has medians over repetitions, `ratio` is the median of the ratios paired
+by repetition (above 1: ours needs less, or does more), `low` and `high` the least and the greatest.
+
+    python benchmarks/serving.py [--quick] [--json FILE] [--peers-python PATH]
+"""
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+from rows import Row, table, write
+
+HERE = Path(__file__).parent
+PYTHON = Path(".venv-peers/bin/python")
+PEERS = ("aiohttp", "openai", "autogen", "inspect")
+EPISODES = {"ours": 1000, "aiohttp": 1000, "openai": 300, "autogen": 100, "inspect": 100}
+"""A slow side plays fewer debates: it is looked at for about as long."""
+UNITS = {"cpu_ms_per_call": "ms", "calls_per_s": "calls/s", "p50_ms": "ms", "p99_ms": "ms"}
+
+Measured = dict[str, float]
+"""What `serving_sides.measure` returned."""
+
+
+def main() -> None:
+    """Measure, print the table, write the lines."""
+    about = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=about)
+    parser.add_argument("--quick", action="store_true", help="a tenth, twice")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument(
+        "--peers-python", type=Path, default=PYTHON, help="of the peers' environment"
+    )
+    options = parser.parse_args()
+    pythons = {"ours": sys.executable, "aiohttp": sys.executable}
+    if options.peers_python.exists():
+        pythons |= dict.fromkeys(PEERS[1:], str(options.peers_python))
+    else:
+        print(f"{', '.join(PEERS[1:])}: left out, no {options.peers_python}")
+    with server() as url:
+        found = measured(pythons, url, options.quick)
+    rows = compared(found)
+    show(rows)
+    write(rows, options.json)
+
+
+@contextmanager
+def server() -> Generator[str]:
+    """Serve while this lasts; yield where."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with subprocess.Popen([sys.executable, str(HERE / "serving_server.py"), str(port)]) as process:
+        url = f"http://127.0.0.1:{port}"
+        try:
+            for _ in range(100):
+                try:
+                    urllib.request.urlopen(f"{url}/v1/models").close()
+                    break
+                except OSError:
+                    time.sleep(0.1)
+            yield url
+        finally:
+            process.terminate()
+
+
+def measured(pythons: dict[str, str], url: str, quick: bool) -> dict[str, list[Measured]]:
+    """Return what each side's fresh processes said; a peer that failed is named and left out."""
+    found: dict[str, list[Measured]] = {side: [] for side in pythons}
+    for repetition in range(2 if quick else 5):
+        for side in list(found)[:: -1 if repetition % 2 else 1]:
+            episodes = EPISODES[side] // (10 if quick else 1)
+            script = str(HERE / "serving_sides.py")
+            done = subprocess.run(
+                [pythons[side], script, side, url, str(episodes)],
+                capture_output=True,
+                text=True,
+                check=False,
+                env={**os.environ, "INSPECT_DISPLAY": "none"},
+            )
+            if done.returncode == 0:
+                found[side].append(json.loads(done.stdout.splitlines()[-1]))
+                said = ", ".join(f"{name} {x:.3g}" for name, x in found[side][-1].items())
+                print(f"calls, {side}: {said}", flush=True)
+            elif side == "ours":
+                sys.exit(f"{side} failed with {done.returncode}:\n{done.stderr[-2000:]}")
+            else:
+                why = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+                print(f"{side}: left out, it failed with {done.returncode}: {why}")
+                del found[side]
+    return found
+
+
+def compared(found: dict[str, list[Measured]]) -> list[Row]:
+    """Return each metric of ours beside each peer's."""
+    ours = found.pop("ours")
+    rows: list[Row] = []
+    for peer, theirs in found.items():
+        for metric, unit in UNITS.items():
+            pairs = [(one[metric], its[metric]) for one, its in zip(ours, theirs, strict=True)]
+            more = metric == "calls_per_s"
+            ratios = [one / its if more else its / one for one, its in pairs]
+            rows.append(
+                Row(
+                    benchmark="serving",
+                    case="calls",
+                    metric=metric,
+                    unit=unit,
+                    ours=median(one for one, _ in pairs),
+                    peer=peer,
+                    peer_value=median(its for _, its in pairs),
+                    ratio=median(ratios),
+                    n=len(ratios),
+                    low=min(ratios),
+                    high=max(ratios),
+                )
+            )
+    return rows
+
+
+def show(rows: list[Row]) -> None:
+    """Print the rows as a table."""
+    lines = [
+        [
+            row.case,
+            row.metric,
+            f"{row.ours:.4g}",
+            row.peer,
+            f"{row.peer_value:.4g}",
+            f"{row.ratio:.2f}",
+            f"[{row.low:.2f}, {row.high:.2f}]",
+        ]
+        for row in rows
+    ]
+    print("\n" + table(["case", "metric", "ours", "peer", "value", "ratio", "spread"], lines))
+
+
+if __name__ == "__main__":
+    main()

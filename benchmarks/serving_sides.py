@@ -1,0 +1,102 @@
+"""What serving.py measures in one process: the calls of a debate, by Moot, or by a peer.
+
+The peers' environment runs this too, and has no Moot: what is of Moot is imported where it is used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from serving_work import AGENTS, CALLS, IN_FLIGHT, ROUNDS, asked, body, debates
+
+Side = Callable[[str, int], Coroutine[Any, Any, list[float]]]
+"""Plays so many debates against a server, and returns the seconds that each call took."""
+
+
+def measure(side: str, url: str, episodes: int) -> dict[str, Any]:
+    """Return what one side does in this process: CPU and wall time a call, and latencies."""
+    play = _side(side)
+    asyncio.run(play(url, max(1, episodes // 10)))  # imports, connections, caches
+    cpu, wall = time.process_time(), time.perf_counter()
+    latencies = sorted(asyncio.run(play(url, episodes)))
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    assert len(latencies) == episodes * CALLS, f"{len(latencies)} calls"
+    at = {f"p{p}_ms": 1000 * latencies[len(latencies) * p // 100] for p in (50, 99)}
+    return {
+        "cpu_ms_per_call": 1000 * cpu / len(latencies),
+        "calls_per_s": len(latencies) / wall,
+    } | at
+
+
+def _side(name: str) -> Side:
+    if name in ("ours", "aiohttp"):
+        return {"ours": _moot, "aiohttp": _aiohttp}[name]
+    import serving_peers as peers
+
+    return {"openai": peers.openai, "autogen": peers.autogen, "inspect": peers.inspect}[name]
+
+
+async def _aiohttp(url: str, episodes: int) -> list[float]:
+    """A bare loop: orjson out, orjson in, nothing kept."""
+    import aiohttp
+    import orjson
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
+        async def ask(chat: list[dict[str, str]]) -> str:
+            data = orjson.dumps(body(chat))
+            headers = {"Content-Type": "application/json"}
+            async with session.post(f"{url}/v1/chat/completions", data=data, headers=headers) as it:
+                return orjson.loads(await it.read())["choices"][0]["message"]["content"]
+
+        return await debates(ask, episodes)
+
+
+async def _moot(url: str, episodes: int) -> list[float]:
+    """Moot as a run does it: stage, gate, journal, progress, and the talk's Parquet files."""
+    from random import Random
+
+    from moot.agents.gate import Gate
+    from moot.agents.population import Agent, Population
+    from moot.agents.types import Limits, Task
+    from moot.agents.vllm import VLLM
+    from moot.experiments.progress import Show
+    from moot.experiments.talk import talk
+    from moot.protocols.debate import Debate
+    from moot.protocols.journal import Journal
+    from moot.protocols.stage import Stage
+    from moot.protocols.verifiers import VERIFIERS
+
+    people = Population(tuple(Agent(f"solver-{i}", "policy", "main") for i in range(AGENTS)))
+    number = VERIFIERS["number"]
+    tasks = [Task(f"shop-{i}", asked(i), "7", number) for i in range(episodes)]
+    limits, show = Limits(concurrency=IN_FLIGHT), Show()
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        with Journal(out / "journal.sqlite") as journal:
+            async with VLLM(url=url, limits=limits).open(out) as engine:
+                gate = Gate("main", engine, limits, Random(0))
+                stage = Stage({"main": gate}, journal, 0, told=show.turn)
+                with show.phase("talk", episodes * CALLS):
+                    found = await talk(
+                        stage, Debate(rounds=ROUNDS), tasks, people, cycle=0, out=out / "cycle-000"
+                    )
+    assert len(found) == episodes
+    return [turn.completion.latency_s for episode in found for turn in episode.turns]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print what a side does, as JSON in the last line: SIDE URL EPISODES."""
+    side, url, episodes = arguments
+    print(json.dumps(measure(side, url, int(episodes))))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
