@@ -20,7 +20,6 @@ from moot.agents.types import Completion, Engine, Request, Settings, Task
 from .journal import Journal, digest
 from .types import Episode, Outcome, Protocol, Say, Turn
 
-
 SELDOM = (20_000, 50, 50)
 """When garbage is looked for while episodes are played.  They are records that hold no cycles, and
 Python's own thresholds have it look through all of them again and again: a quarter of the time."""
