@@ -72,12 +72,18 @@ async def _moot(url: str, episodes: int) -> list[float]:
     from moot.protocols.debate import Debate
     from moot.protocols.journal import Journal
     from moot.protocols.stage import Stage
+    from moot.protocols.types import Episode
     from moot.protocols.verifiers import VERIFIERS
 
     people = Population(tuple(Agent(f"solver-{i}", "policy", "main") for i in range(AGENTS)))
     number = VERIFIERS["number"]
     tasks = [Task(f"shop-{i}", asked(i), "7", number) for i in range(episodes)]
     limits, show = Limits(concurrency=IN_FLIGHT), Show()
+    took: list[float] = []
+
+    def hear(episode: Episode) -> None:
+        took.extend(turn.completion.latency_s for turn in episode.turns)
+
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         with Journal(out / "journal.sqlite") as journal:
@@ -85,11 +91,16 @@ async def _moot(url: str, episodes: int) -> list[float]:
                 gate = Gate("main", engine, limits, Random(0))
                 stage = Stage({"main": gate}, journal, 0, told=show.turn)
                 with show.phase("talk", episodes * CALLS):
-                    found = await talk(
-                        stage, Debate(rounds=ROUNDS), tasks, people, cycle=0, out=out / "cycle-000"
+                    await talk(
+                        stage,
+                        Debate(rounds=ROUNDS),
+                        tasks,
+                        people,
+                        cycle=0,
+                        out=out / "cycle-000",
+                        hear=hear,
                     )
-    assert len(found) == episodes
-    return [turn.completion.latency_s for episode in found for turn in episode.turns]
+    return took
 
 
 def main(arguments: Sequence[str]) -> None:

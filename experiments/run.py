@@ -137,7 +137,16 @@ async def _talk(run: Run, cycle: int) -> Lessons:
     tasks = for_cycle(run.split.train, experiment.tasks.per_cycle, cycle, experiment.seed)
     turns = experiment.calls(people, tasks).total()
     with run.show.phase(f"cycle {cycle}: talk", turns):
-        episodes = await talk(
+        method = experiment.method
+        judge = None if method is None else method.reward_model
+        found: list[Example] = []
+        compared: list[Example] = []
+
+        def hear(episode: Episode) -> None:
+            found.extend([] if method is None else method.examples(episode))
+            compared.extend([] if judge is None else judge.examples(episode))
+
+        await talk(
             run.stage(),
             experiment.protocol,
             tasks,
@@ -145,28 +154,26 @@ async def _talk(run: Run, cycle: int) -> Lessons:
             cycle=cycle,
             out=folder,
             casting=experiment.casting,
+            hear=hear,
         )
-        method = experiment.method
-        judge = None if method is None else method.reward_model
-        examples = [] if method is None else _examples(method, episodes, folder)
-        pairs = [] if judge is None else _examples(judge, episodes, folder)
+        examples = [] if method is None else _examples(method, found, folder)
+        pairs = [] if judge is None else _examples(judge, compared, folder)
         write_examples(folder, cycle, examples)
-        run.record(taught(episodes, examples, cycle=cycle, epochs=experiment.fit.epochs))
+        run.record(taught(examples, cycle=cycle, epochs=experiment.fit.epochs))
         if people.cast()["judge"]:
             so_far = [one for n in range(cycle + 1) for one in rulings(talk_folder(run.out, n))]
             run.record(judged(so_far, cycle, experiment.seed))
     return Lessons(examples, pairs)
 
 
-def _examples(method: Method[Any], episodes: Sequence[Episode], folder: Path) -> Sequence[Example]:
+def _examples(method: Method[Any], found: Sequence[Example], folder: Path) -> Sequence[Example]:
     """Return what a cycle teaches, graded as far as that needs no model.
 
     What comes from a file may be more than memory holds: all is in a file then, below `folder`.
     """
-    found = (example for episode in episodes for example in method.examples(episode))
     given = method.given()
     if given is None:
-        return method.graded(list(found))
+        return method.graded(found)
     return kept(chain(given, found), folder, "talk")
 
 

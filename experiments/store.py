@@ -1,8 +1,7 @@
 """The run's directory: every file is the dump of the records on its left, whole or not at all."""
 
-import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -29,23 +28,54 @@ from .columns import (
     VERSION,
 )
 
+CHUNK = 4096
+"""Rows that are held until they are written together."""
+Rows = Iterable[dict[str, Any]]
 
-def write_episodes(folder: Path, cycle: int, episodes: Sequence[Episode]) -> None:
+
+def write_episodes(folder: Path, cycle: int, episodes: Iterable[Episode]) -> None:
     """Write what was said, and what was concluded."""
+    with writing(folder, cycle) as add:
+        for episode in episodes:
+            add(episode)
+
+
+@contextmanager
+def writing(
+    folder: Path, cycle: int, *, lessons: bool = False
+) -> Generator[Callable[[Episode], None]]:
+    """Yield what writes an episode: what was said in it, and what was concluded.
+
+    The files appear when the block succeeds.
+
+    Args:
+        folder: where they lie; made if need be.
+        cycle: the number of the cycle.
+        lessons: whether the preferences and demonstrations are written too, in TRL's columns, where
+            there are any.
+    """
     folder.mkdir(exist_ok=True)
-    write(folder / "turns.parquet", TURNS, (t for e in episodes for t in _turns(cycle, e)))
-    write(folder / "episodes.parquet", EPISODES, (_episode(cycle, e) for e in episodes))
-    write(folder / "verdicts.parquet", VERDICTS, (v for e in episodes for v in _verdicts(cycle, e)))
+    with ExitStack() as files:
 
+        def file(name: str, schema: Any, *, empty: bool = True) -> Callable[[Rows], None]:
+            return files.enter_context(table(folder / f"{name}.parquet", schema, empty=empty))
 
-def write_lessons(folder: Path, cycle: int, episodes: Sequence[Episode]) -> None:
-    """Write the preferences and demonstrations, where there are any, in TRL's columns."""
-    if any(e.outcome.preferences for e in episodes):
-        rows = (p for e in episodes for p in _preferences(cycle, e))
-        write(folder / "preferences.parquet", PREFERENCES, rows)
-    if any(e.outcome.demonstrations for e in episodes):
-        rows = (d for e in episodes for d in _demonstrations(cycle, e))
-        write(folder / "demonstrations.parquet", DEMONSTRATIONS, rows)
+        turns, ends, verdicts = (
+            file(name, schema)
+            for name, schema in (("turns", TURNS), ("episodes", EPISODES), ("verdicts", VERDICTS))
+        )
+        preferences = file("preferences", PREFERENCES, empty=False)
+        demonstrations = file("demonstrations", DEMONSTRATIONS, empty=False)
+
+        def add(episode: Episode) -> None:
+            turns(_turns(cycle, episode))
+            ends([_episode(cycle, episode)])
+            verdicts(_verdicts(cycle, episode))
+            if lessons:
+                preferences(_preferences(cycle, episode))
+                demonstrations(_demonstrations(cycle, episode))
+
+        yield add
 
 
 def write_examples(folder: Path, cycle: int, examples: Iterable[Example]) -> None:
@@ -76,33 +106,58 @@ def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:
     )
 
 
-def write(path: Path, schema: Any, rows: Iterable[dict[str, Any]]) -> None:
+def write(path: Path, schema: Any, rows: Rows) -> None:
     """Write `rows` to a Parquet file that appears whole or not at all."""
+    with table(path, schema) as add:
+        add(rows)
+
+
+@contextmanager
+def table(path: Path, schema: Any, *, empty: bool = True) -> Generator[Callable[[Rows], None]]:
+    """Yield what adds rows to a Parquet file, which appears when the block succeeds.
+
+    Args:
+        path: the file.
+        schema: its columns.
+        empty: whether it appears without a row, too.
+    """
     schema = schema.with_metadata({"moot_schema": VERSION})
-    with whole(path) as beside, pq.ParquetWriter(beside, schema, compression="zstd") as file:
-        for some in _chunks(rows, 10_000):
-            file.write_table(pa.Table.from_pylist(some, schema=schema))
+    due: list[dict[str, Any]] = []
+    written = 0
+    with whole(path) as beside:
+        with pq.ParquetWriter(beside, schema, compression="zstd") as file:
+
+            def flush() -> None:
+                nonlocal written
+                file.write_table(pa.Table.from_pylist(due, schema=schema))
+                written += len(due)
+                due.clear()
+
+            def add(rows: Rows) -> None:
+                for row in rows:
+                    due.append(row)
+                    if len(due) == CHUNK:
+                        flush()
+
+            yield add
+            flush()
+        if not (written or empty):
+            beside.unlink()
 
 
 @contextmanager
 def whole(path: Path) -> Generator[Path]:
-    """Yield a path beside `path` to write to; it takes its place when the block succeeds."""
+    """Yield a path beside `path` to write to; it takes its place when the block succeeds.
+
+    Unless the block took it away again.
+    """
     beside = path.with_name(f".{path.name}.part")
     try:
         yield beside
-        os.replace(beside, path)  # noqa: PTH105 - Path.replace is the same call with a worse name
+        if beside.exists():
+            beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
-
-
-def _chunks(rows: Iterable[dict[str, Any]], n: int) -> Iterator[list[dict[str, Any]]]:
-    some: list[dict[str, Any]] = []
-    for row in rows:
-        some.append(row)
-        if len(some) == n:
-            yield some
-            some = []
-    yield some
 
 
 def _turns(cycle: int, episode: Episode) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Talk: a cycle's tasks go through the protocol, and what was said becomes what is learnt."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from pathlib import Path
 from statistics import fmean
 
@@ -13,7 +13,7 @@ from moot.protocols.types import Episode, Protocol, Signal, Turn
 from moot.protocols.voting import plurality
 from moot.training.examples import Example, Pair, Rollout
 
-from .store import write_episodes, write_lessons
+from .store import writing
 
 
 async def talk(
@@ -25,43 +25,66 @@ async def talk(
     cycle: int,
     out: Path,
     casting: Casting = EVERYBODY,
-) -> list[Episode]:
-    """Play the cycle's episodes, write and measure them, and return them in the tasks' order.
+    hear: Callable[[Episode], None] = lambda episode: None,
+) -> None:
+    """Play the cycle's episodes, write and measure them; none is kept.
 
     The phase is called as the folder `out` is.
     Once the talk is over it is always the same: an episode that failed in it stays failed, for
     what is learnt must not change while it is being learnt.
+
+    Args:
+        stage: where they are played.
+        protocol: the rules.
+        tasks: the cycle's.
+        people: who plays, at the versions that are to speak.
+        cycle: the number of the cycle.
+        out: its folder.
+        casting: who plays which task.
+        hear: is told of every episode, in the tasks' order.
     """
     phase, journal = out.name, stage.journal
     lost = {task.id for task in tasks if journal.finished(f"{phase}/{task.id} failed")}
     due = [task for task in tasks if task.id not in lost]
-    place = {task.id: i for i, task in enumerate(tasks)}
     cast = seating(casting, people, tasks, stage.seed)
-    played = [e async for e in stage.play(protocol, due, cast, phase)]
-    episodes = sorted((e for e in played if isinstance(e, Episode)), key=lambda e: place[e.task.id])
-    write_episodes(out, cycle, episodes)
-    write_lessons(out, cycle, episodes)
-    failures = [e.id for e in played if isinstance(e, Failure)]
-    failed = Metric(cycle, "talk/failed_episodes", len(lost) + len(failures))
-    journal.measure([*measured(episodes, cycle, protocol.yields), failed])
+    failures: list[str] = []
+    notes, total = Notes(protocol.yields), 0
+    with writing(out, cycle, lessons=True) as write:
+        async for one in stage.play(protocol, due, cast, phase):
+            if isinstance(one, Failure):
+                failures.append(one.id)
+                continue
+            write(one)
+            notes.add(one)
+            total += tokens([one])
+            hear(one)
+    counts = {"failed_episodes": len(lost) + len(failures), "tokens": total}
+    found = [Metric(cycle, f"talk/{name}", float(n)) for name, n in counts.items()]
+    journal.measure([*notes.metrics(cycle), *found])
     journal.finish(*(f"{name} failed" for name in failures))
-    return episodes
 
 
-def measured(episodes: Sequence[Episode], cycle: int, yields: Set[Signal]) -> list[Metric]:
-    """Return the means, over episodes, of what each noted and of how right its answers were.
+class Notes:
+    """What episodes noted, and how right their answers were: what is reported is the mean."""
 
-    Args:
-        episodes: of one cycle.
-        cycle: whose metrics these are.
-        yields: what the protocol yields; a reference or an answer that is missing is not right.
-    """
-    columns: dict[str, list[float]] = {}
-    for episode in episodes:
-        for name, value in {**noted(episode, yields), **episode.outcome.notes}.items():
+    def __init__(self, yields: Set[Signal]) -> None:
+        """Begin with none.
+
+        Args:
+            yields: what the protocol yields; a reference or an answer that is missing is not right.
+        """
+        self._yields = yields
+        self._columns: dict[str, list[float]] = {}
+
+    def add(self, episode: Episode) -> None:
+        """Take up what one episode noted."""
+        for name, value in {**noted(episode, self._yields), **episode.outcome.notes}.items():
             if value is not None:
-                columns.setdefault(name, []).append(float(value))
-    return [Metric(cycle, f"talk/{name}", fmean(values)) for name, values in columns.items()]
+                self._columns.setdefault(name, []).append(float(value))
+
+    def metrics(self, cycle: int) -> list[Metric]:
+        """Return the means over the episodes so far."""
+        return [Metric(cycle, f"talk/{name}", fmean(v)) for name, v in self._columns.items()]
 
 
 def noted(episode: Episode, yields: Set[Signal]) -> dict[str, float | None]:
@@ -137,21 +160,14 @@ def differing(episode: Episode) -> dict[str, float | None]:
     }
 
 
-def taught(
-    episodes: Sequence[Episode], examples: Sequence[Example], *, cycle: int, epochs: int
-) -> list[Metric]:
-    """Return what a cycle's talk cost and gave: tokens, mean reward, groups without contrast."""
-    ours = {episode.id for episode in episodes}
-    teaching = {
-        (e.episode, turn) for e in examples if e.teaches and e.episode in ours for turn in _turns(e)
-    }
+def taught(examples: Sequence[Example], *, cycle: int, epochs: int) -> list[Metric]:
+    """Return what a cycle's talk gave to learn: tokens, mean reward, groups without contrast."""
     groups: dict[tuple[str, int], list[float]] = {}
     for example in examples:
         if isinstance(example, Rollout) and example.reward is not None:
             groups.setdefault(example.group, []).append(example.reward)
     found = {
-        "talk/tokens": [float(tokens(episodes))],
-        "train/tokens": [float(tokens(episodes, teaching) * epochs)],
+        "train/tokens": [float(sum(_learnt(examples).values()) * epochs)],
         "talk/examples": [float(sum(example.teaches for example in examples))],
         "talk/reward": [reward for rewards in groups.values() for reward in rewards],
         "talk/alike": [float(len(set(rewards)) == 1) for rewards in groups.values()],
@@ -160,18 +176,21 @@ def taught(
     return [Metric(cycle, name, fmean(values)) for name, values in found.items() if values]
 
 
-def _turns(example: Example) -> tuple[int, ...]:
-    """Return the turns whose words are learnt from."""
-    if isinstance(example, Pair):
-        return example.turns
-    return () if example.turn is None else (example.turn,)
+def _learnt(examples: Iterable[Example]) -> dict[tuple[str, int], int]:
+    """Return the tokens, in and out, of each turn that is learnt from; a file's have none."""
+    found: dict[tuple[str, int], int] = {}
+    for example in examples:
+        turns = example.turns if isinstance(example, Pair) else (example.turn,)
+        for turn, said in zip(turns, example.rows, strict=False):
+            if example.teaches and turn is not None and said.length:
+                found[example.episode, turn] = said.read + said.length
+    return found
 
 
-def tokens(episodes: Sequence[Episode], only: Set[tuple[str, int]] | None = None) -> int:
-    """Return the tokens, in and out, of all turns or of `only` those (episode, turn)."""
+def tokens(episodes: Iterable[Episode]) -> int:
+    """Return the tokens, in and out, of all turns."""
     return sum(
         turn.completion.tokens_in + turn.completion.tokens_out
         for episode in episodes
         for turn in episode.turns
-        if only is None or (episode.id, turn.index) in only
     )

@@ -20,6 +20,8 @@ from moot.agents.types import Completion, Engine, Request, Settings, Task
 from .journal import Journal, digest
 from .types import Episode, Outcome, Protocol, Say, Turn
 
+AHEAD = 8
+"""So many times the open episodes may have been begun since one that hasn't ended."""
 SELDOM = (20_000, 50, 50)
 """When garbage is looked for while episodes are played.  They are records that hold no cycles, and
 Python's own thresholds have it look through all of them again and again: a quarter of the time."""
@@ -65,7 +67,10 @@ class Stage:
         people: Population | Callable[[Task], Population],
         phase: str,
     ) -> AsyncIterator[Episode | Failure]:
-        """Yield each task's episode as it ends, in no order.
+        """Yield each task's episode, in the order of the tasks.
+
+        So nobody has to keep them to put them in order.  An episode that takes long holds back
+        those after it: at most `AHEAD` times as many as may be open are begun before it ends.
 
         Args:
             protocol: the rules.
@@ -77,34 +82,40 @@ class Stage:
         Raises:
             MootError: an engine refused, or more episodes failed than may.
         """
-        waiting = iter(tasks)
-        playing: set[asyncio.Task[Episode | Failure]] = set()
-        failures = 0
+        waiting = enumerate(tasks)
+        playing: dict[asyncio.Task[Episode | Failure], int] = {}
+        ended: asyncio.Queue[asyncio.Task[Episode | Failure]] = asyncio.Queue()
+        done: dict[int, Episode | Failure] = {}
+        due = failures = 0
         collecting = gc.get_threshold()
         gc.set_threshold(*SELDOM)
         try:
             while True:
-                while len(playing) < self.settings.open_episodes:
-                    task = next(waiting, None)
+                room = self.settings.open_episodes
+                while len(playing) < room and len(playing) + len(done) < AHEAD * room:
+                    i, task = next(waiting, (0, None))
                     if task is None:
                         break
                     cast = people if isinstance(people, Population) else people(task)
-                    playing.add(asyncio.create_task(self._episode(protocol, task, cast, phase)))
+                    one = asyncio.create_task(self._episode(protocol, task, cast, phase))
+                    one.add_done_callback(ended.put_nowait)
+                    playing[one] = i
                 if not playing:
                     return
-                ended, _ = await asyncio.wait(playing, return_when=asyncio.FIRST_COMPLETED)
-                for one in ended:
-                    playing.remove(one)  # not before: what raised, and others beside, is awaited
-                    result = one.result()
-                    if isinstance(result, Failure) and not (result.refused and self.bears_refusals):
-                        failures += 1
-                        if failures > self.settings.max_failed_episodes:
-                            raise MootError(
-                                f"{phase}: {failures} episodes failed, "
-                                f"{self.settings.max_failed_episodes} may "
-                                f"(stage.max_failed_episodes); the last: {result.why}"
-                            )
-                    yield result
+                one = await ended.get()
+                result = one.result()
+                done[playing.pop(one)] = result
+                if isinstance(result, Failure) and not (result.refused and self.bears_refusals):
+                    failures += 1
+                    if failures > self.settings.max_failed_episodes:
+                        raise MootError(
+                            f"{phase}: {failures} episodes failed, "
+                            f"{self.settings.max_failed_episodes} may "
+                            f"(stage.max_failed_episodes); the last: {result.why}"
+                        )
+                while due in done:
+                    yield done.pop(due)
+                    due += 1
         finally:
             gc.set_threshold(*collecting)
             for one in playing:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -207,7 +208,10 @@ def talked(folder: Path, engine: Mortal, casting: Some, lost: int | None = None)
             journal.finish(f"cycle-000/t{lost} failed")
         stage = Stage({"main": engine}, journal, 7, StageSettings(open_episodes=2))
         tasks, out = [task(i) for i in range(10)], folder / "cycle-000"
-        return asyncio.run(talk(stage, Debate(), tasks, PEOPLE, cycle=0, out=out, casting=casting))
+        found: list[Episode] = []
+        how: Any = {"cycle": 0, "out": out, "casting": casting, "hear": found.append}
+        asyncio.run(talk(stage, Debate(), tasks, PEOPLE, **how))
+        return found
 
 
 @pytest.mark.parametrize("kind", ["sample", "round_robin", "rating"])

@@ -10,7 +10,7 @@ from moot.agents.population import Agent, Population
 from moot.agents.scripted import ScriptedEngine
 from moot.agents.types import Completion, Request, Task
 from moot.experiments.evaluation import Evaluation, baseline, evaluate, examinees
-from moot.experiments.talk import measured, noted, talk
+from moot.experiments.talk import Notes, noted, talk
 from moot.protocols.conformance import rehearse
 from moot.protocols.consensus import Consensus
 from moot.protocols.debate import Debate
@@ -157,8 +157,17 @@ def test_a_talk_that_is_over_stays_as_it_was_though_a_failure_would_now_pass(
             settings = StageSettings(max_failed_episodes=1)
             stage = Stage({"main": ScriptedEngine(reply)}, journal, 0, settings)
             people = Population(PUPILS[2:])
-            said = await talk(stage, Sample(), TASKS, people, cycle=0, out=tmp_path / "cycle-000")
-            return [e.id for e in said], value(journal.metrics(), "talk/failed_episodes")
+            said: list[str] = []
+            await talk(
+                stage,
+                Sample(),
+                TASKS,
+                people,
+                cycle=0,
+                out=tmp_path / "cycle-000",
+                hear=lambda episode: said.append(episode.id),
+            )
+            return said, value(journal.metrics(), "talk/failed_episodes")
 
     first = asyncio.run(play())
     down.clear()
@@ -188,17 +197,10 @@ def test_what_the_talk_measures_is_a_mean_over_episodes() -> None:
         answer = None if reference is None else NUMBER.read(reference)
         return Episode("e", task, "p", turns, Outcome((), reference, answer, majority, notes=notes))
 
-    found = {
-        m.name: m.value
-        for m in measured(
-            [
-                episode(TASKS[0], ["2", "2", "5", "?"], "2", "5", tied=1.0),
-                episode(TASKS[1], ["2", "2", "3", "3"], None, "2"),
-            ],
-            cycle=1,
-            yields={"reference"},
-        )
-    }
+    notes = Notes({"reference"})
+    notes.add(episode(TASKS[0], ["2", "2", "5", "?"], "2", "5", tied=1.0))
+    notes.add(episode(TASKS[1], ["2", "2", "3", "3"], None, "2"))
+    found = {m.name: m.value for m in notes.metrics(cycle=1)}
 
     assert found == {
         "talk/unreadable": 0.125,

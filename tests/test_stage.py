@@ -12,7 +12,7 @@ from moot.agents.population import Agent, Population
 from moot.agents.types import Completion, Request, Task, Weights
 from moot.protocols.consensus import Consensus
 from moot.protocols.journal import Journal
-from moot.protocols.stage import Failure, Stage, StageSettings, seed
+from moot.protocols.stage import AHEAD, Failure, Stage, StageSettings, seed
 from moot.protocols.synthesis import Synthesis
 from moot.protocols.types import Episode, Protocol
 from moot.protocols.verifiers import VERIFIERS
@@ -147,3 +147,37 @@ def test_what_was_said_before_a_failure_is_not_asked_again(tmp_path: Path) -> No
 
     assert len(again.asked) < 6
     assert "1?" in {request.prompt[-1].content for request in again.asked}
+
+
+def test_episodes_come_in_the_order_of_their_tasks_and_none_runs_far_ahead(tmp_path: Path) -> None:
+    begun: list[str] = []
+    open_ = asyncio.Event()
+
+    class Slow(Voice):
+        async def generate(self, request: Request) -> Completion:
+            asked = request.prompt[-1].content
+            begun.append(asked)
+            if asked == "0?":
+                await open_.wait()
+            return await super().generate(request)
+
+    async def watched(stage: Stage) -> list[str]:
+        found: list[str] = []
+
+        async def read() -> None:
+            async for episode in stage.play(Consensus(), tasks(40), PEOPLE, "x"):
+                found.append(episode.id)
+
+        reading = asyncio.create_task(read())
+        for _ in range(2000):
+            await asyncio.sleep(0)
+        #  The first is not over: none is told, and 2 * AHEAD at most were begun.
+        assert found == []
+        assert len(set(begun)) == 2 * AHEAD
+        open_.set()
+        await reading
+        return found
+
+    with Journal(tmp_path / "j") as journal:
+        stage = Stage({"main": Slow()}, journal, 7, StageSettings(open_episodes=2))
+        assert asyncio.run(watched(stage)) == [f"x/t{i}" for i in range(40)]

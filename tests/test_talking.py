@@ -11,7 +11,7 @@ import pytest
 from moot.agents.local import Local
 from moot.agents.population import Group, Population
 from moot.agents.types import Sampling, Task
-from moot.experiments.talk import measured
+from moot.experiments.talk import Notes
 from moot.protocols.consensus import Consensus
 from moot.protocols.critique import Critique
 from moot.protocols.debate import Debate
@@ -112,7 +112,10 @@ def test_a_real_model_talks_and_what_it_said_is_measured(protocol: Protocol, tal
             assert spoke == most
         assert all(turn.completion.tokens for turn in episode.turns)
         assert len({turn.text for turn in episode.turns}) > 1
-    found = {m.name: m.value for m in measured(episodes, 0, protocol.yields)}
+    notes = Notes(protocol.yields)
+    for episode in episodes:
+        notes.add(episode)
+    found = {m.name: m.value for m in notes.metrics(0)}
     assert all(0 <= found[f"talk/{name}"] <= 1 for name in ("accuracy", "unreadable"))
     inner = getattr(protocol, "talk", protocol)
     assert ("talk/corrected" in found) == isinstance(inner, Changing)
