@@ -1,8 +1,10 @@
 """What does a call cost beside the model?  A debate's calls, by Moot and by its peers.
 
-    calls   debates of 3 agents over 2 rounds, then a vote, 256 calls in flight, against a server in
-            another process that answers each with the same bytes (300 prompt tokens, 64 said, with
-            log-probabilities and ids) after 20 ms
+    calls     debates of 3 agents over 2 rounds, then a vote, 256 calls in flight, against a server
+              in another process that answers each with the same bytes (300 prompt tokens, 64 said,
+              with log-probabilities and ids) after 20 ms
+    episodes  a hundred thousand such debates beside a thousand, with an engine that answers at
+              once: ours alone, for what an episode costs mustn't grow with their number, nor memory
 
 The sides: `ours` is Moot as a run does it, with its gate, its journal on disk, progress and the
 Parquet files of the talk; `aiohttp` is a bare loop that sends and parses with orjson and keeps
@@ -16,7 +18,7 @@ with 256 in flight they are mostly the wait for one's turn.  Sides take turns, t
 every other time; the table has medians over repetitions, `ratio` is the median of the ratios paired
 by repetition (above 1: ours needs less, or does more), `low` and `high` the least and the greatest.
 
-    python benchmarks/serving.py [--quick] [--json FILE] [--peers-python PATH]
+    python benchmarks/serving.py [--case NAME ...] [--quick] [--json FILE] [--peers-python PATH]
 """
 
 import argparse
@@ -35,6 +37,7 @@ from statistics import median
 from rows import Row, table, write
 
 HERE = Path(__file__).parent
+CASES = ("calls", "episodes")
 PYTHON = Path(".venv-peers/bin/python")
 PEERS = ("aiohttp", "openai", "autogen", "inspect")
 EPISODES = {"ours": 1000, "aiohttp": 1000, "openai": 300, "autogen": 100, "inspect": 100}
@@ -49,6 +52,7 @@ def main() -> None:
     """Measure, print the table, write the lines."""
     about = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=about)
+    parser.add_argument("--case", nargs="+", choices=CASES, default=CASES)
     parser.add_argument("--quick", action="store_true", help="a tenth, twice")
     parser.add_argument("--json", type=Path)
     parser.add_argument(
@@ -60,9 +64,12 @@ def main() -> None:
         pythons |= dict.fromkeys(PEERS[1:], str(options.peers_python))
     else:
         print(f"{', '.join(PEERS[1:])}: left out, no {options.peers_python}")
-    with server() as url:
-        found = measured(pythons, url, options.quick)
-    rows = compared(found)
+    rows: list[Row] = []
+    if "calls" in options.case:
+        with server() as url:
+            rows += compared(measured(pythons, url, options.quick))
+    if "episodes" in options.case:
+        rows += growth(options.quick)
     show(rows)
     write(rows, options.json)
 
@@ -114,6 +121,24 @@ def measured(pythons: dict[str, str], url: str, quick: bool) -> dict[str, list[M
     return found
 
 
+def growth(quick: bool) -> list[Row]:
+    """Return what many episodes cost, each, and their memory, beside a few."""
+    few, many = (100, 2000) if quick else (1000, 100_000)
+    found: dict[int, list[Measured]] = {few: [], many: []}
+    for repetition in range(2 if quick else 3):
+        for n in (few, many)[:: -1 if repetition % 2 else 1]:
+            command = [sys.executable, str(HERE / "serving_sides.py"), "many", "", str(n)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            found[n].append(json.loads(done.stdout.splitlines()[-1]))
+            said = ", ".join(f"{name} {x:.3g}" for name, x in found[n][-1].items())
+            print(f"episodes, {n}: {said}", flush=True)
+    rows: list[Row] = []
+    for metric, unit in (("cpu_ms_per_episode", "ms"), ("memory_mb", "MB")):
+        pairs = [(b[metric], a[metric]) for a, b in zip(found[few], found[many], strict=True)]
+        rows.append(_row("episodes", metric, unit, f"{few} episodes", pairs, more=False))
+    return rows
+
+
 def compared(found: dict[str, list[Measured]]) -> list[Row]:
     """Return each metric of ours beside each peer's."""
     ours = found.pop("ours")
@@ -121,24 +146,28 @@ def compared(found: dict[str, list[Measured]]) -> list[Row]:
     for peer, theirs in found.items():
         for metric, unit in UNITS.items():
             pairs = [(one[metric], its[metric]) for one, its in zip(ours, theirs, strict=True)]
-            more = metric == "calls_per_s"
-            ratios = [one / its if more else its / one for one, its in pairs]
-            rows.append(
-                Row(
-                    benchmark="serving",
-                    case="calls",
-                    metric=metric,
-                    unit=unit,
-                    ours=median(one for one, _ in pairs),
-                    peer=peer,
-                    peer_value=median(its for _, its in pairs),
-                    ratio=median(ratios),
-                    n=len(ratios),
-                    low=min(ratios),
-                    high=max(ratios),
-                )
-            )
+            rows.append(_row("calls", metric, unit, peer, pairs, more=metric == "calls_per_s"))
     return rows
+
+
+def _row(
+    case: str, metric: str, unit: str, peer: str, pairs: list[tuple[float, float]], *, more: bool
+) -> Row:
+    """Return one comparison of ours with a peer's; `more`: whether more is better."""
+    ratios = [one / its if more else its / one for one, its in pairs]
+    return Row(
+        benchmark="serving",
+        case=case,
+        metric=metric,
+        unit=unit,
+        ours=median(one for one, _ in pairs),
+        peer=peer,
+        peer_value=median(its for _, its in pairs),
+        ratio=median(ratios),
+        n=len(ratios),
+        low=min(ratios),
+        high=max(ratios),
+    )
 
 
 def show(rows: list[Row]) -> None:

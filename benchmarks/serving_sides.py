@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import sys
 import tempfile
 import time
@@ -33,6 +34,32 @@ def measure(side: str, url: str, episodes: int) -> dict[str, Any]:
         "cpu_ms_per_call": 1000 * cpu / len(latencies),
         "calls_per_s": len(latencies) / wall,
     } | at
+
+
+def many(episodes: int) -> dict[str, Any]:
+    """Return what debates cost with an engine that answers at once, and the most memory."""
+    from moot.agents.population import Agent, Population
+    from moot.agents.scripted import ScriptedEngine
+    from moot.agents.types import Task
+    from moot.experiments.talk import talk
+    from moot.protocols.debate import Debate
+    from moot.protocols.journal import Journal
+    from moot.protocols.stage import Stage
+    from moot.protocols.verifiers import VERIFIERS
+
+    people = Population(tuple(Agent(f"solver-{i}", "policy", "main") for i in range(AGENTS)))
+    number = VERIFIERS["number"]
+    tasks = [Task(f"sum-{i}", f"What is {i} + 7?", str(i + 7), number) for i in range(episodes)]
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        with Journal(out / "journal.sqlite") as journal:
+            stage = Stage({"main": ScriptedEngine(lambda _: "It is 7, I think: 7")}, journal, 0)
+            debate = Debate(rounds=ROUNDS)
+            start = time.process_time()
+            asyncio.run(talk(stage, debate, tasks, people, cycle=0, out=out / "cycle-000"))
+            cpu = time.process_time() - start
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    return {"cpu_ms_per_episode": 1000 * cpu / episodes, "memory_mb": most}
 
 
 def _side(name: str) -> Side:
@@ -106,7 +133,8 @@ async def _moot(url: str, episodes: int) -> list[float]:
 def main(arguments: Sequence[str]) -> None:
     """Print what a side does, as JSON in the last line: SIDE URL EPISODES."""
     side, url, episodes = arguments
-    print(json.dumps(measure(side, url, int(episodes))))
+    found = many(int(episodes)) if side == "many" else measure(side, url, int(episodes))
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":
