@@ -297,7 +297,7 @@ def test_rloos_loss_is_trls(models: Models, tmp_path: Path) -> None:
         ("GRPO", {"like": "grpo"}, {"beta": 1e-3, "loss_type": "grpo"}),
         (
             "GRPO",
-            {"like": "dr_grpo", "budget": 8},
+            {"like": "dr_grpo", "budget": 8, "kl": 1e-3},
             {"beta": 1e-3, "loss_type": "dr_grpo", "scale_rewards": "none"},
         ),
         ("GRPO", {"like": "dapo"}, {"epsilon_high": 0.28}),
