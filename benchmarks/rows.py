@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,42 @@ class Row:
     """Ours less the peer's, where that is what counts."""
     difference_low: float | None = None
     difference_high: float | None = None
+
+
+def paired(
+    benchmark: str,
+    case: str,
+    metric: str,
+    unit: str,
+    ours: Sequence[float],
+    peer: str,
+    theirs: Sequence[float],
+    ratios: Sequence[float],
+) -> Row:
+    """Return one comparison over repetitions: medians, and the ratios' least and greatest."""
+    return Row(
+        benchmark=benchmark,
+        case=case,
+        metric=metric,
+        unit=unit,
+        ours=median(ours),
+        peer=peer,
+        peer_value=median(theirs),
+        ratio=median(ratios),
+        n=len(ratios),
+        low=min(ratios),
+        high=max(ratios),
+    )
+
+
+def show(rows: Sequence[Row]) -> None:
+    """Print comparisons by ratio as a table."""
+    lines: list[list[str]] = []
+    for row in rows:
+        spread = "" if row.low is None else f"[{row.low:.2f}, {row.high:.2f}]"
+        values = (f"{row.ours:.4g}", row.peer, f"{row.peer_value:.4g}", f"{row.ratio:.2f}", spread)
+        lines.append([row.case, row.metric, *values])
+    print("\n" + table(["case", "metric", "ours", "peer", "value", "ratio", "spread"], lines))
 
 
 def write(rows: Sequence[Row], file: Path | None) -> None:

@@ -22,8 +22,6 @@ by repetition (above 1: ours needs less, or does more), `low` and `high` the lea
 """
 
 import argparse
-import json
-import os
 import socket
 import subprocess
 import sys
@@ -32,20 +30,18 @@ import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 
-from rows import Row, table, write
+from rows import Row, paired, show, write
+from turns import Measured, take_turns
 
 HERE = Path(__file__).parent
+SIDES = str(HERE / "serving_sides.py")
 CASES = ("calls", "episodes")
 PYTHON = Path(".venv-peers/bin/python")
 PEERS = ("aiohttp", "openai", "autogen", "inspect")
 EPISODES = {"ours": 1000, "aiohttp": 1000, "openai": 300, "autogen": 100, "inspect": 100}
 """A slow side plays fewer debates: it is looked at for about as long."""
 UNITS = {"cpu_ms_per_call": "ms", "calls_per_s": "calls/s", "p50_ms": "ms", "p99_ms": "ms"}
-
-Measured = dict[str, float]
-"""What `serving_sides.measure` returned."""
 
 
 def main() -> None:
@@ -96,47 +92,43 @@ def server() -> Generator[str]:
 
 def measured(pythons: dict[str, str], url: str, quick: bool) -> dict[str, list[Measured]]:
     """Return what each side's fresh processes said; a peer that failed is named and left out."""
-    found: dict[str, list[Measured]] = {side: [] for side in pythons}
-    for repetition in range(2 if quick else 5):
-        for side in list(found)[:: -1 if repetition % 2 else 1]:
-            episodes = EPISODES[side] // (10 if quick else 1)
-            script = str(HERE / "serving_sides.py")
-            done = subprocess.run(
-                [pythons[side], script, side, url, str(episodes)],
-                capture_output=True,
-                text=True,
-                check=False,
-                env={**os.environ, "INSPECT_DISPLAY": "none"},
-            )
-            if done.returncode == 0:
-                found[side].append(json.loads(done.stdout.splitlines()[-1]))
-                said = ", ".join(f"{name} {x:.3g}" for name, x in found[side][-1].items())
-                print(f"calls, {side}: {said}", flush=True)
-            elif side == "ours":
-                sys.exit(f"{side} failed with {done.returncode}:\n{done.stderr[-2000:]}")
-            else:
-                why = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-                print(f"{side}: left out, it failed with {done.returncode}: {why}")
-                del found[side]
-    return found
+
+    def command(side: str) -> list[str]:
+        episodes = EPISODES[side] // (10 if quick else 1)
+        return [pythons[side], SIDES, side, url, str(episodes)]
+
+    return take_turns(
+        "calls",
+        pythons,
+        command,
+        repetitions=2 if quick else 5,
+        own={"ours"},
+        brief=_brief,
+        environment={"INSPECT_DISPLAY": "none"},
+    )
 
 
 def growth(quick: bool) -> list[Row]:
     """Return what many episodes cost, each, and their memory, beside a few."""
-    few, many = (100, 2000) if quick else (1000, 100_000)
-    found: dict[int, list[Measured]] = {few: [], many: []}
-    for repetition in range(2 if quick else 3):
-        for n in (few, many)[:: -1 if repetition % 2 else 1]:
-            command = [sys.executable, str(HERE / "serving_sides.py"), "many", "", str(n)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            found[n].append(json.loads(done.stdout.splitlines()[-1]))
-            said = ", ".join(f"{name} {x:.3g}" for name, x in found[n][-1].items())
-            print(f"episodes, {n}: {said}", flush=True)
+    few, many = ("100", "2000") if quick else ("1000", "100000")
+    found = take_turns(
+        "episodes",
+        (few, many),
+        lambda n: [sys.executable, SIDES, "many", "", n],
+        repetitions=2 if quick else 3,
+        own={few, many},
+        brief=_brief,
+        environment={},
+    )
     rows: list[Row] = []
     for metric, unit in (("cpu_ms_per_episode", "ms"), ("memory_mb", "MB")):
         pairs = [(b[metric], a[metric]) for a, b in zip(found[few], found[many], strict=True)]
         rows.append(_row("episodes", metric, unit, f"{few} episodes", pairs, more=False))
     return rows
+
+
+def _brief(one: Measured) -> str:
+    return ", ".join(f"{name} {x:.3g}" for name, x in one.items())
 
 
 def compared(found: dict[str, list[Measured]]) -> list[Row]:
@@ -155,36 +147,8 @@ def _row(
 ) -> Row:
     """Return one comparison of ours with a peer's; `more`: whether more is better."""
     ratios = [one / its if more else its / one for one, its in pairs]
-    return Row(
-        benchmark="serving",
-        case=case,
-        metric=metric,
-        unit=unit,
-        ours=median(one for one, _ in pairs),
-        peer=peer,
-        peer_value=median(its for _, its in pairs),
-        ratio=median(ratios),
-        n=len(ratios),
-        low=min(ratios),
-        high=max(ratios),
-    )
-
-
-def show(rows: list[Row]) -> None:
-    """Print the rows as a table."""
-    lines = [
-        [
-            row.case,
-            row.metric,
-            f"{row.ours:.4g}",
-            row.peer,
-            f"{row.peer_value:.4g}",
-            f"{row.ratio:.2f}",
-            f"[{row.low:.2f}, {row.high:.2f}]",
-        ]
-        for row in rows
-    ]
-    print("\n" + table(["case", "metric", "ours", "peer", "value", "ratio", "spread"], lines))
+    ours, theirs = zip(*pairs, strict=True)
+    return paired("serving", case, metric, unit, ours, peer, theirs, ratios)
 
 
 if __name__ == "__main__":

@@ -52,15 +52,15 @@ and certainty; `padded` nothing but log-probabilities.  Unsloth isn't here: its 
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
-from typing import Any
 
-from rows import Row, table, write
+from rows import Row, paired, show, write
+from turns import Measured, take_turns
 
 CASES = ("grpo", "dpo", "tree", "short", "peak")
 MODEL = "smollm2-135m-instruct"
@@ -68,8 +68,8 @@ TOLERANCE = {"cpu": 1e-4, "cuda": 3e-2}
 PYTHON = Path(".venv-peers/bin/python")
 QUIET = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
 
-Measured = dict[str, Any]
-"""What `training_sides.measure` returned."""
+OWN = {"ours", "matmul"}
+"""The sides without which there is nothing to compare."""
 
 
 def main() -> None:
@@ -126,30 +126,26 @@ def measured(
     case: str, sides: dict[str, str], model: Path, quick: bool
 ) -> dict[str, list[Measured]]:
     """Return what each side's fresh processes said; a peer that failed is named and left out."""
-    found: dict[str, list[Measured]] = {side: [] for side in sides}
     work = "grpo" if case == "peak" else case
-    for repetition in range(2 if quick else 5):
-        for side in list(found)[:: -1 if repetition % 2 else 1]:
-            command = [sides[side], __file__, "--measure", work, side, "--model", str(model)]
-            done = subprocess.run(
-                [*command, *(["--quick"] if quick else [])],
-                capture_output=True,
-                text=True,
-                check=False,
-                env={**os.environ, **QUIET},
-            )
-            if done.returncode == 0:
-                found[side].append(json.loads(done.stdout.splitlines()[-1]))
-                print(f"{case}, {side}: {_brief(found[side][-1])}", flush=True)
-            elif side in ("ours", "matmul"):
-                sys.exit(f"{case}, {side} failed with {done.returncode}:\n{done.stderr[-2000:]}")
-            else:
-                why = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-                print(f"{case}, {side}: left out, it failed with {done.returncode}: {why}")
-                del found[side]
-        for side in sorted(set(found) - {"ours", "matmul"}):
+    more = ["--quick"] if quick else []
+
+    def command(side: str) -> list[str]:
+        return [sides[side], __file__, "--measure", work, side, "--model", str(model), *more]
+
+    def check(found: Mapping[str, list[Measured]]) -> None:
+        for side in sorted(set(found) - OWN):
             agree(case, side, found["ours"][-1], found[side][-1])
-    return found
+
+    return take_turns(
+        case,
+        sides,
+        command,
+        repetitions=2 if quick else 5,
+        own=OWN,
+        brief=_brief,
+        environment=QUIET,
+        after=check,
+    )
 
 
 def _brief(one: Measured) -> str:
@@ -184,9 +180,13 @@ def compared(case: str, found: dict[str, list[Measured]]) -> list[Row]:
         saved = [its / mine for mine, its in zip(*memory, strict=True)]
         shares = [gain / limit for gain in gains]
         ones = [1.0] * len(shares)
-        rows.append(_row(case, "tokens_per_s", "tokens/s", speeds[0], peer, speeds[1], gains))
-        rows.append(_row(case, "peak_memory", "MB", memory[0], peer, memory[1], saved))
-        rows.append(_row(case, "share_of_limit", "share", shares, peer, ones, shares))
+        rows.append(
+            paired("training", case, "tokens_per_s", "tokens/s", speeds[0], peer, speeds[1], gains)
+        )
+        rows.append(
+            paired("training", case, "peak_memory", "MB", memory[0], peer, memory[1], saved)
+        )
+        rows.append(paired("training", case, "share_of_limit", "share", shares, peer, ones, shares))
     return rows
 
 
@@ -195,45 +195,11 @@ def peak(found: dict[str, list[Measured]]) -> list[Row]:
     ours = [one["flops"] / median(one["seconds"]) for one in found["ours"]]
     theirs = [one["flops"] for one in found["matmul"]]
     shares = [mine / its for mine, its in zip(ours, theirs, strict=True)]
-    return [_row("peak", "necessary_flops", "FLOP/s", ours, "matmul", theirs, shares)]
+    return [paired("training", "peak", "necessary_flops", "FLOP/s", ours, "matmul", theirs, shares)]
 
 
 def _speed(one: Measured) -> float:
     return one["tokens"] / median(one["seconds"])
-
-
-def _row(
-    case: str,
-    metric: str,
-    unit: str,
-    ours: list[float],
-    peer: str,
-    theirs: list[float],
-    ratios: list[float],
-) -> Row:
-    return Row(
-        benchmark="training",
-        case=case,
-        metric=metric,
-        unit=unit,
-        ours=median(ours),
-        peer=peer,
-        peer_value=median(theirs),
-        ratio=median(ratios),
-        n=len(ratios),
-        low=min(ratios),
-        high=max(ratios),
-    )
-
-
-def show(rows: list[Row]) -> None:
-    """Print the rows as a table."""
-    lines: list[list[str]] = []
-    for row in rows:
-        spread = "" if row.low is None else f"[{row.low:.2f}, {row.high:.2f}]"
-        values = (f"{row.ours:.4g}", row.peer, f"{row.peer_value:.4g}", f"{row.ratio:.2f}", spread)
-        lines.append([row.case, row.metric, *values])
-    print("\n" + table(["case", "metric", "ours", "peer", "value", "ratio", "spread"], lines))
 
 
 if __name__ == "__main__":
