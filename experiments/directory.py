@@ -17,7 +17,7 @@ from ruamel.yaml.error import YAMLError
 from moot.agents.errors import InputError, MootError
 
 from .experiment import Experiment
-from .store import whole
+from .table import whole
 from .tasks.split import Split
 
 RESOLVED = "experiment.yaml"

@@ -11,7 +11,7 @@ from moot.agents.errors import InputError, MootError
 
 from .columns import DEMONSTRATIONS, PREFERENCES, REFERENCES, ROLLOUTS
 from .report.readings import read, rows
-from .store import write
+from .table import write
 
 KINDS = {
     "preferences": ("preferences.parquet", PREFERENCES),

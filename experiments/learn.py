@@ -119,9 +119,9 @@ class _Course:
         Returns:
             What each was taught, as it was graded.
         """
-        words, loaded = self._readable(lessons.examples), None
+        words, loaded = self._own_ids(lessons.examples), None
         if self._method.reward_model is not None:
-            words, loaded = yield from self._rewarded(words, self._readable(lessons.pairs))
+            words, loaded = yield from self._rewarded(words, self._own_ids(lessons.pairs))
         taught: list[Sequence[Example]] = []
         for name in names:
             job = self._job(name)
@@ -134,7 +134,7 @@ class _Course:
                         shutil.rmtree(checkpoint)
         return taught
 
-    def _readable(self, examples: Sequence[Example]) -> Sequence[Example]:
+    def _own_ids(self, examples: Sequence[Example]) -> Sequence[Example]:
         """Return the examples without the token ids of other models; in a file what is in one."""
         found = (_readable(example, self.experiment, self.model) for example in examples)
         if isinstance(examples, list | tuple):
@@ -242,7 +242,6 @@ def kept(examples: Iterable[Example], folder: Path, name: str) -> Sequence[Examp
     from moot.training.filed import Filed, write
 
     path = folder / GIVEN / f"{name}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
     write(path, examples)
     return Filed(path)
 

@@ -181,16 +181,15 @@ def _asked(experiment: Experiment) -> Iterator[Problem]:
     file, at = (own, ()) if own is not None or judge is None else (judge.file, ("model",))
     if file is not None:
         yield from _preferences(Path(file), ("method", *at, "file"))
-    for i, group in enumerate(experiment.population if isinstance(method, LaSeR) else ()):
-        samplings = group.sampling if isinstance(group.sampling, tuple) else (group.sampling,)
-        if group.learns and any(sampling.stop for sampling in samplings):
-            wrong = "method laser learns a verdict after a reply's own end: leave `stop` out"
-            yield ("population", i, "sampling"), wrong
     objective = getattr(method, "objective", None)
-    if objective is None or objective.correct is None:
-        return
+    corrects = objective is not None and objective.correct is not None
     for i, group in enumerate(experiment.population):
+        if not group.learns:
+            continue
+        at = ("population", i, "sampling")
         samplings = group.sampling if isinstance(group.sampling, tuple) else (group.sampling,)
-        if group.learns and any(sampling.temperature != 1 for sampling in samplings):
+        if isinstance(method, LaSeR) and any(sampling.stop for sampling in samplings):
+            yield at, "method laser learns a verdict after a reply's own end: leave `stop` out"
+        if corrects and any(sampling.temperature != 1 for sampling in samplings):
             wrong = "method.objective.correct needs temperature 1: engines tell log-probs before it"
-            yield ("population", i, "sampling"), wrong
+            yield at, wrong

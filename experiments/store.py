@@ -6,9 +6,6 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from moot.agents.types import Prompt
 from moot.protocols.journal import Metric
 from moot.protocols.types import Episode
@@ -25,12 +22,8 @@ from .columns import (
     SHOWN,
     TURNS,
     VERDICTS,
-    VERSION,
 )
-
-CHUNK = 4096
-"""Rows that are held until they are written together."""
-Rows = Iterable[dict[str, Any]]
+from .table import Rows, table, write
 
 
 def write_episodes(folder: Path, cycle: int, episodes: Iterable[Episode]) -> None:
@@ -104,60 +97,6 @@ def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:
             for m in metrics
         ),
     )
-
-
-def write(path: Path, schema: Any, rows: Rows) -> None:
-    """Write `rows` to a Parquet file that appears whole or not at all."""
-    with table(path, schema) as add:
-        add(rows)
-
-
-@contextmanager
-def table(path: Path, schema: Any, *, empty: bool = True) -> Generator[Callable[[Rows], None]]:
-    """Yield what adds rows to a Parquet file, which appears when the block succeeds.
-
-    Args:
-        path: the file.
-        schema: its columns.
-        empty: whether it appears without a row, too.
-    """
-    schema = schema.with_metadata({"moot_schema": VERSION})
-    due: list[dict[str, Any]] = []
-    written = 0
-    with whole(path) as beside:
-        with pq.ParquetWriter(beside, schema, compression="zstd") as file:
-
-            def flush() -> None:
-                nonlocal written
-                file.write_table(pa.Table.from_pylist(due, schema=schema))
-                written += len(due)
-                due.clear()
-
-            def add(rows: Rows) -> None:
-                for row in rows:
-                    due.append(row)
-                    if len(due) == CHUNK:
-                        flush()
-
-            yield add
-            flush()
-        if not (written or empty):
-            beside.unlink()
-
-
-@contextmanager
-def whole(path: Path) -> Generator[Path]:
-    """Yield a path beside `path` to write to; it takes its place when the block succeeds.
-
-    Unless the block took it away again.
-    """
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        yield beside
-        if beside.exists():
-            beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _turns(cycle: int, episode: Episode) -> Iterator[dict[str, Any]]:

@@ -1,18 +1,16 @@
 """Room: what is longer than the model's context is left out, and counted."""
 
-from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
-from told import FIT, pair, rollout, words
+from told import FIT, pair, rollout, studied, words
 
 from moot.agents.tokens import Tokens
 from moot.training.examples import Shown
-from moot.training.job import Done, Job, Step
+from moot.training.job import Job
 from moot.training.methods.cat import CaT
 from moot.training.methods.sft import SFT
 from moot.training.room import Room
-from moot.training.study import study
 
 
 def shown(i: int, length: int) -> Shown:
@@ -42,16 +40,12 @@ def test_what_is_too_long_is_left_out_and_counted_once(tiny: Path, tmp_path: Pat
         adapter_seed=1,
         order_seed=2,
     )
-    found: list[Done] = []
 
-    def through() -> Generator[Step]:
-        found.append((yield from study(job, [shown(0, 3), shown(1, 300), shown(2, 4)])))
-
-    steps = list(through())
+    steps, done = studied(job, [shown(0, 3), shown(1, 300), shown(2, 4)])
 
     assert [seen["completions"] for _, seen in steps] == [2, 2]
     assert all(seen["too_long"] == 1 for _, seen in steps)
-    assert [e.turn for e in found[0].examples if isinstance(e, Shown)] == [0, 2]
+    assert [e.turn for e in done.examples if isinstance(e, Shown)] == [0, 2]
 
 
 def test_what_is_left_out_still_counts_in_its_group(tiny: Path, tmp_path: Path) -> None:
@@ -66,12 +60,8 @@ def test_what_is_left_out_still_counts_in_its_group(tiny: Path, tmp_path: Path) 
         adapter_seed=1,
         order_seed=2,
     )
-    found: list[Done] = []
 
-    def through() -> Generator[Step]:
-        found.append((yield from study(job, rollouts)))
+    _, done = studied(job, rollouts)
 
-    list(through())
-
-    advantages = [round(getattr(e, "advantage", 0.0), 4) for e in found[0].examples]
+    advantages = [round(getattr(e, "advantage", 0.0), 4) for e in done.examples]
     assert advantages == [0.6667, -0.3333]

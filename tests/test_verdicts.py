@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import BuildTiny
-from told import FIT, answered, rollout
+from told import FIT, answered, rollout, studied
 from transformers import AutoModelForCausalLM
 
 from moot.agents.errors import EngineError
@@ -33,7 +33,6 @@ from moot.training.learner import Learner
 from moot.training.look import by_policy
 from moot.training.methods.laser import LaSeR
 from moot.training.objective import Objective
-from moot.training.study import study
 
 LEARNT = tuple(Agent(f"p{i}", "policy", "main", weights="p", version=3) for i in range(4))
 BOTH = tuple(replace(one, others=("judge",)) for one in LEARNT)
@@ -216,9 +215,7 @@ def taught() -> list[Rollout]:
 def finished(work: Job) -> Path:
     """Do a job; return its last checkpoint."""
     assert isinstance(work.method, LaSeR)
-    steps = study(work, work.method.graded(taught()))
-    while next(steps, None):
-        pass
+    studied(work, work.method.graded(taught()))
     [folder] = work.folder.glob("step-*")
     return folder
 

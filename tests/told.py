@@ -1,6 +1,6 @@
 """Episodes told by hand, and a tiny model that learns from them."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ from moot.training.architecture import base
 from moot.training.checkpoint import Progress
 from moot.training.examples import Example, Pair, Rollout, Said
 from moot.training.fit import Metrics, fit, graded
+from moot.training.job import Done, Job, Step
 from moot.training.learner import Learner
 from moot.training.settings import Fit, Lora
+from moot.training.study import study
 from moot.training.types import Method
 
 TASK = Task("t", "2 + 2?", "4", VERIFIERS["number"])
@@ -71,6 +73,17 @@ def pair(name: str, chosen: Said, rejected: Said, **named: Any) -> Pair:
 def learner(model: Path, settings: Fit = FIT, weights: Path | None = None, **named: Any) -> Learner:
     """A learner on a model of its own."""
     return Learner(base(model, settings), settings, weights, seed=1, model=model, **named)
+
+
+def studied(job: Job, examples: Sequence[Example]) -> tuple[list[Step], Done]:
+    """The steps of a job, and what came of it."""
+    found: list[Done] = []
+
+    def through() -> Generator[Step]:
+        found.append((yield from study(job, examples)))
+
+    steps = list(through())
+    return steps, found[0]
 
 
 def learnt(

@@ -47,6 +47,7 @@ def example(kind: type[Example], row: dict[str, Any]) -> Example:
 
 def write(path: Path, examples: Iterable[Example]) -> None:
     """Write examples, of one kind, as they come; the file appears when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.part")
     rest = iter(examples)
     first = list(islice(rest, 1))
@@ -121,7 +122,6 @@ def keeper(folder: Path) -> Callable[[Iterable[Example]], Filed]:
     def keep(examples: Iterable[Example]) -> Filed:
         path = folder / f"examples-{next(numbers)}.parquet"
         if world.leads():
-            folder.mkdir(parents=True, exist_ok=True)
             write(path, examples)
         else:
             deque(examples, maxlen=0)

@@ -32,7 +32,6 @@ def launch(job: Job, examples: Iterable[Example]) -> Generator[Step, None, Done]
     Raises:
         MootError: as a worker raised it; or a worker was killed, or failed: where its log lies.
     """
-    job.folder.mkdir(parents=True, exist_ok=True)
     write(job.folder / LESSONS, examples)
     (job.folder / JOB).write_text(job.model_dump_json())
     failed: str | None = None

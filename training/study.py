@@ -34,15 +34,23 @@ def study(job: Job, examples: Sequence[Example], loaded: Any = None) -> Generato
     """
     encode = Tokens(job.model)
     learner = _ready(job, encode, loaded)
+    room, moved = Room(encode, learner.context), False
     if job.what == "reward":
-        short = Room(encode, learner.context).holds
-        found = rewarded(learner, list(filter(short, examples)), encode, job.fit.batch_tokens)
-        loaded = learner.close()
-        del learner
-        release()
-        return Done(found, base=loaded)
+        fitting = list(filter(room.holds, examples))
+        own: Sequence[Example] = rewarded(learner, fitting, encode, job.fit.batch_tokens)
+    else:
+        own, moved = yield from _trained(job, learner, encode, room, examples)
+    loaded = learner.close()
+    del learner
+    release()
+    return Done(own, moved, loaded)
+
+
+def _trained(
+    job: Job, learner: Learner, encode: Tokens, room: Room, examples: Sequence[Example]
+) -> Generator[Step, None, tuple[Sequence[Example], bool]]:
+    """Train the learner; return its examples as they were graded, and whether it moved."""
     start = Progress() if job.weights is None else read(job.weights)
-    room = Room(encode, learner.context)
     own = graded(
         learner,
         job.method,
@@ -53,28 +61,24 @@ def study(job: Job, examples: Sequence[Example], loaded: Any = None) -> Generato
         start.taken,
         keep=_keeper(job, examples),
     )
-    moved = False
-    if _teach(own):
-        learner.verdicts = _verdicts(job, encode, own) or learner.verdicts
-        was = learner.fingerprint()
-        steps = fit(
-            learner,
-            job.method,
-            own,
-            encode,
-            job.fit,
-            seed=job.order_seed,
-            start=start,
-            folder=job.folder,
-        )
-        yield from room.told(steps)
-        if job.method.kind != "reward_model" and (proof := prove(learner, own, encode)):
-            write(job.folder, proof)
-        moved = not torch.equal(learner.fingerprint(), was)
-    loaded = learner.close()
-    del learner
-    release()
-    return Done(own, moved, loaded)
+    if not _teach(own):
+        return own, False
+    learner.verdicts = _verdicts(job, encode, own) or learner.verdicts
+    was = learner.fingerprint()
+    steps = fit(
+        learner,
+        job.method,
+        own,
+        encode,
+        job.fit,
+        seed=job.order_seed,
+        start=start,
+        folder=job.folder,
+    )
+    yield from room.told(steps)
+    if job.method.kind != "reward_model" and (proof := prove(learner, own, encode)):
+        write(job.folder, proof)
+    return own, not torch.equal(learner.fingerprint(), was)
 
 
 def _ready(job: Job, encode: Tokens, loaded: Any) -> Learner:

@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ..store import whole
+from ..table import whole
 from . import figures, findings
 from .conversations import Conversation, Ending, chosen, conversation, endings
 from .drawing import Drawing, drawn
