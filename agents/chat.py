@@ -41,9 +41,19 @@ class _Choice(Struct, frozen=True, gc=False):
     token_ids: tuple[int, ...] | None = None
 
 
+class _Cached(Struct, frozen=True, gc=False):
+    cached_tokens: Count | None = None
+
+
 class _Usage(Struct, frozen=True, gc=False):
     prompt_tokens: Count
     completion_tokens: Count
+    prompt_tokens_details: _Cached | None = None
+
+    @property
+    def cached(self) -> int:
+        details = self.prompt_tokens_details
+        return (details.cached_tokens or 0) if details else 0
 
 
 class Reply(Struct, frozen=True, gc=False):
@@ -132,4 +142,5 @@ def _completion(reply: Reply, where: str, latency_s: float) -> Completion:
         tokens=tokens,
         logprobs=tuple(logprobs),
         prompt_tokens=reply.prompt_token_ids or (),
+        tokens_cached=reply.usage.cached,
     )

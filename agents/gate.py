@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from asyncio_throttle.throttler import Throttler
@@ -33,6 +34,7 @@ class Gate:
         jitter: random.Random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
+        today: Callable[[], float] = time.time,
         *,
         remote: bool = True,
     ) -> None:
@@ -45,6 +47,7 @@ class Gate:
         self._jitter = jitter
         self._sleep = sleep
         self._clock = clock
+        self._today = today
         self._places = asyncio.Semaphore(limits.concurrency)
         self._throttle = _throttle(limits.requests_per_second)
         # Only the head of the queue polls the throttle, so waiting costs nothing and keeps order.
@@ -52,13 +55,13 @@ class Gate:
 
     async def generate(self, request: Request) -> Completion:
         """Return the completion of one request, spoken by the very version that it names."""
-        completion = await self._patiently(lambda: self._engine.generate(request))
+        completion, tries = await self._patiently(lambda: self._engine.generate(request))
         if completion.version != request.version:
             raise EngineError(
                 f"engine '{self.name}': asked for version {request.version} of "
                 f"{request.weights or 'the base model'}, and version {completion.version} spoke"
             )
-        return completion
+        return replace(completion, tries=tries, ended_s=self._today())
 
     async def load(self, weights: Weights) -> None:
         """Serve `weights` under their name from now on, in place of their earlier version."""
@@ -66,16 +69,17 @@ class Gate:
 
     async def held(self) -> Mapping[str, int]:
         """Return the version the engine holds of each weights it was given."""
-        return await self._patiently(self._engine.held)
+        return (await self._patiently(self._engine.held))[0]
 
-    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> tuple[T, int]:
+        """Return what the call gave, and how many tries it took."""
         async with self._places:
             tries, spent = 0, 0.0
             while True:
                 await self._paced()
                 start = self._clock()
                 try:
-                    return await self._once(call)
+                    return await self._once(call), tries + 1
                 except Fault as fault:
                     tries += 1
                     left = self._limits.patience_s - spent - (self._clock() - start)

@@ -142,6 +142,7 @@ class Completion:
     tokens_out: int
     """Completion tokens."""
     latency_s: float
+    """How long the answer took, queues at our end and earlier tries apart."""
     tokens: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
     prompt_tokens: tuple[int, ...] = ()
@@ -151,6 +152,12 @@ class Completion:
     verdict: float | None = None
     """How right the speaker holds it: 1 is right and 0 wrong, more or less; `None`: it wasn't
     asked, or never learnt to tell."""
+    tokens_cached: int = 0
+    """Prompt tokens that the engine had read before, as far as it tells."""
+    tries: int = 1
+    """How often it was asked before it was answered, this time among them."""
+    ended_s: float = 0.0
+    """When the answer was there, in seconds since 1970; 0: nobody looked."""
 
 
 @dataclass(frozen=True, slots=True)

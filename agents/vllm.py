@@ -111,7 +111,7 @@ class VLLM(Settings):
             # Sampling is what the experiment says, not what generation_config.json says.
             "--generation-config": "vllm",
         }
-        flags = ["--enable-lora"]
+        flags = ["--enable-lora", "--enable-prompt-tokens-details"]
         if cpu:
             # A seeded request whose prompt is prefilled in chunks kills vLLM's CPU engine.
             flags += ["--enforce-eager", "--no-enable-chunked-prefill"]

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-VERSION = "1"
+VERSION = "2"
 """The schema version, written into every file's metadata."""
 
 PROMPT = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
@@ -30,6 +30,9 @@ TURNS = pa.schema(
         ("logprob", pa.float64()),
         ("latency_s", pa.float64()),
         ("finish", pa.string()),
+        ("tokens_cached", pa.int32()),
+        ("tries", pa.int32()),
+        ("ended_s", pa.float64()),
     ]
 )
 

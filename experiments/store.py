@@ -124,6 +124,9 @@ def _turns(cycle: int, episode: Episode) -> Iterator[dict[str, Any]]:
             "logprob": sum(said.logprobs) if said.logprobs else None,
             "latency_s": said.latency_s,
             "finish": said.finish,
+            "tokens_cached": said.tokens_cached,
+            "tries": said.tries,
+            "ended_s": said.ended_s,
         }
 
 

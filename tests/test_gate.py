@@ -71,7 +71,8 @@ class Moody:
 
 def gate(engine: Moody, clock: Clock, limits: Limits | None = None, seed: int = 0) -> Gate:
     limits = limits or Limits()
-    return Gate("main", engine, limits, random.Random(seed), sleep=clock.sleep, clock=clock)
+    jitter, never = random.Random(seed), lambda: 0.0
+    return Gate("main", engine, limits, jitter, sleep=clock.sleep, clock=clock, today=never)
 
 
 def test_what_goes_well_is_asked_once() -> None:

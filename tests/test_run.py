@@ -35,7 +35,7 @@ evaluation: {{samples: 2, baseline_votes: 3}}
 
 TURNS = """
 cycle episode turn round agent role weights_version heard prompt text answer tokens_in tokens_out
-logprob latency_s finish
+logprob latency_s finish tokens_cached tries ended_s
 """
 
 
@@ -75,7 +75,7 @@ def test_the_directory_answers_every_question(whole: Path) -> None:
         assert (whole / name).is_file()
     schema = pq.read_schema(whole / "cycle-000" / "turns.parquet")
     assert set(TURNS.split()) <= set(schema.names)
-    assert schema.metadata[b"moot_schema"] == b"1"
+    assert schema.metadata[b"moot_schema"] == b"2"
 
 
 def test_every_completion_is_stamped_with_the_version_that_spoke(whole: Path) -> None:

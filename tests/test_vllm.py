@@ -155,6 +155,7 @@ def test_the_cpu_build_gets_what_keeps_it_alive(site: Site) -> None:
         "--no-enable-chunked-prefill",
         "--enforce-eager",
         "--enable-lora",
+        "--enable-prompt-tokens-details",
         "--generation-config vllm",
     ):
         assert words in line
