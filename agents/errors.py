@@ -4,6 +4,9 @@ MootError            a clear line for the user; anything else is a bug of ours
 ├── InputError       what the user wrote is wrong: nothing was begun
 └── EngineError      an engine refused or broke for good: the run stops
     ├── Fault        an engine stumbled: worth another try
+    │   └── Overload   it was asked too much at once: worth another try with fewer at a time
+    ├── Missing      what was named isn't there
+    ├── Gone         a server of an engine's is lost for good
     └── Refusal      an engine won't answer this very request: its episode fails, no other does
 """
 
@@ -34,6 +37,18 @@ class Fault(EngineError):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class Overload(Fault):
+    """An engine was asked too much at once (429, 503)."""
+
+
+class Missing(EngineError):
+    """An engine hasn't got what was named (404): a model, an adapter, a path."""
+
+
+class Gone(EngineError):
+    """A server died, and won't be started again."""
 
 
 class Refusal(EngineError):

@@ -4,26 +4,31 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
-from asyncio_throttle.throttler import Throttler
-
-from .errors import EngineError, Fault
-from .types import Completion, Engine, Limits, Request, Weights
+from .breaker import Breaker
+from .errors import EngineError, Fault, Overload
+from .pace import Pace
+from .places import Places
+from .types import Completion, Engine, Limits, Request, Resting, Telling, Weights
 
 T = TypeVar("T")
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
 SERVER_TIMEOUT_S = 600.0
+LOOK_S = 1.0
+"""How often an engine that has work is asked how busy it is."""
 
 
 class Gate:
     """An engine, driven within its limits and tried again after faults that may pass.
 
     A request keeps its place while it waits to be tried again: an engine in trouble is thus asked
-    by fewer at once.  Patience counts the time at the engine and between tries, not in the queue.
+    by fewer at once, and one that is down by one at a time.  Patience counts the time at the engine
+    and between tries, not in the queue.
     """
 
     def __init__(
@@ -43,24 +48,26 @@ class Gate:
         """How often anything was tried again."""
         self._engine = engine
         self._limits = limits
-        self._timeout_s = _timeout(limits, remote)
+        self._timeout_s = deadline(limits, remote=remote)
         self._jitter = jitter
         self._sleep = sleep
         self._clock = clock
         self._today = today
-        self._places = asyncio.Semaphore(limits.concurrency)
-        self._throttle = _throttle(limits.requests_per_second)
-        # Only the head of the queue polls the throttle, so waiting costs nothing and keeps order.
-        self._head = asyncio.Lock()
+        self._places = Places(limits.concurrency)
+        self._pace = Pace(limits)
+        self._breaker = Breaker(clock)
+        self._watching: asyncio.Task[None] | None = None
 
     async def generate(self, request: Request) -> Completion:
         """Return the completion of one request, spoken by the very version that it names."""
-        completion, tries = await self._patiently(lambda: self._engine.generate(request))
+        length = sum(len(message.content) for message in request.prompt)
+        completion, tries = await self._patiently(lambda: self._engine.generate(request), length)
         if completion.version != request.version:
             raise EngineError(
                 f"engine '{self.name}': asked for version {request.version} of "
                 f"{request.weights or 'the base model'}, and version {completion.version} spoke"
             )
+        self._pace.spent(completion.tokens_in + completion.tokens_out)
         return replace(completion, tries=tries, ended_s=self._today())
 
     async def load(self, weights: Weights) -> None:
@@ -71,27 +78,38 @@ class Gate:
         """Return the version the engine holds of each weights it was given."""
         return (await self._patiently(self._engine.held))[0]
 
-    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> tuple[T, int]:
+    async def rest(self) -> None:
+        """Have the engine leave the GPU's memory to others until the next call, if it can."""
+        if isinstance(self._engine, Resting):
+            await self._patiently(self._engine.rest)
+
+    async def _patiently(self, call: Callable[[], Awaitable[T]], rank: int = 0) -> tuple[T, int]:
         """Return what the call gave, and how many tries it took."""
-        async with self._places:
+        await self._places.take(rank)
+        try:
+            if self._watching is None and isinstance(self._engine, Telling):
+                self._watching = asyncio.create_task(self._watch(self._engine))
             tries, spent = 0, 0.0
             while True:
-                await self._paced()
+                await self._pace.wait()
                 start = self._clock()
                 try:
-                    return await self._once(call), tries + 1
+                    result = await self._breaker.through(lambda: self._once(call))
                 except Fault as fault:
                     tries += 1
-                    left = self._limits.patience_s - spent - (self._clock() - start)
+                    if isinstance(fault, Overload):
+                        self._places.refused()
+                    spent += self._clock() - start
+                    left = self._limits.patience_s - max(spent, self._breaker.down_s)
+                    start = self._clock()
                     await self._wait(fault, tries, left)
                     self.retries += 1
                     spent += self._clock() - start
-
-    async def _paced(self) -> None:
-        """Wait until the rate allows one more."""
-        if self._throttle is not None:
-            async with self._head:
-                await self._throttle.acquire()
+                else:
+                    self._places.served()
+                    return result, tries + 1
+        finally:
+            self._places.leave()
 
     async def _once(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -116,16 +134,19 @@ class Gate:
             f"{wish} (patience_s: {patience:g})"
         )
 
+    async def _watch(self, engine: Telling) -> None:
+        """While anything is asked, look at how busy the engine is."""
+        while self._places.taken:
+            await asyncio.sleep(LOOK_S)
+            with suppress(EngineError, TimeoutError):
+                async with asyncio.timeout(self._timeout_s):
+                    if (queue := await engine.queue()) is not None:
+                        self._places.seen(queue)
+        self._watching = None
 
-def _timeout(limits: Limits, remote: bool) -> float | None:
+
+def deadline(limits: Limits, *, remote: bool) -> float | None:
+    """Return how long one call may take, in seconds; `None`: it is waited for without a bound."""
     if limits.timeout_s != "auto":
         return limits.timeout_s
     return SERVER_TIMEOUT_S if remote else None
-
-
-def _throttle(requests_per_second: float | None) -> Throttler | None:
-    """Return a throttle for this rate; it counts whole requests, so the period takes the rest."""
-    if requests_per_second is None:
-        return None
-    quota = max(1, int(requests_per_second))
-    return Throttler(rate_limit=quota, period=quota / requests_per_second)

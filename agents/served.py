@@ -1,75 +1,224 @@
-"""The engine that a vLLM server is: a base model, and adapters that come and go by version."""
+"""The engine that a vLLM server is: a base model, and weights that come and go by version."""
 
 import asyncio
 import re
-import secrets
+import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import orjson
-from pydantic import BaseModel, Field, ValidationError
 
 from .chat import ask
-from .errors import EngineError, Fault, MootError
+from .errors import EngineError, Fault, Gone, Missing, MootError
+from .lent import Labels, Lent
 from .poll import Polls
 from .self_reward import Reading, read, wanted
 from .server import Server
-from .types import Completion, Request, Weights
+from .types import Completion, Queue, Request, Weights
+from .whole import Whole
 from .wire import Wire
 
-RESTARTS = 3
+UNANSWERED = 3
+"""How often a server is started again that died before it answered anything."""
 GOODBYE_S = 10.0
 """How long another's server may take to drop what we gave it."""
+GAUGE = re.compile(
+    rb"^vllm:(num_requests_running|num_requests_waiting|num_preemptions_total)\{[^}]*\} (\S+)$",
+    re.MULTILINE,
+)
 
 
-class _Card(BaseModel):
-    id: str
-    parent: str | None = None
+@dataclass(frozen=True, slots=True)
+class Endurance:
+    """How long and how often a server is waited for."""
 
-
-class _Models(BaseModel):
-    data: tuple[_Card, ...] = Field(min_length=1)
+    start_s: float
+    """How long it may take to be ready, or a running one to say what it serves."""
+    timeout_s: float | None = None
+    """How long one call may take; a server of ours that answered none for so long has hung."""
+    restarts: int = 0
+    """How often one of ours that died or hung is started again, all in all."""
+    sleep: bool = False
+    """Whether it leaves its GPU's memory to others when it is told to rest."""
 
 
 class Served:
-    """A vLLM server, ours or another's, that serves a base model and versions of adapters.
+    """A vLLM server, ours or another's, that serves a base model and versions of weights.
 
-    Each version of weights is an adapter of its own: NAME@VERSION#SESSION.  The session keeps
-    apart what several runs gave to one server, so what an earlier run left can't speak for ours.
+    A version of an adapter is a model of its own there, see `Lent`; weights of which all were
+    learnt take the base model's place while they speak, see `Whole`.
     """
 
-    def __init__(self, wire: Wire, server: Server | None, start_s: float) -> None:
+    def __init__(
+        self, wire: Wire, server: Server | None, endurance: Endurance, base: Path | None = None
+    ) -> None:
+        """Speak through `wire` to `server`; nothing is begun yet.
+
+        Args:
+            wire: the line to it.
+            server: its process, where it is ours.
+            endurance: how long and how often it is waited for.
+            base: the folder of its base model, where it is known.
+        """
         self._wire = wire
         self._server = server
-        self._start_s = start_s
-        self._session = secrets.token_hex(4)
-        self._base = ""
+        self._endurance = endurance
+        self._folder = base
+        self._labels = Labels()
+        self._lent = Lent(wire, self._labels)
+        self._whole = Whole(wire, self._labels)
         self._polls = Polls(wire)
-        self._given: dict[str, Weights] = {}
         self._verdicts: dict[str, Reading | None] = {}
+        self._base = ""
         self._starts = 0
+        self._unanswered = 0
+        self._answered = 0.0
+        self._hung = False
+        self._asleep = False
         self._starting: asyncio.Task[None] | None = None
 
+    @property
+    def root(self) -> str:
+        """Where it serves."""
+        return self._wire.root
+
     async def serving(self) -> None:
-        """Wait until the server serves; where ours died, start it again with its adapters.
+        """Wait until the server serves; where ours died or hung, start it again with its weights.
 
         One start serves all who wait for it, and outlives their deadlines.
         """
         task = self._starting
-        gone = self._server is not None and not self._server.alive
+        gone = self._server is not None and (self._hung or not self._server.alive)
         if task is None or (task.done() and (gone or task.exception() is not None)):
             task = self._starting = asyncio.create_task(self._start())
         await asyncio.shield(task)
+        if self._asleep:
+            self._asleep = False
+            await self._wire.post("/wake_up", {}, hopeless=(500,))
 
     async def generate(self, request: Request) -> Completion:
         """Return the completion, stamped with the version that the server says has spoken."""
         await self.serving()
+        start = time.monotonic()
+        try:
+            said = await self._by_whom(request)
+        except asyncio.CancelledError:
+            limit = self._endurance.timeout_s
+            waited = limit is not None and time.monotonic() - start >= limit
+            self._hung = self._hung or (waited and self._answered < start)
+            raise
+        self._answered, self._unanswered = time.monotonic(), 0
+        return said
+
+    async def load(self, weights: Weights) -> None:
+        """Serve `weights` from now on; the server's own list says that it does."""
+        await self.serving()
+        how = read(weights.path)
+        await (self._whole if is_whole(weights) else self._lent).give(weights)
+        self._verdicts[weights.name] = how
+
+    async def held(self) -> Mapping[str, int]:
+        """Return the versions of our weights, by name, that the server lists."""
+        await self.serving()
+        labels = await self._lent.models()
+        if self._whole.given:
+            labels.append(await self._whole.held())
+        found = sorted((version, name) for name, version in map(self._labels.read, labels))
+        return {name: version for version, name in found if name is not None}
+
+    async def queue(self) -> Queue | None:
+        """Return what the server's metrics say of its queue."""
+        if self._starting is None or not self._starting.done():
+            return None
+        seen: dict[bytes, float] = {}
+        for name, number in GAUGE.findall(await self._wire.get("/metrics")):
+            seen[name] = seen.get(name, 0.0) + float(number)
+        if len(seen) < 3:
+            return None
+        running, waiting = seen[b"num_requests_running"], seen[b"num_requests_waiting"]
+        return Queue(int(running), int(waiting), int(seen[b"num_preemptions_total"]))
+
+    async def rest(self) -> None:
+        """Leave the GPU's memory to others, until the next call, where it was set up for it."""
+        if not self._endurance.sleep:
+            return
+        await self.serving()
+        await self._wire.post("/sleep?level=1", {}, hopeless=(500,))
+        self._asleep = True
+
+    async def close(self) -> None:
+        """Stop our server; take from another's what is ours."""
+        if self._starting is not None and not self._starting.done():
+            self._starting.cancel()
+            with suppress(asyncio.CancelledError, MootError):
+                await self._starting
+        if self._server is not None:
+            return await self._server.stop()
+        for ours in (self._lent, self._whole):
+            with suppress(MootError, TimeoutError):
+                async with asyncio.timeout(GOODBYE_S):
+                    await ours.take_back()
+
+    async def _start(self) -> None:
+        if self._server is not None:
+            await self._start_ours(self._server)
+        try:
+            async with asyncio.timeout(self._endurance.start_s):
+                self._base = (await self._lent.models())[0]
+        except TimeoutError:
+            limit = f"{self._endurance.start_s:g} s (start_s)"
+            raise EngineError(f"{self.root}: said nothing within {limit}") from None
+        self._whole.began(self._folder)
+        await self._lent.again()
+
+    async def _start_ours(self, server: Server) -> None:
+        limits = self._endurance
+        if self._unanswered > UNANSWERED or self._starts > limits.restarts:
+            why = (
+                f"{self._unanswered} times in a row without an answer"
+                if self._unanswered > UNANSWERED
+                else f"{self._starts} times (restarts: {limits.restarts})"
+            )
+            raise Gone(f"started {why}: {server.obituary()}")
+        self._starts += 1
+        self._unanswered += 1
+        self._hung = self._asleep = False
+        try:
+            await server.start(lambda: self._wire.get("/health"), limits.start_s)
+        except EngineError as error:
+            if self._starts == 1:
+                raise
+            raise Fault(str(error)) from None  # it did start once, so it may again
+
+    async def _by_whom(self, request: Request) -> Completion:
+        """Return the completion under the version of who spoke."""
+        if not request.version or request.weights is None:
+            if not self._whole.involved:
+                return await self._as_base(request)
+            async with self._whole.speaking(None, 0):
+                return await self._as_base(request)
+        if request.weights in self._whole.given:
+            async with self._whole.speaking(request.weights, request.version):
+                return replace(await self._as_base(request), version=request.version)
+        model = self._labels.of(request.weights, request.version)
+        said, speaker = await self._asked(model, request)
+        name, version = self._labels.read(speaker)
+        if name != request.weights and speaker != self._base:
+            raise EngineError(f"{self.root}: asked '{model}', and '{speaker}' answered")
+        return replace(said, version=version)
+
+    async def _as_base(self, request: Request) -> Completion:
+        said, speaker = await self._asked(self._base, request)
+        if speaker != self._base:
+            raise EngineError(f"{self.root}: asked '{self._base}', and '{speaker}' answered")
+        return said
+
+    async def _asked(self, model: str, request: Request) -> tuple[Completion, str]:
+        """Return what the server says as `model`, and who it says has spoken."""
         sampling = request.sampling
-        model = self._base
-        if request.weights is not None and request.version:
-            model = self._adapter(request.weights, request.version)
         more: dict[str, Any] = {
             "logprobs": True,
             "return_token_ids": True,
@@ -78,95 +227,20 @@ class Served:
             "min_p": 0.0,
             "repetition_penalty": 1.0,
         }
-        if request.choices:
-            how = wanted(request, self._verdicts)
-            completion, speaker = await self._polls.ask(model, self._base, request, more, how)
-        else:
+        try:
+            if request.choices:
+                how = wanted(request, self._verdicts)
+                return await self._polls.ask(model, self._base, request, more, how)
             if request.shape:
                 more["structured_outputs"] = {"json": orjson.loads(request.shape)}
-            completion, reply = await ask(self._wire, model, request, more)
-            speaker = reply.model
-        if speaker == self._base:
-            return completion
-        name, version = self._read(speaker)
-        if name is None or name != request.weights:
-            raise EngineError(f"{self._wire.root}: asked '{model}', and '{speaker}' answered")
-        return replace(completion, version=version)
+            said, reply = await ask(self._wire, model, request, more)
+            return said, reply.model
+        except Missing as error:
+            if await self._lent.had(request.weights, request.version):
+                raise Fault(f"{error}; it had it, and was given it again") from None
+            raise
 
-    async def load(self, weights: Weights) -> None:
-        """Serve `weights` from now on; the server's own list says that it does."""
-        await self.serving()
-        how = read(weights.path)
-        await self._give(weights)
-        self._given[weights.name] = weights
-        self._verdicts[weights.name] = how
 
-    async def held(self) -> Mapping[str, int]:
-        """Return the versions of our weights, by name, that the server lists."""
-        await self.serving()
-        found = sorted((version, name) for name, version in map(self._read, await self._listed()))
-        return {name: version for version, name in found if name is not None}
-
-    async def close(self) -> None:
-        """Stop our server; take our adapters from another's."""
-        if self._starting is not None and not self._starting.done():
-            self._starting.cancel()
-            with suppress(asyncio.CancelledError, MootError):
-                await self._starting
-        if self._server is not None:
-            return await self._server.stop()
-        with suppress(MootError, TimeoutError):
-            async with asyncio.timeout(GOODBYE_S):
-                for name in await self._listed():
-                    if self._read(name)[0] is not None:
-                        await self._unload(name)
-
-    async def _start(self) -> None:
-        if self._server is not None:
-            if self._starts > RESTARTS:
-                raise EngineError(f"started {self._starts} times: {self._server.obituary()}")
-            self._starts += 1
-            await self._server.start(lambda: self._wire.get("/health"), self._start_s)
-        try:
-            async with asyncio.timeout(self._start_s):
-                self._base = (await self._cards())[0].id
-        except TimeoutError:
-            message = f"{self._wire.root}: said nothing within {self._start_s:g} s (start_s)"
-            raise EngineError(message) from None
-        for weights in self._given.values():
-            await self._give(weights)
-
-    async def _give(self, weights: Weights) -> None:
-        name = self._adapter(weights.name, weights.version)
-        if name not in await self._listed():
-            path = str(weights.path.resolve())
-            # vLLM answers 500 for an adapter that it can't use: asking again won't help.
-            body = {"lora_name": name, "lora_path": path}
-            await self._wire.post("/v1/load_lora_adapter", body, hopeless=(500,))
-        listed = await self._listed()
-        if name not in listed:
-            raise EngineError(f"{self._wire.root}: took adapter '{name}' but doesn't list it")
-        for other in listed:
-            if other != name and self._read(other)[0] == weights.name:
-                await self._unload(other)
-
-    async def _unload(self, name: str) -> None:
-        await self._wire.post("/v1/unload_lora_adapter", {"lora_name": name})
-
-    async def _cards(self) -> tuple[_Card, ...]:
-        try:
-            cards = _Models.model_validate_json(await self._wire.get("/v1/models")).data
-        except ValidationError:
-            raise Fault(f"{self._wire.root}/v1/models: unreadable answer") from None
-        return tuple(sorted(cards, key=lambda card: card.parent is not None))
-
-    async def _listed(self) -> list[str]:
-        return [card.id for card in await self._cards()]
-
-    def _adapter(self, name: str, version: int) -> str:
-        return f"{name}@{version}#{self._session}"
-
-    def _read(self, adapter: str) -> tuple[str | None, int]:
-        """Return the weights and version behind one of our adapters; `None`: it isn't ours."""
-        found = re.fullmatch(rf"(.+)@(\d+)#{self._session}", adapter)
-        return (found[1], int(found[2])) if found else (None, 0)
+def is_whole(weights: Weights) -> bool:
+    """Return whether these are all weights of a model, not an adapter to some."""
+    return any(weights.path.glob("model*.safetensors"))

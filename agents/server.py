@@ -24,6 +24,7 @@ class Server:
         env: its whole environment.
         log: where its output goes, after what is there.
         grace_s: how long it has to end by itself before it is killed.
+        advice: what may help, by what its log says last; empty: nothing is known to.
     """
 
     def __init__(
@@ -33,11 +34,13 @@ class Server:
         env: Mapping[str, str],
         log: Path,
         grace_s: float = 10.0,
+        advice: Callable[[str], str] = lambda said: "",
     ) -> None:
         self.name = name
         self.log = log
         self._command = command
         self._grace_s = grace_s
+        self._advice = advice
         self._env = env
         self._process: asyncio.subprocess.Process | None = None
         self._log_start = 0
@@ -92,7 +95,9 @@ class Server:
             said = _last_words(log.read().decode(errors="replace"))
         killed = code in (-signal.SIGKILL, 128 + signal.SIGKILL)
         how = "was killed, perhaps for want of memory" if killed else f"ended (exit code {code})"
-        return f"the {self.name} {how}{': ' + said if said else ''} (log: {self.log})"
+        help_ = self._advice(said)
+        told = (f": {said}" if said else "") + (f"; {help_}" if help_ else "")
+        return f"the {self.name} {how}{told} (log: {self.log})"
 
     async def _spawn(self) -> None:
         supervisor = (sys.executable, "-m", "moot.agents.supervisor", str(self._grace_s))

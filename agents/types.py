@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, TypeVar, cast
+from typing import Annotated, Any, Literal, Protocol, TypeVar, cast, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
@@ -171,6 +171,18 @@ class Weights:
     model in transformers' (config.json, model.safetensors)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """How busy an engine is, as it says itself."""
+
+    running: int
+    """Requests that are being answered now."""
+    waiting: int
+    """Requests that wait for their turn there."""
+    preempted: int
+    """How often, since it started, one had to stop for want of memory and begin again."""
+
+
 class Engine(Protocol):
     """A served model: the one seam between Moot and any language model.
 
@@ -191,18 +203,40 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
+class Telling(Protocol):
+    """An engine that tells how busy it is."""
+
+    async def queue(self) -> Queue | None:
+        """Return what runs and waits there; `None`: it doesn't tell after all."""
+        ...
+
+
+@runtime_checkable
+class Resting(Protocol):
+    """An engine that can leave the GPU's memory to others."""
+
+    async def rest(self) -> None:
+        """Leave it to them, until the next call; nothing happens where it wasn't set up for it."""
+        ...
+
+
 class Limits(Settings):
     """How hard an engine may be driven, and how patiently."""
 
     concurrency: int = Field(default=256, ge=1, le=100_000)
-    """How many requests may be under way at once."""
+    """How many requests may be under way at once, at most: fewer are where the engine is full (a
+    vLLM server says so, others refuse with 429 or 503)."""
     requests_per_second: float | None = Field(default=None, gt=0)
     """No bound where it is left out."""
+    tokens_per_minute: float | None = Field(default=None, gt=0)
+    """Tokens read and said together; no bound where it is left out."""
     timeout_s: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
     """The longest one call may take before it counts as a fault.  `auto` is 600 for a server; what
     answers in this process is waited for without a bound, for it can't be lost on the way."""
     patience_s: float = Field(default=1800.0, ge=0)
-    """How long a request is tried again after faults that may pass, all tries together."""
+    """How long a request is tried again after faults that may pass, all tries together; and how
+    long an engine may be down, until nothing is tried again."""
 
 
 class EngineSettings(Protocol):

