@@ -42,7 +42,7 @@ def started(settings: "VLLM", model: Path, ports: list[int], logs: Path, i: int)
     """Return the `i`-th of as many servers as there are ports; it isn't started yet."""
     cpu = is_cpu_build()
     log = logs / f"vllm-{ports[i]}.log"
-    command, env = _command(settings, model, ports[i], cpu), _environment(settings, cpu)
+    command, env = _command(settings, model, ports[i], cpu), environment(settings, cpu)
     if len(ports) > 1:
         env |= _share(settings, i, len(ports), cpu)
     memory = "kv_cache_gib" if cpu else "gpu_memory_utilization"
@@ -108,6 +108,8 @@ def _command(settings: "VLLM", model: Path, port: int, cpu: bool) -> list[str]:
         # A seeded request whose prompt is prefilled in chunks kills vLLM's CPU engine.
         flags += ["--enforce-eager", "--no-enable-chunked-prefill"]
         options["--max-num-batched-tokens"] = max(settings.max_model_len, 2048)
+        # What prompts share is kept in whole blocks: of 128 tokens there, if nothing is said.
+        options["--block-size"] = 32
     else:
         options["--gpu-memory-utilization"] = settings.gpu_memory_utilization
         flags += ["--enable-sleep-mode"] if settings.sleep else []
@@ -116,7 +118,8 @@ def _command(settings: "VLLM", model: Path, port: int, cpu: bool) -> list[str]:
     return [*program, *named, *flags, *settings.arguments]
 
 
-def _environment(settings: "VLLM", cpu: bool) -> dict[str, str]:
+def environment(settings: "VLLM", cpu: bool) -> dict[str, str]:
+    """Return the variables that a server of these settings finds around it."""
     env = dict(os.environ) | {
         "HF_HUB_OFFLINE": "1",  # the model is a folder here
         "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",

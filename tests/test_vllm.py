@@ -70,6 +70,7 @@ def test_the_cpu_build_gets_what_keeps_it_alive(site: Site) -> None:
         "--enforce-eager",
         "--enable-lora",
         "--enable-prompt-tokens-details",
+        "--block-size 32",
         "--generation-config vllm",
     ):
         assert words in line

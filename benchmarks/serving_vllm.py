@@ -1,0 +1,214 @@
+"""What serving.py measures against the real vLLM: a `debate`, `offline`, `adapters`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from moot.agents.gate import Gate
+from moot.agents.models import locate
+from moot.agents.population import Agent, Population
+from moot.agents.types import Sampling, Task, Weights
+from moot.agents.vllm import VLLM
+from moot.experiments.talk import talk
+from moot.protocols.consensus import Consensus
+from moot.protocols.debate import Debate
+from moot.protocols.journal import Journal
+from moot.protocols.stage import Stage
+from moot.protocols.types import Episode, Protocol
+from moot.protocols.verifiers import VERIFIERS
+
+MODEL = "smollm2-135m-instruct"
+SAID = 48
+"""Tokens of an answer, at most."""
+AGENTS, ADAPTERS, RANK = 64, 32, 8
+QUESTION = (
+    "A shop has {a} boxes of apples and gets {b} more on the next day. On the third day it sells "
+    "{c} of them to a school, and on the fourth day {d} boxes are given back, for the apples in "
+    "them are brown. How many boxes of apples does the shop have in the end? Think step by step, "
+    "then say the number at the end."
+)
+
+
+def settings(loras: int) -> VLLM:
+    """Return the server that both cases are measured with."""
+    return VLLM(model=MODEL, max_loras=loras, max_lora_rank=RANK, kv_cache_gib=2)
+
+
+def question(i: int) -> Task:
+    """Return the `i`-th task: words alike, numbers its own."""
+    a, b, c, d = (3 + i * k % 17 for k in (1, 3, 5, 7))
+    text = QUESTION.format(a=a, b=b, c=min(c, a + b), d=d)
+    return Task(f"shop-{i}", text, str(a + b - min(c, a + b) + d), VERIFIERS["number"])
+
+
+@asynccontextmanager
+async def stage(out: Path, server: VLLM) -> AsyncGenerator[tuple[Stage, Gate]]:
+    """Give a stage as a run has it, and its engine."""
+    with Journal(out / "journal.sqlite") as journal:
+        async with server.open(out) as engine:
+            gate = Gate("main", engine, server.limits, Random(0))
+            yield Stage({"main": gate}, journal, 0), gate
+
+
+async def play(
+    at: Stage, protocol: Protocol, tasks: Iterable[Task], people: Population, out: Path
+) -> tuple[list[Episode], float]:
+    """Return the episodes, and the seconds that they took."""
+    episodes: list[Episode] = []
+    start = time.perf_counter()
+    await talk(at, protocol, list(tasks), people, cycle=0, out=out, hear=episodes.append)
+    return episodes, time.perf_counter() - start
+
+
+async def debate(out: Path, n: int) -> dict[str, Any]:
+    """Play `n` debates; leave their prompts in `out` for who asks them all at once."""
+    sampling = Sampling(max_tokens=SAID)
+    people = Population(
+        tuple(Agent(f"solver-{i}", "policy", "main", sampling=sampling) for i in range(3))
+    )
+    async with stage(out, settings(4)) as (at, _):
+        await play(at, Debate(rounds=2), [question(10_000)], people, out / "warm")
+        tasks = map(question, range(n))
+        episodes, seconds = await play(at, Debate(rounds=2), tasks, people, out / "talk")
+    turns = [turn for episode in episodes for turn in episode.turns]
+    chats = [[{"role": m.role, "content": m.content} for m in t.prompt] for t in turns]
+    (out / "prompts.json").write_text(json.dumps(chats))
+    said = [turn.completion for turn in turns]
+    begun = sorted(said, key=lambda one: one.ended_s - one.latency_s)
+    cached = sum(one.tokens_cached for one in said)
+    return {
+        "tokens_per_s": sum(one.tokens_out for one in said) / seconds,
+        "prompt_tokens": sum(one.tokens_in for one in said),
+        "cache_share": cached / shared([one.prompt_tokens for one in begun]),
+    }
+
+
+def shared(prompts: Iterable[Sequence[int]]) -> int:
+    """Return how many tokens stand at the beginning of an earlier prompt too, all in all."""
+    known: dict[int, Any] = {}
+    found = 0
+    for prompt in prompts:
+        node = known
+        for token in prompt:
+            found += token in node
+            node = node.setdefault(token, {})
+    return found
+
+
+def offline(out: Path) -> dict[str, Any]:
+    """Return what vLLM does with the same prompts, all of them given to it at once."""
+    from vllm import LLM, SamplingParams
+
+    own = settings(4)
+    model = LLM(
+        model=str(locate(MODEL)),
+        dtype="float32",
+        enforce_eager=True,
+        max_model_len=own.max_model_len,
+        max_num_batched_tokens=max(own.max_model_len, 2048),
+        enable_chunked_prefill=False,
+        block_size=32,
+        enable_lora=True,
+        max_loras=own.max_loras,
+        max_lora_rank=own.max_lora_rank,
+        disable_log_stats=False,
+    )
+    chats = json.loads((out / "prompts.json").read_text())
+    params = [
+        SamplingParams(temperature=1.0, max_tokens=SAID, seed=i, logprobs=0)
+        for i in range(len(chats))
+    ]
+    model.chat(chats[:1], params[:1], use_tqdm=False)
+    start = time.perf_counter()
+    said = model.chat(chats, params, use_tqdm=False)
+    seconds = time.perf_counter() - start
+    return {"tokens_per_s": sum(len(one.outputs[0].token_ids) for one in said) / seconds}
+
+
+async def adapters(out: Path, distinct: int, n: int) -> dict[str, Any]:
+    """Ask agents of so many adapters `n` questions each, and look at the server's memory."""
+    folders = made(out, ADAPTERS)
+    sampling = Sampling(max_tokens=SAID)
+    people = Population(tuple(_agent(i, f"pupil-{i % distinct}", sampling) for i in range(AGENTS)))
+    async with stage(out, settings(ADAPTERS)) as (at, gate):
+        before = resident()
+        for i in range(distinct):
+            await gate.load(Weights(f"pupil-{i}", 1, folders[i]))
+        await play(at, Consensus(), [question(10_000)], people, out / "warm")
+        loaded = resident()
+        tasks = map(question, range(n))
+        episodes, seconds = await play(at, Consensus(), tasks, people, out / "talk")
+    said = [turn.completion for episode in episodes for turn in episode.turns]
+    assert {one.version for one in said} == {1}
+    return {
+        "tokens_per_s": sum(one.tokens_out for one in said) / seconds,
+        "mb_added": (loaded - before) / 1e6,
+    }
+
+
+def _agent(i: int, weights: str, sampling: Sampling) -> Agent:
+    # Those who share weights are one group, or else a population refuses them.
+    name = f"solver-{i}"
+    return Agent(name, "policy", "main", weights, weights=weights, version=1, sampling=sampling)
+
+
+def made(out: Path, n: int) -> list[Path]:
+    """Return the folders of `n` adapters, each of its own random numbers."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(locate(MODEL), dtype=torch.float32)
+    tuned = get_peft_model(model, LoraConfig(r=RANK, target_modules="all-linear"))
+    numbers = torch.Generator().manual_seed(0)
+    folders: list[Path] = []
+    for i in range(n):
+        for name, parameter in tuned.named_parameters():
+            if "lora_" in name:
+                parameter.data.normal_(0.0, 0.01, generator=numbers)
+        folders.append(out / f"adapter-{i}")
+        tuned.save_pretrained(str(folders[-1]))
+    return folders
+
+
+def resident() -> int:
+    """Return the bytes of memory that the processes below this one have."""
+    own, parents, sizes = os.getpid(), dict[int, int](), dict[int, int]()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents[int(stat.parent.name)] = int(fields[1])
+        sizes[int(stat.parent.name)] = int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+    below = {own}
+    while new := {pid for pid, parent in parents.items() if parent in below} - below:
+        below |= new
+    return sum(sizes[pid] for pid in below - {own})
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print what a side does, as JSON in the last line: SIDE FOLDER N."""
+    side, folder, n = arguments
+    out = Path(folder)
+    out.mkdir(parents=True, exist_ok=True)
+    if side == "offline":
+        found = offline(out)
+    elif side == "debate":
+        found = asyncio.run(debate(out, int(n)))
+    else:
+        found = asyncio.run(adapters(out, {"one": 1, "many": ADAPTERS}[side], int(n)))
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
