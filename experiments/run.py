@@ -7,29 +7,29 @@ and a phase that is done is marked; so running again does what is missing and no
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from random import Random
 from typing import Any
 
-from moot.agents.gate import Gate
-from moot.agents.models import locate
 from moot.agents.population import Population
-from moot.agents.types import Engine, EngineSettings, Resting, Weights
+from moot.agents.types import Engine, Resting, Weights
 from moot.protocols.journal import Journal, Metric
-from moot.protocols.stage import Stage, seed
+from moot.protocols.stage import Stage
 from moot.protocols.types import Episode
 from moot.training.examples import Example
 from moot.training.types import Method
 
 from .controls import controls
 from .directory import claim, held_out_folder, talk_folder
+from .engines import opened, replayed
 from .evaluation import baseline, evaluate, examinees
 from .experiment import Experiment
 from .judges import judged, known
-from .learn import JUDGE, Lessons, check, current, kept, learn, published, step_metrics
+from .learn import JUDGE, Lessons, current, kept, learn, published, step_metrics
 from .progress import Show
+from .recording import JOURNAL, Recording
+from .replay import Replay, recorded
 from .rulings import rulings
 from .store import write_examples, write_metrics
 from .swap import swap
@@ -37,8 +37,14 @@ from .talk import talk, taught
 from .tasks.split import Split, for_cycle
 
 
-def run(experiment: Experiment, split: Split, out: Path) -> Path:
+def run(experiment: Experiment, split: Split, out: Path, replay: Replay | None = None) -> Path:
     """Run `experiment` on its tasks in the directory `out`, or go on where a run was stopped.
+
+    Args:
+        experiment: decides the run.
+        split: its tasks.
+        out: the run's directory.
+        replay: what it replays; `None`: nothing, or what it did before it was stopped.
 
     Returns:
         The report's path.
@@ -49,10 +55,19 @@ def run(experiment: Experiment, split: Split, out: Path) -> Path:
     from .report.page import write
 
     show = Show()
-    with claim(experiment, split, out), Journal(out / "journal.sqlite") as journal:
+    with (
+        claim(experiment, split, out, replay.told() if replay else ""),
+        recorded(experiment, out, replay) as recording,
+        Journal(out / JOURNAL) as journal,
+    ):
         if not journal.finished("run"):
-            asyncio.run(_run(experiment, split, out, journal, show))
+            asyncio.run(_run(experiment, split, out, journal, show, recording))
             journal.finish("run")
+            if recording is not None:
+                show.line(
+                    f"replay: {recording.replayed} replies as they were recorded, "
+                    f"{recording.missed} asked anew"
+                )
         write_metrics(out / "metrics.parquet", journal.metrics())
         return write(out)
 
@@ -67,6 +82,7 @@ class Run:
     journal: Journal
     show: Show
     engines: Mapping[str, Engine]
+    recording: Recording | None = None
 
     def people(self, cycles: int) -> Population:
         """Return the population as the first `cycles` cycles left it: weights and trust."""
@@ -77,9 +93,10 @@ class Run:
     def stage(self) -> Stage:
         """Return where this run's episodes are played."""
         settings = self.experiment.stage
-        return Stage(
+        stage = Stage(
             self.engines, self.journal, self.experiment.seed, settings, told=self.show.turn
         )
+        return stage if self.recording is None else replace(stage, changes=self.recording.changes)
 
     def record(self, metrics: Iterable[Metric]) -> None:
         """Note what was measured, and write it where others read it."""
@@ -88,12 +105,21 @@ class Run:
 
 
 async def _run(
-    experiment: Experiment, split: Split, out: Path, journal: Journal, show: Show
+    experiment: Experiment,
+    split: Split,
+    out: Path,
+    journal: Journal,
+    show: Show,
+    recording: Recording | None,
 ) -> None:
     cycles = experiment.cycles
     async with AsyncExitStack() as stack:
-        engines = await _open(experiment, out, show, stack)
-        run = Run(experiment, split, out, journal, show, engines)
+        if recording is None:
+            engines = await opened(experiment, out, show, stack)
+        else:
+            canary = split.held_out[0]
+            engines = await replayed(experiment, out, show, stack, recording, journal, canary)
+        run = Run(experiment, split, out, journal, show, engines, recording)
         evaluated = [journal.finished(held_out_folder(out, n).name) for n in range(cycles + 1)]
         start = max(0, evaluated.index(False) - 1) if False in evaluated else cycles
         await _serve(run, start, current(out, start).values())
@@ -106,30 +132,6 @@ async def _run(
             await _evaluate(run, cycle + 1)
         await _controls(run)
         await _baseline(run)
-
-
-async def _open(
-    experiment: Experiment, out: Path, show: Show, stack: AsyncExitStack
-) -> Mapping[str, Engine]:
-    logs = out / "logs"
-    logs.mkdir(exist_ok=True)
-    engines: Mapping[str, EngineSettings] = experiment.engines
-    with show.phase("models"):
-        for settings in engines.values():
-            if settings.trains is not None:
-                locate(settings.trains, show.line)
-        check(experiment)
-    with show.phase("engines"):
-        return {
-            name: Gate(
-                name,
-                await stack.enter_async_context(settings.open(logs)),
-                settings.limits,
-                Random(seed(experiment.seed, f"gate/{name}", 0)),
-                remote=settings.remote,
-            )
-            for name, settings in engines.items()
-        }
 
 
 async def _talk(run: Run, cycle: int) -> Lessons:

@@ -36,7 +36,7 @@ async def swap(
         engines: by name.
         people: the population, at the versions that spoke so far.
         weights: the new versions.
-        journal: remembers what each version said to the canary.
+        journal: remembers what each version said to the canary, and of the trainer's reply.
         task: whose prompt is the canary.
         cycle: whose metrics these are.
         tolerance: how far from the trainer's the log-probabilities may be, in nats a token.
@@ -53,14 +53,16 @@ async def swap(
     for new in weights:
         for agent in {a.engine: a for a in people.learners()[new.name]}.values():
             change = await _prove(engines[agent.engine], agent, new, journal, task)
-            gap = await _compare(engines[agent.engine], agent.engine, new, tolerance)
+            gap = await _compare(engines[agent.engine], agent.engine, new, journal, tolerance)
             suffix = "" if len(people.learners()) == 1 else f"@{new.name}"
             metrics.append(Metric(cycle, f"swap/canary_change{suffix}", change))
             metrics += [] if gap is None else [Metric(cycle, f"swap/trainer_gap{suffix}", gap)]
     return metrics
 
 
-async def _compare(engine: Engine, name: str, new: Weights, tolerance: float) -> float | None:
+async def _compare(
+    engine: Engine, name: str, new: Weights, journal: Journal, tolerance: float
+) -> float | None:
     """Return how far the engine is from the trainer, in the mean over a reply's tokens, in nats.
 
     `None`: it can't be told: the weights come without a proof, or the engine tells no tokens.
@@ -71,6 +73,7 @@ async def _compare(engine: Engine, name: str, new: Weights, tolerance: float) ->
     greedy, choices = Sampling(temperature=0), (proof.text,)
     asked = Request(proof.prompt, greedy, 0, new.name, new.version, choices=choices)
     said = await engine.generate(asked)
+    await journal.record(_canary(new.name, name), new.version, digest(asked), said)
     if not said.tokens:
         return None
     if (said.prompt_tokens, said.tokens) != (proof.prompt_tokens, proof.tokens):
@@ -89,7 +92,7 @@ async def _compare(engine: Engine, name: str, new: Weights, tolerance: float) ->
 
 
 async def _prove(engine: Engine, agent: Agent, new: Weights, journal: Journal, task: Task) -> float:
-    canary = f"canary/{new.name}/{agent.engine}"
+    canary = _canary(new.name, agent.engine)
     keys = [digest(_asks(agent, task, version)) for version in range(new.version)]
     earlier = [v for v, key in enumerate(keys) if journal.recall(canary, v, key)]
     if not earlier:  # nothing but the base has spoken yet
@@ -128,6 +131,11 @@ def moved(before: Completion, after: Completion) -> float:
     if not before.logprobs and before.text != after.text:
         return 1e-6  # an engine without log-probs: other words are all the proof there is
     return change
+
+
+def _canary(weights: str, engine: str) -> str:
+    """Return the journal's name for what these weights say at their swaps."""
+    return f"canary/{weights}/{engine}"
 
 
 def _asks(agent: Agent, task: Task, version: int) -> Request:

@@ -25,6 +25,7 @@ create table if not exists said (
     episode text, turn integer, request text, completion blob,
     primary key (episode, turn, request)
 ) without rowid;
+create table if not exists refused (request text primary key, why text) without rowid;
 create table if not exists metrics (
     cycle integer, name text, step integer, value real, low real, high real,
     primary key (cycle, name, step)
@@ -68,7 +69,7 @@ class Journal:
             ).fetchone()
         except sqlite3.DatabaseError as error:
             raise MootError(f"the journal can't be read: {error}") from None
-        return None if row is None else _completion(row[0])
+        return None if row is None else completion(row[0])
 
     async def record(self, episode: str, turn: int, request: str, said: Completion) -> None:
         """Write a completion down under the digest of its request; it is durable on return."""
@@ -95,6 +96,13 @@ class Journal:
                 written.set_result(None)
             else:
                 written.set_exception(failed)
+
+    def refuse(self, request: str, why: str) -> None:
+        """Write down that an engine won't answer the request of this digest.
+
+        A run that goes on asks again; one that replays it knows.
+        """
+        self._write("insert or replace into refused values (?, ?)", [(request, why)])
 
     def measure(self, metrics: Iterable[Metric]) -> None:
         """Write metrics down; the same cycle, name and step again replaces the number."""
@@ -155,7 +163,8 @@ def digest(request: Request) -> str:
     return sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def _completion(blob: bytes) -> Completion:
+def completion(blob: bytes) -> Completion:
+    """Return what was written down as `blob`."""
     raw: dict[str, Any] = orjson.loads(blob)
     for name in ("tokens", "logprobs", "prompt_tokens", "shares"):
         raw[name] = tuple(raw.get(name, ()))

@@ -8,7 +8,7 @@ runs again, what was said comes from the journal, and only what is missing is as
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from pydantic import Field
@@ -59,6 +59,8 @@ class Stage:
     """Is told of every turn, replayed ones too, for the progress display."""
     bears_refusals: bool = False
     """Whether episodes may fail by refused requests, however many."""
+    changes: Mapping[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
+    """What is said in a turn, by episode and index, instead of asking its speaker."""
 
     async def play(
         self,
@@ -166,7 +168,10 @@ class Stage:
             shape=say.shape,
             verdict=say.verdict,
         )
-        said = await ask(self.engines[agent.engine], self.journal, episode, index, request)
+        if (instead := self.changes.get((episode, index))) is not None:
+            said = Completion(instead, "stop", agent.version, 0, 0, 0.0)  # nobody read or spoke
+        else:
+            said = await ask(self.engines[agent.engine], self.journal, episode, index, request)
         turn = Turn(
             index=index,
             round=number,
@@ -187,7 +192,11 @@ async def ask(
     key = digest(request)
     if (known := journal.recall(episode, turn, key)) is not None:
         return known
-    said = await engine.generate(request)
+    try:
+        said = await engine.generate(request)
+    except Refusal as error:
+        journal.refuse(key, str(error))
+        raise
     await journal.record(episode, turn, key, said)
     return said
 

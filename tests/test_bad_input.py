@@ -612,7 +612,7 @@ def test_an_alias_bomb_is_refused_before_it_goes_off(fails: Fails, tmp_path: Pat
 ARGUMENTS = [
     (["--helpp"], "No such option: --helpp"),
     (["runn"], "No such command 'runn'"),
-    (["run"], "Missing argument 'EXPERIMENT.yaml'"),
+    (["run"], "moot run: name an EXPERIMENT.yaml, or a run to replay: --from DIR"),
     (["run", "DIR/x.yaml", "extra"], "unexpected extra argument"),
     (["run", "DIR/nope.yaml"], "nope.yaml: no such file"),
     (["run", "DIR"], "is a directory; expected an experiment file"),

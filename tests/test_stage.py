@@ -82,6 +82,24 @@ def test_a_replay_asks_nobody_and_gives_the_same_episodes(tmp_path: Path) -> Non
     assert {e.id: e for e in first} == {e.id: e for e in second}
 
 
+def test_a_changed_turn_says_what_it_is_told_and_nobody_is_asked(tmp_path: Path) -> None:
+    voice = Voice()
+
+    async def first(stage: Stage) -> Episode:
+        found = [e async for e in stage.play(Synthesis(), tasks(1), PEOPLE, "cycle-000")]
+        assert isinstance(found[0], Episode)
+        return found[0]
+
+    with Journal(tmp_path / "j") as journal:
+        changes = {("cycle-000/t0", 0): "it is 77", ("cycle-000/t1", 0): "of another"}
+        episode = asyncio.run(first(Stage({"main": voice}, journal, 7, changes=changes)))
+
+    assert [turn.completion.tokens_out for turn in episode.turns] == [0, 1, 1]
+    assert (episode.turns[0].text, episode.turns[0].answer) == ("it is 77", "77")
+    assert "it is 77" in episode.turns[2].prompt[-1].content
+    assert len(voice.asked) == 2
+
+
 def test_seeds_depend_on_the_place_alone() -> None:
     assert seed(1, "e", 0) == seed(1, "e", 0)
     assert len({seed(1, "e", 0), seed(2, "e", 0), seed(1, "f", 0), seed(1, "e", 1)}) == 4

@@ -83,7 +83,8 @@ def moot(*arguments: str | Path) -> int:
 
 def turns(out: Path) -> list[dict[str, Any]]:
     found = [pq.read_table(path).to_pylist() for path in sorted(out.rglob("turns.parquet"))]
-    return [{**row, "latency_s": 0, "ended_s": 0} for rows in found for row in rows]
+    told = {"latency_s": 0, "ended_s": 0, "tries": 0}
+    return [{**row, **told} for rows in found for row in rows]
 
 
 def keys(fake: Fake) -> list[bytes]:
