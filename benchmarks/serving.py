@@ -5,6 +5,10 @@
               with log-probabilities and ids) after 20 ms
     episodes  a hundred thousand such debates beside a thousand, with an engine that answers at
               once: ours alone, for what an episode costs mustn't grow with their number, nor memory
+    debate    the real vLLM with SmolLM2-135M on this machine: debates of 3 agents over 2 rounds,
+              beside vLLM's own offline batch (LLM.chat) that is given the same prompts all at
+              once, without what they depend on, and set as the server is
+    adapters  the same server: 64 agents on 32 adapters of rank 8, beside 64 agents on one
 
 The sides: `ours` is Moot as a run does it, with its gate, its journal on disk, progress and the
 Parquet files of the talk; `aiohttp` is a bare loop that sends and parses with orjson and keeps
@@ -18,6 +22,10 @@ with 256 in flight they are mostly the wait for one's turn.  Sides take turns, t
 every other time; the table has medians over repetitions, `ratio` is the median of the ratios paired
 by repetition (above 1: ours needs less, or does more), `low` and `high` the least and the greatest.
 
+`cache_share` is how many prompt tokens the server found in its cache, of all that stand at the
+beginning of a prompt that was asked before; `mb_an_adapter` is how much the
+server's memory grew by each.
+
     python benchmarks/serving.py [--case NAME ...] [--quick] [--json FILE] [--peers-python PATH]
 """
 
@@ -25,6 +33,7 @@ import argparse
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Generator
@@ -34,9 +43,14 @@ from pathlib import Path
 from rows import Row, paired, show, write
 from turns import Measured, take_turns
 
+from moot.agents.started import environment, is_cpu_build
+from moot.agents.vllm import VLLM
+
 HERE = Path(__file__).parent
 SIDES = str(HERE / "serving_sides.py")
-CASES = ("calls", "episodes")
+CASES = ("calls", "episodes", "debate", "adapters")
+REAL = {"debate": 24, "adapters": 4}
+"""Tasks of the cases that are measured against the real vLLM."""
 PYTHON = Path(".venv-peers/bin/python")
 PEERS = ("aiohttp", "openai", "autogen", "inspect")
 EPISODES = {"ours": 1000, "aiohttp": 1000, "openai": 300, "autogen": 100, "inspect": 100}
@@ -66,8 +80,35 @@ def main() -> None:
             rows += compared(measured(pythons, url, options.quick))
     if "episodes" in options.case:
         rows += growth(options.quick)
+    if "debate" in options.case:
+        rows += real("debate", ("debate", "offline"), "vllm-offline", options.quick)
+    if "adapters" in options.case:
+        rows += real("adapters", ("many", "one"), "one-adapter", options.quick)
     show(rows)
     write(rows, options.json)
+
+
+def real(case: str, sides: tuple[str, str], peer: str, quick: bool) -> list[Row]:
+    """Return how two sides fare with the real vLLM: the first is ours."""
+    n = REAL[case] // (4 if quick else 1)
+    with tempfile.TemporaryDirectory() as folder:
+        found = take_turns(
+            case,
+            sides,
+            lambda side: [sys.executable, str(HERE / "serving_vllm.py"), side, folder, str(n)],
+            repetitions=2 if quick else 5,
+            own=set(sides),
+            brief=_brief,
+            environment=environment(VLLM(model="none"), is_cpu_build()),
+        )
+    ours, its = (found[side] for side in sides)
+    pairs = [(a["tokens_per_s"], b["tokens_per_s"]) for a, b in zip(ours, its, strict=True)]
+    rows = [_row(case, "tokens_per_s", "tokens/s", peer, pairs, more=True)]
+    if case == "debate":
+        shares = [(one["cache_share"], 1.0) for one in ours]
+        return [*rows, _row(case, "cache_share", "share", "shared", shares, more=True)]
+    added = [(one["mb_an_adapter"], 1.0) for one in ours]
+    return [*rows, _row(case, "mb_an_adapter", "MB", "1 MB", added, more=False)]
 
 
 @contextmanager

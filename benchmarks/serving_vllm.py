@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -51,12 +52,12 @@ def question(i: int) -> Task:
 
 
 @asynccontextmanager
-async def stage(out: Path, server: VLLM) -> AsyncGenerator[tuple[Stage, Gate]]:
-    """Give a stage as a run has it, and its engine."""
-    with Journal(out / "journal.sqlite") as journal:
-        async with server.open(out) as engine:
+async def stage(server: VLLM) -> AsyncGenerator[tuple[Stage, Gate, Path]]:
+    """Give a stage as a run has it, its engine, and a folder for what is written."""
+    with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "journal") as journal:
+        async with server.open(Path(folder)) as engine:
             gate = Gate("main", engine, server.limits, Random(0))
-            yield Stage({"main": gate}, journal, 0), gate
+            yield Stage({"main": gate}, journal, 0), gate, Path(folder)
 
 
 async def play(
@@ -75,10 +76,10 @@ async def debate(out: Path, n: int) -> dict[str, Any]:
     people = Population(
         tuple(Agent(f"solver-{i}", "policy", "main", sampling=sampling) for i in range(3))
     )
-    async with stage(out, settings(4)) as (at, _):
-        await play(at, Debate(rounds=2), [question(10_000)], people, out / "warm")
+    async with stage(settings(4)) as (at, _, run):
+        await play(at, Debate(rounds=2), [question(10_000)], people, run / "warm")
         tasks = map(question, range(n))
-        episodes, seconds = await play(at, Debate(rounds=2), tasks, people, out / "talk")
+        episodes, seconds = await play(at, Debate(rounds=2), tasks, people, run / "talk")
     turns = [turn for episode in episodes for turn in episode.turns]
     chats = [[{"role": m.role, "content": m.content} for m in t.prompt] for t in turns]
     (out / "prompts.json").write_text(json.dumps(chats))
@@ -139,19 +140,19 @@ async def adapters(out: Path, distinct: int, n: int) -> dict[str, Any]:
     folders = made(out, ADAPTERS)
     sampling = Sampling(max_tokens=SAID)
     people = Population(tuple(_agent(i, f"pupil-{i % distinct}", sampling) for i in range(AGENTS)))
-    async with stage(out, settings(ADAPTERS)) as (at, gate):
+    async with stage(settings(ADAPTERS)) as (at, gate, run):
         before = resident()
         for i in range(distinct):
             await gate.load(Weights(f"pupil-{i}", 1, folders[i]))
-        await play(at, Consensus(), [question(10_000)], people, out / "warm")
+        await play(at, Consensus(), [question(10_000)], people, run / "warm")
         loaded = resident()
         tasks = map(question, range(n))
-        episodes, seconds = await play(at, Consensus(), tasks, people, out / "talk")
+        episodes, seconds = await play(at, Consensus(), tasks, people, run / "talk")
     said = [turn.completion for episode in episodes for turn in episode.turns]
     assert {one.version for one in said} == {1}
     return {
         "tokens_per_s": sum(one.tokens_out for one in said) / seconds,
-        "mb_added": (loaded - before) / 1e6,
+        "mb_an_adapter": (loaded - before) / 1e6 / distinct,
     }
 
 
