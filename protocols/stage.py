@@ -33,8 +33,11 @@ class StageSettings(Settings):
     open_episodes: int = Field(default=256, ge=1, le=100_000)
     """The most episodes under way at once."""
     max_failed_episodes: int = Field(default=0, ge=0)
-    """Episodes of one phase that may fail, for faults that didn't pass or requests that an engine
-    refused (too long, filtered); one more ends the run."""
+    """Episodes of one phase that may fail, for faults that didn't pass, requests that an engine
+    refused (too long, filtered) or want of time; one more ends the run."""
+    episode_s: float | None = Field(default=None, gt=0)
+    """How long an episode may take, its waiting for engines included; one that isn't over by then
+    has failed.  No bound where it is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +134,20 @@ class Stage:
         turns: list[Turn] = []
         script = protocol(task, people)
         round_ = 0
+        limit = self.settings.episode_s
+        clock = asyncio.timeout(limit)
         try:
-            wishes = next(script)
-            while True:
-                said = await self._round(wishes, task, episode, len(turns), round_)
-                turns += said
-                round_ += 1
-                wishes = script.send(said)
+            async with clock:
+                wishes = next(script)
+                while True:
+                    said = await self._round(wishes, task, episode, len(turns), round_)
+                    turns += said
+                    round_ += 1
+                    wishes = script.send(said)
+        except TimeoutError:
+            if not clock.expired():
+                raise
+            return Failure(episode, f"{episode} wasn't over within {limit:g} s (stage.episode_s)")
         except StopIteration as end:
             outcome: Outcome = end.value
             return Episode(episode, task, protocol.kind, tuple(turns), outcome)

@@ -157,6 +157,28 @@ def test_a_refused_request_fails_its_episode_alone(tmp_path: Path) -> None:
     assert len(played) == 3
 
 
+def test_an_episode_that_takes_too_long_fails_alone_and_goes_on_from_what_was_said(
+    tmp_path: Path,
+) -> None:
+    class Slow(Voice):
+        async def generate(self, request: Request) -> Completion:
+            said = await super().generate(request)
+            if len(self.asked) <= 6 and request.prompt[-1].content == "1?":
+                await asyncio.sleep(30)
+            return said
+
+    voice, settings = Slow(), StageSettings(max_failed_episodes=1, episode_s=0.3)
+    found = play(tmp_path / "a", voice, Consensus(), settings=settings)
+    assert [type(one) for one in found] == [Episode, Failure, Episode]
+    assert isinstance(found[1], Failure)
+    assert found[1].why == "cycle-000/t1 wasn't over within 0.3 s (stage.episode_s)"
+    with pytest.raises(MootError, match=r"1 episodes failed.*wasn't over within 0\.2 s"):
+        play(tmp_path / "b", Slow(), Consensus(), settings=StageSettings(episode_s=0.2))
+    again = play(tmp_path / "a", voice, Consensus(), settings=settings)
+    assert all(isinstance(one, Episode) for one in again)
+    assert len(voice.asked) == 6 + 2  # the others came from the journal
+
+
 def test_what_was_said_before_a_failure_is_not_asked_again(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="no such model"):
         play(tmp_path / "j", Voice(broken(EngineError("no such model"))), Consensus())
