@@ -29,8 +29,9 @@ from moot.agents.errors import EngineError, Fault
 from moot.agents.local import Local
 from moot.agents.models import locate
 from moot.agents.self_reward import Reading, write
+from moot.agents.served import Served
 from moot.agents.tokens import Tokens
-from moot.agents.types import Completion, Engine, Sampling, Weights
+from moot.agents.types import Completion, Engine, Queue, Sampling, Weights
 from moot.agents.vllm import VLLM
 from moot.experiments.main import main
 
@@ -65,7 +66,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("vllm")
     with asyncio.Runner() as loop:
         stack = AsyncExitStack()
-        settings = VLLM(model=MODEL, kv_cache_gib=1, max_lora_rank=8)
+        settings = VLLM(model=MODEL, kv_cache_gib=1, max_lora_rank=8, max_loras=2)
         engine = loop.run(stack.enter_async_context(settings.open(folder)))
         yield Stage(loop, engine, stack.aclose, folder)
         loop.run(stack.aclose())
@@ -129,6 +130,40 @@ def test_trained_weights_speak_once_loaded_and_prove_it(real: Stage) -> None:
     after = real.say(0, "pupil")
     assert (after.version, after.tokens) == (0, base.tokens)
     assert after.logprobs == pytest.approx(base.logprobs, abs=1e-4)
+
+
+@pytest.mark.vllm
+def test_more_adapters_than_the_server_holds_speak_each_with_its_own_voice(real: Stage) -> None:
+    pupils = [Weights(f"page-{i}", 1, lora(real.folder, rank=8, seed=20 + i)) for i in range(5)]
+
+    async def scene() -> list[Completion]:
+        for pupil in pupils:
+            await real.engine.load(pupil)
+        asked = [request(SUM, 1, pupil.name) for pupil in pupils] * 3
+        return await asyncio.gather(*map(real.engine.generate, asked))
+
+    said = real.loop.run(scene())
+    for i, pupil in enumerate(pupils):
+        for one in said[i :: len(pupils)]:
+            assert one.logprobs == pytest.approx(by_transformers(one, pupil.path), abs=1e-2)
+    assert len({one.logprobs[0] for one in said[: len(pupils)]}) == len(pupils)
+
+
+@pytest.mark.vllm
+def test_a_server_says_how_busy_it_is_and_what_it_had_read_before(real: Stage) -> None:
+    async def scene() -> tuple[list[Completion], Queue | None]:
+        assert isinstance(real.engine, Served)
+        long = request("These words come again. " * 40 + SUM)
+        asked = [asyncio.create_task(real.engine.generate(replace(long, seed=i))) for i in range(8)]
+        await asyncio.sleep(0.5)
+        queue = await real.engine.queue()
+        return await asyncio.gather(*asked), queue
+
+    said, queue = real.loop.run(scene())
+    assert queue is not None
+    assert 0 <= queue.running <= 8
+    assert queue.preempted == 0
+    assert sum(one.tokens_cached for one in said) > 0.7 * 7 * said[0].tokens_in
 
 
 @pytest.mark.vllm
