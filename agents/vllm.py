@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from .beside import ModelName
 from .endpoint import Url
 from .errors import EngineError
+from .price import Price
 from .types import Engine, Limits, Settings
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class VLLM(Settings):
     """How long the server may take to be ready, or a running one to say what it serves."""
     limits: Limits = Limits()
     """How hard it may be driven, and how patiently."""
+    price: Price | None = None
+    """What its tokens cost; left out: nothing is said of cost."""
 
     @model_validator(mode="after")
     def _names_what_speaks(self) -> "VLLM":
