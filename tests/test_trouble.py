@@ -1,12 +1,8 @@
 """Trouble during a run: it waits, tries again, or ends with one clear line; and it can go on."""
 
-import asyncio
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +10,7 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 from aiohttp import web
-from fake_endpoint import Fake, half, hangs, refuses, reply, resets, says
+from fake_endpoint import Fake, half, hangs, refuses, reply, resets, says, serving
 
 from moot.experiments.loading import load
 from moot.experiments.main import main
@@ -43,28 +39,6 @@ stage: {{max_failed_episodes: {may_fail}}}
 CALLS = 4 * 2 + 2 * 3 * 2  # four tasks for two; two evaluations of three for two
 
 
-@contextmanager
-def serving(fake: Fake) -> Generator[None]:
-    """Serve in a thread of its own, while the test's thread runs `moot`."""
-    loop, ready = asyncio.new_event_loop(), threading.Event()
-
-    def serve() -> None:
-        runner = loop.run_until_complete(fake.start())
-        ready.set()
-        loop.run_forever()
-        loop.run_until_complete(runner.cleanup())
-        loop.close()
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    ready.wait()
-    try:
-        yield
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-
-
 def write(folder: Path, fake: Fake, patience: float = 60, may_fail: int = 0) -> Path:
     path = folder / "x.yaml"
     items = ", ".join(f"{{prompt: '{i} + 1?', answer: {i + 1}}}" for i in range(9))
@@ -83,7 +57,8 @@ def moot(*arguments: str | Path) -> int:
 
 def turns(out: Path) -> list[dict[str, Any]]:
     found = [pq.read_table(path).to_pylist() for path in sorted(out.rglob("turns.parquet"))]
-    return [{**row, "latency_s": 0, "ended_s": 0} for rows in found for row in rows]
+    apart = {"latency_s": 0, "ended_s": 0, "tries": 0}
+    return [{**row, **apart} for rows in found for row in rows]
 
 
 def keys(fake: Fake) -> list[bytes]:
