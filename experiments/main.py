@@ -27,6 +27,7 @@ Sets = Annotated[
     typer.Option("--set", metavar="path.to.key=value", help="Set one key; may be repeated."),
 ]
 TAUGHT = ("preferences", "demonstrations", "references", "rollouts")
+KINDS = (*TAUGHT, "model")
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run's directory.")]
 
 
@@ -37,6 +38,16 @@ def run(
         Path | None, typer.Option("--out", metavar="DIR", help="Default: runs/NAME.")
     ] = None,
     sets: Sets = None,
+    metrics: Annotated[
+        int | None,
+        typer.Option(
+            "--metrics",
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Serve what is spent to Prometheus on this machine; 0 is any free port.",
+        ),
+    ] = None,
 ) -> None:
     """Run an experiment, or resume it if DIR holds it."""
     from .loading import load
@@ -45,10 +56,11 @@ def run(
     loaded, split = load(experiment, sets or ())
     where = out or Path("runs") / loaded.name
     try:
-        report = play(loaded, split, where)
+        report = play(loaded, split, where, metrics)
     except KeyboardInterrupt:
-        words = " ".join(f"--set {s}" for s in sets or ())
-        again = f"moot run {experiment} --out {where} {words}".rstrip()
+        words = [f"--set {s}" for s in sets or ()]
+        words += [] if metrics is None else [f"--metrics {metrics}"]
+        again = " ".join([f"moot run {experiment} --out {where}", *words])
         typer.echo(f"moot: interrupted; nothing is lost. To go on: {again}", err=True)
         raise SystemExit(130) from None
     from .report.conversations import endings
@@ -84,10 +96,10 @@ def report(run: Directory) -> None:
 @app.command()
 def export(
     run: Directory,
-    kind: Annotated[str, typer.Option("--kind", help=f"One of: {', '.join(TAUGHT)}, model.")],
+    kind: Annotated[str, typer.Option("--kind", help=f"One of: {', '.join(KINDS)}.")],
     to: Annotated[
         Path,
-        typer.Option("--to", metavar="PATH", help="The Parquet file, or the model's new folder."),
+        typer.Option("--to", metavar="PATH", help="The file, or the model's new folder."),
     ],
     weights: Annotated[
         str | None, typer.Option("--weights", help="Of a model: whose, where several learnt.")
