@@ -27,7 +27,7 @@ Sets = Annotated[
     typer.Option("--set", metavar="path.to.key=value", help="Set one key; may be repeated."),
 ]
 TAUGHT = ("preferences", "demonstrations", "references", "rollouts")
-KINDS = (*TAUGHT, "model")
+KINDS = (*TAUGHT, "spans", "model")
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run's directory.")]
 
 
@@ -105,9 +105,17 @@ def export(
         str | None, typer.Option("--weights", help="Of a model: whose, where several learnt.")
     ] = None,
 ) -> None:
-    """Write what a run taught, in the columns that TRL reads, or what it learnt, as a model."""
+    """Write what a run taught, in TRL's columns, what it learnt, as a model, or its calls as spans.
+
+    Spans are OpenTelemetry's, a batch on each line (OTLP/JSON), without the agents' words.
+    """
     from .export import export as collect
 
+    if kind == "spans":
+        from .spans import export as trace
+
+        typer.echo(f"{to}: {trace(run, to)} spans")
+        return
     if kind == "model":
         from .release import release
 
