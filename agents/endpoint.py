@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from .errors import EngineError
+from .price import Price
 from .types import Completion, Engine, Limits, Request, Settings, Weights
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Endpoint(Settings):
     """Whether it is asked to hold a reply to a JSON Schema; some servers refuse."""
     limits: Limits = Limits()
     """How hard it may be driven, and how patiently."""
+    price: Price | None = None
+    """What its tokens cost; left out: nothing is said of cost."""
 
     @property
     def trains(self) -> str | None:

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from .beside import ModelName
+from .price import Price
 from .types import Device, Engine, Limits, Number, Settings
 
 
@@ -28,6 +29,8 @@ class Local(Settings):
     rerun may differ where two tokens were nearly alike; at 1 it gives the same bytes."""
     limits: Limits = Limits()
     """How hard it may be driven, and how patiently."""
+    price: Price | None = None
+    """What its tokens cost; left out: nothing is said of cost."""
 
     @property
     def trains(self) -> str | None:

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from .beside import ModelName
+from .price import Price
 from .types import Completion, Engine, Limits, Request, Settings, Weights
 
 
@@ -87,6 +88,8 @@ class Scripted(Settings):
     """How long an answer takes."""
     limits: Limits = Limits()
     """How hard it may be driven, and how patiently."""
+    price: Price | None = None
+    """What its tokens cost; left out: nothing is said of cost."""
 
     @property
     def trains(self) -> str | None:

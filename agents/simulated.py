@@ -27,6 +27,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from .price import Price
 from .questions import LETTERS, QUESTION, fits, judged, opinions, options, read, truth
 from .scripted import ScriptedEngine
 from .types import Completion, Engine, Limits, Request, Settings
@@ -56,6 +57,8 @@ class Simulated(Settings):
     """How long an answer takes."""
     limits: Limits = Limits(concurrency=100_000)
     """How hard it may be driven, and how patiently."""
+    price: Price | None = None
+    """What its tokens cost; left out: nothing is said of cost."""
 
     @model_validator(mode="after")
     def _shares(self) -> "Simulated":

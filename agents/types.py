@@ -4,9 +4,21 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, TypeVar, cast, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    Protocol,
+    TypeVar,
+    cast,
+    runtime_checkable,
+)
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+if TYPE_CHECKING:
+    from .price import Price
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 """What the user calls an engine, an agent or weights; it becomes part of file names."""
@@ -250,6 +262,11 @@ class EngineSettings(Protocol):
     @property
     def limits(self) -> Limits:
         """How hard it may be driven."""
+        ...
+
+    @property
+    def price(self) -> "Price | None":
+        """What its tokens cost; `None`: nothing is said of cost."""
         ...
 
     @property

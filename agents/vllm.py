@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from .beside import ModelName
 from .endpoint import Url
+from .price import Price
 from .types import Engine, Limits, OneOrMore, Settings
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class VLLM(Settings):
     run; it is given up sooner where it answers nothing between its deaths."""
     limits: Limits = Limits()
     """How hard it may be driven, and how patiently."""
+    price: Price | None = None
+    """What its tokens cost; left out: nothing is said of cost."""
 
     @model_validator(mode="after")
     def _names_what_speaks(self) -> "VLLM":

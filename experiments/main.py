@@ -27,6 +27,7 @@ Sets = Annotated[
     typer.Option("--set", metavar="path.to.key=value", help="Set one key; may be repeated."),
 ]
 TAUGHT = ("preferences", "demonstrations", "references", "rollouts")
+KINDS = (*TAUGHT, "spans", "model")
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run's directory.")]
 
 
@@ -55,6 +56,16 @@ def run(
             help="With --from: have this turn say TEXT; may be repeated.",
         ),
     ] = None,
+    metrics: Annotated[
+        int | None,
+        typer.Option(
+            "--metrics",
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Serve what is spent to Prometheus on this machine; 0 is any free port.",
+        ),
+    ] = None,
 ) -> None:
     """Run an experiment, resume it if DIR holds it, or replay another run."""
     from .directory import RESOLVED
@@ -72,12 +83,13 @@ def run(
     if replay is not None:
         apart(where, replay)
     try:
-        report = play(loaded, split, where, replay)
+        report = play(loaded, split, where, replay, metrics)
     except KeyboardInterrupt:
-        words = " ".join(f"--set {s}" for s in sets or ())
-        again = f"moot run {experiment} --out {where} {words}".rstrip()
+        words = [f"--set {s}" for s in sets or ()]
         if replay is not None:  # the directory knows what it replays, and with what changes
-            again = f"moot run {where / RESOLVED} --out {where}"
+            experiment, words = where / RESOLVED, []
+        words += [] if metrics is None else [f"--metrics {metrics}"]
+        again = " ".join([f"moot run {experiment} --out {where}", *words])
         typer.echo(f"moot: interrupted; nothing is lost. To go on: {again}", err=True)
         raise SystemExit(130) from None
     from .report.conversations import endings
@@ -113,18 +125,26 @@ def report(run: Directory) -> None:
 @app.command()
 def export(
     run: Directory,
-    kind: Annotated[str, typer.Option("--kind", help=f"One of: {', '.join(TAUGHT)}, model.")],
+    kind: Annotated[str, typer.Option("--kind", help=f"One of: {', '.join(KINDS)}.")],
     to: Annotated[
         Path,
-        typer.Option("--to", metavar="PATH", help="The Parquet file, or the model's new folder."),
+        typer.Option("--to", metavar="PATH", help="The file, or the model's new folder."),
     ],
     weights: Annotated[
         str | None, typer.Option("--weights", help="Of a model: whose, where several learnt.")
     ] = None,
 ) -> None:
-    """Write what a run taught, in the columns that TRL reads, or what it learnt, as a model."""
+    """Write what a run taught, in TRL's columns, what it learnt, as a model, or its calls as spans.
+
+    Spans are OpenTelemetry's, a batch on each line (OTLP/JSON), without the agents' words.
+    """
     from .export import export as collect
 
+    if kind == "spans":
+        from .spans import export as trace
+
+        typer.echo(f"{to}: {trace(run, to)} spans")
+        return
     if kind == "model":
         from .release import release
 

@@ -5,8 +5,8 @@ and a phase that is done is marked; so running again does what is missing and no
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 from moot.agents.population import Population
 from moot.agents.types import Engine, Resting, Weights
 from moot.protocols.journal import Journal, Metric
+from moot.protocols.ledger import Ledger
 from moot.protocols.stage import Stage
 from moot.protocols.types import Episode
 from moot.training.examples import Example
@@ -28,16 +29,23 @@ from .experiment import Experiment
 from .judges import judged, known
 from .learn import JUDGE, Lessons, current, kept, learn, published, step_metrics
 from .progress import Show
+from .prometheus import serving
 from .recording import JOURNAL, Recording
 from .replay import Replay, recorded
 from .rulings import rulings
-from .store import write_examples, write_metrics
+from .store import write_examples, write_metrics, write_usage
 from .swap import swap
 from .talk import talk, taught
 from .tasks.split import Split, for_cycle
 
 
-def run(experiment: Experiment, split: Split, out: Path, replay: Replay | None = None) -> Path:
+def run(
+    experiment: Experiment,
+    split: Split,
+    out: Path,
+    replay: Replay | None = None,
+    metrics: int | None = None,
+) -> Path:
     """Run `experiment` on its tasks in the directory `out`, or go on where a run was stopped.
 
     Args:
@@ -45,6 +53,7 @@ def run(experiment: Experiment, split: Split, out: Path, replay: Replay | None =
         split: its tasks.
         out: the run's directory.
         replay: what it replays; `None`: nothing, or what it did before it was stopped.
+        metrics: the port at which Prometheus may ask what is spent while the run lasts.
 
     Returns:
         The report's path.
@@ -54,14 +63,17 @@ def run(experiment: Experiment, split: Split, out: Path, replay: Replay | None =
     """
     from .report.page import write
 
-    show = Show()
+    prices = {name: e.price for name, e in experiment.engines.items() if e.price is not None}
     with (
         claim(experiment, split, out, replay.told() if replay else ""),
         recorded(experiment, out, replay) as recording,
         Journal(out / JOURNAL) as journal,
     ):
+        show = Show(Ledger(prices, journal.accounts()))
         if not journal.finished("run"):
-            asyncio.run(_run(experiment, split, out, journal, show, recording))
+            told = nullcontext() if metrics is None else serving(metrics, show.ledger, show.line)
+            with told:
+                asyncio.run(_run(experiment, split, out, journal, show, recording))
             journal.finish("run")
             if recording is not None:
                 show.line(
@@ -69,6 +81,7 @@ def run(experiment: Experiment, split: Split, out: Path, replay: Replay | None =
                     f"{recording.missed} asked anew"
                 )
         write_metrics(out / "metrics.parquet", journal.metrics())
+        write_usage(out / "usage.parquet", show.ledger.usage())
         return write(out)
 
 
@@ -97,6 +110,20 @@ class Run:
             self.engines, self.journal, self.experiment.seed, settings, told=self.show.turn
         )
         return stage if self.recording is None else replace(stage, changes=self.recording.changes)
+
+    @contextmanager
+    def phase(self, name: str, total: int | None = None) -> Generator[None]:
+        """Show a phase; then write down what it spent, as far as it came.
+
+        It is not to be marked as done before: a phase that is done isn't played again, and what
+        it spent would be lost.
+        """
+        try:
+            with self.show.phase(name, total):
+                yield
+        finally:
+            self.journal.account(self.show.ledger.close())
+            write_usage(self.out / "usage.parquet", self.show.ledger.usage())
 
     def record(self, metrics: Iterable[Metric]) -> None:
         """Note what was measured, and write it where others read it."""
@@ -138,7 +165,7 @@ async def _talk(run: Run, cycle: int) -> Lessons:
     experiment, folder, people = run.experiment, talk_folder(run.out, cycle), run.people(cycle)
     tasks = for_cycle(run.split.train, experiment.tasks.per_cycle, cycle, experiment.seed)
     turns = experiment.calls(people, tasks).total()
-    with run.show.phase(f"cycle {cycle}: talk", turns):
+    with run.phase(f"cycle {cycle}: talk", turns):
         method = experiment.method
         judge = None if method is None else method.reward_model
         found: list[Example] = []
@@ -187,7 +214,7 @@ async def _learn(run: Run, cycle: int, lessons: Lessons) -> None:
     for engine in run.engines.values():
         if isinstance(engine, Resting):
             await engine.rest()
-    with run.show.phase(f"cycle {cycle}: learn"):
+    with run.phase(f"cycle {cycle}: learn"):
         folder = talk_folder(run.out, cycle)
         steps = learn(run.experiment, lessons, before, cycle=cycle, folder=folder)
         # One step at a time in a thread: between two, Ctrl-C and the engines get a hearing.
@@ -212,10 +239,10 @@ async def _evaluate(run: Run, version: int) -> None:
         return
     tasks, samples = run.split.held_out, run.experiment.evaluation.samples
     answers = len(tasks) * samples * len(examinees(people))
-    with run.show.phase(f"held-out evaluation {version}", answers):
+    with run.phase(f"held-out evaluation {version}", answers):
         metrics = await evaluate(run.stage(), tasks, people, samples, cycle=version, out=folder)
         run.record(metrics)
-        run.journal.finish(folder.name)
+    run.journal.finish(folder.name)
     for metric in metrics:
         if metric.name in ("held_out/accuracy", "held_out/majority"):
             run.show.line(
@@ -230,7 +257,7 @@ async def _controls(run: Run) -> None:
     due = experiment.evaluation.controls and experiment.protocol.yields and known
     if not due or run.journal.finished("controls"):
         return
-    with run.show.phase("controls"):
+    with run.phase("controls"):
         run.record(
             await controls(
                 run.stage(),
@@ -242,7 +269,7 @@ async def _controls(run: Run) -> None:
                 casting=experiment.casting,
             )
         )
-        run.journal.finish("controls")
+    run.journal.finish("controls")
 
 
 async def _baseline(run: Run) -> None:
@@ -251,7 +278,7 @@ async def _baseline(run: Run) -> None:
     due = settings.baseline and current(run.out, cycles)
     if not due or run.journal.finished("baseline"):
         return
-    with run.show.phase("matched-compute baseline"):
+    with run.phase("matched-compute baseline"):
         metrics = await baseline(
             run.stage(),
             run.split.held_out,
@@ -262,4 +289,4 @@ async def _baseline(run: Run) -> None:
             out=run.out / "baseline",
         )
         run.record(metrics)
-        run.journal.finish("baseline")
+    run.journal.finish("baseline")

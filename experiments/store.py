@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from moot.agents.types import Prompt
 from moot.protocols.journal import Metric
+from moot.protocols.ledger import Usage
 from moot.protocols.types import Episode
 from moot.training.examples import Example, Pair, Rollout, Shown, said
 from moot.training.preferences import pair
@@ -21,6 +23,7 @@ from .columns import (
     ROLLOUTS,
     SHOWN,
     TURNS,
+    USAGE,
     VERDICTS,
 )
 from .table import Rows, table, write
@@ -97,6 +100,26 @@ def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:
             for m in metrics
         ),
     )
+
+
+def write_usage(path: Path, usage: Iterable[Usage]) -> None:
+    """Write what was spent, by phase, protocol and agent; `cycle` is null for what is of none."""
+    ranked = sorted(usage, key=lambda u: (u.phase, u.protocol, u.agent, u.role, u.engine))
+    write(path, USAGE, map(_usage, ranked))
+
+
+def _usage(one: Usage) -> dict[str, Any]:
+    number = one.phase.rpartition("-")[2]
+    return {
+        "cycle": int(number) if number.isdecimal() else None,
+        "phase": one.phase,
+        "protocol": one.protocol,
+        "agent": one.agent,
+        "group": one.group,
+        "role": one.role,
+        "engine": one.engine,
+        **asdict(one.spent),
+    }
 
 
 def _turns(cycle: int, episode: Episode) -> Iterator[dict[str, Any]]:

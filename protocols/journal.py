@@ -19,6 +19,8 @@ import orjson
 from moot.agents.errors import MootError
 from moot.agents.types import Completion, Request
 
+from .ledger import COUNTS, Spent, Usage
+
 FIELDS = tuple(f.name for f in fields(Request))
 SCHEMA = """
 create table if not exists said (
@@ -29,6 +31,11 @@ create table if not exists refused (request text primary key, why text) without 
 create table if not exists metrics (
     cycle integer, name text, step integer, value real, low real, high real,
     primary key (cycle, name, step)
+) without rowid;
+create table if not exists usage (
+    phase text, protocol text, agent text, party text, role text, engine text, calls integer,
+    tokens_in integer, tokens_cached integer, tokens_out integer, seconds real, retries integer,
+    primary key (phase, protocol, agent, role, engine)
 ) without rowid;
 create table if not exists done (mark text primary key) without rowid;
 """
@@ -116,6 +123,26 @@ class Journal:
         )
         return [Metric(*row) for row in rows]
 
+    def account(self, usage: Iterable[Usage]) -> None:
+        """Write accounts down, without their cost; the same account again replaces the first."""
+        rows = [
+            (u.phase, u.protocol, u.agent, u.group, u.role, u.engine, *_counts(u.spent))
+            for u in usage
+        ]
+        self._write(f"insert or replace into usage values ({', '.join('?' * 12)})", rows)
+
+    def accounts(self) -> list[Usage]:
+        """Return all accounts, by phase, protocol, agent, role and engine."""
+        rows = self._db.execute(
+            f"select phase, protocol, agent, party, role, engine, {', '.join(COUNTS)} from usage "
+            "order by phase, protocol, agent, role, engine"
+        )
+        found: list[Usage] = []
+        for phase, protocol, agent, party, role, engine, *counts in rows:
+            spent = Spent(**dict(zip(COUNTS, counts, strict=True)))
+            found.append(Usage(phase, protocol, agent, party, role, engine, spent))
+        return found
+
     def finish(self, *marks: str) -> None:
         """Mark phases of the run, or whatever else is over, as done: all at once."""
         self._write("insert or ignore into done values (?)", [(mark,) for mark in marks])
@@ -161,6 +188,10 @@ def digest(request: Request) -> str:
             del content[name]
     content["sampling"] = request.sampling.__dict__
     return sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _counts(spent: Spent) -> tuple[float, ...]:
+    return tuple(getattr(spent, name) for name in COUNTS)
 
 
 def completion(blob: bytes) -> Completion:

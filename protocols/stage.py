@@ -9,6 +9,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import blake2b
 
 from pydantic import Field
@@ -58,8 +59,9 @@ class Stage:
     journal: Journal
     seed: int
     settings: StageSettings = StageSettings()
-    told: Callable[[Turn], None] = lambda turn: None
-    """Is told of every turn, replayed ones too, for the progress display."""
+    told: Callable[[str, str, Turn], None] = lambda phase, protocol, turn: None
+    """Is told of every turn, replayed ones and those of episodes that fail later too, with its
+    phase and the protocol's name: for the ledger and the progress display."""
     bears_refusals: bool = False
     """Whether episodes may fail by refused requests, however many."""
     changes: Mapping[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
@@ -133,6 +135,7 @@ class Stage:
         episode = f"{phase}/{task.id}"
         turns: list[Turn] = []
         script = protocol(task, people)
+        tell = partial(self.told, phase, protocol.kind)
         round_ = 0
         limit = self.settings.episode_s
         clock = asyncio.timeout(limit)
@@ -140,7 +143,7 @@ class Stage:
             async with clock:
                 wishes = next(script)
                 while True:
-                    said = await self._round(wishes, task, episode, len(turns), round_)
+                    said = await self._round(wishes, task, episode, len(turns), round_, tell)
                     turns += said
                     round_ += 1
                     wishes = script.send(said)
@@ -155,10 +158,18 @@ class Stage:
             return Failure(episode, str(error), isinstance(error, Refusal))
 
     async def _round(
-        self, wishes: list[Say], task: Task, episode: str, first: int, number: int
+        self,
+        wishes: list[Say],
+        task: Task,
+        episode: str,
+        first: int,
+        number: int,
+        tell: Callable[[Turn], None],
     ) -> list[Turn]:
         """Return the turns that the wishes become; one that fails takes no other with it."""
-        asked = [self._say(say, task, episode, i, number) for i, say in enumerate(wishes, first)]
+        asked = [
+            self._say(say, task, episode, i, number, tell) for i, say in enumerate(wishes, first)
+        ]
         turns: list[Turn] = []
         for one in await asyncio.gather(*asked, return_exceptions=True):
             if isinstance(one, BaseException):
@@ -166,7 +177,15 @@ class Stage:
             turns.append(one)
         return turns
 
-    async def _say(self, say: Say, task: Task, episode: str, index: int, number: int) -> Turn:
+    async def _say(
+        self,
+        say: Say,
+        task: Task,
+        episode: str,
+        index: int,
+        number: int,
+        tell: Callable[[Turn], None],
+    ) -> Turn:
         agent = say.agent
         request = Request(
             prompt=agent.prompt(say.text, say.before),
@@ -191,7 +210,7 @@ class Stage:
             heard=say.heard,
             answer=answer(task, say, said.text),
         )
-        self.told(turn)
+        tell(turn)
         return turn
 
 

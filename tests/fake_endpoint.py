@@ -3,8 +3,9 @@
 import asyncio
 import socket
 import struct
-from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+import threading
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -101,6 +102,28 @@ class Fake:
         self.headers.append(dict(request.headers))
         mood = self.moods.pop(0) if self.moods else says(reply())
         return await mood(request)
+
+
+@contextmanager
+def serving(fake: Fake) -> Generator[None]:
+    """Serve in a thread of its own, while the test's thread runs `moot`."""
+    loop, ready = asyncio.new_event_loop(), threading.Event()
+
+    def serve() -> None:
+        runner = loop.run_until_complete(fake.start())
+        ready.set()
+        loop.run_forever()
+        loop.run_until_complete(runner.cleanup())
+        loop.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    ready.wait()
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
 
 
 def play(fake: Fake, part: Callable[[Engine], Coroutine[Any, Any, T]], **settings: Any) -> T:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from moot.agents.errors import InputError, MootError
+from moot.agents.price import Price
 from moot.agents.scripted import Scripted
 from moot.agents.types import Limits
 from moot.experiments.directory import claim, fingerprint
@@ -47,16 +48,20 @@ def test_another_experiment_is_refused_with_the_keys_that_differ(tmp_path: Path)
         raise AssertionError
 
 
-def test_more_failures_may_be_borne_and_engines_driven_otherwise(tmp_path: Path) -> None:
+def test_more_failures_may_be_borne_engines_driven_otherwise_and_tokens_cost_more(
+    tmp_path: Path,
+) -> None:
     with claim(EXPERIMENT, SPLIT, tmp_path):
         pass
-    patient = {"main": Scripted(lines=("1",), limits=Limits(concurrency=2))}
+    price = Price(tokens_in=1, tokens_out=2)
+    patient = {"main": Scripted(lines=("1",), limits=Limits(concurrency=2), price=price)}
     other = EXPERIMENT.model_copy(
         update={"stage": StageSettings(max_failed_episodes=3), "engines": patient}
     )
 
-    with claim(other, SPLIT, tmp_path):
-        pass
+    for again in (other, EXPERIMENT, other):
+        with claim(again, SPLIT, tmp_path):
+            pass
 
     text = (tmp_path / "experiment.yaml").read_text()
     assert "max_failed_episodes: 3" in text
@@ -103,3 +108,17 @@ def test_a_fingerprint_depends_on_questions_and_answers() -> None:
     assert named(3) == fingerprint(SPLIT)
     assert named(4) != named(3)
     assert fingerprint(Split(SPLIT.held_out, SPLIT.train)) != fingerprint(SPLIT)
+
+
+def test_an_engine_that_is_called_as_what_may_change_may_not(tmp_path: Path) -> None:
+    named = {"a.price": Scripted(lines=("1",))}
+    mine = EXPERIMENT.model_copy(update={"engines": named})
+    with claim(mine, SPLIT, tmp_path):
+        pass
+    other = EXPERIMENT.model_copy(update={"engines": {"a.price": Scripted(lines=("2",))}})
+
+    with (
+        pytest.raises(InputError, match=r"Differing: engines\.a\.price\.lines\.0"),
+        claim(other, SPLIT, tmp_path),
+    ):
+        raise AssertionError

@@ -148,7 +148,8 @@ def files(out: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path in sorted(out.rglob("*.parquet")):
         rows = pq.read_table(path).to_pylist()
-        found[str(path.relative_to(out))] = [{**row, "latency_s": 0, "ended_s": 0} for row in rows]
+        same = {"latency_s": 0, "ended_s": 0, "seconds": 0}
+        found[str(path.relative_to(out))] = [{**row, **same} for row in rows]
     for path in sorted(out.rglob("*.safetensors")):
         found[str(path.relative_to(out))] = path.read_bytes()
     return found

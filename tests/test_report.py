@@ -15,9 +15,10 @@ from moot.agents.errors import MootError
 from moot.agents.population import Agent, Population, anchor
 from moot.agents.types import Completion, Task
 from moot.experiments.report.page import clip, plain, write
-from moot.experiments.store import write_episodes, write_metrics
+from moot.experiments.store import write_episodes, write_metrics, write_usage
 from moot.protocols.consensus import Consensus
 from moot.protocols.journal import Metric
+from moot.protocols.ledger import Spent, Usage
 from moot.protocols.synthesis import Synthesis
 from moot.protocols.types import Episode, Protocol, Say, Turn
 
@@ -355,3 +356,64 @@ def test_a_vote_that_is_still_to_be_taken_is_named(run: Path) -> None:
     pq.write_table(pa.Table.from_pylist(kept, schema=metrics.schema), path)
 
     assert "vote at the same compute has not been taken yet" in shown(run).text
+
+
+def spent(phase: str, agent: str, group: str, spent: Spent) -> Usage:
+    return Usage(phase, "debate", agent, group, "policy", "main", spent)
+
+
+def table(run: Path, title: str) -> list[list[str]]:
+    """Return the cells of the first table after `title`, without its head."""
+    after = write(run).read_text().partition(f">{title}<")[2].partition("</table>")[0]
+    rows = re.findall(r"<tr.*?</tr>", after.partition("<tbody>")[2], re.DOTALL)
+    return [
+        [Page(f"<p>{cell}</p>").text for cell in re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row)]
+        for row in rows
+    ]
+
+
+def test_what_was_spent_stands_by_agent_and_by_phase_as_they_were_played(run: Path) -> None:
+    assert "No phase has ended yet." in shown(run).text
+    usage = [
+        spent("baseline", "solver-0", "solver", Spent(1, 10, 0, 5, 2.0)),
+        spent("controls-vote", "solver-0", "solver", Spent(1, 10, 0, 5, 2.0)),
+        spent("cycle-000", "solver-0", "solver", Spent(10, 1000, 710, 50, 2.0, 3, 1.25)),
+        spent("cycle-000", "solver-1", "solver", Spent(10, 1000, 0, 50, 2.0)),
+        spent("cycle-001", "solver-0", "solver", Spent(10, 1000, 0, 50, 2.0, 0, 2.25)),
+        spent("held-out-000", "solver-0", "solver", Spent(4, 40, 0, 20, 2.0)),
+        spent("held-out-001", "solver-0", "solver", Spent(4, 40, 0, 20, 2.0)),
+    ]
+    write_usage(run / "usage.parquet", usage)
+    text = shown(run).text
+
+    assert table(run, "The talk, by agent") == [
+        ["solver-0", "policy", "20", "2 000", "36%", "100", "", "4.0", "0.20", "3", "3.50"],
+        ["solver-1", "policy", "10", "1 000", "–", "50", "", "2.0", "0.20", "0", "–"],
+    ]
+    phases = table(run, "By phase")
+    assert phases[1][:4] == ["cycle-000", "debate", "20", "2 000"]
+    assert [row[0] for row in phases] == [
+        "held-out-000",
+        "cycle-000",
+        "held-out-001",
+        "cycle-001",
+        "controls-vote",
+        "baseline",
+    ]
+    assert "In all it cost 3.50, at the prices that the experiment names" in text
+
+
+def test_many_agents_are_accounted_for_by_group(run: Path) -> None:
+    usage = [
+        spent("cycle-000", f"{group}-{i}", group, Spent(1, 10, 0, 5, 0.5))
+        for group in ("left", "right")
+        for i in range(30)
+    ]
+    write_usage(run / "usage.parquet", usage)
+    text = shown(run).text
+
+    assert table(run, "The talk, by agent")[0] == (
+        ["left", "policy", "30", "300", "–", "150", "", "15.0", "0.50", "0"]
+    )
+    assert "right-7" not in text
+    assert "In all it cost" not in text

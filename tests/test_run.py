@@ -68,7 +68,8 @@ def test_the_directory_answers_every_question(whole: Path) -> None:
     expected |= {f"held-out-00{n}/{name}.parquet" for n in (0, 1, 2) for name in talk}
     controls = ("protocol", "vote", "reflection")
     expected |= {f"controls-{one}/{name}.parquet" for one in controls for name in talk}
-    expected |= {f"baseline/{name}.parquet" for name in talk} | {"metrics.parquet"}
+    expected |= {f"baseline/{name}.parquet" for name in talk}
+    expected |= {"metrics.parquet", "usage.parquet"}
     assert files == expected
     assert not list(whole.rglob("*.part"))
     for name in ("experiment.yaml", "report.html", "journal.sqlite"):

@@ -1,12 +1,8 @@
 """Trouble during a run: it waits, tries again, or ends with one clear line; and it can go on."""
 
-import asyncio
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +10,7 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 from aiohttp import web
-from fake_endpoint import Fake, half, hangs, refuses, reply, resets, says
+from fake_endpoint import Fake, half, hangs, refuses, reply, resets, says, serving
 
 from moot.experiments.loading import load
 from moot.experiments.main import main
@@ -41,28 +37,6 @@ evaluation: {{samples: 1, controls: false}}
 stage: {{max_failed_episodes: {may_fail}}}
 """
 CALLS = 4 * 2 + 2 * 3 * 2  # four tasks for two; two evaluations of three for two
-
-
-@contextmanager
-def serving(fake: Fake) -> Generator[None]:
-    """Serve in a thread of its own, while the test's thread runs `moot`."""
-    loop, ready = asyncio.new_event_loop(), threading.Event()
-
-    def serve() -> None:
-        runner = loop.run_until_complete(fake.start())
-        ready.set()
-        loop.run_forever()
-        loop.run_until_complete(runner.cleanup())
-        loop.close()
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    ready.wait()
-    try:
-        yield
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
 
 
 def write(folder: Path, fake: Fake, patience: float = 60, may_fail: int = 0) -> Path:

@@ -11,6 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ..progress import money
 from ..table import whole
 from . import figures, findings
 from .conversations import Conversation, Ending, chosen, conversation, endings
@@ -18,7 +19,7 @@ from .drawing import Drawing, drawn
 from .graph import hearing
 from .panel import judges, warnings
 from .readings import Readings, Row, read, rows
-from .speakers import Speaker, few, speakers
+from .speakers import Account, accounts, phases, speakers
 
 PAGES = Path(__file__).parent / "pages"
 
@@ -59,9 +60,11 @@ def page(readings: Readings) -> str:
         "clip": clip,
         "value": value,
         "thousands": thousands,
+        "money": money,
     }
     episodes = endings(readings.talks)
-    talking = speakers(readings.talks.values())
+    spent = accounts(readings.usage)
+    talking = among(spent, readings.talks.values())
     judging = judges(readings.metrics)
     return environment.get_template("report.html").render(
         run=readings,
@@ -75,8 +78,9 @@ def page(readings: Readings) -> str:
         warnings=warnings(judging),
         talk_charts=figures.talk(readings),
         train_charts=figures.training(readings),
-        talking=few(talking),
-        examined=few(speakers(readings.held_out.values())),
+        talking=speakers(talking),
+        examined=speakers(among(spent, readings.held_out.values())),
+        phases=phases(spent),
         totals=totals(talking, episodes),
         drawing=drawing(readings),
         conversations=conversations(readings, episodes),
@@ -97,13 +101,19 @@ def conversations(readings: Readings, episodes: Iterable[Ending]) -> list[Conver
     return [conversation(one, readings.talks[one.cycle]) for one in chosen(episodes)]
 
 
-def totals(people: Sequence[Speaker], episodes: Sequence[Ending]) -> dict[str, int]:
+def among(spent: Iterable[Account], folders: Iterable[Path]) -> list[Account]:
+    """Return the accounts of the phases whose folders these are."""
+    names = {folder.name for folder in folders}
+    return [one for one in spent if one.phase in names]
+
+
+def totals(talking: Sequence[Account], episodes: Sequence[Ending]) -> dict[str, int]:
     """Return how much talk there was."""
     return {
-        "agents": len(people),
+        "agents": len({one.agent for one in talking}),
         "episodes": len(episodes),
-        "turns": sum(one.turns for one in people),
-        "tokens": sum(one.tokens for one in people),
+        "turns": sum(one.spent.calls for one in talking),
+        "tokens": sum(one.tokens for one in talking),
     }
 
 

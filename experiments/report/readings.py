@@ -13,12 +13,18 @@ from ruamel.yaml.error import YAMLError
 
 from moot.agents.errors import InputError, MootError, in_one_line
 
-from ..columns import EPISODES, METRICS, TURNS, VERDICTS
+from ..columns import EPISODES, METRICS, TURNS, USAGE, VERDICTS
 
 Row = dict[str, Any]
 """One row of a Parquet file, by column."""
 
-SCHEMAS = {"turns": TURNS, "episodes": EPISODES, "verdicts": VERDICTS, "metrics": METRICS}
+SCHEMAS = {
+    "turns": TURNS,
+    "episodes": EPISODES,
+    "verdicts": VERDICTS,
+    "metrics": METRICS,
+    "usage": USAGE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,8 @@ class Readings:
     experiment: dict[str, Any]
     """The same, as plain data."""
     metrics: tuple[Row, ...]
+    usage: tuple[Row, ...]
+    """What was spent, by phase, protocol and agent."""
     talks: dict[int, Path]
     """The folders of the cycles whose talk is complete, by cycle."""
     held_out: dict[int, Path]
@@ -82,12 +90,13 @@ def read(run: Path) -> Readings:
         found = {int(path.name[len(prefix) + 1 :]): path for path in there}
         return {n: folder for n, folder in sorted(found.items()) if complete(folder)}
 
-    metrics = run / "metrics.parquet"
+    metrics, usage = run / "metrics.parquet", run / "usage.parquet"
     return Readings(
         path=run,
         resolved=text,
         experiment=_parsed(text, resolved),
         metrics=tuple(rows(metrics)) if whole(metrics) else (),
+        usage=tuple(rows(usage)) if whole(usage) else (),
         talks=folders("cycle"),
         held_out=folders("held-out"),
         baseline=run / "baseline" if complete(run / "baseline") else None,

@@ -1,72 +1,84 @@
-"""Speakers: how much each agent read and said, and how long it took."""
+"""Speakers: what each agent read and said, and what that and every phase took and cost."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
+from math import inf
 
-import pyarrow.parquet as pq
+from moot.protocols.ledger import Spent
 
 from .drawing import MANY
+from .readings import Row
 
 
 @dataclass(frozen=True, slots=True)
-class Speaker:
-    """An agent's (or a group's) turns in one kind of phase, added up."""
+class Account:
+    """What an agent took in a phase, or some accounts added up."""
 
-    name: str
+    phase: str
+    protocol: str
+    agent: str
     group: str
     role: str
-    turns: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-    seconds: float = 0.0
-    """Waited for completions, each counted in full though many were under way at once."""
+    spent: Spent
+
+    def __add__(self, other: "Account") -> "Account":
+        """Return both together, under this one's name."""
+        return replace(self, spent=self.spent + other.spent)
+
+    @property
+    def cached(self) -> float | None:
+        """Which share of what it read the engine had read before; `None`: none is known of."""
+        spent = self.spent
+        return spent.tokens_cached / spent.tokens_in if spent.tokens_cached else None
 
     @property
     def tokens(self) -> int:
         """Tokens, read and said."""
-        return self.tokens_in + self.tokens_out
+        return self.spent.tokens_in + self.spent.tokens_out
 
-    def __add__(self, other: "Speaker") -> "Speaker":
-        """Return both together, under this one's name."""
-        return replace(
-            self,
-            turns=self.turns + other.turns,
-            tokens_in=self.tokens_in + other.tokens_in,
-            tokens_out=self.tokens_out + other.tokens_out,
-            seconds=self.seconds + other.seconds,
+
+def accounts(usage: Iterable[Row]) -> list[Account]:
+    """Return the rows of usage.parquet, phase by phase as they were played."""
+    spends = Spent.__dataclass_fields__
+    found = [
+        Account(
+            phase=row["phase"],
+            protocol=row["protocol"],
+            agent=row["agent"],
+            group=row["group"],
+            role=row["role"],
+            spent=Spent(**{name: row[name] for name in spends}),
         )
+        for row in usage
+    ]
+    return sorted(found, key=lambda one: _when(one.phase))
 
 
-def speakers(folders: Iterable[Path]) -> list[Speaker]:
-    """Return who spoke in `folders`, in order of appearance."""
-    found: dict[str, Speaker] = {}
-    for folder in folders:
-        columns = ["agent", "group", "role", "tokens_in", "tokens_out", "latency_s"]
-        table = pq.read_table(folder / "turns.parquet", columns=columns)
-        sums = [(column, "sum") for column in columns[3:]]
-        groups = table.group_by(["agent", "group", "role"], use_threads=False)
-        for row in groups.aggregate([*sums, ([], "count_all")]).to_pylist():
-            spoke = Speaker(
-                name=row["agent"],
-                group=row["group"],
-                role=row["role"],
-                turns=row["count_all"],
-                tokens_in=row["tokens_in_sum"] or 0,
-                tokens_out=row["tokens_out_sum"] or 0,
-                seconds=row["latency_s_sum"] or 0.0,
-            )
-            found[spoke.name] = found[spoke.name] + spoke if spoke.name in found else spoke
-    return list(found.values())
+def _when(phase: str) -> tuple[float, str]:
+    """Return what phases are ordered by: held-out-001 is after cycle-000, and baseline is last."""
+    kind, _, number = phase.rpartition("-")
+    ends = {"held-out": 0.0, "cycle": 0.5}
+    if kind in ends and number.isdecimal():
+        return int(number) + ends[kind], ""
+    return inf, "" if phase.startswith("controls") else phase
 
 
-def few(everybody: Iterable[Speaker]) -> list[Speaker]:
-    """Return the speakers as they are or, if they are many, by group."""
-    people = list(everybody)
+def speakers(found: Iterable[Account]) -> list[Account]:
+    """Return who spoke, by name, or by group if they are many; the phase is that of the first."""
+    people = _added((one.agent, one) for one in found)
     if len(people) <= MANY:
         return people
-    groups: dict[str, Speaker] = {}
-    for one in people:
-        before = groups.get(one.group, Speaker(one.group, one.group, one.role))
-        groups[one.group] = before + one
-    return list(groups.values())
+    return _added((one.group, replace(one, agent=one.group)) for one in people)
+
+
+def phases(found: Iterable[Account]) -> list[Account]:
+    """Return what each phase took; the agent is the first."""
+    return _added((one.phase, one) for one in found)
+
+
+def _added(named: Iterable[tuple[str, Account]]) -> list[Account]:
+    """Return the accounts, those of one name together."""
+    found: dict[str, Account] = {}
+    for name, one in named:
+        found[name] = found[name] + one if name in found else one
+    return list(found.values())

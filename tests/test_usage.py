@@ -1,0 +1,244 @@
+"""Accounting of whole runs: what is written, printed, reported and served is what was spent."""
+
+import asyncio
+import re
+import socket
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pyarrow.parquet as pq
+import pytest
+from aiohttp import web
+from fake_endpoint import Fake, Mood, refuses, reply, says, serving
+
+from moot.agents.errors import MootError
+from moot.experiments.columns import USAGE
+from moot.experiments.main import main
+from moot.experiments.prometheus import serving as scraped
+from moot.protocols.ledger import Ledger
+
+EXPERIMENT = """\
+name: priced
+cycles: 1
+engines:
+  main:
+    kind: endpoint
+    url: {url}
+    model: m
+    limits: {{concurrency: 1, patience_s: {patience}}}
+    price: {{tokens_in: 100, tokens_cached: 10, tokens_out: 400}}
+  free: {{kind: scripted, lines: ["4"]}}
+population:
+  - {{name: solver, count: 2, engine: main}}
+  - {{name: writer, role: critic, engine: free}}
+tasks:
+  kind: inline
+  verifier: number
+  held_out: 3
+  per_cycle: 4
+  items: [{items}]
+protocol: {{kind: synthesis, by: critic}}
+evaluation: {{samples: 1, controls: {controls}}}
+"""
+CACHED = says(
+    reply(
+        usage={
+            "prompt_tokens": 11,
+            "completion_tokens": 1,
+            "prompt_tokens_details": {"cached_tokens": 8},
+        }
+    )
+)
+
+
+def write(folder: Path, fake: Fake, patience: float = 60, controls: str = "false") -> Path:
+    path = folder / "x.yaml"
+    items = ", ".join(f"{{prompt: '{i} + 1?', answer: {i + 1}}}" for i in range(9))
+    text = EXPERIMENT.format(url=fake.url, patience=patience, items=items, controls=controls)
+    path.write_text(text)
+    return path
+
+
+def moot(*arguments: str | Path) -> int:
+    with pytest.raises(SystemExit) as end:
+        main([str(argument) for argument in arguments])
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
+def usage(out: Path) -> list[dict[str, Any]]:
+    return pq.read_table(out / "usage.parquet").to_pylist()
+
+
+def spoken(out: Path) -> Counter[tuple[str, str, str]]:
+    """Return what the turns' files hold: (phase, agent, what is counted)."""
+    found: Counter[tuple[str, str, str]] = Counter()
+    for path in out.glob("*/turns.parquet"):
+        for turn in pq.read_table(path).to_pylist():
+            for name in ("tokens_in", "tokens_cached", "tokens_out"):
+                found[path.parent.name, turn["agent"], name] += turn[name]
+            found[path.parent.name, turn["agent"], "calls"] += 1
+            found[path.parent.name, turn["agent"], "retries"] += turn["tries"] - 1
+    return found
+
+
+def test_a_run_writes_prints_and_reports_what_it_spent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake = Fake(moods=[refuses(503), *[CACHED] * 6])
+    with serving(fake):
+        assert moot("run", write(tmp_path, fake), "--out", tmp_path / "out") == 0
+
+    said = capsys.readouterr().out
+    rows = usage(tmp_path / "out")
+    assert pq.read_schema(tmp_path / "out" / "usage.parquet").names == USAGE.names
+    told = Counter(
+        {
+            (row["phase"], row["agent"], name): row[name]
+            for row in rows
+            for name in ("calls", "tokens_in", "tokens_cached", "tokens_out", "retries")
+        }
+    )
+    assert +told == +spoken(tmp_path / "out")
+    assert {(r["phase"], r["cycle"], r["protocol"]) for r in rows} == {
+        ("held-out-000", 0, "consensus"),
+        ("held-out-001", 1, "consensus"),
+        ("cycle-000", 0, "synthesis"),
+    }
+    for row in rows:
+        fresh, cached, out = row["tokens_in"] - row["tokens_cached"], row["tokens_cached"], row
+        cost = (fresh * 100 + cached * 10 + out["tokens_out"] * 400) / 1e6
+        assert row["cost"] == (None if row["engine"] == "free" else pytest.approx(cost))
+    # Six calls of 11 tokens, of which 8 were cached: 18 at 100 and 48 at 10, and 6 at 400.
+    assert "6 calls, 66 tokens in (73% cached), 6 out, 1 retry, 0.0047 cost" in said
+    assert re.search(
+        r"cycle 0: talk: \d+\.\d s, 12 calls, \d+ tokens in, 12 out, 0\.0\d+ cost", said
+    )
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "What it cost" in page
+    assert '<td class="n">73%</td>' in page
+    assert f"In all it cost {sum(r['cost'] or 0 for r in rows):.2g}, at the prices" in page
+
+
+def test_a_run_that_fails_writes_what_it_spent_and_the_next_one_goes_on_from_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake = Fake()
+    with serving(fake):
+        path = write(tmp_path, fake, patience=0)
+        fake.moods = [*[says(reply())] * 9, refuses(503)]
+        assert moot("run", path, "--out", tmp_path / "out") == 1
+        cut = {(row["phase"], row["agent"]): row["calls"] for row in usage(tmp_path / "out")}
+        assert moot("run", path, "--out", tmp_path / "out") == 0
+
+    assert cut["held-out-000", "solver-0"] == cut["held-out-000", "solver-1"] == 3
+    assert cut["cycle-000", "solver-0"] + cut.get(("cycle-000", "solver-1"), 0) == 3
+    whole = spoken(tmp_path / "out")
+    for row in usage(tmp_path / "out"):
+        assert row["calls"] == whole[row["phase"], row["agent"], "calls"]
+    assert "503" in capsys.readouterr().err
+
+
+def test_a_price_may_change_when_a_run_goes_on_and_all_is_told_at_the_new_one(
+    tmp_path: Path,
+) -> None:
+    fake = Fake()
+    with serving(fake):
+        path, out = write(tmp_path, fake), tmp_path / "out"
+        assert moot("run", path, "--out", out) == 0
+        before = usage(out)
+        asked = len(fake.asked)
+        path.write_text(path.read_text().replace("tokens_out: 400", "tokens_out: 0"))
+        assert moot("run", path, "--out", out) == 0
+        for sets in ("engines.main.price=null", "engines.free.price={tokens_in: 1, tokens_out: 1}"):
+            assert moot("run", path, "--out", out, "--set", sets) == 0
+
+    assert len(fake.asked) == asked
+    after = usage(out)
+    assert [row["calls"] for row in after] == [row["calls"] for row in before]
+    for row in after:  # the last run set a price for what was free, and the file's for the other
+        tokens_in, price = row["tokens_in"], 100 if row["engine"] == "main" else 1
+        out_price = 0 if row["engine"] == "main" else 1
+        cost = (tokens_in * price + row["tokens_out"] * out_price) / 1e6
+        assert row["cost"] == pytest.approx(cost)
+
+
+def test_a_control_that_is_played_again_for_more_answers_is_counted_once(tmp_path: Path) -> None:
+    fake = Fake()
+    with serving(fake):
+        path, out = write(tmp_path, fake, controls="true"), tmp_path / "out"
+        assert moot("run", path, "--out", out) == 0
+
+    calls: Counter[str] = Counter()
+    for row in usage(out):
+        calls[row["engine"]] += row["calls"]
+    assert any(row["phase"] == "controls-vote" for row in usage(out))
+    assert calls["main"] == len(fake.asked)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def read(port: int) -> str:
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        return answer.read().decode()
+
+
+def test_prometheus_may_ask_while_the_run_lasts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port, pages = free_port(), list[str]()
+
+    def scrapes(then: Mood) -> Mood:
+        async def mood(request: web.Request) -> web.StreamResponse:
+            pages.append(await asyncio.to_thread(read, port))
+            return await then(request)
+
+        return mood
+
+    #  One at a time: six of the evaluation, and the talk's third is under way.
+    fake = Fake(moods=[*[says(reply())] * 8, scrapes(says(reply()))])
+    with serving(fake):
+        path = write(tmp_path, fake)
+        assert moot("run", path, "--out", tmp_path / "out", "--metrics", str(port)) == 0
+
+    [page] = pages
+    labels = (
+        'agent="solver-0",engine="main",phase="held-out-000",protocol="consensus",role="policy"'
+    )
+    assert re.search(rf"^moot_calls_total{{{labels}}} 3\.0$", page, re.MULTILINE)
+    assert re.search(rf"^moot_tokens_in_total{{{labels}}} 33\.0$", page, re.MULTILINE)
+    assert re.search(rf"^moot_cost_total{{{labels}}} 0\.0045", page, re.MULTILINE)
+    talk = re.findall(
+        r'^moot_calls_total{.*engine="main",phase="cycle-000".*} (\S+)$', page, re.MULTILINE
+    )
+    assert sum(map(float, talk)) == 2
+    assert "python_info" not in page
+    assert f"metrics: http://127.0.0.1:{port}/metrics" in capsys.readouterr().out
+    with pytest.raises(OSError, match="refused"):
+        read(port)
+
+
+def test_a_port_that_is_taken_and_a_package_that_is_missing_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, Fake(port=1))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert moot("run", path, "--out", tmp_path / "out", "--metrics", port) == 2
+    assert f"--metrics {port}: Address already in use; choose another" in capsys.readouterr().err
+
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    with (
+        pytest.raises(MootError, match=r"needs prometheus_client: `pip install 'moot\[metrics\]'`"),
+        scraped(0, Ledger(), print),
+    ):
+        raise AssertionError
