@@ -143,4 +143,5 @@ def _completion(reply: Reply, where: str, latency_s: float) -> Completion:
         logprobs=tuple(logprobs),
         prompt_tokens=reply.prompt_token_ids or (),
         tokens_cached=reply.usage.cached,
+        ended_s=time.time(),
     )

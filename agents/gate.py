@@ -56,6 +56,7 @@ class Gate:
         self._places = Places(limits.concurrency)
         self._pace = Pace(limits)
         self._breaker = Breaker(clock)
+        self._telling = engine if isinstance(engine, Telling) else None
         self._watching: asyncio.Task[None] | None = None
 
     async def generate(self, request: Request) -> Completion:
@@ -68,7 +69,10 @@ class Gate:
                 f"{request.weights or 'the base model'}, and version {completion.version} spoke"
             )
         self._pace.spent(completion.tokens_in + completion.tokens_out)
-        return replace(completion, tries=tries, ended_s=self._today())
+        if tries == 1 and completion.ended_s:
+            return completion
+        ended = completion.ended_s or self._today()
+        return replace(completion, tries=tries, ended_s=ended)
 
     async def load(self, weights: Weights) -> None:
         """Serve `weights` under their name from now on, in place of their earlier version."""
@@ -87,8 +91,8 @@ class Gate:
         """Return what the call gave, and how many tries it took."""
         await self._places.take(rank)
         try:
-            if self._watching is None and isinstance(self._engine, Telling):
-                self._watching = asyncio.create_task(self._watch(self._engine))
+            if self._watching is None and self._telling is not None:
+                self._watching = asyncio.create_task(self._watch(self._telling))
             tries, spent = 0, 0.0
             while True:
                 await self._pace.wait()
