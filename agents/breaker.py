@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from .errors import Fault
+from .errors import Fault, Refusal
 
 T = TypeVar("T")
 
@@ -20,19 +20,34 @@ class Breaker:
         self._clock = clock
         self._faults = 0
         self._first = 0.0
-        self._turn = asyncio.Lock()
+        self._trying = False
+        self._news = asyncio.Event()
 
     @property
     def down_s(self) -> float:
         """For how long nothing but faults came back, in seconds; 0: it isn't down."""
         return self._clock() - self._first if self._faults >= AFTER else 0.0
 
-    async def through(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Return what `call` gives; while the engine is down, one after the other may try."""
+    async def through(self, call: Callable[[], Awaitable[T]], patience_s: float) -> T:
+        """Return what `call` gives; while the engine is down, one after the other may try.
+
+        Raises:
+            Fault: that of the call; or the engine was down for `patience_s` while others tried.
+        """
         while self._faults >= AFTER:
-            async with self._turn:
-                if self._faults >= AFTER:
-                    return await self._counted(call)
+            if self._trying:
+                try:
+                    async with asyncio.timeout(max(0.0, patience_s)):
+                        await self._news.wait()
+                except TimeoutError:
+                    raise Fault(f"down for {self.down_s:.3g} s") from None
+                continue
+            self._trying = True
+            try:
+                return await self._counted(call)
+            finally:
+                self._trying = False
+                self._tell()
         return await self._counted(call)
 
     async def _counted(self, call: Callable[[], Awaitable[T]]) -> T:
@@ -43,5 +58,18 @@ class Breaker:
             self._first = self._first if self._faults else start
             self._faults += 1
             raise
-        self._faults = 0
+        except Refusal:  # it is well
+            self._well()
+            raise
+        if self._faults:
+            self._well()
         return result
+
+    def _well(self) -> None:
+        self._faults = 0
+        self._tell()
+
+    def _tell(self) -> None:
+        """Have all who wait look again."""
+        self._news.set()
+        self._news = asyncio.Event()

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field
 
 from .errors import EngineError
 from .price import Price
-from .types import Completion, Engine, Limits, Request, Settings, Weights
+from .types import SERVER_S, Completion, Engine, Limits, Request, Settings, Weights
 
 if TYPE_CHECKING:
     from .wire import Wire
@@ -66,9 +66,9 @@ class Endpoint(Settings):
         return None
 
     @property
-    def remote(self) -> bool:
-        """Yes."""
-        return True
+    def deadline_s(self) -> float | None:
+        """So long a call is waited for, which may be lost on the way."""
+        return self.limits.deadline_s(SERVER_S)
 
     @property
     def repeats(self) -> bool:

@@ -6,7 +6,7 @@ from hashlib import blake2b
 from typing import Protocol, TypeVar
 
 from .errors import Fault, Gone
-from .types import Completion, Engine, Queue, Request, Weights
+from .types import Completion, Engine, Queue, Request, Resting, Telling, Weights
 
 T = TypeVar("T")
 
@@ -18,7 +18,7 @@ BEGINNING = 512
 """So many characters of a prompt tell whether another begins alike."""
 
 
-class Replica(Engine, Protocol):
+class Replica(Engine, Telling, Resting, Protocol):
     """One server of a fleet's."""
 
     @property
@@ -26,12 +26,9 @@ class Replica(Engine, Protocol):
         """Where it serves."""
         ...
 
-    async def queue(self) -> Queue | None:
-        """Return what runs and waits there."""
-        ...
-
-    async def rest(self) -> None:
-        """Leave the GPU's memory to others, until the next call."""
+    @property
+    def ready(self) -> bool:
+        """Whether it serves now, as far as is known."""
         ...
 
 
@@ -90,7 +87,7 @@ class Fleet:
 
     def _choose(self, request: Request) -> Replica:
         now = asyncio.get_running_loop().time()
-        well = [one for one in self._replicas if self._sick.get(one, 0.0) <= now]
+        well = [one for one in self._replicas if one.ready and self._sick.get(one, 0.0) <= now]
         among = well or self._replicas
         most = SLACK * (sum(self._under_way[one] for one in among) + 1) / len(among)
         free = [one for one in among if self._under_way[one] + 1 <= max(1.0, most)]

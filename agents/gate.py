@@ -18,7 +18,6 @@ T = TypeVar("T")
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
-SERVER_TIMEOUT_S = 600.0
 LOOK_S = 1.0
 """How often an engine that has work is asked how busy it is."""
 
@@ -41,14 +40,26 @@ class Gate:
         clock: Callable[[], float] = time.monotonic,
         today: Callable[[], float] = time.time,
         *,
-        remote: bool = True,
+        deadline_s: float | None = None,
     ) -> None:
+        """Stand before `engine`, which errors call by `name`.
+
+        Args:
+            name: the engine's in YAML.
+            engine: what is driven.
+            limits: how hard, and how patiently.
+            jitter: draws how long to wait before another try.
+            sleep: waits so many seconds.
+            clock: gives seconds that only grow.
+            today: gives seconds since 1970.
+            deadline_s: how long one call is waited for; `None`: without a bound.
+        """
         self.name = name
         self.retries = 0
         """How often anything was tried again."""
         self._engine = engine
         self._limits = limits
-        self._timeout_s = deadline(limits, remote=remote)
+        self._deadline_s = deadline_s
         self._jitter = jitter
         self._sleep = sleep
         self._clock = clock
@@ -82,6 +93,12 @@ class Gate:
         """Return the version the engine holds of each weights it was given."""
         return (await self._patiently(self._engine.held))[0]
 
+    async def aclose(self) -> None:
+        """Stop looking at the engine."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+
     async def rest(self) -> None:
         """Have the engine leave the GPU's memory to others until the next call, if it can."""
         if isinstance(self._engine, Resting):
@@ -97,12 +114,13 @@ class Gate:
             while True:
                 await self._pace.wait()
                 start = self._clock()
+                patience = self._limits.patience_s - spent
                 try:
-                    result = await self._breaker.through(lambda: self._once(call))
+                    result = await self._breaker.through(lambda: self._once(call), patience)
                 except Fault as fault:
                     tries += 1
                     if isinstance(fault, Overload):
-                        self._places.refused()
+                        self._places.refused(start, self._clock())
                     spent += self._clock() - start
                     left = self._limits.patience_s - max(spent, self._breaker.down_s)
                     start = self._clock()
@@ -116,11 +134,13 @@ class Gate:
             self._places.leave()
 
     async def _once(self, call: Callable[[], Awaitable[T]]) -> T:
+        if self._deadline_s is None:
+            return await call()
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self._deadline_s):
                 return await call()
         except TimeoutError:
-            raise Fault(f"no answer within {self._timeout_s:g} s") from None
+            raise Fault(f"no answer within {self._deadline_s:g} s") from None
 
     async def _wait(self, fault: Fault, tries: int, left: float) -> None:
         """Wait before another try: at least as long as was asked, at most as long as is left."""
@@ -140,17 +160,12 @@ class Gate:
 
     async def _watch(self, engine: Telling) -> None:
         """While anything is asked, look at how busy the engine is."""
-        while self._places.taken:
+        while True:
             await asyncio.sleep(LOOK_S)
+            if not self._places.taken:
+                break
             with suppress(EngineError, TimeoutError):
-                async with asyncio.timeout(self._timeout_s):
+                async with asyncio.timeout(LONGEST_WAIT_S):
                     if (queue := await engine.queue()) is not None:
                         self._places.seen(queue)
         self._watching = None
-
-
-def deadline(limits: Limits, *, remote: bool) -> float | None:
-    """Return how long one call may take, in seconds; `None`: it is waited for without a bound."""
-    if limits.timeout_s != "auto":
-        return limits.timeout_s
-    return SERVER_TIMEOUT_S if remote else None

@@ -66,7 +66,7 @@ class Lent:
 
     async def again(self) -> None:
         """Give a server that started anew all that it had."""
-        for weights in self._given.values():
+        for weights in tuple(self._given.values()):
             await self._give(weights)
 
     async def had(self, name: str | None, version: int) -> bool:
@@ -92,9 +92,8 @@ class Lent:
         async with self._giving:
             if label not in await self.models():
                 path = str(weights.path.resolve())
-                # vLLM answers 500 for an adapter that it can't use: asking again won't help.
                 body = {"lora_name": label, "lora_path": path}
-                await self._wire.post("/v1/load_lora_adapter", body, hopeless=(500,))
+                await self._wire.order("/v1/load_lora_adapter", body)
             listed = await self.models()
             if label not in listed:
                 raise EngineError(f"{self._wire.root}: took adapter '{label}' but doesn't list it")

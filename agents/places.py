@@ -27,7 +27,8 @@ class Places:
         self._most = most
         self._arrivals = 0
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
-        self._preempted = 0
+        self._refused = float("-inf")
+        self._seen: Queue | None = None
 
     async def take(self, rank: int) -> None:
         """Return once there is a place; the greatest `rank` is let in first."""
@@ -49,9 +50,18 @@ class Places:
         self.taken -= 1
         self._let_in()
 
-    def refused(self) -> None:
-        """Take note that the engine was asked too much at once: there are fewer places now."""
-        self._set(self.number * SHRINKAGE)
+    def refused(self, began: float, now: float) -> None:
+        """Take note that the engine was asked too much at once: there are fewer places now.
+
+        A burst is refused as one: what was asked before the last time tells nothing new.
+
+        Args:
+            began: when the refused request was asked, in seconds.
+            now: the time by the same clock.
+        """
+        if began >= self._refused:
+            self._refused = now
+            self._set(self.number * SHRINKAGE)
 
     def served(self) -> None:
         """Take note that the engine answered: after as many answers there is one place more."""
@@ -61,15 +71,19 @@ class Places:
     def seen(self, queue: Queue) -> None:
         """Take note of what the engine says runs and waits there.
 
-        It is as busy as can be where something waits.  What waits beyond a few is read later for
-        no gain, and what was preempted is read twice; so there are then as many places as it runs,
-        and a few.  Where nothing waits and all places are taken, there is room for more.
+        It is as busy as can be where something waits and it runs no more than a moment ago.  What
+        waits beyond a few is read later for no gain, and what was preempted is read twice; so there
+        are then as many places as it runs, and a few.  Where nothing waits and all places are
+        taken, there is room for more.
         """
-        preempted, self._preempted = queue.preempted > self._preempted, queue.preempted
-        if preempted:
+        before, self._seen = self._seen, queue
+        if before is None:
+            return
+        if queue.preempted > before.preempted:
             self._set(queue.running * SHRINKAGE)
         elif queue.waiting > queue.running / SPARE + 1:
-            self._set(queue.running * (1 + 1 / SPARE))
+            if queue.running <= before.running:
+                self._set(queue.running * (1 + 1 / SPARE))
         elif not queue.waiting and self.taken >= self.number:
             self._set(self.number * GROWTH)
 

@@ -72,9 +72,9 @@ class Simulated(Settings):
         return None
 
     @property
-    def remote(self) -> bool:
-        """No."""
-        return False
+    def deadline_s(self) -> float | None:
+        """None, if it isn't set: what answers in this process can't be lost on the way."""
+        return self.limits.deadline_s(None)
 
     @property
     def repeats(self) -> bool:

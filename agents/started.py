@@ -16,6 +16,7 @@ from .server import Server
 if TYPE_CHECKING:
     from .vllm import VLLM
 
+PARALLEL = r"(?:--tensor-parallel-size|-tp)[ =](\d+)"
 ADVICE = (
     (
         r"No available memory for the cache|KV cache is needed",
@@ -144,9 +145,8 @@ def _share(settings: "VLLM", i: int, n: int, cpu: bool) -> dict[str, str]:
         mine = cores[i * len(cores) // n : (i + 1) * len(cores) // n] or [cores[i % len(cores)]]
         bound = ",".join(map(str, mine))
         return {"OMP_NUM_THREADS": str(len(mine)), "VLLM_CPU_OMP_THREADS_BIND": bound}
-    words = list(settings.arguments)
-    name = "--tensor-parallel-size"
-    each = int(words[words.index(name) + 1]) if name in words[:-1] else 1
+    told = re.search(PARALLEL, " ".join(settings.arguments))
+    each = int(told[1]) if told else 1
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     gpus = visible.split(",") if visible else [str(gpu) for gpu in range(n * each)]
     if len(gpus) < n * each:

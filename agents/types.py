@@ -250,6 +250,14 @@ class Limits(Settings):
     """How long a request is tried again after faults that may pass, all tries together; and how
     long an engine may be down, until nothing is tried again."""
 
+    def deadline_s(self, usual: float | None) -> float | None:
+        """Return how long one call may take, in seconds: `usual` where nothing is set."""
+        return usual if self.timeout_s == "auto" else self.timeout_s
+
+
+SERVER_S = 600.0
+"""How long a call to a server may take where nothing is set."""
+
 
 class EngineSettings(Protocol):
     """An engine as YAML describes it; `open` brings it to life."""
@@ -275,8 +283,9 @@ class EngineSettings(Protocol):
         ...
 
     @property
-    def remote(self) -> bool:
-        """Whether a call leaves this process, and so may be lost on the way."""
+    def deadline_s(self) -> float | None:
+        """How long one call is waited for, in seconds; `None`: without a bound, or the engine sees
+        to it itself."""
         ...
 
     @property

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,7 +12,7 @@ from pydantic import Field, model_validator
 from .beside import ModelName
 from .endpoint import Url
 from .price import Price
-from .types import Engine, Limits, OneOrMore, Settings
+from .types import SERVER_S, Engine, Limits, OneOrMore, Settings
 
 if TYPE_CHECKING:
     from .served import Endurance, Served
@@ -63,6 +64,8 @@ class VLLM(Settings):
     def _names_what_speaks(self) -> "VLLM":
         if self.model is None and self.url is None:
             raise ValueError("expected `model` (a server is started) or `url` (one runs already)")
+        if self.port is not None and self.port + self.replicas > 2**16:
+            raise ValueError(f"no room for {self.replicas} replicas from port {self.port} on")
         return self
 
     @property
@@ -71,9 +74,9 @@ class VLLM(Settings):
         return self.model
 
     @property
-    def remote(self) -> bool:
-        """Yes."""
-        return True
+    def deadline_s(self) -> float | None:
+        """None at the gate: it is kept where a call begins, after what a start takes."""
+        return None
 
     @property
     def repeats(self) -> bool:
@@ -93,18 +96,18 @@ class VLLM(Settings):
 
     def _servers(self, logs: Path) -> "list[AbstractAsyncContextManager[Served]]":
         """Return what gives each server when it is entered, and ends it after."""
-        from .gate import deadline
         from .models import here, locate
         from .served import Endurance
         from .started import free_ports, started
 
-        limit = deadline(self.limits, remote=True)
-        endurance = Endurance(self.start_s, limit, self.restarts, self.sleep)
+        limit = self.limits.deadline_s(SERVER_S)
+        endurance = Endurance(self.start_s, limit, self.restarts)
         if self.url is not None:
             base = here(self.model) if self.model else None
             urls = self.url if isinstance(self.url, tuple) else (self.url,)
             return [_lasting(url, None, endurance, base) for url in urls]
         model, ports = locate(self.model or ""), free_ports(self.port, self.replicas)
+        endurance = replace(endurance, sleep=self.sleep)
         return [
             _lasting(
                 f"http://127.0.0.1:{port}", started(self, model, ports, logs, i), endurance, model

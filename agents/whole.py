@@ -6,13 +6,12 @@ goes on together with all who want the same.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import orjson
 
-from .errors import EngineError, Fault, MootError
+from .errors import EngineError, Fault, Missing
 from .lent import Labels
 from .types import Weights
 from .wire import Wire
@@ -24,42 +23,61 @@ BASE = "default"
 class Whole:
     """What one server has in its memory, and who waits for something else."""
 
-    def __init__(self, wire: Wire, labels: Labels) -> None:
-        """Begin with the base model."""
+    def __init__(self, wire: Wire, labels: Labels, within_s: float) -> None:
+        """Begin with the base model.
+
+        Args:
+            wire: the line to the server.
+            labels: what weights are called there.
+            within_s: how long the server may take to read others.
+        """
         self._wire = wire
         self._labels = labels
+        self._within_s = within_s
         self._given: dict[str, Weights] = {}
         self._base: Path | None = None
         self._now: Weights | None = None
-        self._torn = False
+        self._torn = False  # whatever is there, it isn't what we think
         self._speaking = 0
         self._due: dict[Weights | None, list[asyncio.Future[None]]] = {}
         self._changing: asyncio.Task[None] | None = None
 
     @property
     def given(self) -> Mapping[str, Weights]:
-        """What it was given, by name: the last version of each."""
+        """What it was given, by name: the last version of each, the newest last."""
         return self._given
-
-    @property
-    def involved(self) -> bool:
-        """Whether anything but the base model was ever to be there."""
-        return self._torn or bool(self._given)
 
     def began(self, base: Path | None) -> None:
         """Take note that the server started anew, with the model in the folder `base`."""
         self._base, self._now, self._torn = base, None, False
 
+    async def look(self) -> None:
+        """Look at what is in the memory of a server that isn't ours; others may have changed it."""
+        try:
+            held = await self.held()
+        except Missing:  # it lets nobody change it
+            return
+        label = BASE if self._now is None else self._label(self._now)
+        self._torn = self._torn or held != label
+
+    async def confirm(self) -> None:
+        """Raise a fault if the server no longer holds what was just spoken with."""
+        await self.look()
+        if self._torn:
+            raise Fault(f"{self._wire.root}: other weights were there before the answer was")
+
     async def give(self, weights: Weights) -> None:
         """Have the server hold `weights`, and from now on no other version of them."""
-        async with self._held(weights):
-            self._given[weights.name] = weights
+        await self._enter(weights)
+        self.leave()
+        self._given.pop(weights.name, None)
+        self._given[weights.name] = weights
 
     async def take_back(self) -> None:
         """Have the server hold the base model again, if it held anything else."""
-        if self._now is not None:
-            async with self._held(None):
-                self._given.clear()
+        if self._now is not None or self._torn:
+            await self._enter(None)
+            self.leave()
 
     async def held(self) -> str:
         """Return the label of what the server says is in its memory."""
@@ -69,56 +87,52 @@ class Whole:
         except (ValueError, KeyError, TypeError):
             raise Fault(f"{self._wire.root}/weight_info: unreadable answer") from None
 
-    @asynccontextmanager
-    async def speaking(self, name: str | None, version: int) -> AsyncGenerator[None]:
-        """Hold a version of `name`, or for `None` the base model, in memory while this lasts."""
+    async def enter(self, name: str | None, version: int) -> None:
+        """Return once a version of `name`, or for `None` the base model, is in memory.
+
+        It stays there until `leave` is called.
+        """
         wanted = None if name is None else self._given[name]
         if wanted is not None and wanted.version != version:
             raise EngineError(
                 f"{self._wire.root}: was asked for version {version} of '{name}', and has "
                 f"version {wanted.version}"
             )
-        async with self._held(wanted):
-            yield
+        await self._enter(wanted)
 
-    @asynccontextmanager
-    async def _held(self, wanted: Weights | None) -> AsyncGenerator[None]:
-        if wanted != self._now or self._torn or self._due or self._changing is not None:
-            place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._due.setdefault(wanted, []).append(place)
-            self._go_on()
-            try:
-                await place
-            except asyncio.CancelledError:
-                if place.done() and not place.cancelled() and place.exception() is None:
-                    self._left()
-                raise
-        else:
-            self._speaking += 1
-        try:
-            yield
-        finally:
-            self._left()
-
-    def _left(self) -> None:
+    def leave(self) -> None:
+        """Let other weights take the place of those that were entered for."""
         self._speaking -= 1
         self._go_on()
+
+    async def _enter(self, wanted: Weights | None) -> None:
+        if wanted == self._now and not (self._torn or self._due or self._changing):
+            self._speaking += 1
+            return
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._due.setdefault(wanted, []).append(place)
+        self._go_on()
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled() and place.exception() is None:
+                self.leave()
+            raise
 
     def _go_on(self) -> None:
         if self._due and not self._speaking and self._changing is None:
             self._changing = asyncio.create_task(self._change())
 
     async def _change(self) -> None:
-        """Bring in what most wait for, and let them all speak."""
-        wanted = max(self._due, key=lambda one: len(self._due[one]))
-        failed: MootError | None = None
+        """Bring in what is waited for longest, and let all speak who want it."""
+        wanted = next(iter(self._due))
+        failed: Exception | None = None
         try:
-            if wanted != self._now or self._torn:
+            if (wanted != self._now or self._torn) and not all(p.done() for p in self._due[wanted]):
                 await self._read(wanted)
-        except MootError as error:
+        except Exception as error:  # whatever it is, it concerns those who wait
             failed = error
-        finally:
-            self._changing = None
+        self._changing = None
         for place in self._due.pop(wanted):
             if place.done():  # nobody waits any more
                 continue
@@ -137,13 +151,22 @@ class Whole:
                 f"{self._wire.root}: can't go back to the base model, for it isn't known where "
                 "that lies; name it as the engine's `model`"
             )
-        label = BASE if wanted is None else self._labels.of(wanted.name, wanted.version)
+        label = BASE if wanted is None else self._label(wanted)
         arguments = {"weights_path": str(path.resolve())}
-        body = {"method": "reload_weights", "kwargs": arguments}
         self._torn = True  # whatever comes of it, what was there is gone
-        await self._wire.post("/collective_rpc", body, hopeless=(500,))
-        await self._wire.post("/reset_prefix_cache", {})
-        await self._wire.post("/update_weight_version", {"new_version": label})
-        if (held := await self.held()) != label:
+        try:
+            async with asyncio.timeout(self._within_s):
+                body = {"method": "reload_weights", "kwargs": arguments}
+                await self._wire.order("/collective_rpc", body)
+                await self._wire.order("/reset_prefix_cache", {})
+                await self._wire.order("/update_weight_version", {"new_version": label})
+                held = await self.held()
+        except TimeoutError:
+            limit = f"{self._within_s:g} s"
+            raise Fault(f"{self._wire.root}: hadn't read other weights within {limit}") from None
+        if held != label:
             raise EngineError(f"{self._wire.root}: was given '{label}' and holds '{held}'")
         self._now, self._torn = wanted, False
+
+    def _label(self, weights: Weights) -> str:
+        return self._labels.of(weights.name, weights.version)

@@ -53,6 +53,25 @@ class Wire:
         """Return the server's answer to `body`; a status in `hopeless` won't pass here."""
         return await self._send("POST", path, orjson.dumps(body), hopeless)
 
+    async def order(self, path: str, body: Any) -> bytes:
+        """Return the answer to an order that a server either can follow or never will.
+
+        vLLM answers 500 both for what it can't do and when its engine is dead; its health tells
+        the one from the other, and the latter may pass.
+        """
+        try:
+            return await self.post(path, body, hopeless=(500,))
+        except Fault:
+            raise
+        except EngineError as error:
+            try:
+                await self.get("/health")
+            except Missing:
+                pass
+            except Fault:
+                raise Fault(str(error)) from None
+            raise
+
     async def _send(
         self, method: str, path: str, data: bytes | None, hopeless: Collection[int]
     ) -> bytes:

@@ -1,7 +1,7 @@
 """A run's engines: open from its beginning, or, in a replay, as soon as one is needed."""
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from random import Random
 
@@ -82,4 +82,6 @@ async def _gated(
 ) -> AsyncGenerator[Engine]:
     async with settings.open(logs) as engine:
         jitter = Random(seed(experiment_seed, f"gate/{name}", 0))
-        yield Gate(name, engine, settings.limits, jitter, remote=settings.remote)
+        limits, deadline_s = settings.limits, settings.deadline_s
+        async with aclosing(Gate(name, engine, limits, jitter, deadline_s=deadline_s)) as gate:
+            yield gate

@@ -38,6 +38,8 @@ APART = frozenset(
     }
 )
 """Where an engine is and how it is driven; who speaks through it stays the same."""
+TELLING = ("adapter_config.json", SELF_REWARD)
+"""Files beside the tensors that decide what weights say."""
 SCHEMA = """
 create table changes (episode text, turn integer, text text, own integer);
 create table weights (name text, version integer, content text);
@@ -133,8 +135,9 @@ def take(of: Path, changes: Changes, experiment: Experiment, path: Path) -> None
         InputError: that run can't be read.
     """
     old = resolved(of)
-    given = {**dict.fromkeys(earlier(of), 0), **dict.fromkeys(changes, 1)}
-    texts = {**earlier(of), **changes}
+    before = earlier(of)
+    given = {**dict.fromkeys(before, 0), **dict.fromkeys(changes, 1)}
+    texts = {**before, **changes}
     with whole(path) as beside:
         beside.unlink(missing_ok=True)  # a kill may have left one
         try:
@@ -184,7 +187,7 @@ def address(journal: Path) -> str:
 
 def content(weights: Path) -> str:
     """Return a name for all that decides what the weights in this folder say."""
-    files = [*sorted(weights.glob("*.safetensors")), weights / SELF_REWARD]
+    files = [*sorted(weights.glob("*.safetensors")), *(weights / name for name in TELLING)]
     found = sha256()
     for file in files:
         if file.is_file() and not file.name.startswith("optimizer"):
@@ -207,7 +210,7 @@ def _alike(old: Experiment, new: Experiment) -> Iterator[str]:
     for name in here.keys() & there.keys():
         who = (agent.name for agent in new.people().agents if agent.engine == name)
         if _speaker(there[name]) == _speaker(here[name]) and all(
-            served.get(agent, name) == name for agent in who
+            served.get(agent) == name for agent in who
         ):
             yield name
 

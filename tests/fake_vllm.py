@@ -34,6 +34,7 @@ NOW: dict[str, Any] = {
     "chats": 0,
     "asleep": False,
     "naps": 0,
+    "answered": 0,
 }
 
 
@@ -106,7 +107,9 @@ async def chat(request: web.Request) -> web.StreamResponse:
     NOW["chats"] += 1
     try:
         await asyncio.sleep(OPTIONS.latency)
-        return await trouble(request) or answer(body)
+        reply = await trouble(request) or answer(body)
+        NOW["answered"] += 1
+        return reply
     finally:
         NOW["running"] -= 1
 
@@ -189,12 +192,20 @@ async def sleep(request: web.Request) -> web.Response:
     return web.Response()
 
 
+async def work(request: web.Request) -> web.Response:
+    """Count as vLLM counts tokens, though nothing is answered."""
+    NOW["answered"] += 1
+    return web.Response()
+
+
 async def metrics(request: web.Request) -> web.Response:
     label = f'{{engine="0",model_name="{BASE}"}}'
     numbers = {
         "num_requests_running": min(4, NOW["running"]),
         "num_requests_waiting": max(0, NOW["running"] - 4),
         "num_preemptions_total": 0,
+        "prompt_tokens_total": NOW["answered"],
+        "generation_tokens_total": NOW["answered"],
     }
     lines = [
         f"# TYPE vllm:{name} gauge\nvllm:{name}{label} {n:.1f}\n" for name, n in numbers.items()
@@ -221,4 +232,5 @@ if __name__ == "__main__":
     app.router.add_post("/sleep", sleep)
     app.router.add_post("/wake_up", sleep)
     app.router.add_get("/metrics", metrics)
+    app.router.add_post("/work", work)
     web.run_app(app, host="127.0.0.1", port=OPTIONS.port, print=None)

@@ -104,14 +104,48 @@ def test_faults_among_answers_break_nothing() -> None:
         for _ in range(AFTER):
             for _ in range(AFTER - 1):
                 with pytest.raises(Fault):
-                    await breaker.through(fails)
+                    await breaker.through(fails, 10)
             assert breaker.down_s == 0.0
-            assert await breaker.through(answers) == "yes"
+            assert await breaker.through(answers, 10) == "yes"
         for _ in range(AFTER):
             with pytest.raises(Fault):
-                await breaker.through(fails)
+                await breaker.through(fails, 10)
         clock.now += 7
         assert breaker.down_s == 7
+
+    asyncio.run(scene())
+
+
+def test_whoever_waits_goes_on_as_soon_as_anything_is_answered_or_patience_ends() -> None:
+    breaker, slow = Breaker(Clock()), asyncio.Event()
+
+    async def fails() -> str:
+        raise Fault("500")
+
+    async def late() -> str:
+        await slow.wait()
+        return "late"
+
+    async def answers() -> str:
+        return "yes"
+
+    async def scene() -> None:
+        early = asyncio.create_task(breaker.through(late, 10))
+        await asyncio.sleep(0)
+        for _ in range(AFTER):
+            with pytest.raises(Fault):
+                await breaker.through(fails, 10)
+        probe = asyncio.create_task(breaker.through(asyncio.Event().wait, 10))
+        await asyncio.sleep(0)
+        with pytest.raises(Fault, match="down for"):
+            await breaker.through(answers, 0.02)
+        waits = asyncio.create_task(breaker.through(answers, 10))
+        await asyncio.sleep(0)
+        assert not waits.done()
+        slow.set()  # what was asked before is answered: it isn't down
+        assert await asyncio.wait_for(waits, 1) == "yes"
+        assert await early == "late"
+        probe.cancel()
 
     asyncio.run(scene())
 

@@ -44,7 +44,12 @@ def ask(*moods: Mood, request: Request = REQUEST, **settings: Any) -> Completion
 
 
 def gated(engine: Engine, **limits: Any) -> Gate:
-    return Gate("far", engine, Limits(**limits), random.Random(0), sleep=lambda _: asyncio.sleep(0))
+    async def at_once(seconds: float) -> None:
+        await asyncio.sleep(0)
+
+    settled = Limits(**limits)
+    limit = settled.deadline_s(600)
+    return Gate("far", engine, settled, random.Random(0), at_once, deadline_s=limit)
 
 
 # What is asked and what is read

@@ -72,7 +72,8 @@ class Moody:
 def gate(engine: Moody, clock: Clock, limits: Limits | None = None, seed: int = 0) -> Gate:
     limits = limits or Limits()
     jitter, never = random.Random(seed), lambda: 0.0
-    return Gate("main", engine, limits, jitter, sleep=clock.sleep, clock=clock, today=never)
+    limit = limits.deadline_s(600)
+    return Gate("main", engine, limits, jitter, clock.sleep, clock, never, deadline_s=limit)
 
 
 def test_what_goes_well_is_asked_once() -> None:
@@ -148,10 +149,12 @@ def test_the_queue_for_the_rate_costs_no_patience() -> None:
         gate = Gate("far", moody, Limits(patience_s=1), random.Random(0), clock.sleep, clock)
 
         class Slow:
-            async def acquire(self) -> None:
+            async def wait(self) -> None:
                 clock.now += 100
 
-        gate._throttle = Slow()  # pyright: ignore
+            def spent(self, tokens: int) -> None: ...
+
+        gate._pace = Slow()  # pyright: ignore
         await gate.generate(REQUEST)
         return gate.retries
 
@@ -166,7 +169,9 @@ def test_what_answers_in_this_process_is_waited_for() -> None:
 
     async def scene(**settings: Any) -> Completion:
         limits = Limits(**settings, patience_s=0)
-        return await Gate("near", Late(), limits, random.Random(0), remote=False).generate(REQUEST)
+        deadline_s = limits.deadline_s(None)
+        before = Gate("near", Late(), limits, random.Random(0), deadline_s=deadline_s)
+        return await before.generate(REQUEST)
 
     assert asyncio.run(scene()).text == "yes"
     with pytest.raises(Fault, match=r"no answer within 0.01 s"):

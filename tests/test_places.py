@@ -50,17 +50,24 @@ def test_who_goes_away_while_waiting_or_just_let_in_leaves_no_place_taken() -> N
 
 def test_there_are_as_many_places_as_a_full_engine_runs_and_a_few() -> None:
     full, idle = Queue(running=64, waiting=192, preempted=0), Queue(64, 4, 0)
-    assert numbers(Places(256), full, idle) == [72, 72]
+    assert numbers(Places(256), full, full, idle) == [256, 72, 72]
+
+
+def test_an_engine_that_still_takes_up_more_is_let_do_so() -> None:
+    looks = [Queue(running, 250 - running, 0) for running in (6, 30, 64, 64)]
+    assert numbers(Places(250), *looks) == [250, 250, 250, 72]
 
 
 def test_what_was_preempted_makes_room() -> None:
-    assert numbers(Places(256), Queue(100, 0, 3), Queue(75, 0, 3)) == [75, 75]
+    looks = Queue(100, 0, 3), Queue(100, 0, 4), Queue(75, 0, 4)
+    assert numbers(Places(256), *looks) == [256, 75, 75]  # three were before our time
 
 
 def test_an_engine_where_nothing_waits_is_given_more_as_long_as_all_places_are_taken() -> None:
     async def scene() -> list[int]:
         places = Places(100)
-        places.seen(Queue(16, 84, 0))
+        for _ in range(2):
+            places.seen(Queue(16, 84, 0))
         for _ in range(18):
             await places.take(0)
         return numbers(places, Queue(18, 0, 0), Queue(18, 0, 0))
@@ -70,15 +77,15 @@ def test_an_engine_where_nothing_waits_is_given_more_as_long_as_all_places_are_t
 
 def test_refusals_take_places_away_at_once_and_answers_bring_them_back_one_by_one() -> None:
     places = Places(16)
-    places.refused()
-    places.refused()
-    assert places.number == 9
+    for began, now in ((0.0, 1.0), (0.5, 1.1), (0.9, 1.2), (2.0, 3.0)):
+        places.refused(began, now)
+    assert places.number == 9  # the three of one burst are one
     for _ in range(10):
         places.served()
     assert 10 <= places.number <= 10.2
     for _ in range(1000):
         places.served()
     assert places.number == 16
-    for _ in range(100):
-        places.refused()
+    for i in range(100):
+        places.refused(3.0 + i, 3.0 + i)
     assert places.number == 1
