@@ -190,7 +190,7 @@ def content(weights: Path) -> str:
     files = [*sorted(weights.glob("*.safetensors")), *(weights / name for name in TELLING)]
     found = sha256()
     for file in files:
-        if file.is_file() and not file.name.startswith("optimizer"):
+        if file.is_file():
             with file.open("rb") as opened:
                 found.update(f"{file.name} {file_digest(opened, 'sha256').hexdigest()}\n".encode())
     return found.hexdigest()

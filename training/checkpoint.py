@@ -16,7 +16,8 @@ from moot.agents.errors import MootError, in_one_line
 from . import sharding, world
 from .learner import Learner, tensors
 
-OPTIMIZER = "optimizer.safetensors"
+OPTIMIZER = Path("optimizer") / "optimizer.safetensors"
+"""Apart from the weights: vLLM takes all that lies beside a model for a part of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ def save(
         learner.save(beside)
         if not world.leads():
             return
+        (beside / OPTIMIZER).parent.mkdir()
         save_file(moments, beside / OPTIMIZER, metadata={"progress": json.dumps([step, taken])})
     except SafetensorError as error:  # a full disk, for one
         raise MootError(f"{beside}: {in_one_line(error)}; mend it and run again") from None
