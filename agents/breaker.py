@@ -20,6 +20,7 @@ class Breaker:
         self._clock = clock
         self._faults = 0
         self._first = 0.0
+        self._last = ""
         self._trying = False
         self._news = asyncio.Event()
 
@@ -32,7 +33,8 @@ class Breaker:
         """Return what `call` gives; while the engine is down, one after the other may try.
 
         Raises:
-            Fault: that of the call; or the engine was down for `patience_s` while others tried.
+            Fault: that of the call; or the last one, where the engine was down for `patience_s`
+                while others tried.
         """
         while self._faults >= AFTER:
             if self._trying:
@@ -40,7 +42,7 @@ class Breaker:
                     async with asyncio.timeout(max(0.0, patience_s)):
                         await self._news.wait()
                 except TimeoutError:
-                    raise Fault(f"down for {self.down_s:.3g} s") from None
+                    raise Fault(self._last) from None
                 continue
             self._trying = True
             try:
@@ -54,7 +56,8 @@ class Breaker:
         start = self._clock()
         try:
             result = await call()
-        except Fault:
+        except Fault as fault:
+            self._last = str(fault)
             self._first = self._first if self._faults else start
             self._faults += 1
             raise

@@ -74,7 +74,7 @@ class Served:
         self._folder = base
         self._labels = Labels()
         self._lent = Lent(wire, self._labels)
-        self._whole = Whole(wire, self._labels, endurance.start_s)
+        self._whole = Whole(wire, self._labels, endurance.start_s, ours=server is not None)
         self._polls = Polls(wire)
         self._verdicts: dict[str, Reading | None] = {}
         self._base = ""

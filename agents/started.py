@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import tied
 from .errors import EngineError
 from .server import Server
 
@@ -103,6 +104,7 @@ def _command(settings: "VLLM", model: Path, port: int, cpu: bool) -> list[str]:
         "--max-lora-rank": settings.max_lora_rank,
         # Sampling is what the experiment says, not what generation_config.json says.
         "--generation-config": "vllm",
+        "--worker-extension-cls": tied.NAME,
     }
     flags = ["--enable-lora", "--enable-prompt-tokens-details"]
     if cpu:

@@ -23,17 +23,19 @@ BASE = "default"
 class Whole:
     """What one server has in its memory, and who waits for something else."""
 
-    def __init__(self, wire: Wire, labels: Labels, within_s: float) -> None:
+    def __init__(self, wire: Wire, labels: Labels, within_s: float, *, ours: bool) -> None:
         """Begin with the base model.
 
         Args:
             wire: the line to the server.
             labels: what weights are called there.
             within_s: how long the server may take to read others.
+            ours: whether we started it, with a worker as in `tied`.
         """
         self._wire = wire
         self._labels = labels
         self._within_s = within_s
+        self._method = "read_weights" if ours else "reload_weights"
         self._given: dict[str, Weights] = {}
         self._base: Path | None = None
         self._now: Weights | None = None
@@ -156,7 +158,7 @@ class Whole:
         self._torn = True  # whatever comes of it, what was there is gone
         try:
             async with asyncio.timeout(self._within_s):
-                body = {"method": "reload_weights", "kwargs": arguments}
+                body = {"method": self._method, "kwargs": arguments}
                 await self._wire.order("/collective_rpc", body)
                 await self._wire.order("/reset_prefix_cache", {})
                 await self._wire.order("/update_weight_version", {"new_version": label})

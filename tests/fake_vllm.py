@@ -164,7 +164,7 @@ async def complete(request: web.Request) -> web.Response:
 
 async def rpc(request: web.Request) -> web.Response:
     body = orjson.loads(await request.read())
-    assert body["method"] == "reload_weights"
+    assert body["method"] in ("read_weights", "reload_weights")
     path = body["kwargs"]["weights_path"]
     if path.endswith("broken"):
         return refuse(500, "safetensors: invalid header")

@@ -387,7 +387,7 @@ def test_all_weights_may_be_learnt_and_the_base_model_speaks_again_after(tmp_pat
     metrics = pq.read_table(tmp_path / "out" / "metrics.parquet").to_pylist()
     found = {m["name"]: m["value"] for m in metrics if m["name"].startswith("swap/")}
     assert found["swap/canary_change"] > 1e-3
-    assert found["swap/trainer_gap"] < 1e-2
+    assert found["swap/trainer_gap"] < 2e-3  # 2e-2 where the output layer stays as it was
     for folder, version in (("held-out-000", 0), ("held-out-001", 1), ("baseline", 0)):
         turns = pq.read_table(tmp_path / "out" / folder / "turns.parquet").to_pylist()
         assert {turn["weights_version"] for turn in turns} == {version}

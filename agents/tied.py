@@ -1,0 +1,35 @@
+"""A vLLM worker that reads whole weights: it runs in the server's process, by its own option for it.
+
+`reload_weights` of vLLM 0.32 reads all tensors of a file.  Where the output layer is the embedding
+itself, no tensor is its own: on a CPU, where it has a packed copy for the matrix product, that copy
+stays as it was.  So it is made again.
+"""
+
+from typing import Any
+
+NAME = f"{__name__}.Tied"
+
+
+class Tied:
+    """What is added to vLLM's worker (`--worker-extension-cls`)."""
+
+    model_runner: Any
+    reload_weights: Any
+
+    def read_weights(self, weights_path: str) -> None:
+        """Read the weights in the folder `weights_path` in place of those in memory."""
+        from vllm.model_executor.layers.vocab_parallel_embedding import (
+            ParallelLMHead,
+            VocabParallelEmbedding,
+        )
+
+        self.reload_weights(weights_path=weights_path)
+        model = self.model_runner.get_model()
+        if not getattr(model.config, "tie_word_embeddings", False):
+            return
+        layers = [one for one in model.modules() if isinstance(one, VocabParallelEmbedding)]
+        [embedding] = [one for one in layers if not isinstance(one, ParallelLMHead)]
+        for head in layers:
+            if isinstance(head, ParallelLMHead):
+                head.weight = embedding.weight
+                head.quant_method.process_weights_after_loading(head)
