@@ -1,4 +1,4 @@
-"""A vLLM worker that reads whole weights: it runs in the server's process, by its own option for it.
+"""A vLLM worker that reads whole weights; it runs in the process of a server that we start.
 
 `reload_weights` of vLLM 0.32 reads all tensors of a file.  Where the output layer is the embedding
 itself, no tensor is its own: on a CPU, where it has a packed copy for the matrix product, that copy
