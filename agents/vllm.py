@@ -15,7 +15,8 @@ from .price import Price
 from .types import SERVER_S, Engine, Limits, OneOrMore, Settings
 
 if TYPE_CHECKING:
-    from .served import Endurance, Served
+    from .life import Endurance
+    from .served import Served
     from .server import Server
 
 
@@ -96,8 +97,8 @@ class VLLM(Settings):
 
     def _servers(self, logs: Path) -> "list[AbstractAsyncContextManager[Served]]":
         """Return what gives each server when it is entered, and ends it after."""
+        from .life import Endurance
         from .models import here, locate
-        from .served import Endurance
         from .started import free_ports, started
 
         limit = self.limits.deadline_s(SERVER_S)

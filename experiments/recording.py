@@ -12,8 +12,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from hashlib import file_digest, sha256
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from pydantic import ValidationError
 
@@ -114,15 +112,8 @@ class Recording:
         """Return the engines of which nothing that is recorded holds."""
         return sorted(experiment.engines.keys() - self._engines)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Let go of the file."""
         self._db.close()
 
 
@@ -172,7 +163,7 @@ def earlier(of: Path) -> Changes:
     """Return what was changed in the run in `of`, which may be a replay itself."""
     if not (of / RECORDING).is_file():
         return {}
-    with Recording(of / RECORDING) as recording:
+    with closing(Recording(of / RECORDING)) as recording:
         return recording.changes
 
 

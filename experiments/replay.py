@@ -118,7 +118,7 @@ def recorded(
         if (out / JOURNAL).exists():
             raise InputError(f"{out}: holds a run that is no replay; choose another --out")
         take(replay.of, replay.changes, experiment, path)
-    with Recording(path) as recording:
+    with closing(Recording(path)) as recording:
         if replay is not None:
             _compare(recording, replay, out)
         yield recording
