@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from .engine import SERVER_S, Engine, Limits
 from .errors import EngineError
 from .price import Price
-from .types import SERVER_S, Completion, Engine, Limits, Request, Settings, Weights
+from .types import Completion, Request, Settings, Weights
 
 if TYPE_CHECKING:
     from .wire import Wire

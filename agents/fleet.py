@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Protocol, TypeVar
 
+from .engine import Engine, Queue, Resting, Telling
 from .errors import Fault, Gone
-from .types import Completion, Engine, Queue, Request, Resting, Telling, Weights
+from .types import Completion, Request, Weights
 
 T = TypeVar("T")
 

@@ -9,10 +9,11 @@ from dataclasses import replace
 from typing import TypeVar
 
 from .breaker import Breaker
+from .engine import Engine, Limits, Resting, Telling
 from .errors import EngineError, Fault, Overload
 from .pace import Pace
 from .places import Places
-from .types import Completion, Engine, Limits, Request, Resting, Telling, Weights
+from .types import Completion, Request, Weights
 
 T = TypeVar("T")
 

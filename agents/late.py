@@ -8,8 +8,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+from .engine import Engine, Resting
 from .errors import EngineError, Fault, Refusal
-from .types import Completion, Engine, Request, Resting, Weights
+from .types import Completion, Request, Weights
 
 Open = Callable[[], AbstractAsyncContextManager[Engine]]
 Take = Callable[[Engine, Weights], Awaitable[object]]

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from .engine import Queue
 from .errors import EngineError, Fault, Gone, MootError
 from .server import Server
-from .types import Queue
 from .wire import Wire
 
 T = TypeVar("T")

@@ -10,8 +10,9 @@ from typing import Literal
 from pydantic import Field
 
 from .beside import ModelName
+from .engine import Engine, Limits
 from .price import Price
-from .types import Device, Engine, Limits, Number, Settings
+from .types import Device, Number, Settings
 
 
 class Local(Settings):

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from asyncio_throttle.throttler import Throttler
 
-from .types import Limits
+from .engine import Limits
 
 
 class Pace:

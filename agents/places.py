@@ -3,7 +3,7 @@
 import asyncio
 from heapq import heappop, heappush
 
-from .types import Queue
+from .engine import Queue
 
 GROWTH = 1.5
 SHRINKAGE = 0.75

@@ -10,8 +10,9 @@ from typing import Literal
 from pydantic import Field
 
 from .beside import ModelName
+from .engine import Engine, Limits
 from .price import Price
-from .types import Completion, Engine, Limits, Request, Settings, Weights
+from .types import Completion, Request, Settings, Weights
 
 
 class ScriptedEngine:

@@ -10,13 +10,14 @@ from typing import Any
 import orjson
 
 from .chat import ask
+from .engine import Queue
 from .errors import EngineError, Fault, Missing, MootError
 from .lent import Labels, Lent
 from .life import Endurance, Life
 from .poll import Polls
 from .self_reward import Reading, read, wanted
 from .server import Server
-from .types import Completion, Queue, Request, Weights
+from .types import Completion, Request, Weights
 from .whole import Whole
 from .wire import Wire
 

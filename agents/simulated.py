@@ -27,10 +27,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from .engine import Engine, Limits
 from .price import Price
 from .questions import LETTERS, QUESTION, fits, judged, opinions, options, read, truth
 from .scripted import ScriptedEngine
-from .types import Completion, Engine, Limits, Request, Settings
+from .types import Completion, Request, Settings
 
 UNCLEAR = "I can't tell."
 

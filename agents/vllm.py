@@ -11,8 +11,9 @@ from pydantic import Field, model_validator
 
 from .beside import ModelName
 from .endpoint import Url
+from .engine import SERVER_S, Engine, Limits
 from .price import Price
-from .types import SERVER_S, Engine, Limits, OneOrMore, Settings
+from .types import OneOrMore, Settings
 
 if TYPE_CHECKING:
     from .life import Endurance

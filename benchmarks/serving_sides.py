@@ -90,9 +90,10 @@ async def _moot(url: str, episodes: int) -> list[float]:
     """Moot as a run does it: stage, gate, journal, progress, and the talk's Parquet files."""
     from random import Random
 
+    from moot.agents.engine import Limits
     from moot.agents.gate import Gate
     from moot.agents.population import Agent, Population
-    from moot.agents.types import Limits, Task
+    from moot.agents.types import Task
     from moot.agents.vllm import VLLM
     from moot.experiments.progress import Show
     from moot.experiments.talk import talk

@@ -5,10 +5,11 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from random import Random
 
+from moot.agents.engine import Engine, EngineSettings
 from moot.agents.gate import Gate
 from moot.agents.late import late
 from moot.agents.models import locate
-from moot.agents.types import Engine, EngineSettings, Task, Weights
+from moot.agents.types import Task, Weights
 from moot.protocols.journal import Journal
 from moot.protocols.stage import seed
 

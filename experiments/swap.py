@@ -9,9 +9,10 @@ those of a reply that was learnt from are the trainer's own.
 from collections.abc import Iterable, Mapping
 from statistics import fmean
 
+from moot.agents.engine import Engine
 from moot.agents.errors import EngineError
 from moot.agents.population import Agent, Population
-from moot.agents.types import Completion, Engine, Request, Sampling, Task, Weights
+from moot.agents.types import Completion, Request, Sampling, Task, Weights
 from moot.protocols.journal import Journal, Metric, digest
 from moot.protocols.stage import ask
 from moot.training.proof import read

@@ -14,7 +14,8 @@ import orjson
 from aiohttp import web
 
 from moot.agents.endpoint import Endpoint
-from moot.agents.types import Engine, Message, Request, Sampling
+from moot.agents.engine import Engine
+from moot.agents.types import Message, Request, Sampling
 
 T = TypeVar("T")
 PROMPT = (Message("system", "Be brief."), Message("user", "2 + 2?"))

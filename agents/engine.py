@@ -1,0 +1,131 @@
+"""The engine: the one seam between Moot and any language model, and how YAML describes it."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Protocol, runtime_checkable
+
+from pydantic import Field
+
+from .price import Price
+from .types import Completion, Request, Settings, Weights
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """How busy an engine is, as it says itself."""
+
+    running: int
+    """Requests that are being answered now."""
+    waiting: int
+    """Requests that wait for their turn there."""
+    preempted: int
+    """How often, since it started, one had to stop for want of memory and begin again."""
+
+
+class Engine(Protocol):
+    """A served model: the one seam between Moot and any language model.
+
+    `generate` raises `Fault` for what may pass and `EngineError` for what won't.  It is called
+    concurrently, and batches what it is asked together if it can.
+    """
+
+    async def generate(self, request: Request) -> Completion:
+        """Return the completion of one request."""
+        ...
+
+    async def load(self, weights: Weights) -> None:
+        """Serve `weights` under their name from now on, in place of their earlier version."""
+        ...
+
+    async def held(self) -> Mapping[str, int]:
+        """Return the version the engine holds of each weights it was given, asked of the engine."""
+        ...
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """An engine that tells how busy it is."""
+
+    async def queue(self) -> Queue | None:
+        """Return what runs and waits there; `None`: it doesn't tell after all."""
+        ...
+
+
+@runtime_checkable
+class Resting(Protocol):
+    """An engine that can leave the GPU's memory to others."""
+
+    async def rest(self) -> None:
+        """Leave it to them, until the next call; nothing happens where it wasn't set up for it."""
+        ...
+
+
+class Limits(Settings):
+    """How hard an engine may be driven, and how patiently."""
+
+    concurrency: int = Field(default=256, ge=1, le=100_000)
+    """How many requests may be under way at once, at most: fewer are where the engine is full (a
+    vLLM server says so, others refuse with 429 or 503)."""
+    requests_per_second: float | None = Field(default=None, gt=0)
+    """No bound where it is left out."""
+    tokens_per_minute: float | None = Field(default=None, gt=0)
+    """Tokens read and said together; no bound where it is left out."""
+    timeout_s: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    """The longest one call may take before it counts as a fault.  `auto` is 600 for a server; what
+    answers in this process is waited for without a bound, for it can't be lost on the way."""
+    patience_s: float = Field(default=1800.0, ge=0)
+    """How long a request is tried again after faults that may pass, all tries together; and how
+    long an engine may be down, until nothing is tried again."""
+
+    def deadline_s(self, usual: float | None) -> float | None:
+        """Return how long one call may take, in seconds: `usual` where nothing is set."""
+        return usual if self.timeout_s == "auto" else self.timeout_s
+
+
+SERVER_S = 600.0
+"""How long a call to a server may take where nothing is set."""
+
+
+class EngineSettings(Protocol):
+    """An engine as YAML describes it; `open` brings it to life."""
+
+    @property
+    def kind(self) -> str:
+        """Its name in YAML."""
+        ...
+
+    @property
+    def limits(self) -> Limits:
+        """How hard it may be driven."""
+        ...
+
+    @property
+    def price(self) -> Price | None:
+        """What its tokens cost; `None`: nothing is said of cost."""
+        ...
+
+    @property
+    def trains(self) -> str | None:
+        """The model behind it, as `moot.agents.models.locate` takes it; `None`: can't learn."""
+        ...
+
+    @property
+    def deadline_s(self) -> float | None:
+        """How long one call is waited for, in seconds; `None`: without a bound, or the engine sees
+        to it itself."""
+        ...
+
+    @property
+    def repeats(self) -> bool:
+        """Whether equal requests get equal completions, to the last bit, whatever else is asked."""
+        ...
+
+    def open(self, logs: Path) -> AbstractAsyncContextManager[Engine]:
+        """Start the engine, or attach to it; leaving the context stops what was started.
+
+        Args:
+            logs: an existing folder that the engine may write its own logs to.
+        """
+        ...
