@@ -36,7 +36,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -74,18 +74,23 @@ def main() -> None:
         pythons |= dict.fromkeys(PEERS[1:], str(options.peers_python))
     else:
         print(f"{', '.join(PEERS[1:])}: left out, no {options.peers_python}")
-    rows: list[Row] = []
-    if "calls" in options.case:
-        with server() as url:
-            rows += compared(measured(pythons, url, options.quick))
-    if "episodes" in options.case:
-        rows += growth(options.quick)
-    if "debate" in options.case:
-        rows += real("debate", ("debate", "offline"), "vllm-offline", options.quick)
-    if "adapters" in options.case:
-        rows += real("adapters", ("many", "one"), "one-adapter", options.quick)
+    quick, rows = options.quick, list[Row]()
+    cases: dict[str, Callable[[], list[Row]]] = {
+        "calls": lambda: calls(pythons, quick),
+        "episodes": lambda: growth(quick),
+        "debate": lambda: real("debate", ("debate", "offline"), "vllm-offline", quick),
+        "adapters": lambda: real("adapters", ("many", "one"), "one-adapter", quick),
+    }
+    for case in options.case:
+        rows += cases[case]()
+        write(rows, options.json)
     show(rows)
-    write(rows, options.json)
+
+
+def calls(pythons: Mapping[str, str], quick: bool) -> list[Row]:
+    """Return what a call costs every side that there is a Python for."""
+    with server() as url:
+        return compared(measured(pythons, url, quick))
 
 
 def real(case: str, sides: tuple[str, str], peer: str, quick: bool) -> list[Row]:
@@ -131,7 +136,7 @@ def server() -> Generator[str]:
             process.terminate()
 
 
-def measured(pythons: dict[str, str], url: str, quick: bool) -> dict[str, list[Measured]]:
+def measured(pythons: Mapping[str, str], url: str, quick: bool) -> dict[str, list[Measured]]:
     """Return what each side's fresh processes said; a peer that failed is named and left out."""
 
     def command(side: str) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 Measured = dict[str, Any]
-"""What a side's process printed in its last line, as JSON."""
+"""What a side's process printed last that is a JSON object; libraries have their say after it."""
 
 
 def take_turns(
@@ -45,7 +45,7 @@ def take_turns(
                 env={**os.environ, **environment},
             )
             if done.returncode == 0:
-                found[side].append(json.loads(done.stdout.splitlines()[-1]))
+                found[side].append(_last(done.stdout))
                 print(f"{case}, {side}: {brief(found[side][-1])}", flush=True)
             elif side in own:
                 sys.exit(f"{case}, {side} failed with {done.returncode}:\n{done.stderr[-2000:]}")
@@ -55,3 +55,7 @@ def take_turns(
                 del found[side]
         after(found)
     return found
+
+
+def _last(printed: str) -> Measured:
+    return json.loads([line for line in printed.splitlines() if line.startswith("{")][-1])
