@@ -14,9 +14,10 @@ from hashlib import blake2b
 
 from pydantic import Field
 
+from moot.agents.engine import Engine
 from moot.agents.errors import Fault, MootError, Refusal
 from moot.agents.population import Population
-from moot.agents.types import Completion, Engine, Request, Settings, Task
+from moot.agents.types import Completion, Request, Settings, Task
 
 from .journal import Journal, digest
 from .types import Episode, Outcome, Protocol, Say, Turn
@@ -49,6 +50,15 @@ class Failure:
     why: str
     refused: bool = False
     """Whether an engine won't answer one of its requests, as one that is too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Play:
+    """An episode under way."""
+
+    id: str
+    task: Task
+    tell: Callable[[Turn], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,44 +142,33 @@ class Stage:
     async def _episode(
         self, protocol: Protocol, task: Task, people: Population, phase: str
     ) -> Episode | Failure:
-        episode = f"{phase}/{task.id}"
+        play = _Play(f"{phase}/{task.id}", task, partial(self.told, phase, protocol.kind))
         turns: list[Turn] = []
         script = protocol(task, people)
-        tell = partial(self.told, phase, protocol.kind)
-        round_ = 0
+        number = 0
         limit = self.settings.episode_s
         clock = asyncio.timeout(limit)
         try:
             async with clock:
                 wishes = next(script)
                 while True:
-                    said = await self._round(wishes, task, episode, len(turns), round_, tell)
+                    said = await self._round(play, wishes, len(turns), number)
                     turns += said
-                    round_ += 1
+                    number += 1
                     wishes = script.send(said)
         except TimeoutError:
             if not clock.expired():
                 raise
-            return Failure(episode, f"{episode} wasn't over within {limit:g} s (stage.episode_s)")
+            return Failure(play.id, f"{play.id} wasn't over within {limit:g} s (stage.episode_s)")
         except StopIteration as end:
             outcome: Outcome = end.value
-            return Episode(episode, task, protocol.kind, tuple(turns), outcome)
+            return Episode(play.id, task, protocol.kind, tuple(turns), outcome)
         except (Fault, Refusal) as error:
-            return Failure(episode, str(error), isinstance(error, Refusal))
+            return Failure(play.id, str(error), isinstance(error, Refusal))
 
-    async def _round(
-        self,
-        wishes: list[Say],
-        task: Task,
-        episode: str,
-        first: int,
-        number: int,
-        tell: Callable[[Turn], None],
-    ) -> list[Turn]:
+    async def _round(self, play: _Play, wishes: list[Say], first: int, number: int) -> list[Turn]:
         """Return the turns that the wishes become; one that fails takes no other with it."""
-        asked = [
-            self._say(say, task, episode, i, number, tell) for i, say in enumerate(wishes, first)
-        ]
+        asked = [self._say(play, say, i, number) for i, say in enumerate(wishes, first)]
         turns: list[Turn] = []
         for one in await asyncio.gather(*asked, return_exceptions=True):
             if isinstance(one, BaseException):
@@ -177,30 +176,22 @@ class Stage:
             turns.append(one)
         return turns
 
-    async def _say(
-        self,
-        say: Say,
-        task: Task,
-        episode: str,
-        index: int,
-        number: int,
-        tell: Callable[[Turn], None],
-    ) -> Turn:
-        agent = say.agent
+    async def _say(self, play: _Play, say: Say, index: int, number: int) -> Turn:
+        agent, place = say.agent, (play.id, index)
         request = Request(
             prompt=agent.prompt(say.text, say.before),
             sampling=agent.sampling,
-            seed=seed(self.seed, episode, index),
+            seed=seed(self.seed, *place),
             weights=agent.weights,
             version=agent.version,
             choices=say.choices,
             shape=say.shape,
             verdict=say.verdict,
         )
-        if (instead := self.changes.get((episode, index))) is not None:
+        if (instead := self.changes.get(place)) is not None:
             said = Completion(instead, "stop", agent.version, 0, 0, 0.0)  # nobody read or spoke
         else:
-            said = await ask(self.engines[agent.engine], self.journal, episode, index, request)
+            said = await ask(self.engines[agent.engine], self.journal, *place, request)
         turn = Turn(
             index=index,
             round=number,
@@ -208,9 +199,9 @@ class Stage:
             prompt=request.prompt,
             completion=said,
             heard=say.heard,
-            answer=answer(task, say, said.text),
+            answer=answer(play.task, say, said.text),
         )
-        tell(turn)
+        play.tell(turn)
         return turn
 
 
