@@ -81,6 +81,35 @@ async def controls(
     whole = await played("protocol", protocol)
     vote = await matched("vote", lambda n: Consensus(samples=n))
     reflection = await matched("reflection", lambda n: Reflection(samples=n))
+    found = [Metric(cycle, "controls/failed_episodes", sum(failed.values()))]
+    return found + compared(whole, vote, reflection, cycle=cycle, seed=stage.seed)
+
+
+def compared(
+    whole: Sequence[Episode],
+    vote: Sequence[Episode],
+    reflection: Sequence[Episode],
+    *,
+    cycle: int,
+    seed: int,
+) -> list[Metric]:
+    """Return what each cost and how right it was, on the tasks that all have played.
+
+    Args:
+        whole: the protocol's episodes.
+        vote: those of the vote; single answers and the likeliest are taken from them.
+        reflection: those of the agents who check their own answers.
+        cycle: whose metrics these are.
+        seed: of the intervals' bootstrap.
+    """
+    everywhere = list(whole)
+    for control in filter(None, (vote, reflection)):  # one that failed throughout is left out
+        everywhere = shared(everywhere, control)
+    found: list[Metric] = []
+    for name, one in {"protocol": whole, "vote": vote, "reflection": reflection}.items():
+        if played := shared(one, everywhere):
+            cost = tokens(played) / len(everywhere)
+            found.append(Metric(cycle, f"controls/{name}_tokens", cost))
     right: dict[str, Mapping[str, float]] = {
         "protocol": answered(whole),
         "single": {e.task.id: fmean(_right(e.task, t) for t in e.turns) for e in vote},
@@ -88,23 +117,12 @@ async def controls(
         "likeliest": likeliest(vote),
         "reflection": answered(reflection),
     }
-    everywhere = whole
-    for control in filter(None, (vote, reflection)):  # one that failed throughout is left out
-        everywhere = shared(everywhere, control)
-    same = {episode.task.id for episode in everywhere}
-    known = [task.id for task in tasks if task.answer is not None and task.id in same]
-    kinds = {"protocol": whole, "vote": vote, "reflection": reflection}
-    found = [
-        Metric(cycle, f"controls/{name}_tokens", tokens(shared(one, everywhere)) / len(same))
-        for name, one in kinds.items()
-        if shared(one, everywhere)
-    ]
-    found.append(Metric(cycle, "controls/failed_episodes", sum(failed.values())))
+    known = [episode.task.id for episode in everywhere if episode.task.answer is not None]
     for name, values in right.items():
         both = [task for task in known if task in values]
-        alone = mean_interval([values[task] for task in both], stage.seed)
+        alone = mean_interval([values[task] for task in both], seed)
         gain = [right["protocol"][task] - values[task] for task in both]
-        over = mean_interval(gain, stage.seed) if name != "protocol" else None
+        over = mean_interval(gain, seed) if name != "protocol" else None
         found += [Metric(cycle, f"controls/{name}", *alone)] if alone else []
         found += [Metric(cycle, f"controls/over_{name}", *over)] if over else []
     return found

@@ -18,7 +18,7 @@ from moot.training.types import Method
 
 from .directory import talk_folder
 from .experiment import Experiment
-from .store import write_examples
+from .lessons import write_examples
 
 Step = tuple[str, int, dict[str, float]]
 """The weights' name, the step's number, and what was seen in it."""

@@ -92,15 +92,10 @@ def run(
         again = " ".join([f"moot run {experiment} --out {where}", *words])
         typer.echo(f"moot: interrupted; nothing is lost. To go on: {again}", err=True)
         raise SystemExit(130) from None
-    from .report.conversations import endings
-    from .report.findings import findings, reference_findings
-    from .report.panel import judges, warnings
+    from .report.findings import in_short
     from .report.readings import read
 
-    readings = read(where)
-    reference = reference_findings(endings(readings.talks))
-    said = [*findings(readings), *([reference] if reference else [])]
-    typer.echo("\n" + "\n".join([*said, *warnings(judges(readings.metrics))]))
+    typer.echo("\n" + "\n".join(in_short(read(where))))
     typer.echo(f"report: {report}")
 
 

@@ -3,29 +3,25 @@
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from moot.agents.types import Prompt
 from moot.protocols.journal import Metric
 from moot.protocols.ledger import Usage
 from moot.protocols.types import Episode
-from moot.training.examples import Example, Pair, Rollout, Shown, said
+from moot.training.examples import Shown, said
 from moot.training.preferences import pair
 
 from .columns import (
     DEMONSTRATIONS,
     EPISODES,
     METRICS,
-    PAIRS,
     PREFERENCES,
-    ROLLOUTS,
-    SHOWN,
     TURNS,
     USAGE,
     VERDICTS,
 )
+from .lessons import messages, pair_row, shown_row
 from .table import Rows, table, write
 
 
@@ -72,15 +68,6 @@ def writing(
                 demonstrations(_demonstrations(cycle, episode))
 
         yield add
-
-
-def write_examples(folder: Path, cycle: int, examples: Iterable[Example]) -> None:
-    """Write what a cycle taught, examples of one kind, in TRL's conversational columns."""
-    schemas: dict[type[Example], Any] = {Pair: PAIRS, Shown: SHOWN}
-    rest = iter(examples)
-    first = list(islice(rest, 1))
-    schema = schemas.get(type(first[0]), ROLLOUTS) if first else ROLLOUTS
-    write(folder / "examples.parquet", schema, (_example(cycle, e) for e in chain(first, rest)))
 
 
 def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:
@@ -138,7 +125,7 @@ def _turns(cycle: int, episode: Episode) -> Iterator[dict[str, Any]]:
             "weights": turn.agent.weights,
             "weights_version": said.version,
             "heard": turn.heard,
-            "prompt": _messages(turn.prompt),
+            "prompt": messages(turn.prompt),
             "text": said.text,
             "answer": turn.answer,
             "correct": episode.task.correct(turn.answer),
@@ -186,77 +173,11 @@ def _verdicts(cycle: int, episode: Episode) -> Iterator[dict[str, Any]]:
 
 def _preferences(cycle: int, episode: Episode) -> Iterator[dict[str, Any]]:
     for one in episode.outcome.preferences:
-        yield _pair(cycle, pair(episode, one))
+        yield pair_row(cycle, pair(episode, one))
 
 
 def _demonstrations(cycle: int, episode: Episode) -> Iterator[dict[str, Any]]:
     for one in episode.outcome.demonstrations:
         speaker = episode.turns[one.said]
         words = said(speaker, episode.turns[one.asked])
-        yield _shown(cycle, Shown(episode.id, one.said, speaker.agent.name, (), words, one.name))
-
-
-def _example(cycle: int, example: Example) -> dict[str, Any]:
-    if isinstance(example, Rollout):
-        return _rollout(cycle, example)
-    return _pair(cycle, example) if isinstance(example, Pair) else _shown(cycle, example)
-
-
-def _pair(cycle: int, pair: Pair) -> dict[str, Any]:
-    return {
-        "cycle": cycle,
-        "episode": pair.episode,
-        "chosen_turn": pair.turns[0],
-        "rejected_turn": pair.turns[1],
-        "chosen_agent": pair.agents[0],
-        "rejected_agent": pair.agents[1],
-        "judges": pair.judges,
-        "prompt": _messages(pair.chosen.prompt),
-        "chosen": _reply(pair.chosen.text),
-        "rejected": _reply(pair.rejected.text),
-        "probability": pair.probability,
-        "teaches": pair.teaches,
-    }
-
-
-def _shown(cycle: int, shown: Shown) -> dict[str, Any]:
-    return {
-        "cycle": cycle,
-        "episode": shown.episode,
-        "turn": shown.turn,
-        "agent": shown.agent,
-        "name": shown.name,
-        "prompt": _messages(shown.said.prompt),
-        "completion": _reply(shown.said.text),
-        "teaches": shown.teaches,
-    }
-
-
-def _rollout(cycle: int, rollout: Rollout) -> dict[str, Any]:
-    return {
-        "cycle": cycle,
-        "episode": rollout.episode,
-        "turn": rollout.turn,
-        "round": rollout.round,
-        "agent": rollout.agent,
-        "weights": rollout.weights,
-        "weights_version": rollout.version,
-        "judges": rollout.judges,
-        "prompt": _messages(rollout.said.prompt),
-        "completion": _reply(rollout.said.text),
-        "prompt_ids": rollout.said.prompt_tokens,
-        "completion_ids": rollout.said.tokens,
-        "finish": rollout.said.finish,
-        "temperature": rollout.said.temperature,
-        "reward": rollout.reward,
-        "advantage": rollout.advantage,
-        "teaches": rollout.teaches,
-    }
-
-
-def _messages(prompt: Prompt) -> list[dict[str, str]]:
-    return [{"role": m.role, "content": m.content} for m in prompt]
-
-
-def _reply(text: str) -> list[dict[str, str]]:
-    return [{"role": "assistant", "content": text}]
+        yield shown_row(cycle, Shown(episode.id, one.said, speaker.agent.name, (), words, one.name))

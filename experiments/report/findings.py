@@ -5,7 +5,8 @@ from pathlib import Path
 from statistics import fmean
 
 from ..stats import Interval, paired_difference
-from .conversations import Ending
+from .conversations import Ending, endings
+from .panel import judges, warnings
 from .readings import Readings, Row, rows
 
 FEWEST = 8
@@ -37,6 +38,13 @@ CONTROLS = {
     "likeliest": "the likeliest of its answers",
     "reflection": "reflection without peers",
 }
+
+
+def in_short(readings: Readings) -> list[str]:
+    """Return all that a run showed, and what is to be doubted, as `moot run` ends with it."""
+    reference = reference_findings(endings(readings.talks))
+    doubts = warnings(judges(readings.metrics))
+    return [*findings(readings), *([reference] if reference else []), *doubts]
 
 
 def findings(readings: Readings) -> list[str]:

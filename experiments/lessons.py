@@ -1,0 +1,90 @@
+"""What a cycle taught, in TRL's conversational columns: `examples.parquet`."""
+
+from collections.abc import Iterable
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from moot.agents.types import Prompt
+from moot.training.examples import Example, Pair, Rollout, Shown
+
+from .columns import PAIRS, ROLLOUTS, SHOWN
+from .table import write
+
+
+def write_examples(folder: Path, cycle: int, examples: Iterable[Example]) -> None:
+    """Write what a cycle taught, examples of one kind, in TRL's conversational columns."""
+    schemas: dict[type[Example], Any] = {Pair: PAIRS, Shown: SHOWN}
+    rest = iter(examples)
+    first = list(islice(rest, 1))
+    schema = schemas.get(type(first[0]), ROLLOUTS) if first else ROLLOUTS
+    write(folder / "examples.parquet", schema, (_example(cycle, e) for e in chain(first, rest)))
+
+
+def _example(cycle: int, example: Example) -> dict[str, Any]:
+    if isinstance(example, Rollout):
+        return _rollout(cycle, example)
+    return pair_row(cycle, example) if isinstance(example, Pair) else shown_row(cycle, example)
+
+
+def pair_row(cycle: int, pair: Pair) -> dict[str, Any]:
+    """Return a preference as its row."""
+    return {
+        "cycle": cycle,
+        "episode": pair.episode,
+        "chosen_turn": pair.turns[0],
+        "rejected_turn": pair.turns[1],
+        "chosen_agent": pair.agents[0],
+        "rejected_agent": pair.agents[1],
+        "judges": pair.judges,
+        "prompt": messages(pair.chosen.prompt),
+        "chosen": _reply(pair.chosen.text),
+        "rejected": _reply(pair.rejected.text),
+        "probability": pair.probability,
+        "teaches": pair.teaches,
+    }
+
+
+def shown_row(cycle: int, shown: Shown) -> dict[str, Any]:
+    """Return a demonstration as its row."""
+    return {
+        "cycle": cycle,
+        "episode": shown.episode,
+        "turn": shown.turn,
+        "agent": shown.agent,
+        "name": shown.name,
+        "prompt": messages(shown.said.prompt),
+        "completion": _reply(shown.said.text),
+        "teaches": shown.teaches,
+    }
+
+
+def _rollout(cycle: int, rollout: Rollout) -> dict[str, Any]:
+    return {
+        "cycle": cycle,
+        "episode": rollout.episode,
+        "turn": rollout.turn,
+        "round": rollout.round,
+        "agent": rollout.agent,
+        "weights": rollout.weights,
+        "weights_version": rollout.version,
+        "judges": rollout.judges,
+        "prompt": messages(rollout.said.prompt),
+        "completion": _reply(rollout.said.text),
+        "prompt_ids": rollout.said.prompt_tokens,
+        "completion_ids": rollout.said.tokens,
+        "finish": rollout.said.finish,
+        "temperature": rollout.said.temperature,
+        "reward": rollout.reward,
+        "advantage": rollout.advantage,
+        "teaches": rollout.teaches,
+    }
+
+
+def messages(prompt: Prompt) -> list[dict[str, str]]:
+    """Return a prompt in the conversational format."""
+    return [{"role": m.role, "content": m.content} for m in prompt]
+
+
+def _reply(text: str) -> list[dict[str, str]]:
+    return [{"role": "assistant", "content": text}]

@@ -1,0 +1,213 @@
+"""The phases of a run: they talk, learn, are served anew, examined, and compared."""
+
+import asyncio
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from moot.agents.engine import Engine, Resting
+from moot.agents.population import Population
+from moot.agents.types import Weights
+from moot.protocols.journal import Journal, Metric
+from moot.protocols.stage import Stage
+from moot.protocols.types import Episode
+from moot.training.examples import Example
+from moot.training.types import Method
+
+from .controls import controls
+from .directory import held_out_folder, talk_folder
+from .evaluation import baseline, evaluate, examinees
+from .experiment import Experiment
+from .judges import judged, known
+from .learn import JUDGE, Lessons, current, kept, learn, step_metrics
+from .lessons import write_examples
+from .progress import Show
+from .recording import Recording
+from .rulings import rulings
+from .store import write_metrics, write_usage
+from .swap import swap
+from .talk import talk, taught
+from .tasks.split import Split, for_cycle
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run's phases share."""
+
+    experiment: Experiment
+    split: Split
+    out: Path
+    journal: Journal
+    show: Show
+    engines: Mapping[str, Engine]
+    recording: Recording | None = None
+
+    def people(self, cycles: int) -> Population:
+        """Return the population as the first `cycles` cycles left it: weights and trust."""
+        newest = current(self.out, cycles)
+        people = self.experiment.people().at({name: w.version for name, w in newest.items()})
+        return known(people, self.journal.metrics(), cycles - 1)
+
+    def stage(self) -> Stage:
+        """Return where this run's episodes are played."""
+        settings = self.experiment.stage
+        stage = Stage(
+            self.engines, self.journal, self.experiment.seed, settings, told=self.show.turn
+        )
+        return stage if self.recording is None else replace(stage, changes=self.recording.changes)
+
+    @contextmanager
+    def phase(self, name: str, total: int | None = None) -> Generator[None]:
+        """Show a phase; then write down what it spent, as far as it came.
+
+        It is not to be marked as done before: a phase that is done isn't played again, and what
+        it spent would be lost.
+        """
+        try:
+            with self.show.phase(name, total):
+                yield
+        finally:
+            self.journal.account(self.show.ledger.close())
+            write_usage(self.out / "usage.parquet", self.show.ledger.usage())
+
+    def record(self, metrics: Iterable[Metric]) -> None:
+        """Note what was measured, and write it where others read it."""
+        self.journal.measure(metrics)
+        write_metrics(self.out / "metrics.parquet", self.journal.metrics())
+
+
+async def let_talk(run: Run, cycle: int) -> Lessons:
+    """Play a cycle's tasks, measure what was said and judged, and return what it teaches."""
+    experiment, folder, people = run.experiment, talk_folder(run.out, cycle), run.people(cycle)
+    tasks = for_cycle(run.split.train, experiment.tasks.per_cycle, cycle, experiment.seed)
+    turns = experiment.calls(people, tasks).total()
+    with run.phase(f"cycle {cycle}: talk", turns):
+        method = experiment.method
+        judge = None if method is None else method.reward_model
+        found: list[Example] = []
+        compared: list[Example] = []
+
+        def hear(episode: Episode) -> None:
+            found.extend([] if method is None else method.examples(episode))
+            compared.extend([] if judge is None else judge.examples(episode))
+
+        await talk(
+            run.stage(),
+            experiment.protocol,
+            tasks,
+            people,
+            cycle=cycle,
+            out=folder,
+            casting=experiment.casting,
+            hear=hear,
+        )
+        examples = [] if method is None else gathered(method, found, folder)
+        pairs = [] if judge is None else gathered(judge, compared, folder)
+        write_examples(folder, cycle, examples)
+        run.record(taught(examples, cycle=cycle, epochs=experiment.fit.epochs))
+        if people.cast()["judge"]:
+            so_far = [one for n in range(cycle + 1) for one in rulings(talk_folder(run.out, n))]
+            run.record(judged(so_far, cycle, experiment.seed))
+    return Lessons(examples, pairs)
+
+
+def gathered(method: Method[Any], found: Sequence[Example], folder: Path) -> Sequence[Example]:
+    """Return what a cycle teaches, graded as far as that needs no model.
+
+    What comes from a file may be more than memory holds: all is in a file then, below `folder`.
+    """
+    given = method.given()
+    if given is None:
+        return method.graded(found)
+    return kept(chain(given, found), folder, "talk")
+
+
+async def let_learn(run: Run, cycle: int, lessons: Lessons) -> None:
+    """Train the learners; their new weights are on disk then, as one set."""
+    if run.experiment.method is not None and not any(e.teaches for e in lessons.examples):
+        run.show.line(f"  nothing was taught in cycle {cycle}: see talk/alike and talk/alone")
+    before = current(run.out, cycle)
+    alone = len(run.experiment.people().learners()) == 1
+    for engine in run.engines.values():
+        if isinstance(engine, Resting):
+            await engine.rest()
+    with run.phase(f"cycle {cycle}: learn"):
+        folder = talk_folder(run.out, cycle)
+        steps = learn(run.experiment, lessons, before, cycle=cycle, folder=folder)
+        # One step at a time in a thread: between two, Ctrl-C and the engines get a hearing.
+        while (taken := await asyncio.to_thread(next, steps, None)) is not None:
+            name, step, metrics = taken
+            suffix = "" if alone and name != JUDGE else f"@{name}"
+            run.journal.measure(step_metrics(cycle, step, metrics, suffix))
+            run.show.step(step, metrics)
+
+
+async def serve(run: Run, cycles: int, new: Iterable[Weights]) -> None:
+    """Bring `new` weights, the latest of the first `cycles` cycles, into the engines."""
+    canary, people = run.split.held_out[0], run.experiment.people()
+    tolerance = run.experiment.fit.tolerance
+    proven = swap(run.engines, people, new, run.journal, canary, cycles - 1, tolerance)
+    run.journal.measure(await proven)
+
+
+async def examine(run: Run, version: int) -> None:
+    """Let the learners answer the held-out tasks as `version` cycles have left them, once."""
+    folder, people = held_out_folder(run.out, version), run.people(version)
+    if run.journal.finished(folder.name):
+        return
+    tasks, samples = run.split.held_out, run.experiment.evaluation.samples
+    answers = len(tasks) * samples * len(examinees(people))
+    with run.phase(f"held-out evaluation {version}", answers):
+        metrics = await evaluate(run.stage(), tasks, people, samples, cycle=version, out=folder)
+        run.record(metrics)
+    run.journal.finish(folder.name)
+    for metric in metrics:
+        if metric.name in ("held_out/accuracy", "held_out/majority"):
+            run.show.line(
+                f"  {metric.name} {metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]"
+            )
+
+
+async def play_controls(run: Run) -> None:
+    """Play the protocol, and what its tokens buy without it, with the weights of the end."""
+    experiment, cycles = run.experiment, run.experiment.cycles
+    known = any(task.answer is not None for task in run.split.held_out)
+    due = experiment.evaluation.controls and experiment.protocol.yields and known
+    if not due or run.journal.finished("controls"):
+        return
+    with run.phase("controls"):
+        run.record(
+            await controls(
+                run.stage(),
+                experiment.protocol,
+                run.split.held_out,
+                run.people(cycles),
+                cycle=cycles,
+                out=run.out,
+                casting=experiment.casting,
+            )
+        )
+    run.journal.finish("controls")
+
+
+async def play_baseline(run: Run) -> None:
+    """Let the untrained model vote on the held-out tasks, at the compute that the run spent."""
+    settings, cycles = run.experiment.evaluation, run.experiment.cycles
+    due = settings.baseline and current(run.out, cycles)
+    if not due or run.journal.finished("baseline"):
+        return
+    with run.phase("matched-compute baseline"):
+        metrics = await baseline(
+            run.stage(),
+            run.split.held_out,
+            run.experiment.people(),
+            settings,
+            run.journal.metrics(),
+            cycle=cycles,
+            out=run.out / "baseline",
+        )
+        run.record(metrics)
+    run.journal.finish("baseline")
