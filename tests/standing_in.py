@@ -1,6 +1,8 @@
 """Where the stand-in passes for vLLM, and what processes there are."""
 
 import asyncio
+import os
+import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +11,9 @@ from typing import Any, TypeVar
 import orjson
 import pytest
 
-from moot.agents.types import Completion, Engine, Message, Request, Sampling, Weights
+from moot.agents.engine import Engine, Limits
+from moot.agents.gate import Gate
+from moot.agents.types import Completion, Message, Request, Sampling, Weights
 from moot.agents.vllm import VLLM
 
 T = TypeVar("T")
@@ -50,6 +54,19 @@ def running(pids: set[int]) -> set[int]:
     return pids & descendants(0)
 
 
+def servers() -> set[int]:
+    """Return the vLLM servers, stand-ins or real ones, that run below this process."""
+    return {pid for pid in descendants(os.getpid()) if is_server(pid)}
+
+
+def is_server(pid: int) -> bool:
+    try:
+        line = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return False
+    return b"vllm.entrypoints" in line and b"supervisor" not in line
+
+
 @dataclass
 class Site:
     """A place where the stand-in passes for vLLM."""
@@ -65,6 +82,24 @@ class Site:
                 return await part(engine)
 
         return asyncio.run(scene())
+
+    def gated(self, part: Callable[[Engine, Gate], Coroutine[Any, Any, T]], **settings: Any) -> T:
+        """Return what `part` makes of an engine that has `trouble`, and of its gate."""
+        troubled = ("--trouble", str(self.folder / "trouble"), *settings.pop("arguments", ()))
+        limits = settings.setdefault("limits", Limits())
+
+        async def scene(engine: Engine) -> T:
+            async def soon(seconds: float) -> None:
+                await asyncio.sleep(min(seconds, 0.02))
+
+            return await part(engine, Gate("main", engine, limits, random.Random(0), soon))
+
+        return self.play(scene, arguments=troubled, **settings)
+
+    def trouble(self, *moods: str) -> None:
+        """Have the next requests end so, one after the other."""
+        for i, mood in enumerate(moods):
+            (self.folder / "trouble" / f"{i:03d}-{mood}").touch()
 
     def hears(self, text: str = "hello", **settings: Any) -> dict[str, Any]:
         """Return what a server was asked, was started with and finds around it."""
@@ -84,6 +119,7 @@ def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
         (folder / "__init__.py").touch()
     install(tmp_path, "0.32.0+cpu")
     (tmp_path / "model").mkdir()
+    (tmp_path / "trouble").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")
     (tmp_path / "model" / "model.safetensors").touch()
     monkeypatch.syspath_prepend(tmp_path)

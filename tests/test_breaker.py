@@ -3,26 +3,14 @@ import random
 from collections.abc import Mapping
 
 import pytest
+from clock import Clock
 
 from moot.agents.breaker import AFTER, Breaker
+from moot.agents.engine import Limits
 from moot.agents.errors import Fault, Overload
 from moot.agents.gate import Gate
 from moot.agents.pace import Pace
-from moot.agents.types import Completion, Limits, Message, Request, Sampling, Weights
-
-
-class Clock:
-    """Time that passes only in sleep."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        await asyncio.sleep(0)
+from moot.agents.types import Completion, Message, Request, Sampling, Weights
 
 
 class Down:

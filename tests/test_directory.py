@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from moot.agents.engine import Limits
 from moot.agents.errors import InputError, MootError
 from moot.agents.price import Price
 from moot.agents.scripted import Scripted
-from moot.agents.types import Limits
 from moot.experiments.directory import claim, fingerprint
 from moot.experiments.experiment import Experiment
 from moot.experiments.tasks.split import Split, divide

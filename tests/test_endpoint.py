@@ -25,16 +25,10 @@ from fake_endpoint import (
 from pydantic import ValidationError
 
 from moot.agents.endpoint import Endpoint
+from moot.agents.engine import Engine, Limits
 from moot.agents.errors import EngineError, Fault, Refusal
 from moot.agents.gate import Gate
-from moot.agents.types import (
-    Completion,
-    Engine,
-    Limits,
-    Request,
-    Sampling,
-    Weights,
-)
+from moot.agents.types import Completion, Request, Sampling, Weights
 
 KEY = "sk-very-secret"
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 from fake_endpoint import REQUEST, Fake, Mood, choice, play, reply, says
 
+from moot.agents.engine import Engine
 from moot.agents.errors import EngineError
-from moot.agents.types import Completion, Engine, Request
+from moot.agents.types import Completion, Request
 
 
 def first(*alternatives: tuple[str, float], text: str = "1") -> Mood:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clock import Clock
 
+from moot.agents.engine import Limits
 from moot.agents.errors import EngineError, Fault
 from moot.agents.gate import Gate
-from moot.agents.types import Completion, Limits, Message, Request, Sampling, Weights
+from moot.agents.types import Completion, Message, Request, Sampling, Weights
 
 REQUEST = Request((Message("user", "hi"),), Sampling(), seed=1)
 TRAINED = Request((Message("user", "hi"),), Sampling(), seed=1, weights="pupil", version=2)
@@ -19,22 +21,6 @@ WEIGHTS = Weights("pupil", 2, Path("adapter"))
 
 def said(version: int = 0) -> Completion:
     return Completion("yes", "stop", version, tokens_in=1, tokens_out=1, latency_s=0.0)
-
-
-class Clock:
-    """Time that passes only in sleep."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.naps: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.naps.append(seconds)
-        self.now += seconds
-        await asyncio.sleep(0)
 
 
 class Moody:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from moot.agents.engine import Engine
 from moot.agents.errors import EngineError, Fault
 from moot.agents.late import Late, late
 from moot.agents.scripted import ScriptedEngine
-from moot.agents.types import Engine, Message, Request, Sampling, Weights
+from moot.agents.types import Message, Request, Sampling, Weights
 
 
 @dataclass

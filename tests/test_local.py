@@ -15,10 +15,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from moot.agents.context import shared
+from moot.agents.engine import Engine
 from moot.agents.errors import EngineError, MootError
 from moot.agents.local import Local
 from moot.agents.tokens import Tokens
-from moot.agents.types import Completion, Engine, Message, Request, Sampling, Weights
+from moot.agents.types import Completion, Message, Request, Sampling, Weights
 from moot.agents.voice import Voice
 
 T = TypeVar("T")

@@ -15,7 +15,7 @@ from told import words
 from moot.agents.errors import MootError
 from moot.experiments.learn import Lessons, current, learn, published
 from moot.experiments.loading import load
-from moot.experiments.run import _examples as examples  # pyright: ignore[reportPrivateUsage]
+from moot.experiments.phases import gathered
 from moot.experiments.run import run
 from moot.training.examples import Rollout
 from moot.training.filed import Filed
@@ -200,4 +200,4 @@ def test_what_a_file_teaches_stays_in_a_file_with_what_was_said(
     assert not (out / "cycle-000/given").exists()  # it is learnt
     experiment, _ = load(tmp_path / "x.yaml")
     assert experiment.method is not None
-    assert isinstance(examples(experiment.method, [], tmp_path), Filed)
+    assert isinstance(gathered(experiment.method, [], tmp_path), Filed)

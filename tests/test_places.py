@@ -1,7 +1,7 @@
 import asyncio
 
+from moot.agents.engine import Queue
 from moot.agents.places import Places
-from moot.agents.types import Queue
 
 
 def numbers(places: Places, *seen: Queue) -> list[int]:

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from aiohttp import web
-from fake_endpoint import Fake, choice, refuses, reply, says
-from test_trouble import moot, serving
+from command import moot
+from fake_endpoint import Fake, choice, refuses, reply, says, serving
 
 from moot.agents.local import Local
 

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from moot.agents.engine import Engine
 from moot.agents.population import Agent, Population
 from moot.agents.questions import question, truth
 from moot.agents.simulated import Simulated
-from moot.agents.types import Engine, Message, Request, Sampling, Task
+from moot.agents.types import Message, Request, Sampling, Task
 from moot.experiments.main import main
 from moot.experiments.tasks.simulated import SimulatedTasks
 from moot.protocols.conformance import rehearse

@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from command import moot
 
-from moot.experiments.main import main
 from moot.experiments.spans import BATCH, batches
 
 EXPERIMENT = """\
@@ -31,13 +31,6 @@ tasks:
 protocol: {kind: debate}
 evaluation: {samples: 1}
 """
-
-
-def moot(*arguments: str | Path) -> int:
-    with pytest.raises(SystemExit) as end:
-        main([str(argument) for argument in arguments])
-    assert isinstance(end.value.code, int)
-    return end.value.code
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 from aiohttp import web
+from command import moot
 from fake_endpoint import Fake, half, hangs, refuses, reply, resets, says, serving
 
 from moot.experiments.loading import load
-from moot.experiments.main import main
 
 EXPERIMENT = """\
 name: troubled
@@ -46,13 +46,6 @@ def write(folder: Path, fake: Fake, patience: float = 60, may_fail: int = 0) -> 
         EXPERIMENT.format(url=fake.url, patience=patience, items=items, may_fail=may_fail)
     )
     return path
-
-
-def moot(*arguments: str | Path) -> int:
-    with pytest.raises(SystemExit) as end:
-        main([str(argument) for argument in arguments])
-    assert end.value.code is None or isinstance(end.value.code, int)
-    return end.value.code or 0
 
 
 def turns(out: Path) -> list[dict[str, Any]]:

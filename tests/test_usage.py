@@ -12,11 +12,11 @@ from urllib.request import urlopen
 import pyarrow.parquet as pq
 import pytest
 from aiohttp import web
+from command import moot
 from fake_endpoint import Fake, Mood, refuses, reply, says, serving
 
 from moot.agents.errors import MootError
 from moot.experiments.columns import USAGE
-from moot.experiments.main import main
 from moot.experiments.prometheus import serving as scraped
 from moot.protocols.ledger import Ledger
 
@@ -60,13 +60,6 @@ def write(folder: Path, fake: Fake, patience: float = 60, controls: str = "false
     text = EXPERIMENT.format(url=fake.url, patience=patience, items=items, controls=controls)
     path.write_text(text)
     return path
-
-
-def moot(*arguments: str | Path) -> int:
-    with pytest.raises(SystemExit) as end:
-        main([str(argument) for argument in arguments])
-    assert isinstance(end.value.code, int)
-    return end.value.code
 
 
 def usage(out: Path) -> list[dict[str, Any]]:

