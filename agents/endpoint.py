@@ -67,6 +67,11 @@ class Endpoint(Settings):
         return None
 
     @property
+    def number(self) -> None:
+        """None: its model is another's affair."""
+        return
+
+    @property
     def deadline_s(self) -> float | None:
         """So long a call is waited for, which may be lost on the way."""
         return self.limits.deadline_s(SERVER_S)

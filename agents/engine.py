@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Protocol, runtime_checkable
 from pydantic import Field
 
 from .price import Price
-from .types import Completion, Request, Settings, Weights
+from .types import Completion, Number, Request, Settings, Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,11 @@ class EngineSettings(Protocol):
     @property
     def trains(self) -> str | None:
         """The model behind it, as `moot.agents.models.locate` takes it; `None`: can't learn."""
+        ...
+
+    @property
+    def number(self) -> Number | None:
+        """What that model's numbers are; `None`: there is none, or they are another's affair."""
         ...
 
     @property

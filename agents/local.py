@@ -12,7 +12,7 @@ from pydantic import Field
 from .beside import ModelName
 from .engine import Engine, Limits
 from .price import Price
-from .types import Device, Number, Settings
+from .types import Device, Number, Settings, on_this_machine
 
 
 class Local(Settings):
@@ -37,6 +37,11 @@ class Local(Settings):
     def trains(self) -> str | None:
         """The model."""
         return self.model
+
+    @property
+    def number(self) -> Number:
+        """As set, or what this machine comes to."""
+        return on_this_machine(self.dtype, self.device)
 
     @property
     def deadline_s(self) -> float | None:

@@ -98,6 +98,11 @@ class Scripted(Settings):
         return self.model
 
     @property
+    def number(self) -> None:
+        """None: its model never speaks."""
+        return
+
+    @property
     def deadline_s(self) -> float | None:
         """None, if it isn't set: what answers in this process can't be lost on the way."""
         return self.limits.deadline_s(None)

@@ -73,6 +73,11 @@ class Simulated(Settings):
         return None
 
     @property
+    def number(self) -> None:
+        """None: there is no model."""
+        return
+
+    @property
     def deadline_s(self) -> float | None:
         """None, if it isn't set: what answers in this process can't be lost on the way."""
         return self.limits.deadline_s(None)

@@ -1,5 +1,6 @@
 """What an agent is given and what it gives back.  Nothing here knows of protocols or training."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, TypeVar, cast
@@ -14,6 +15,16 @@ Device = Literal["auto", "cpu", "cuda"]
 """Where a model is; `auto` is the GPU where there is one."""
 Number = Literal["auto", "float32", "bfloat16", "float16"]
 """What a model's numbers are; `auto` is float32 on the CPU and bfloat16 on a GPU."""
+WIDTH = {"float32": 4, "bfloat16": 2, "float16": 2}
+"""The bytes of a number."""
+
+
+def on_this_machine(dtype: Number, device: Device = "auto") -> Number:
+    """Return what `auto` comes to here, as far as that can be told without loading anything."""
+    if dtype != "auto":
+        return dtype
+    gpu = device == "cuda" or (device == "auto" and shutil.which("nvidia-smi") is not None)
+    return "bfloat16" if gpu else "float32"
 
 
 class Settings(BaseModel):

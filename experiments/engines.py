@@ -18,7 +18,7 @@ from .learn import check
 from .progress import Show
 from .recording import Recording
 from .replay import Replayed
-from .swap import swap
+from .swap import swap, tolerances
 
 
 async def opened(
@@ -55,7 +55,7 @@ async def replayed(
     """
     logs = out / "logs"
     logs.mkdir(exist_ok=True)
-    people, tolerance = experiment.people(), experiment.fit.tolerance
+    people, tolerance = experiment.people(), tolerances(experiment.engines, experiment.fit)
     with show.phase("models"):
         check(experiment)  # what learns must be here; who only speaks may never be needed
     for name in recording.strangers(experiment):

@@ -101,7 +101,7 @@ def run(
 
 @app.command()
 def plan(experiment: File, sets: Sets = None) -> None:
-    """Say what an experiment would do: agents, calls, tokens, memory, disk; run nothing."""
+    """Say what an experiment would do: agents, calls, tokens, cost, memory, disk; run nothing."""
     from .loading import load
     from .plan import plan as lines
 

@@ -28,7 +28,7 @@ from .progress import Show
 from .recording import Recording
 from .rulings import rulings
 from .store import write_metrics, write_usage
-from .swap import swap
+from .swap import swap, tolerances
 from .talk import talk, taught
 from .tasks.split import Split, for_cycle
 
@@ -148,7 +148,7 @@ async def let_learn(run: Run, cycle: int, lessons: Lessons) -> None:
 async def serve(run: Run, cycles: int, new: Iterable[Weights]) -> None:
     """Bring `new` weights, the latest of the first `cycles` cycles, into the engines."""
     canary, people = run.split.held_out[0], run.experiment.people()
-    tolerance = run.experiment.fit.tolerance
+    tolerance = tolerances(run.experiment.engines, run.experiment.fit)
     proven = swap(run.engines, people, new, run.journal, canary, cycles - 1, tolerance)
     run.journal.measure(await proven)
 

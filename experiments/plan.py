@@ -1,19 +1,18 @@
-"""What an experiment would do: agents, calls, tokens, memory, disk.  Nothing is run."""
+"""What an experiment would do: agents, calls, tokens, cost, memory, disk.  Nothing is run."""
 
-import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from moot.agents.facts import Facts, facts
-from moot.agents.population import Agent
+from moot.agents.price import PER
+from moot.agents.types import WIDTH, on_this_machine
 from moot.protocols.casting import EVERYBODY
 from moot.training.settings import Fit
 
 from .evaluation import examinees
 from .experiment import Experiment
+from .progress import money
 from .tasks.split import Split, for_cycle
-
-BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 def plan(experiment: Experiment, split: Split) -> Iterator[str]:
@@ -66,13 +65,18 @@ def _calls(experiment: Experiment, split: Split) -> Iterator[str]:
             f"            and {n} for the protocol on the held-out tasks, with about as many "
             "tokens again for each of two controls"
         )
-    most = _bound(talk) * cycles + _bound(held) * (cycles + 1) + _bound(vote)
-    yield f"tokens      at most {most} are generated, controls apart"
-
-
-def _bound(calls: Mapping[Agent, int]) -> int:
-    """Return the most tokens that these calls may generate."""
-    return sum(n * agent.sampling.max_tokens for agent, n in calls.items())
+    most: Counter[str] = Counter()
+    for calls, times in ((talk, cycles), (held, cycles + 1), (vote, 1)):
+        for agent, n in calls.items():
+            most[agent.engine] += times * n * agent.sampling.max_tokens
+    yield f"tokens      at most {most.total()} are generated, controls apart"
+    prices = {name: e.price for name, e in experiment.engines.items() if e.price is not None}
+    for name, price in prices.items():
+        cost = money(most[name] * price.tokens_out / PER)
+        yield (
+            f"cost        {name}: at most {cost} for these, "
+            f"and {price.tokens_in:g} for a million prompt tokens"
+        )
 
 
 def _memory(experiment: Experiment, name: str) -> Iterator[str]:
@@ -82,20 +86,16 @@ def _memory(experiment: Experiment, name: str) -> Iterator[str]:
         yield f"memory      {name}: not known without the model"
         return
     learners = [a for a in experiment.people().agents if a.engine == name and a.weights]
-    widths = {
-        "served": _width(getattr(engine, "dtype", "auto")) if engine.kind != "scripted" else 0,
-        "trained": _width(experiment.fit.dtype) if learners else 0,
+    fit = experiment.fit
+    numbers = {
+        "served": engine.number,
+        "trained": on_this_machine(fit.dtype, fit.device) if learners else None,
     }
-    used = {why: known.parameters * width / 2**30 for why, width in widths.items() if width}
+    used = {why: known.parameters * WIDTH[n] / 2**30 for why, n in numbers.items() if n}
     parts = " and ".join(f"{gib:.1f} GiB {why}" for why, gib in used.items()) or "none"
     yield f"memory      {name}: {known.parameters / 1e6:.0f} M parameters: {parts}, and activations"
     if known.download:
         yield f"download    {name}: {known.download / 1e6:.0f} MB, once"
-
-
-def _width(dtype: str) -> int:
-    """Return the bytes of a number; `auto` depends on whether there is a GPU."""
-    return BYTES.get(dtype, 2 if shutil.which("nvidia-smi") else 4)
 
 
 def _disk(experiment: Experiment) -> Iterator[str]:

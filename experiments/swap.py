@@ -9,17 +9,33 @@ those of a reply that was learnt from are the trainer's own.
 from collections.abc import Iterable, Mapping
 from statistics import fmean
 
-from moot.agents.engine import Engine
+from moot.agents.engine import Engine, EngineSettings
 from moot.agents.errors import EngineError
 from moot.agents.population import Agent, Population
-from moot.agents.types import Completion, Request, Sampling, Task, Weights
+from moot.agents.types import Completion, Request, Sampling, Task, Weights, on_this_machine
 from moot.protocols.journal import Journal, Metric, digest
 from moot.protocols.stage import ask
 from moot.training.proof import read
+from moot.training.settings import Fit
 
 CANARY = Sampling(temperature=2.0, max_tokens=8)
 """Hot, so that it says what is unlikely: the likeliest words of a model that is sure of them have a
 log-probability of exactly 0 in every version."""
+EXACT, COARSE = 0.01, 0.1
+"""How far an engine may be from the trainer, in nats a token: both in float32, or not."""
+
+
+def tolerances(engines: Mapping[str, EngineSettings], fit: Fit) -> Mapping[str, float]:
+    """Return, by engine, how far its log-probabilities may be from the trainer's, in nats a token.
+
+    Args:
+        engines: by name.
+        fit: how is trained.
+    """
+    if fit.tolerance != "auto":
+        return dict.fromkeys(engines, fit.tolerance)
+    exact = on_this_machine(fit.dtype, fit.device) == "float32"
+    return {n: EXACT if exact and e.number == "float32" else COARSE for n, e in engines.items()}
 
 
 async def swap(
@@ -29,7 +45,7 @@ async def swap(
     journal: Journal,
     task: Task,
     cycle: int,
-    tolerance: float,
+    tolerance: Mapping[str, float],
 ) -> list[Metric]:
     """Load `weights` into the engines of the agents that speak with them, and prove each.
 
@@ -40,7 +56,7 @@ async def swap(
         journal: remembers what each version said to the canary, and of the trainer's reply.
         task: whose prompt is the canary.
         cycle: whose metrics these are.
-        tolerance: how far from the trainer's the log-probabilities may be, in nats a token.
+        tolerance: how far an engine's log-probabilities may be from the trainer's, by its name.
 
     Returns:
         `swap/canary_change`: how far the canary's log-probabilities moved, at most, in nats; and
@@ -54,7 +70,8 @@ async def swap(
     for new in weights:
         for agent in {a.engine: a for a in people.learners()[new.name]}.values():
             change = await _prove(engines[agent.engine], agent, new, journal, task)
-            gap = await _compare(engines[agent.engine], agent.engine, new, journal, tolerance)
+            name = agent.engine
+            gap = await _compare(engines[name], name, new, journal, tolerance[name])
             suffix = "" if len(people.learners()) == 1 else f"@{new.name}"
             metrics.append(Metric(cycle, f"swap/canary_change{suffix}", change))
             metrics += [] if gap is None else [Metric(cycle, f"swap/trainer_gap{suffix}", gap)]

@@ -89,6 +89,18 @@ def test_a_plan_counts_what_would_be_asked(
     assert "disk        solver: 3 versions with optimiser states" in found
 
 
+def test_a_plan_says_what_the_words_would_cost(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    price = "price: {tokens_in: 250, tokens_out: 1000}, model"
+    (tmp_path / "x.yaml").write_text(EXPERIMENT.replace("model", price))
+
+    found = said(capsys, "plan", str(tmp_path / "x.yaml"))
+
+    # 880 tokens, at 1000 for a million of them.
+    assert "cost        main: at most 0.88 for these, and 250 for a million prompt tokens" in found
+
+
 def test_the_schema_is_json_for_an_editor(capsys: pytest.CaptureFixture[str]) -> None:
     schema = json.loads(said(capsys, "schema"))
 

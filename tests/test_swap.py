@@ -4,16 +4,20 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from moot.agents.errors import EngineError
+from moot.agents.local import Local
 from moot.agents.population import Agent, Population
 from moot.agents.types import Completion, Message, Request, Task, Weights
-from moot.experiments.swap import moved, swap
+from moot.agents.vllm import VLLM
+from moot.experiments.swap import moved, swap, tolerances
 from moot.protocols.journal import Journal, Metric
 from moot.protocols.verifiers import VERIFIERS
 from moot.training.proof import Proof, read, write
+from moot.training.settings import Fit
 
 TASK = Task("t", "2 + 2?", "4", VERIFIERS["number"])
 PEOPLE = Population((Agent("a", "policy", "main", weights="w"),))
@@ -50,8 +54,9 @@ class Server:
 
 def proven(server: Server, version: int, journal: Path) -> list[Metric]:
     weights = [Weights("w", version, journal.parent)]
+    engines, tolerance = {"main": server}, {"main": 0.1}
     with Journal(journal) as opened:
-        return asyncio.run(swap({"main": server}, PEOPLE, weights, opened, TASK, version - 1, 0.1))
+        return asyncio.run(swap(engines, PEOPLE, weights, opened, TASK, version - 1, tolerance))
 
 
 def test_a_swap_is_proven_by_a_canary_that_moved(tmp_path: Path) -> None:
@@ -113,6 +118,25 @@ def test_an_engine_that_took_up_other_weights_is_caught(
 ) -> None:
     with pytest.raises(EngineError, match=r"holds other weights, or .*fit\.tolerance: 0\.1"):
         proven(Server(weighs=weighs), 1, proved(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("engine", "fit", "limit"),
+    [
+        (Local(model="m", dtype="float32"), {"dtype": "float32"}, 0.01),
+        (Local(model="m", dtype="bfloat16"), {"dtype": "float32"}, 0.1),
+        (Local(model="m", dtype="float32"), {"dtype": "bfloat16"}, 0.1),
+        (Local(model="m", device="cpu"), {"device": "cpu"}, 0.01),
+        (Local(model="m", device="cuda"), {"dtype": "float32"}, 0.1),
+        (VLLM(model="m", url="http://far:8000"), {"dtype": "float32"}, 0.1),
+        (VLLM(model="m", url="http://far:8000", dtype="float32"), {"dtype": "float32"}, 0.01),
+        (Local(model="m", dtype="bfloat16"), {"tolerance": 0.5}, 0.5),
+    ],
+)
+def test_who_computes_in_32_bits_is_held_to_more(
+    engine: Local | VLLM, fit: dict[str, Any], limit: float
+) -> None:
+    assert tolerances({"main": engine}, Fit(**fit)) == {"main": limit}
 
 
 @pytest.mark.parametrize("other", [{"prompt_tokens": (1, 2)}, {"tokens": (6, 8)}])

@@ -84,8 +84,9 @@ class Fit(Settings):
     for models that no device holds; else each process holds all of it."""
     lora: Lora | None = Lora()
     """The adapter that learns; `null`: all of the model's weights do."""
-    tolerance: float = Field(default=0.1, gt=0)
+    tolerance: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
     """How far an engine that takes up what was learnt may be from what the trainer makes of a
-    reply: nats a token, in the mean.  In float32 it is under 0.001; 16 bits are coarser."""
+    reply: nats a token, in the mean.  `auto` is 0.01 where both compute in float32, which comes to
+    under 0.001; and else, for 16 bits are coarser, 0.1."""
     guards: Guards = Guards()
     """What must not happen to the policy."""
