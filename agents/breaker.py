@@ -15,9 +15,15 @@ AFTER = 8
 class Breaker:
     """Stands between requests and an engine, and tells how long that engine has been down."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        """Begin with an engine that is well; `clock` gives seconds."""
+    def __init__(self, clock: Callable[[], float], patience_s: float) -> None:
+        """Begin with an engine that is well.
+
+        Args:
+            clock: gives seconds.
+            patience_s: how long it may be down, until nobody tries any more.
+        """
         self._clock = clock
+        self._patience_s = patience_s
         self._faults = 0
         self._first = 0.0
         self._last = ""
@@ -33,13 +39,16 @@ class Breaker:
         """Return what `call` gives; while the engine is down, one after the other may try.
 
         Raises:
-            Fault: that of the call; or the last one, where the engine was down for `patience_s`
-                while others tried.
+            Fault: that of the call; or the last one, where others tried for `patience_s`, or the
+                engine was down for longer than it may.
         """
+        until = asyncio.get_running_loop().time() + max(0.0, patience_s)
         while self._faults >= AFTER:
+            if self.down_s > self._patience_s:
+                raise Fault(self._last)
             if self._trying:
                 try:
-                    async with asyncio.timeout(max(0.0, patience_s)):
+                    async with asyncio.timeout_at(until):
                         await self._news.wait()
                 except TimeoutError:
                     raise Fault(self._last) from None

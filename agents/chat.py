@@ -45,13 +45,16 @@ class _Cached(Struct, frozen=True, gc=False):
     cached_tokens: Count | None = None
 
 
-class _Usage(Struct, frozen=True, gc=False):
+class Usage(Struct, frozen=True, gc=False):
+    """What an answer took."""
+
     prompt_tokens: Count
     completion_tokens: Count
     prompt_tokens_details: _Cached | None = None
 
     @property
     def cached(self) -> int:
+        """The prompt tokens that had been read before, as far as is told."""
         details = self.prompt_tokens_details
         return (details.cached_tokens or 0) if details else 0
 
@@ -61,7 +64,7 @@ class Reply(Struct, frozen=True, gc=False):
 
     model: str
     choices: Annotated[tuple[_Choice, ...], Meta(min_length=1)]
-    usage: _Usage
+    usage: Usage
     prompt_token_ids: tuple[int, ...] | None = None
 
     @property
@@ -132,6 +135,11 @@ def _completion(reply: Reply, where: str, latency_s: float) -> Completion:
     logprobs = [token.logprob for token in (told.content or ())] if told else []
     if len(tokens) != len(logprobs):
         raise Fault(f"{where}: {len(tokens)} token ids came with {len(logprobs)} log-probs")
+    used, asked = reply.usage, reply.prompt_token_ids
+    counted = (used.prompt_tokens, used.completion_tokens)
+    given = (counted[0] if asked is None else len(asked), len(tokens) or counted[1])
+    if given != counted:
+        raise Fault(f"{where}: {given} token ids came with counts of {counted}")
     return Completion(
         text=text,
         finish=finish,

@@ -1,6 +1,6 @@
 """The engine: the one seam between Moot and any language model, and how YAML describes it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +51,22 @@ class Telling(Protocol):
     async def queue(self) -> Queue | None:
         """Return what runs and waits there; `None`: it doesn't tell after all."""
         ...
+
+
+@runtime_checkable
+class Several(Protocol):
+    """An engine that is several servers, each of which could be another than the others."""
+
+    async def everywhere(self, request: Request) -> Sequence[Completion]:
+        """Return what each of them makes of one request."""
+        ...
+
+
+async def everywhere(engine: Engine, request: Request) -> Sequence[Completion]:
+    """Return what each of the servers behind `engine` makes of one request."""
+    if isinstance(engine, Several):
+        return await engine.everywhere(request)
+    return [await engine.generate(request)]
 
 
 @runtime_checkable

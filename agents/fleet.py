@@ -60,6 +60,10 @@ class Fleet:
         finally:
             self._under_way[replica] -= 1
 
+    async def everywhere(self, request: Request) -> Sequence[Completion]:
+        """Return what each replica makes of one request."""
+        return await self._all(lambda replica: replica.generate(request))
+
     async def load(self, weights: Weights) -> None:
         """Have all replicas serve `weights`."""
         await self._all(lambda replica: replica.load(weights))
@@ -74,10 +78,11 @@ class Fleet:
         }
 
     async def queue(self) -> Queue | None:
-        """Return what runs and waits at all of them together."""
-        seen = await asyncio.gather(*(replica.queue() for replica in self._replicas))
-        told = [one for one in seen if one is not None]
-        if len(told) < len(seen):
+        """Return what runs and waits at all of them together that tell."""
+        asked = (replica.queue() for replica in self._replicas)
+        seen = await asyncio.gather(*asked, return_exceptions=True)
+        told = [one for one in seen if isinstance(one, Queue)]
+        if not told:
             return None
         counts = zip(*((one.running, one.waiting, one.preempted) for one in told), strict=True)
         return Queue(*map(sum, counts))

@@ -3,13 +3,13 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
 from .breaker import Breaker
-from .engine import Engine, Limits, Resting, Telling
+from .engine import Engine, Limits, Resting, Telling, everywhere
 from .errors import EngineError, Fault, Overload
 from .pace import Pace
 from .places import Places
@@ -17,6 +17,8 @@ from .types import Completion, Request, Weights
 
 T = TypeVar("T")
 
+LETTERS = 4
+"""How many letters a token is taken for, until it is counted."""
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
 LOOK_S = 1.0
@@ -67,24 +69,36 @@ class Gate:
         self._today = today
         self._places = Places(limits.concurrency)
         self._pace = Pace(limits)
-        self._breaker = Breaker(clock)
+        self._breaker = Breaker(clock, limits.patience_s)
         self._telling = engine if isinstance(engine, Telling) else None
         self._watching: asyncio.Task[None] | None = None
 
     async def generate(self, request: Request) -> Completion:
         """Return the completion of one request, spoken by the very version that it names."""
         length = sum(len(message.content) for message in request.prompt)
-        completion, tries = await self._patiently(lambda: self._engine.generate(request), length)
+        expected = length // LETTERS + request.sampling.max_tokens
+        completion, tries = await self._patiently(
+            lambda: self._engine.generate(request), length, expected
+        )
+        self._check(request, completion)
+        if tries == 1 and completion.ended_s:
+            return completion
+        ended = completion.ended_s or self._today()
+        return replace(completion, tries=tries, ended_s=ended)
+
+    async def everywhere(self, request: Request) -> Sequence[Completion]:
+        """Return what each of the servers behind the engine makes of one request."""
+        said, _ = await self._patiently(lambda: everywhere(self._engine, request))
+        for completion in said:
+            self._check(request, completion)
+        return said
+
+    def _check(self, request: Request, completion: Completion) -> None:
         if completion.version != request.version:
             raise EngineError(
                 f"engine '{self.name}': asked for version {request.version} of "
                 f"{request.weights or 'the base model'}, and version {completion.version} spoke"
             )
-        self._pace.spent(completion.tokens_in + completion.tokens_out)
-        if tries == 1 and completion.ended_s:
-            return completion
-        ended = completion.ended_s or self._today()
-        return replace(completion, tries=tries, ended_s=ended)
 
     async def load(self, weights: Weights) -> None:
         """Serve `weights` under their name from now on, in place of their earlier version."""
@@ -105,19 +119,29 @@ class Gate:
         if isinstance(self._engine, Resting):
             await self._patiently(self._engine.rest)
 
-    async def _patiently(self, call: Callable[[], Awaitable[T]], rank: int = 0) -> tuple[T, int]:
-        """Return what the call gave, and how many tries it took."""
+    async def _patiently(
+        self, call: Callable[[], Awaitable[T]], rank: int = 0, expected: int = 0
+    ) -> tuple[T, int]:
+        """Return what the call gave, and how many tries it took.
+
+        Args:
+            call: what is tried.
+            rank: of those who wait for a place, who has the greatest goes first.
+            expected: how many tokens it may cost.
+        """
         await self._places.take(rank)
         try:
             if self._watching is None and self._telling is not None:
                 self._watching = asyncio.create_task(self._watch(self._telling))
             tries, spent = 0, 0.0
             while True:
-                await self._pace.wait()
-                start = self._clock()
+                await self._pace.wait(expected)
+                start, cost = self._clock(), 0
                 patience = self._limits.patience_s - spent
                 try:
                     result = await self._breaker.through(lambda: self._once(call), patience)
+                    if isinstance(result, Completion):
+                        cost = result.tokens_in + result.tokens_out
                 except Fault as fault:
                     tries += 1
                     if isinstance(fault, Overload):
@@ -131,6 +155,8 @@ class Gate:
                 else:
                     self._places.served()
                     return result, tries + 1
+                finally:
+                    self._pace.settle(expected, cost)
         finally:
             self._places.leave()
 

@@ -94,7 +94,7 @@ class Life:
         if self._asleep:
             async with self._waking:
                 if self._asleep:
-                    await self._wire.order("/wake_up", {})
+                    await self.timed(self._wire.order("/wake_up", {}))
                     self._asleep = False
 
     async def timed(self, call: Coroutine[Any, Any, T]) -> T:

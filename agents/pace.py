@@ -8,9 +8,16 @@ from asyncio_throttle.throttler import Throttler
 
 from .engine import Limits
 
+LOOK_S = 1.0
+"""How often who waits looks whether there are tokens to spend."""
+
 
 class Pace:
-    """Holds back who comes too early.  What tokens cost is known after, so it is paid after."""
+    """Holds back who comes too early.
+
+    What a request costs in tokens is known after: so many as are expected are paid before, and the
+    rest, or what was too much, is settled when it is over.
+    """
 
     def __init__(
         self,
@@ -29,20 +36,22 @@ class Pace:
         self._head = asyncio.Lock()
         self._free = self._throttle is None and not self._tokens_s
 
-    async def wait(self) -> None:
-        """Return once one more may be asked."""
+    async def wait(self, tokens: int = 0) -> None:
+        """Return once one more may be asked, that is expected to cost so many tokens."""
         if self._free:
             return
         async with self._head:
             if self._throttle is not None:
                 await self._throttle.acquire()
             while self._tokens_s and self._balance() < 0:
-                await self._sleep(-self._left / self._tokens_s)
+                # Others may get something back meanwhile.
+                await self._sleep(min(LOOK_S, -self._left / self._tokens_s))
+            self._left -= tokens
 
-    def spent(self, tokens: int) -> None:
-        """Take note of tokens that an answer cost, read and said."""
+    def settle(self, expected: int, tokens: int) -> None:
+        """Take note that what was expected to cost so many tokens cost `tokens`, read and said."""
         if self._tokens_s:
-            self._left = self._balance() - tokens
+            self._left = self._balance() + expected - tokens
 
     def _balance(self) -> float:
         now = self._clock()

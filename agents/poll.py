@@ -9,31 +9,38 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
+from msgspec import DecodeError, Struct, json
 
-from .chat import Reply, ask
+from .chat import Reply, Usage, ask
 from .choices import Ballot
 from .errors import EngineError, Fault
 from .self_reward import Reading
 from .types import Completion, Request, Sampling
 from .wire import Wire
 
+REMEMBERED = 4096
+"""So many choices' ids are remembered: those of a vote are asked for again and again."""
 
-class _Tokens(BaseModel):
+
+class _Tokens(Struct, frozen=True):
     tokens: tuple[int, ...]
 
 
-class _Logprob(BaseModel):
-    logprob: float = Field(allow_inf_nan=False)
+class _Logprob(Struct, frozen=True):
+    logprob: float
 
 
-class _Read(BaseModel):
+class _Read(Struct, frozen=True):
     prompt_logprobs: tuple[dict[str, _Logprob] | None, ...]
 
 
-class _Reads(BaseModel):
+class _Reads(Struct, frozen=True):
     model: str
     choices: tuple[_Read, ...]
+    usage: Usage
+
+
+TOKENS, READS = json.Decoder(_Tokens), json.Decoder(_Reads)
 
 
 class Polls:
@@ -75,19 +82,30 @@ class Polls:
             some: (first[some[0]],) for some in ids if len(some) == 1 and some[0] in first
         }
         due = [some for some in dict.fromkeys(ids) if some not in known]
+        used = [reply.usage]
         if due:
-            known.update(await self._ends(model, reply, ballot.prompt, due))
+            ends, usage = await self._ends(model, reply, ballot.prompt, due)
+            known.update(ends)
+            used.append(usage)
         ballot.logprobs = [known[some] for some in ids]
-        given = ballot.completion(request)
-        return replace(given, version=0, latency_s=time.monotonic() - start), reply.model
+        given = replace(
+            ballot.completion(request),
+            version=0,
+            latency_s=time.monotonic() - start,
+            tokens_in=sum(one.prompt_tokens for one in used),
+            tokens_cached=sum(one.cached for one in used),
+        )
+        return given, reply.model
 
     async def _tokens(self, base: str, choice: str) -> tuple[int, ...]:
         if choice not in self._ids:
+            if len(self._ids) >= REMEMBERED:
+                self._ids.clear()
             body = {"model": base, "prompt": choice, "add_special_tokens": False}
             try:
                 answer = await self._wire.post("/tokenize", body)
-                self._ids[choice] = _Tokens.model_validate_json(answer).tokens
-            except ValidationError:
+                self._ids[choice] = TOKENS.decode(answer).tokens
+            except (DecodeError, UnicodeDecodeError):
                 raise Fault(f"{self._wire.root}/tokenize: unreadable answer") from None
         if not self._ids[choice]:
             raise EngineError(f"the choice {choice!r} is no token, so it can't be weighed")
@@ -95,8 +113,10 @@ class Polls:
 
     async def _ends(
         self, model: str, reply: Reply, prompt: Sequence[int], ends: Collection[tuple[int, ...]]
-    ) -> dict[tuple[int, ...], tuple[float, ...]]:
-        """Return the log-probability of each token of each end, when it stands behind `prompt`."""
+    ) -> tuple[dict[tuple[int, ...], tuple[float, ...]], Usage]:
+        """Return the log-probability of each token of each end, when it stands behind `prompt`,
+        and what it took to tell.
+        """
         body = {
             "model": model,
             "prompt": [[*prompt, *end] for end in ends],
@@ -106,19 +126,20 @@ class Polls:
         }
         try:
             answer = await self._wire.post("/v1/completions", body)
-            reads = _Reads.model_validate_json(answer)
+            reads = READS.decode(answer)
             if reads.model != reply.model:
                 raise EngineError(
                     f"{self._wire.root}: '{reply.model}' and '{reads.model}' answered"
                 )
-            return {
+            found = {
                 end: tuple(
                     (told or {})[str(token)].logprob
                     for token, told in zip(end, read.prompt_logprobs[len(prompt) :], strict=True)
                 )
                 for end, read in zip(ends, reads.choices, strict=True)
             }
-        except (ValidationError, KeyError, ValueError):
+            return found, reads.usage
+        except (DecodeError, KeyError, ValueError):
             raise Fault(f"{self._wire.root}/v1/completions: unreadable log-probs") from None
 
 

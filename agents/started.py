@@ -10,13 +10,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import tied
 from .errors import EngineError
 from .server import Server
 
 if TYPE_CHECKING:
     from .vllm import VLLM
 
+WORKER = "moot.agents.worker.Worker"
+"""What is added to the workers of servers that are ours."""
 PARALLEL = r"(?:--tensor-parallel-size|-tp)[ =](\d+)"
 ADVICE = (
     (
@@ -104,7 +105,7 @@ def _command(settings: "VLLM", model: Path, port: int, cpu: bool) -> list[str]:
         "--max-lora-rank": settings.max_lora_rank,
         # Sampling is what the experiment says, not what generation_config.json says.
         "--generation-config": "vllm",
-        "--worker-extension-cls": tied.NAME,
+        "--worker-extension-cls": WORKER,
     }
     flags = ["--enable-lora", "--enable-prompt-tokens-details"]
     if cpu:

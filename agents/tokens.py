@@ -12,6 +12,8 @@ from .errors import EngineError, in_one_line
 from .types import Message, Prompt
 
 RESERVED = re.compile("reserved|unused|extra", re.IGNORECASE)
+PARTS = ("bos", "eos", "pad", "unk", "sep", "cls", "mask")
+"""What a special token may be to a tokenizer."""
 PROMPTS = 128
 """So many prompts' ids are remembered: those of a step's rows are asked for several times."""
 PROBE = (Message("user", "question"), Message("assistant", "xyzzy"))
@@ -74,11 +76,9 @@ class Tokens:
 
         One that is called reserved or unused where there is one, else the last one.
         """
-        used = {
-            *self.ends,
-            *self._tokenizer.all_special_ids,
-            *self._ids(self._chat(PROBE, reply=True)),
-        }
+        # Those that have a part, and not all that are listed as special: Qwen lists these too.
+        parts = (getattr(self._tokenizer, f"{part}_token_id", None) for part in PARTS)
+        used = {*self.ends, *parts, *self._ids(self._chat(PROBE, reply=True))}
         template = str(self._tokenizer.chat_template)
         free = {
             i: str(token)

@@ -16,6 +16,8 @@ from .lent import Labels
 from .types import Weights
 from .wire import Wire
 
+OURS = "read_weights"
+"""What `worker` adds."""
 BASE = "default"
 """What vLLM calls the version of the weights that it started with."""
 
@@ -30,12 +32,13 @@ class Whole:
             wire: the line to the server.
             labels: what weights are called there.
             within_s: how long the server may take to read others.
-            ours: whether we started it, with a worker as in `tied`.
+            ours: whether we started it, with what `worker` adds; to another's it may be added.
         """
         self._wire = wire
         self._labels = labels
         self._within_s = within_s
-        self._method = "read_weights" if ours else "reload_weights"
+        self._ours = ours
+        self._method = OURS
         self._given: dict[str, Weights] = {}
         self._base: Path | None = None
         self._now: Weights | None = None
@@ -154,12 +157,10 @@ class Whole:
                 "that lies; name it as the engine's `model`"
             )
         label = BASE if wanted is None else self._label(wanted)
-        arguments = {"weights_path": str(path.resolve())}
         self._torn = True  # whatever comes of it, what was there is gone
         try:
             async with asyncio.timeout(self._within_s):
-                body = {"method": self._method, "kwargs": arguments}
-                await self._wire.order("/collective_rpc", body)
+                await self._call(str(path.resolve()))
                 await self._wire.order("/reset_prefix_cache", {})
                 await self._wire.order("/update_weight_version", {"new_version": label})
                 held = await self.held()
@@ -169,6 +170,17 @@ class Whole:
         if held != label:
             raise EngineError(f"{self._wire.root}: was given '{label}' and holds '{held}'")
         self._now, self._torn = wanted, False
+
+    async def _call(self, folder: str) -> None:
+        """Have the server's workers read the weights in a folder."""
+        body = {"method": self._method, "kwargs": {"weights_path": folder}}
+        try:
+            await self._wire.order("/collective_rpc", body)
+        except EngineError as error:
+            if self._ours or self._method != OURS or OURS not in str(error):
+                raise
+            self._method = "reload_weights"  # its workers have just what vLLM has
+            await self._call(folder)
 
     def _label(self, weights: Weights) -> str:
         return self._labels.of(weights.name, weights.version)

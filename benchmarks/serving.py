@@ -22,9 +22,8 @@ with 256 in flight they are mostly the wait for one's turn.  Sides take turns, t
 every other time; the table has medians over repetitions, `ratio` is the median of the ratios paired
 by repetition (above 1: ours needs less, or does more), `low` and `high` the least and the greatest.
 
-`cache_share` is how many prompt tokens the server found in its cache, of all that stand at the
-beginning of a prompt that was asked before; `mb_an_adapter` is how much the
-server's memory grew by each.
+`cache_share` is how many prompt tokens the server found in its cache, of all that an earlier call
+had read or said at the same beginning; `mb_an_adapter` is how much its memory grew by each.
 
     python benchmarks/serving.py [--case NAME ...] [--quick] [--json FILE] [--peers-python PATH]
 """

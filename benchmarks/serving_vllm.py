@@ -85,23 +85,29 @@ async def debate(out: Path, n: int) -> dict[str, Any]:
     (out / "prompts.json").write_text(json.dumps(chats))
     said = [turn.completion for turn in turns]
     begun = sorted(said, key=lambda one: one.ended_s - one.latency_s)
+    read = [(one.prompt_tokens, (*one.prompt_tokens, *one.tokens)) for one in begun]
     cached = sum(one.tokens_cached for one in said)
     return {
         "tokens_per_s": sum(one.tokens_out for one in said) / seconds,
         "prompt_tokens": sum(one.tokens_in for one in said),
-        "cache_share": cached / shared([one.prompt_tokens for one in begun]),
+        "cache_share": cached / shared(read),
     }
 
 
-def shared(prompts: Iterable[Sequence[int]]) -> int:
-    """Return how many tokens stand at the beginning of an earlier prompt too, all in all."""
+def shared(texts: Iterable[tuple[Sequence[int], Sequence[int]]]) -> int:
+    """Return how many tokens of prompts were read or said before at the same beginning, all in all.
+
+    Args:
+        texts: each prompt, and the prompt with what was said to it, as they were begun.
+    """
     known: dict[int, Any] = {}
     found = 0
-    for prompt in prompts:
-        node = known
-        for token in prompt:
-            found += token in node
+    for prompt, whole in texts:
+        node, there = known, 0
+        for token in whole:
+            there += token in node
             node = node.setdefault(token, {})
+        found += min(there, len(prompt))
     return found
 
 

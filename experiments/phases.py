@@ -15,6 +15,7 @@ from moot.protocols.journal import Journal, Metric
 from moot.protocols.stage import Stage
 from moot.protocols.types import Episode
 from moot.training.examples import Example
+from moot.training.job import BEFORE
 from moot.training.types import Method
 
 from .controls import controls
@@ -127,8 +128,6 @@ def gathered(method: Method[Any], found: Sequence[Example], folder: Path) -> Seq
 
 async def let_learn(run: Run, cycle: int, lessons: Lessons) -> None:
     """Train the learners; their new weights are on disk then, as one set."""
-    if run.experiment.method is not None and not any(e.teaches for e in lessons.examples):
-        run.show.line(f"  nothing was taught in cycle {cycle}: see talk/alike and talk/alone")
     before = current(run.out, cycle)
     alone = len(run.experiment.people().learners()) == 1
     for engine in run.engines.values():
@@ -142,7 +141,13 @@ async def let_learn(run: Run, cycle: int, lessons: Lessons) -> None:
             name, step, metrics = taken
             suffix = "" if alone and name != JUDGE else f"@{name}"
             run.journal.measure(step_metrics(cycle, step, metrics, suffix))
-            run.show.step(step, metrics)
+            if step != BEFORE:
+                run.show.step(step, metrics)
+    newest = current(run.out, cycle + 1)
+    for name in run.experiment.people().learners():
+        if name not in newest or newest[name].version <= cycle:
+            why = "talk/alike, talk/alone, train/alike and train/alone say why"
+            run.show.line(f"  {name} learnt nothing in cycle {cycle}: {why}")
 
 
 async def serve(run: Run, cycles: int, new: Iterable[Weights]) -> None:
@@ -150,7 +155,9 @@ async def serve(run: Run, cycles: int, new: Iterable[Weights]) -> None:
     canary, people = run.split.held_out[0], run.experiment.people()
     tolerance = tolerances(run.experiment.engines, run.experiment.fit)
     proven = swap(run.engines, people, new, run.journal, canary, cycles - 1, tolerance)
-    run.journal.measure(await proven)
+    # What was measured once stands, beside what was said at it: a run that goes on proves it anew.
+    known = {(m.cycle, m.name) for m in run.journal.metrics()}
+    run.journal.measure(m for m in await proven if (m.cycle, m.name) not in known)
 
 
 async def examine(run: Run, version: int) -> None:

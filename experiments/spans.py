@@ -102,17 +102,22 @@ class Trace:
 
     def episode(self, phase: str, end: Row, turns: Sequence[Row]) -> Iterator[Span]:
         """Yield the span of an episode, and those of its turns."""
-        # The same episode of another run is another trace: it was at another time.
-        trace = _hash(16, self.run.experiment.get("name"), end["episode"], turns[0]["ended_s"])
+        # The same episode of another run is another trace: it was at another time, or is a replay.
+        replay = (self.run.experiment.get("made_with") or {}).get("replay")
+        name, began = self.run.experiment.get("name"), turns[0]["ended_s"]
+        trace = _hash(16, name, end["episode"], began, replay)
         root = _hash(8, trace)
         times = [(_start(turn), _nanoseconds(turn["ended_s"])) for turn in turns]
         known = [time for time in times if time[1]] or times
+        first = min(start for start, _ in known)
+        # What was put in nobody's mouth took no time; it is told as said when the episode began.
+        times = [time if time[1] else (first, first) for time in times]
         yield {
             "traceId": trace,
             "spanId": root,
             "name": f"invoke_workflow {end['protocol']}",
             "kind": INTERNAL,
-            "startTimeUnixNano": str(min(start for start, _ in known)),
+            "startTimeUnixNano": str(first),
             "endTimeUnixNano": str(max(ended for _, ended in known)),
             "attributes": attributes(
                 {

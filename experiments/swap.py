@@ -3,24 +3,27 @@
 An HTTP 200 is no proof that other weights speak now.  Four things are: the engine, asked, reports
 the version; every completion is stamped with the version that the engine says spoke, and the gate
 refuses any other; the log-probabilities of a canary, a fixed prompt with a fixed seed, moved; and
-those of a reply that was learnt from are the trainer's own.
+those of a reply that was learnt from are the trainer's own, and not those of the version before.
 """
 
 from collections.abc import Iterable, Mapping
+from math import isnan
 from statistics import fmean
 
-from moot.agents.engine import Engine, EngineSettings
+from moot.agents.engine import Engine, EngineSettings, everywhere
 from moot.agents.errors import EngineError
 from moot.agents.population import Agent, Population
 from moot.agents.types import Completion, Request, Sampling, Task, Weights, on_this_machine
 from moot.protocols.journal import Journal, Metric, digest
 from moot.protocols.stage import ask
-from moot.training.proof import read
+from moot.training.proof import read, share_gone
 from moot.training.settings import Fit
 
 CANARY = Sampling(temperature=2.0, max_tokens=8)
 """Hot, so that it says what is unlikely: the likeliest words of a model that is sure of them have a
 log-probability of exactly 0 in every version."""
+ERRORS = 3
+"""By how many standard errors it must be plain that an engine is nearer to the version before."""
 EXACT, COARSE = 0.01, 0.1
 """How far an engine may be from the trainer, in nats a token: both in float32, or not."""
 
@@ -60,7 +63,8 @@ async def swap(
 
     Returns:
         `swap/canary_change`: how far the canary's log-probabilities moved, at most, in nats; and
-        `swap/trainer_gap`: how far those of a reply are from the trainer's, in the mean.
+        `swap/trainer_gap`: how far those of a reply are from the trainer's, in the mean.  Of
+        several servers behind an engine, the one that moved least, and the one that is farthest.
 
     Raises:
         EngineError: an engine does not report the version, or its canary has not moved, or it makes
@@ -90,22 +94,34 @@ async def _compare(
         return None
     greedy, choices = Sampling(temperature=0), (proof.text,)
     asked = Request(proof.prompt, greedy, 0, new.name, new.version, choices=choices)
-    said = await engine.generate(asked)
-    await journal.record(_canary(new.name, name), new.version, digest(asked), said)
-    if not said.tokens:
+    every = await everywhere(engine, asked)
+    await journal.record(_canary(new.name, name), new.version, digest(asked), every[0])
+    if not all(said.tokens for said in every):
         return None
-    if (said.prompt_tokens, said.tokens) != (proof.prompt_tokens, proof.tokens):
+    own = proof.prompt_tokens, proof.tokens
+    if any((said.prompt_tokens, said.tokens) != own for said in every):
         raise EngineError(
             f"engine {name!r} reads other tokens than the trainer in the same chat: its tokenizer "
             "or chat template isn't that of the model that was trained"
         )
-    gap = fmean(abs(a - b) for a, b in zip(said.logprobs, proof.logprobs, strict=True))
+    gaps = [
+        fmean(abs(a - b) for a, b in zip(said.logprobs, proof.logprobs, strict=True))
+        for said in every
+    ]
+    gap = max(gaps, key=lambda gap: (isnan(gap), gap))
     if not gap <= tolerance:
         raise EngineError(
             f"engine {name!r} reports version {new.version} of {new.name!r}, but finds a reply "
             f"{gap:.3g} nats a token more or less likely than the trainer does: it holds other "
             f"weights, or computes otherwise (fit.tolerance: {tolerance:g})"
         )
+    for said in every:
+        gone = share_gone(said.logprobs, proof.before, proof.logprobs)
+        if gone is not None and gone[0] + ERRORS * gone[1] < 0.5:
+            raise EngineError(
+                f"engine {name!r} reports version {new.version} of {new.name!r}, but finds a reply "
+                "as likely as the version before it did: it holds that one still"
+            )
     return gap
 
 
@@ -126,13 +142,13 @@ async def _prove(engine: Engine, agent: Agent, new: Weights, journal: Journal, t
             f"and reports {'none' if held is None else f'version {held}'}"
         )
     request = _asks(agent, task, new.version)
-    after = await engine.generate(request)
-    if (change := moved(before, after)) == 0.0:
+    every = await everywhere(engine, request)
+    if (change := min(moved(before, after) for after in every)) == 0.0:
         raise EngineError(
             f"engine {agent.engine!r} reports version {new.version} of {new.name!r}, but its "
             f"canary still has the log-probs of version {earlier[-1]}: the weights did not change"
         )
-    await journal.record(canary, new.version, digest(request), after)
+    await journal.record(canary, new.version, digest(request), every[0])
     return change
 
 

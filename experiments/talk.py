@@ -11,7 +11,7 @@ from moot.protocols.journal import Metric
 from moot.protocols.stage import Failure, Stage
 from moot.protocols.types import Episode, Protocol, Signal, Turn
 from moot.protocols.voting import plurality
-from moot.training.examples import Example, Pair, Rollout
+from moot.training.examples import Example, Pair, Rollout, contrast
 
 from .store import writing
 
@@ -162,18 +162,14 @@ def differing(episode: Episode) -> dict[str, float | None]:
 
 def taught(examples: Sequence[Example], *, cycle: int, epochs: int) -> list[Metric]:
     """Return what a cycle's talk gave to learn: tokens, mean reward, groups without contrast."""
-    groups: dict[tuple[str, int], list[float]] = {}
-    for example in examples:
-        if isinstance(example, Rollout) and example.reward is not None:
-            groups.setdefault(example.group, []).append(example.reward)
+    rewards = [e.reward for e in examples if isinstance(e, Rollout) and e.reward is not None]
     found = {
-        "train/tokens": [float(sum(_learnt(examples).values()) * epochs)],
-        "talk/examples": [float(sum(example.teaches for example in examples))],
-        "talk/reward": [reward for rewards in groups.values() for reward in rewards],
-        "talk/alike": [float(len(set(rewards)) == 1) for rewards in groups.values()],
-        "talk/alone": [float(len(rewards) == 1) for rewards in groups.values()],
+        "train/tokens": float(sum(_learnt(examples).values()) * epochs),
+        "talk/examples": float(sum(example.teaches for example in examples)),
     }
-    return [Metric(cycle, name, fmean(values)) for name, values in found.items() if values]
+    found |= {"talk/reward": fmean(rewards)} if rewards else {}
+    found |= {f"talk/{name}": share for name, share in contrast(examples).items()}
+    return [Metric(cycle, name, value) for name, value in found.items()]
 
 
 def _learnt(examples: Iterable[Example]) -> dict[tuple[str, int], int]:

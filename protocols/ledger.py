@@ -70,11 +70,16 @@ class _Account:
     tokens_in: int = 0
     tokens_cached: int = 0
     tokens_out: int = 0
-    seconds: float = 0.0
+    microseconds: int = 0
+    """Whole ones, so that they come to the same in whatever order they are added."""
     retries: int = 0
 
+    @property
+    def seconds(self) -> float:
+        return self.microseconds / 1e6
 
-COUNTS = tuple(f.name for f in fields(_Account) if f.name != "group")
+
+COUNTS = tuple(f.name for f in fields(Spent) if f.name != "cost")
 """What is counted; the cost follows from it."""
 
 
@@ -110,7 +115,7 @@ class Ledger:
         account.tokens_in += said.tokens_in
         account.tokens_cached += said.tokens_cached
         account.tokens_out += said.tokens_out
-        account.seconds += said.latency_s
+        account.microseconds += round(said.latency_s * 1e6)
         account.retries += said.tries - 1
 
     def spent(self) -> Spent:

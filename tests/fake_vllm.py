@@ -2,15 +2,19 @@
 
 `python fake_vllm.py --port N --served-model-name base` serves; other arguments are as vLLM's.
 
+Its log-probabilities follow from the weights that speak and from what they are asked.
+
 With `--trouble FOLDER` each chat takes the first file that lies there, and something goes wrong as
-the file is called after its number: 003-500 is an error, 004-half an answer that breaks off.  With
-`--latency S` each answer takes so long.
+the file is called after its number: 003-500 is an error, 004-half an answer that breaks off.  Where
+deaf-PORT lies there, new adapters are listed and speak as those before them did; where drowsy does,
+it hangs when it is to wake.  With `--latency S` each answer takes so long.
 """
 
 import argparse
 import asyncio
 import os
 import sys
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +39,7 @@ NOW: dict[str, Any] = {
     "asleep": False,
     "naps": 0,
     "answered": 0,
+    "method": "",
 }
 
 
@@ -61,6 +66,9 @@ async def load(request: web.Request) -> web.Response:
         return refuse(404, f"No adapter found for {path}")
     if path.endswith("huge"):
         return refuse(500, "LoRA rank 64 is greater than max_lora_rank 32.")
+    if OPTIONS.trouble and (OPTIONS.trouble / f"deaf-{OPTIONS.port}").exists():
+        own = (old for label, old in ADAPTERS.items() if label.split("@")[0] == name.split("@")[0])
+        path = next(own, NOW["weights"])
     if not path.endswith("lost"):
         ADAPTERS[name] = path
     return web.Response(text=f"Success: LoRA adapter '{name}' added successfully.")
@@ -75,7 +83,7 @@ async def unload(request: web.Request) -> web.Response:
 
 async def trouble(request: web.Request) -> web.StreamResponse | None:
     """Go wrong as the first file that lies there says; `None`: all is well."""
-    files = sorted(OPTIONS.trouble.iterdir()) if OPTIONS.trouble else []
+    files = sorted(OPTIONS.trouble.glob("[0-9]*")) if OPTIONS.trouble else []
     if not files:
         return None
     files[0].unlink()
@@ -114,6 +122,13 @@ async def chat(request: web.Request) -> web.StreamResponse:
         NOW["running"] -= 1
 
 
+def likely(model: str, words: str) -> list[float]:
+    """Return the log-probabilities of two tokens."""
+    who = ADAPTERS.get(model, NOW["weights"])
+    found = blake2b(f"{who} {words}".encode(), digest_size=2).digest()
+    return [-0.5 - byte / 1000 for byte in found]
+
+
 def answer(body: dict[str, Any]) -> web.Response:
     said = body["messages"][-1]["content"]
     if said == "die":
@@ -123,6 +138,7 @@ def answer(body: dict[str, Any]) -> web.Response:
     told = [
         {"token": f"token_id:{i}", "logprob": -i / 100} for i in body.get("logprob_token_ids", [])
     ]
+    first, second = likely(body["model"], said)
     about = {
         "body": body,
         "arguments": sys.argv[1:],
@@ -136,13 +152,17 @@ def answer(body: dict[str, Any]) -> web.Response:
                 "message": {"role": "assistant", "content": orjson.dumps(about).decode()},
                 "finish_reason": "stop",
                 "logprobs": {
-                    "content": [{"logprob": -0.5, "top_logprobs": told}, {"logprob": -0.25}]
+                    "content": [{"logprob": first, "top_logprobs": told}, {"logprob": second}]
                 },
                 "token_ids": [7] if said == "miscount" else [7, 2],
             }
         ],
         "prompt_token_ids": [1, 5, 6],
-        "usage": {"prompt_tokens": 3, "completion_tokens": 2},
+        "usage": {
+            "prompt_tokens": 4 if said == "overcount" else 3,
+            "completion_tokens": 2,
+            "prompt_tokens_details": {"cached_tokens": 1},
+        },
     }
     return web.json_response(reply)
 
@@ -159,12 +179,16 @@ async def complete(request: web.Request) -> web.Response:
         {"prompt_logprobs": [None, *({str(i): {"logprob": -i / 100}} for i in ids[1:])]}
         for ids in body["prompt"]
     ]
-    return web.json_response({"model": body["model"], "choices": told})
+    usage = {"prompt_tokens": sum(map(len, body["prompt"])), "completion_tokens": len(told)}
+    return web.json_response({"model": body["model"], "choices": told, "usage": usage})
 
 
 async def rpc(request: web.Request) -> web.Response:
     body = orjson.loads(await request.read())
     assert body["method"] in ("read_weights", "reload_weights")
+    if body["method"] == "read_weights" and "moot.agents.worker.Worker" not in sys.argv:
+        return refuse(500, "'Worker' object has no attribute 'read_weights'")
+    NOW["method"] = body["method"]
     path = body["kwargs"]["weights_path"]
     if path.endswith("broken"):
         return refuse(500, "safetensors: invalid header")
@@ -187,6 +211,10 @@ async def reset(request: web.Request) -> web.Response:
 
 
 async def sleep(request: web.Request) -> web.Response:
+    drowsy = OPTIONS.trouble / "drowsy" if OPTIONS.trouble else None
+    if drowsy is not None and request.path == "/wake_up" and drowsy.exists():
+        drowsy.unlink()
+        await asyncio.sleep(3600)
     NOW["asleep"] = request.path == "/sleep"
     NOW["naps"] += NOW["asleep"]
     return web.Response()

@@ -3,7 +3,10 @@
 import asyncio
 import os
 import random
-from collections.abc import Callable, Coroutine
+import socket
+import sys
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,8 +16,10 @@ import pytest
 
 from moot.agents.engine import Engine, Limits
 from moot.agents.gate import Gate
+from moot.agents.server import Server
 from moot.agents.types import Completion, Message, Request, Sampling, Weights
 from moot.agents.vllm import VLLM
+from moot.agents.wire import Wire, connect
 
 T = TypeVar("T")
 STAND_IN = Path(__file__).with_name("fake_vllm.py")
@@ -104,6 +109,21 @@ class Site:
     def hears(self, text: str = "hello", **settings: Any) -> dict[str, Any]:
         """Return what a server was asked, was started with and finds around it."""
         return heard(self.play(lambda engine: engine.generate(request(text)), **settings))
+
+
+@asynccontextmanager
+async def elsewhere(folder: Path, *arguments: str) -> AsyncGenerator[tuple[Wire, Server]]:
+    """Give the line to a server that somebody else runs, and its process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    command = (sys.executable, str(STAND_IN), "--port", str(port), *arguments)
+    server = Server("fake", command, dict(os.environ), folder / "log")
+    async with AsyncExitStack() as stack:
+        wire = await stack.enter_async_context(connect(f"http://127.0.0.1:{port}"))
+        stack.push_async_callback(server.stop)
+        await server.start(lambda: wire.get("/health"), within_s=20)
+        yield wire, server
 
 
 def heard(completion: Completion) -> dict[str, Any]:

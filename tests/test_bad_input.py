@@ -609,6 +609,7 @@ def test_an_alias_bomb_is_refused_before_it_goes_off(fails: Fails, tmp_path: Pat
     assert fails("plan", "DIR/y.yaml") == ["y.yaml: too large for an experiment file (over 1 MB)"]
 
 
+SETS = ["plan", "DIR/x.yaml", "--set"]
 ARGUMENTS = [
     (["--helpp"], "No such option: --helpp"),
     (["runn"], "No such command 'runn'"),
@@ -635,6 +636,20 @@ ARGUMENTS = [
         ["plan", "DIR/x.yaml", "--set", "population.5.count=1"],
         "--set population.5.count: population has the entries 0 to 0",
     ),
+    (
+        [*SETS, "method={kind: rlhf, file: likes.jsonl, centre: -1}"],
+        "method.centre: expected a number ≥ 0, got -1",
+    ),
+    (
+        [*SETS, "method={kind: sft, weigh: {a: 1}}"],
+        "`weigh` means nothing with `on: reference`: it is for demonstrations",
+    ),
+    ([*SETS, "method={kind: sft, least: 0.5}"], "`least` means nothing with `on: reference`"),
+    (
+        [*SETS, "method={kind: rlaif, by: grade, model: {centre: 1}}"],
+        "`model` means nothing with `by: grade`",
+    ),
+    ([*SETS, "method={kind: rlaif, no_answer: 0.5}"], "`no_answer` means nothing with `by: model`"),
     (["plan", "DIR/x.yaml", "--set", "name.x=1"], "--set name.x: name is 'trial' and has no 'x'"),
     (["report", "DIR/nope"], "nope: there is no such directory"),
     (["report", "DIR"], "holds no run (there is no experiment.yaml)"),

@@ -80,7 +80,7 @@ def test_an_engine_that_stays_down_is_given_up_by_all_within_one_patience() -> N
 
 def test_faults_among_answers_break_nothing() -> None:
     clock = Clock()
-    breaker = Breaker(clock)
+    breaker = Breaker(clock, 1800)
 
     async def fails() -> str:
         raise Fault("500")
@@ -105,7 +105,7 @@ def test_faults_among_answers_break_nothing() -> None:
 
 
 def test_whoever_waits_goes_on_as_soon_as_anything_is_answered_or_patience_ends() -> None:
-    breaker, slow = Breaker(Clock()), asyncio.Event()
+    breaker, slow = Breaker(Clock(), 1800), asyncio.Event()
 
     async def fails() -> str:
         raise Fault("500")
@@ -169,7 +169,56 @@ def test_an_engine_that_is_asked_too_much_is_asked_by_fewer_at_once() -> None:
     assert max(late) <= 8
 
 
-def test_tokens_a_minute_are_paid_after_and_waited_for() -> None:
+def test_who_finds_an_engine_down_for_too_long_does_not_try_it() -> None:
+    clock, tries = Clock(), 0
+    breaker = Breaker(clock, 100)
+
+    async def slow() -> None:
+        nonlocal tries
+        tries += 1
+        await clock.sleep(30)
+        raise Fault("no answer within 30 s")
+
+    async def scene() -> list[BaseException | None]:
+        asked = (breaker.through(slow, 100) for _ in range(AFTER + 20))
+        first = await asyncio.gather(*asked, return_exceptions=True)
+        return [*first, *await asyncio.gather(breaker.through(slow, 100), return_exceptions=True)]
+
+    found = asyncio.run(scene())
+    assert {str(one) for one in found} == {"no answer within 30 s"}
+    # Those that were under way before it counted as down; then one after the other, to 100 s.
+    assert tries <= AFTER + 20
+    before = tries
+    asyncio.run(scene())
+    assert tries == before
+
+
+def test_tokens_that_many_ask_for_at_once_are_held_back() -> None:
+    clock = Clock()
+    pace = Pace(Limits(tokens_per_minute=600), clock.sleep, clock)
+    starts: list[float] = []
+
+    async def call(cost: int) -> None:
+        await pace.wait(100)
+        starts.append(clock.now)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        pace.settle(100, cost)
+
+    async def scene() -> None:
+        await asyncio.gather(*(call(100) for _ in range(50)))
+        assert starts.count(0) == 7  # a minute's tokens, and one request more
+        assert starts[-1] == pytest.approx((49 - 6) * 10, abs=1)
+        starts.clear()
+        clock.now += 60  # another minute's
+        began = clock.now
+        await asyncio.gather(*(call(0) for _ in range(50)))
+        assert starts[-1] - began < 430 / 2  # what failed costs nothing, and is given back
+
+    asyncio.run(scene())
+
+
+def test_tokens_a_minute_are_settled_after_and_waited_for() -> None:
     clock = Clock()
     pace = Pace(Limits(tokens_per_minute=600), clock.sleep, clock)
 
@@ -178,7 +227,7 @@ def test_tokens_a_minute_are_paid_after_and_waited_for() -> None:
         for _ in range(30):
             await pace.wait()
             starts.append(clock.now)
-            pace.spent(100)
+            pace.settle(0, 100)
         return starts
 
     starts = asyncio.run(scene())

@@ -11,7 +11,6 @@ from moot.training.credit import (
     batch_scaled,
     generalised,
     group_advantage,
-    mixed,
     overlong,
 )
 
@@ -83,37 +82,6 @@ def test_batch_scaled_by_hand() -> None:
 @pytest.mark.parametrize("advantages", [[], [2.0], [2.0, 2.0, 2.0]])
 def test_a_batch_without_contrast_teaches_nothing(advantages: list[float]) -> None:
     assert batch_scaled(torch.tensor(advantages)).tolist() == [0.0] * len(advantages)
-
-
-OWN_VIEW = torch.tensor([0.0, 0.4, 0.0, 0.0])
-"""Scaled it is (-0.5, 1.5, -0.5, -0.5); its standard deviation is 0.4 · ½ = 0.2."""
-
-
-def test_mixed_advantages_by_hand() -> None:
-    # 0.9 · 1.5 - 0.1 · 0.5 = 1.3; 0.9 · -0.5 + 0.1 · 1.5 = -0.3; the others stay at -0.5
-    found = mixed(ONE_RIGHT, OWN_VIEW, share=0.1, least=0.1)
-
-    assert found.tolist() == pytest.approx([1.3, -0.3, -0.5, -0.5], rel=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("other", "least"),
-    [([0.0, 0.4, 0.0, 0.0], 0.21), ([0.7] * 4, 0.1), ([0.70, 0.71, 0.69, 0.70], 0.1)],
-)
-def test_a_self_reward_that_hardly_differs_is_left_out(other: list[float], least: float) -> None:
-    found = mixed(ONE_RIGHT, torch.tensor(other), share=0.1, least=least)
-
-    assert found.tolist() == [1.5, -0.5, -0.5, -0.5]
-
-
-def test_where_the_verifier_sees_no_contrast_the_self_reward_may() -> None:
-    found = mixed(torch.ones(4), OWN_VIEW, share=0.1, least=0.1)
-
-    assert found.tolist() == pytest.approx([-0.05, 0.15, -0.05, -0.05], rel=1e-6)
-
-
-def test_a_group_of_one_mixes_to_nothing() -> None:
-    assert mixed(torch.ones(1), torch.zeros(1), share=0.5, least=0.0).tolist() == [0.0]
 
 
 # DAPO, eq. 13: with at most 20 tokens and a buffer of 8, nothing up to 12, (12 - length) / 8 up to

@@ -36,11 +36,19 @@ def earned(one: Rollout) -> float:
     return one.reward or 0.0
 
 
+def credited(critic: Critic, examples: list[Rollout], kl: float) -> list[Rollout]:
+    def paid(one: Rollout) -> list[float]:
+        pairs = zip(one.said.known.logp, one.said.known.anchor, strict=True)
+        return [kl * (policy - anchor) for policy, anchor in pairs]
+
+    return critic.credited(examples, earned, paid, lambda one, _: one.weights is not None)
+
+
 def test_tokens_are_credited_by_hand() -> None:
     #  Expected .2, .4, .8; discount and trace .5; the reward of 1 comes after the last.  Errors:
     #  0 + .5 · .4 - .2 = 0;  0 + .5 · .8 - .4 = 0;  1 + 0 - .8 = .2.
     #  Carried back by .5 · .5 = .25: .2, then .05, then .0125.
-    [found] = PLAIN.credited([seen((0.2, 0.4, 0.8))], earned, kl=0.0)
+    [found] = credited(PLAIN, [seen((0.2, 0.4, 0.8))], kl=0.0)
 
     assert found.gains == pytest.approx((0.0125, 0.05, 0.2))
     assert found.returns == pytest.approx((0.2125, 0.45, 1.0))
@@ -53,8 +61,8 @@ def test_each_token_pays_for_its_own_kl() -> None:
     #  carried: .4, then .1, then -.1 + .025.
     one = seen((0.2, 0.4, 0.8), drift=(1.0, 0.0, -2.0))
 
-    [found] = PLAIN.credited([one], earned, kl=0.1)
-    [free] = PLAIN.credited([one], earned, kl=0.0)
+    [found] = credited(PLAIN, [one], kl=0.1)
+    [free] = credited(PLAIN, [one], kl=0.0)
 
     assert found.gains == pytest.approx((-0.075, 0.1, 0.4))
     assert found.returns == pytest.approx((0.125, 0.5, 1.2))
@@ -64,7 +72,7 @@ def test_each_token_pays_for_its_own_kl() -> None:
 def test_without_discount_the_last_reward_is_everyones() -> None:
     plain = Critic(whiten=False, trace=1.0)
 
-    [found] = plain.credited([seen((0.2, 0.4, 0.8))], earned, kl=0.0)
+    [found] = credited(plain, [seen((0.2, 0.4, 0.8))], kl=0.0)
 
     assert found.returns == pytest.approx((1.0, 1.0, 1.0))
     assert found.gains == pytest.approx((0.8, 0.6, 0.2))
@@ -76,7 +84,7 @@ def test_advantages_are_whitened_over_all_tokens_and_returns_are_not() -> None:
     white = Critic(trace=1.0)
     examples = [seen((0.0, 0.0)), seen((0.0,), reward=4.0, weights=None)]
 
-    own, frozen = white.credited(examples, earned, kl=0.0)
+    own, frozen = credited(white, examples, kl=0.0)
 
     scale = 3**0.5 + EPS
     assert own.gains == pytest.approx((-1 / scale, -1 / scale))
@@ -84,18 +92,18 @@ def test_advantages_are_whitened_over_all_tokens_and_returns_are_not() -> None:
     assert (own.returns, frozen.returns) == ((1.0, 1.0), (4.0,))
     assert (own.teaches, frozen.teaches) == (True, False)
     #  All alike: nothing to be better than, but the head learns still.
-    [alike] = white.credited(examples[:1], earned, kl=0.0)
+    [alike] = credited(white, examples[:1], kl=0.0)
     assert (alike.gains, alike.returns, alike.teaches) == ((0.0, 0.0), (1.0, 1.0), True)
 
 
 def test_what_the_head_did_not_see_stays_and_what_has_no_reward_teaches_nothing() -> None:
     unseen, unpaid = seen(()), seen((0.5,), reward=None)
 
-    assert PLAIN.credited([unseen, unpaid], earned, kl=0.0) == [
+    assert credited(PLAIN, [unseen, unpaid], kl=0.0) == [
         unseen,
         replace(unpaid, teaches=False),
     ]
-    assert PLAIN.credited([], earned, kl=0.0) == []
+    assert credited(PLAIN, [], kl=0.0) == []
 
 
 def test_the_objective_takes_off_what_was_too_long_and_the_kl_of_each_token() -> None:
@@ -156,3 +164,15 @@ def test_ppo_moves_the_head_and_the_policy(tiny: Path, tmp_path: Path) -> None:
     kept = latest(tmp_path)
     assert kept is not None
     assert torch.equal(kept.weights[f"{SCALAR}.bias"], pupil.tensors()[f"{SCALAR}.bias"])
+
+
+def test_what_was_cut_off_is_dropped_with_a_value_head_too() -> None:
+    cut = seen((0.2, 0.4))
+    cut = replace(cut, said=replace(cut.said, finish="length"))
+
+    taught = [
+        [r.teaches for r in Objective.model_validate(settings).credited([cut, seen((0.1,))])]
+        for settings in ({"like": "ppo"}, {"like": "ppo", "cut": "drop"})
+    ]
+
+    assert taught == [[True, True], [False, True]]

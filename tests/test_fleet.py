@@ -11,8 +11,13 @@ import pytest
 from standing_in import Site, adapter, found, heard, request, servers
 
 from moot.agents.engine import Engine
-from moot.agents.errors import Gone
+from moot.agents.errors import EngineError, Gone
 from moot.agents.gate import Gate
+from moot.agents.population import Agent, Population
+from moot.agents.types import Task
+from moot.experiments.swap import swap
+from moot.protocols.journal import Journal
+from moot.protocols.verifiers import VERIFIERS
 
 
 @pytest.fixture
@@ -41,6 +46,30 @@ def test_replicas_share_the_work_and_who_begins_alike_goes_to_the_same_one(site:
         shares = Counter(heard(one)["arguments"][7] for one in said)
         assert len(shares) == 2  # however alike they are, one replica doesn't do it all
         assert max(shares.values()) <= 0.75 * 64
+
+    site.gated(part, replicas=2)
+
+
+def test_a_replica_that_takes_new_weights_and_speaks_as_before_is_caught(site: Site) -> None:
+    people = Population((Agent("a", "policy", "main", weights="pupil"),))
+    task = Task("t", "2 + 2?", "4", VERIFIERS["number"])
+
+    async def part(engine: Engine, gate: Gate) -> None:
+        ports = [heard(one)["arguments"][7] for one in await gate.everywhere(request("hello"))]
+        assert len(set(ports)) == 2
+        with Journal(site.folder / "journal") as journal:
+
+            async def proven(version: int) -> float:
+                weights = adapter(site.folder, version=version)
+                found = await swap(
+                    {"main": gate}, people, [weights], journal, task, version - 1, {"main": 0.1}
+                )
+                return found[0].value
+
+            assert await proven(1) > 0
+            (site.folder / "trouble" / f"deaf-{ports[1]}").touch()
+            with pytest.raises(EngineError, match="the weights did not change"):
+                await proven(2)
 
     site.gated(part, replicas=2)
 

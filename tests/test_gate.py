@@ -135,10 +135,10 @@ def test_the_queue_for_the_rate_costs_no_patience() -> None:
         gate = Gate("far", moody, Limits(patience_s=1), random.Random(0), clock.sleep, clock)
 
         class Slow:
-            async def wait(self) -> None:
+            async def wait(self, tokens: int) -> None:
                 clock.now += 100
 
-            def spent(self, tokens: int) -> None: ...
+            def settle(self, expected: int, tokens: int) -> None: ...
 
         gate._pace = Slow()  # pyright: ignore
         await gate.generate(REQUEST)

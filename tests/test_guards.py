@@ -44,6 +44,11 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "distinct": ({"distinct": 0.6}, r"distinct 0\.5 is below fit\.guards\.distinct, 0\.6"),
     "kl": ({"kl": 1e-9}, r"kl \S+ is above fit\.guards\.kl, 1e-09"),
 }
+#  Random weights are far from sure: the first step breaks these.
+ABOVE = {
+    "loss": ({"loss": 0.1}, r"loss \S+ is above fit\.guards\.loss, 0\.1"),
+    "grad_norm": ({"grad_norm": 1e-6}, r"grad_norm \S+ is above fit\.guards\.grad_norm, 1e-06"),
+}
 
 
 DAPO = Objective.model_validate({"like": "dapo", "cut": "keep"})
@@ -99,6 +104,37 @@ def test_stop_keeps_the_steps_before(name: str, tiny: Path, tmp_path: Path) -> N
     assert kept is not None
     assert (kept.step, kept.taken) == (4, 1)  # over, after one step
     assert equal(kept.weights, tensors(free))
+
+
+@pytest.mark.parametrize("name", ABOVE)
+def test_a_step_that_explodes_is_not_taken(name: str, tiny: Path, tmp_path: Path) -> None:
+    guard, why = ABOVE[name]
+    pupil = learner(tiny)
+    before = tensors(pupil)
+
+    with pytest.raises(MootError, match=why):
+        steps(pupil, tiny, tmp_path, guarded(**guard, then="fail"))
+
+    assert equal(tensors(pupil), before)
+
+
+def test_episodes_without_contrast_count_among_those_whose_texts_should_differ(
+    tiny: Path, tmp_path: Path
+) -> None:
+    """Such an episode is in no step; two of three say the same over and over."""
+    episodes = [("b", ("x", "y")), ("a", ("z", "z")), ("c", ("z", "z"))]
+    rollouts = [
+        Rollout(name, i, 0, "a", "w", 0, words(text, (20 + i,)), float(i and text == "y"))
+        for name, texts in episodes
+        for i, text in enumerate(texts)
+    ]
+    method = CaT(objective=Objective(kl=0))
+    guarded_fit = guarded(distinct=0.7)
+
+    found = learnt(learner(tiny), method, method.graded(rollouts), tiny, tmp_path, guarded_fit)
+
+    assert [seen["distinct"] for _, seen in found] == [1.0]
+    assert "guarded" in found[0][1]
 
 
 @pytest.mark.parametrize("then", ["stop", "rollback"])

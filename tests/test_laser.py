@@ -2,13 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import BuildTiny
+from told import episode, turn
+from transformers import AutoTokenizer
 
 from moot.agents.errors import MootError
 from moot.agents.tokens import Tokens
 from moot.agents.types import Message
+from moot.protocols.types import Verdict
 from moot.training.architecture import base
 from moot.training.checkpoint import Progress
 from moot.training.examples import Known, Rollout, Said
@@ -47,7 +51,82 @@ def test_verdicts_share_in_the_advantage_where_they_differ() -> None:
 
     found = LaSeR(objective=PLAIN).graded(rollouts)
 
-    assert [r.advantage for r in found] == pytest.approx([1.3, -0.3, -0.5, -0.5])
+    assert [r.advantage for r in found] == pytest.approx([1.3, -0.3, -0.5, -0.5], abs=1e-3)
+
+
+def test_where_the_verifier_sees_no_contrast_verdicts_may() -> None:
+    rollouts = [answer(i, 1.0, -13.0 if i == 1 else -23.0) for i in range(4)]
+
+    found = LaSeR(objective=PLAIN, alpha=0).graded(rollouts)
+
+    assert [r.advantage for r in found] == pytest.approx([-0.05, 0.15, -0.05, -0.05], abs=1e-3)
+    assert all(r.teaches for r in found)
+
+
+def test_who_learns_from_few_of_a_group_keeps_what_the_verifier_says_of_all() -> None:
+    #  Adapters of their own, and so only two of the four were looked at, or one.
+    views = [-13.0, -23.0, None, None]
+    two = [answer(i, float(i == 0), view) for i, view in enumerate(views)]
+    one = [answer(i, float(i == 0), view) for i, view in enumerate([-13.0, None, None, None])]
+
+    #  Two verdicts apart are (.707, -.707): .9 · 1.5 + .0707, and .9 · -.5 - .0707.
+    gains = [r.advantage for r in LaSeR(objective=PLAIN).graded(two)]
+    assert gains == pytest.approx([1.4207, -0.5207, -0.5, -0.5], abs=1e-3)
+    alone = [r.advantage for r in LaSeR(objective=PLAIN).graded(one)]
+    assert alone == pytest.approx([1.5, -0.5, -0.5, -0.5], abs=1e-3)
+
+
+def test_verdicts_share_by_the_objectives_own_scale() -> None:
+    rollouts = [answer(i, float(i == 0), -13.0 if i == 1 else -23.0) for i in range(4)]
+
+    found = LaSeR(objective=Objective.model_validate("dr_grpo")).graded(rollouts)
+
+    #  Centred only: .9 · (.75, -.25, ...) + .1 · (-.25, .75, ...).
+    assert [r.advantage for r in found] == pytest.approx([0.65, -0.15, -0.25, -0.25])
+
+
+def test_what_the_objective_drops_stays_dropped() -> None:
+    cut = [answer(0, 0.0, -13.0, "length"), *(answer(i, float(i == 1), -23.0) for i in (1, 2))]
+    other = answer(3, 0.0, -13.0)
+
+    found = LaSeR(objective=Objective.model_validate("dapo")).graded([*cut, other])
+
+    assert [r.teaches for r in found] == [False, True, True, True]
+
+
+def test_a_verdict_counts_alike_after_long_answers_and_short_ones() -> None:
+    long, short = answer(0, 1.0, -23.0), answer(1, 0.0, -23.0)
+    long = replace(long, said=replace(long.said, known=replace(long.said.known, logp=(-1.0,) * 9)))
+    short = replace(short, said=replace(short.said, known=replace(short.said.known, logp=(-1.0,))))
+
+    weights = [r.weight for r in LaSeR(objective=Objective(mean="token")).graded([long, short])]
+
+    #  The loss is divided by 10 tokens: as much as 2 by the 2 answers.
+    assert weights == [5.0, 5.0]
+
+
+def test_a_critic_leaves_verdicts_no_share() -> None:
+    ppo = Objective.model_validate("ppo")
+    with pytest.raises(ValueError, match="`share` is in the advantage of an answer"):
+        LaSeR(objective=ppo)
+    assert LaSeR(objective=ppo, share=0).share == 0
+
+
+def test_answers_are_right_by_the_task_or_by_the_reference() -> None:
+    turns = [turn(0, "4"), turn(1, "5"), turn(2, "none"), turn(3, "7")]
+    scores = (1.0, 0.0, None, None)
+    verdicts = tuple(Verdict(i, "match", score) for i, score in enumerate(scores))
+    told = replace(episode(turns), outcome=replace(episode(turns).outcome, verdicts=verdicts))
+
+    #  The task's answer is 4.  What can't be read is wrong; what nobody could compare is left out.
+    assert [r.reward for r in LaSeR().examples(told)] == [1, 0, 0, 0]
+    assert [(r.turn, r.reward) for r in LaSeR(reward="match").examples(told)] == [
+        (0, 1),
+        (1, 0),
+        (2, 0),
+    ]
+    unknown = replace(told, task=replace(told.task, answer=None))
+    assert LaSeR().examples(unknown) == []
 
 
 def test_verdicts_that_hardly_differ_have_no_share() -> None:
@@ -87,12 +166,16 @@ def test_the_constant_is_what_the_anchor_gives_the_token_in_the_mean() -> None:
     rollouts = [answer(0, 1.0, -13.0), answer(1, 0.0, -13.0)]
     other = replace(rollouts[1].said.known, anchor_probe=-25.0)
     rollouts[1] = replace(rollouts[1], said=replace(rollouts[1].said, known=other))
+    #  What was cut off has no end for the token to come after.
+    cut = answer(2, 0.0, -13.0, "length")
+    cut = replace(cut, said=replace(cut.said, known=replace(cut.said.known, anchor_probe=-99.0)))
+    rollouts.append(cut)
 
     def constants(method: LaSeR) -> list[float | None]:
         return [r.said.known.anchor_probe for r in method.graded(rollouts)]
 
-    assert constants(LaSeR()) == [-24.0, -24.0]
-    assert constants(LaSeR(constant=False)) == [-23.0, -25.0]
+    assert constants(LaSeR()) == [-24.0, -24.0, -24.0]
+    assert constants(LaSeR(constant=False)) == [-23.0, -25.0, -99.0]
 
 
 def test_a_policy_learns_to_tell_right_from_wrong(spare: Path, tmp_path: Path) -> None:
@@ -119,6 +202,22 @@ def test_a_policy_learns_to_tell_right_from_wrong(spare: Path, tmp_path: Path) -
     assert verdicts(rollouts) == [i % 2 == 0 for i in range(8)]
     assert steps[-1][1]["verdict_loss"] < steps[0][1]["verdict_loss"] / 4
     assert steps[-1][1]["verdicts_on_right"] == steps[-1][1]["verdicts_on_wrong"] == 1.0
+
+
+def test_tokens_that_a_tokenizer_lists_as_special_are_to_spare_where_no_chat_uses_them(
+    build_tiny: BuildTiny, tmp_path: Path
+) -> None:
+    folder = build_tiny(tmp_path, spare=["<|vision_start|>", "<|vision_end|>"])
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens(
+        {"additional_special_tokens": ["<|start|>", "<|vision_start|>", "<|vision_end|>"]}
+    )
+    tokenizer.save_pretrained(folder)
+    listed: Any = AutoTokenizer.from_pretrained(folder)
+    last: int = listed.convert_tokens_to_ids("<|vision_end|>")
+
+    assert last in listed.all_special_ids
+    assert Tokens(folder).spare == last
 
 
 def test_a_tokenizer_with_no_token_to_spare_is_told(tiny: Path) -> None:

@@ -194,6 +194,8 @@ def test_the_kl_in_the_reward_by_hand() -> None:
     assert advantages({"like": "rloo", "kl": 0.5}, batch) == [-1.0, 1.0]
     assert advantages({"like": "rloo", "kl": 0.5, "kl_in": "loss"}, batch) == [1.0, -1.0]
     assert advantages({"like": "rloo", "kl": 0.0}, batch) == [1.0, -1.0]
+    #  k2: (1 + 4) / 2 and 1 / 2: rewards 1 - 1.25 and 0 - .25.
+    assert advantages({"like": "rloo", "kl": 0.5, "kl_by": "k2"}, batch) == [0.0, 0.0]
 
 
 def test_batch_scale_by_hand() -> None:

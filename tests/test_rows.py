@@ -136,7 +136,9 @@ def test_what_was_known_before_stands_beside_the_tokens() -> None:
     assert batch.anchor is not None
     assert batch.old.tolist() == [[-1, -2], [-5, 0]]
     assert batch.anchor.tolist() == [[-3, -4], [-6, 0]]
-    assert batch.spoken is None  # the engine was silent about the first
+    assert batch.spoken is not None
+    assert batch.spoken[0].isnan().all()  # the engine was silent about the first
+    assert batch.spoken[1].tolist() == [-7, 0]
     alone = rows([other]).spoken
     assert alone is not None
     assert alone.tolist() == [[-7]]

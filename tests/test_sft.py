@@ -193,7 +193,7 @@ LOGP = torch.tensor([[-1.0, -2.0, -3.0], [-4.0, 99.0, 99.0], [99.0, 99.0, 99.0]]
 def test_losses_and_sizes_by_hand(
     mean: Any, weigh: dict[str, float] | None, sizes: list[float], losses: list[float]
 ) -> None:
-    method = SFT(mean=mean, weigh=weigh)
+    method = SFT(on="demonstrations", mean=mean, weigh=weigh)
     examples = [shown("generator", (1, 2, 3)), shown("critic", (4,)), shown("generator", ())]
     batch = rows(columns(examples))
 

@@ -16,7 +16,7 @@ from moot.agents.vllm import VLLM
 from moot.experiments.swap import moved, swap, tolerances
 from moot.protocols.journal import Journal, Metric
 from moot.protocols.verifiers import VERIFIERS
-from moot.training.proof import Proof, read, write
+from moot.training.proof import Proof, read, share_gone, write
 from moot.training.settings import Fit
 
 TASK = Task("t", "2 + 2?", "4", VERIFIERS["number"])
@@ -31,6 +31,8 @@ class Server:
     changes: bool = True
     weighs: tuple[float, ...] = (-1.0, -2.0)
     """What it makes of a reply that is put into its mouth."""
+    says: tuple[int, ...] = (6, 7)
+    """The tokens of that reply."""
     versions: dict[str, int] = field(default_factory=dict[str, int])
     asked: list[int] = field(default_factory=list[int])
 
@@ -38,7 +40,7 @@ class Server:
         if request.choices:
             [text] = request.choices
             version = self.versions["w"]
-            return Completion(text, "stop", version, 1, 2, 0.0, (6, 7), self.weighs, (1, 2, 3))
+            return Completion(text, "stop", version, 1, 2, 0.0, self.says, self.weighs, (1, 2, 3))
         self.asked.append(request.version)
         version = self.versions.get("w", 0)
         logprob = -1.0 - (0.25 * version if self.changes else 0.0)
@@ -137,6 +139,32 @@ def test_who_computes_in_32_bits_is_held_to_more(
     engine: Local | VLLM, fit: dict[str, Any], limit: float
 ) -> None:
     assert tolerances({"main": engine}, Fit(**fit)) == {"main": limit}
+
+
+def test_an_engine_that_is_near_enough_and_holds_the_version_before_is_caught(
+    tmp_path: Path,
+) -> None:
+    proof = replace(
+        PROOF, tokens=(6, 7, 8), logprobs=(-1.0, -2.0, -3.0), before=(-1.05, -1.96, -3.06)
+    )
+    # .05 off in the mean, which 16 bits would excuse; noise of .01 excuses no more than itself.
+    stale = Server(weighs=(-1.06, -1.95, -3.05), says=(6, 7, 8))
+    with pytest.raises(EngineError, match="as likely as the version before it did"):
+        proven(stale, 1, proved(tmp_path / "stale", proof))
+
+    noisy = Server(weighs=(-0.99, -2.01, -3.02), says=(6, 7, 8))
+    assert len(proven(noisy, 1, proved(tmp_path / "noisy", proof))) == 2
+
+
+def test_how_far_an_engine_has_gone_by_hand() -> None:
+    # The way is (1, 0, 2); gone are (½, 0, 1): half of it, exactly.
+    assert share_gone((-1.5, -2, -1), (-2, -2, -2), (-1, -2, 0)) == (0.5, 0.0)
+    # Gone are (1, 1, 2): all of it, and the 1 that is left over 2 · 5.
+    found = share_gone((-1, -1, 0), (-2, -2, -2), (-1, -2, 0))
+    assert found == (1.0, pytest.approx(0.1**0.5))
+    assert share_gone((-1, -1, 0), (-1, -1, -1), (-1, -1, -1)) is None  # it didn't move
+    assert share_gone((-1, -1), (-2, -2), (-1, -2)) is None  # two tokens tell nothing of noise
+    assert share_gone((-1, -1, 0), (), (-1, -2, 0)) is None
 
 
 @pytest.mark.parametrize("other", [{"prompt_tokens": (1, 2)}, {"tokens": (6, 8)}])

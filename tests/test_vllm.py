@@ -4,19 +4,17 @@ import asyncio
 import math
 import os
 import random
-import socket
 import sys
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 from standing_in import (
-    STAND_IN,
     Site,
     adapter,
     descendants,
+    elsewhere,
     found,
     heard,
     install,
@@ -27,10 +25,8 @@ from standing_in import (
 from moot.agents.engine import Engine, Limits
 from moot.agents.errors import EngineError, Fault, Gone
 from moot.agents.gate import Gate
-from moot.agents.server import Server
 from moot.agents.types import Completion, Sampling, Weights
 from moot.agents.vllm import VLLM
-from moot.agents.wire import connect
 
 
 @pytest.fixture
@@ -44,7 +40,7 @@ def test_a_started_server_answers_with_tokens_and_log_probs(site: Site) -> None:
 
     before = descendants(os.getpid())
     said, family = site.play(part)
-    assert (said.tokens, said.logprobs, said.prompt_tokens) == ((7, 2), (-0.5, -0.25), (1, 5, 6))
+    assert (said.tokens, said.prompt_tokens, len(said.logprobs)) == ((7, 2), (1, 5, 6), 2)
     assert (said.version, said.tokens_in, said.tokens_out, said.finish) == (0, 3, 2, "stop")
     assert family
     assert not running(family)
@@ -147,7 +143,9 @@ def test_choices_are_weighed_by_who_is_asked(site: Site) -> None:
         shares = [(one - ten) / (one + two), ten / (one + two), two / (one + two)]
         assert said.shares == pytest.approx(shares)
         assert (said.text, said.tokens, said.logprobs) == ("2", (50,), (-0.5,))
-        assert (said.version, said.prompt_tokens, said.tokens_in) == (1, (1, 5, 6), 3)
+        assert (said.version, said.prompt_tokens) == (1, (1, 5, 6))
+        # Three to tell of all first tokens, one of them cached, and again with "10" behind them.
+        assert (said.tokens_in, said.tokens_cached) == (3 + 5, 1)
         given = await engine.generate(replace(poll, choices=("10",)))
         assert (given.text, given.shares, given.logprobs) == ("10", (1.0,), (-0.49, -0.48))
         with pytest.raises(EngineError, match="the choice '' is no token"):
@@ -167,6 +165,8 @@ def test_a_schema_is_sent_for_the_server_to_hold_the_reply_to(site: Site) -> Non
 def test_log_probs_that_miss_a_token_are_a_fault(site: Site) -> None:
     with pytest.raises(Fault, match="1 token ids came with 2 log-probs"):
         site.hears("miscount")
+    with pytest.raises(Fault, match=r"\(3, 2\) token ids came with counts of \(4, 2\)"):
+        site.hears("overcount")
 
 
 def test_a_server_that_dies_is_started_again_with_its_adapters_a_few_times(site: Site) -> None:
@@ -224,16 +224,8 @@ def test_without_vllm_it_says_what_to_install(site: Site, monkeypatch: pytest.Mo
 
 def test_runs_attached_to_one_server_keep_apart_and_leave_it_clean(site: Site) -> None:
     async def scene() -> None:
-        command = (sys.executable, str(STAND_IN), "--served-model-name", "qwen", "--port")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port: int = free.getsockname()[1]
-        server = Server("fake", (*command, str(port)), dict(os.environ), site.folder / "log")
-        settings = VLLM(url=f"http://127.0.0.1:{port}/v1")
-        async with AsyncExitStack() as stack:
-            wire = await stack.enter_async_context(connect(f"http://127.0.0.1:{port}"))
-            stack.push_async_callback(server.stop)
-            await server.start(lambda: wire.get("/health"), within_s=20)
+        async with elsewhere(site.folder, "--served-model-name", "qwen") as (wire, server):
+            settings = VLLM(url=f"{wire.root}/v1")
             async with settings.open(site.folder) as one, settings.open(site.folder) as two:
                 await one.load(adapter(site.folder))
                 assert (await one.held(), await two.held()) == ({"pupil": 1}, {})

@@ -145,6 +145,17 @@ def test_a_server_rests_while_others_learn_and_wakes_when_it_is_asked(site: Site
     assert site.gated(part) == (0, False)
 
 
+def test_a_server_that_hangs_as_it_wakes_is_started_again(site: Site) -> None:
+    async def part(engine: Engine, gate: Gate) -> bool:
+        before = servers()
+        await gate.rest()
+        (site.folder / "trouble" / "drowsy").touch()
+        assert not heard(await gate.generate(request("hello")))["asleep"]
+        return bool(before & servers())
+
+    assert not site.gated(part, sleep=True, limits=Limits(timeout_s=1.0))
+
+
 KILLED = """\
 name: killed
 cycles: 1

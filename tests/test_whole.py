@@ -3,16 +3,18 @@
 import asyncio
 import os
 import signal
+from contextlib import AsyncExitStack
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from standing_in import Site, found, heard, request, servers
+from standing_in import Site, elsewhere, found, heard, request, servers
 
 from moot.agents.engine import Engine
 from moot.agents.errors import EngineError, Fault
 from moot.agents.gate import Gate
 from moot.agents.served import Served
+from moot.agents.started import WORKER
 from moot.agents.types import Weights
 from moot.agents.vllm import VLLM
 
@@ -83,3 +85,22 @@ def test_weights_that_another_put_in_an_attached_servers_memory_speak_for_nobody
         assert heard(await gate.generate(request("hello")))["weights"].endswith("/model")
 
     site.gated(part)
+
+
+def test_whose_workers_are_as_ours_is_found_out(site: Site) -> None:
+    async def scene(*arguments: str) -> str:
+        model = str(site.folder / "model")
+        names = ("--served-model-name", "base", "--model", model)
+        async with AsyncExitStack() as stack:
+            there = elsewhere(site.folder, *names, *arguments)
+            wire, _ = await stack.enter_async_context(there)
+            settings = VLLM(model=model, url=wire.root)
+            engine = await stack.enter_async_context(settings.open(site.folder))
+            for version in (1, 2):
+                await engine.load(whole(site.folder, version))
+            said = heard(await engine.generate(request("hello", 2, "pupil")))
+            assert said["weights"].endswith("whole-2")
+            return said["method"]
+
+    assert asyncio.run(scene()) == "reload_weights"
+    assert asyncio.run(scene("--worker-extension-cls", WORKER)) == "read_weights"

@@ -18,7 +18,7 @@ import two_processes as jobs
 
 from moot.agents.errors import MootError
 from moot.training.checkpoint import read
-from moot.training.job import Job
+from moot.training.job import BEFORE, Job
 from moot.training.launch import launch
 from moot.training.study import study
 
@@ -30,7 +30,7 @@ from moot.training.job import Job
 from moot.training.launch import launch
 
 for step, _ in launch(Job.model_validate_json(Path(sys.argv[1]).read_text()), jobs.ROLLOUTS):
-    print(step, flush=True)
+    print(step, flush=True)  # -1 is before all
 """
 
 
@@ -81,7 +81,7 @@ def test_what_is_killed_goes_on_and_ends_where_one_process_does(tiny: Path, tmp_
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
     ) as parent:
         assert parent.stdout is not None
-        assert [parent.stdout.readline() for _ in range(3)] == [b"0\n", b"1\n", b"2\n"]
+        assert [parent.stdout.readline() for _ in range(4)] == [b"-1\n", b"0\n", b"1\n", b"2\n"]
         assert len(started(folder)) == 3
         parent.kill()
         told = [2, *map(int, parent.stdout.read().split())]
@@ -89,6 +89,7 @@ def test_what_is_killed_goes_on_and_ends_where_one_process_does(tiny: Path, tmp_
 
     # A worker is killed: the others end, and it is told.
     steps = launch(shared, jobs.ROLLOUTS)
+    assert next(steps)[0] == BEFORE
     before, _ = next(steps)
     assert before - told[-1] in (0, 1)  # no step is the past that nobody was told of
     workers = [pid for pid, how in started(folder).items() if "torch.distributed.run" not in how]

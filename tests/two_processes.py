@@ -14,7 +14,7 @@ from moot.training import world
 from moot.training.critic import Critic
 from moot.training.examples import Example, Pair, Rollout, Said
 from moot.training.filed import keeper, write
-from moot.training.job import Done, Job
+from moot.training.job import BEFORE, Done, Job
 from moot.training.methods.cat import CaT
 from moot.training.methods.dpo import DPO
 from moot.training.methods.kto import KTO
@@ -86,13 +86,13 @@ def job(name: str, model: Path, folder: Path, **changes: Any) -> Job:
 
 
 def taken(steps: Iterator[Any]) -> tuple[list[Any], Done]:
-    """What a job yields, and returns."""
+    """The steps of a job, and what it returns."""
     found: list[Any] = []
     while True:
         try:
             found.append(list(next(steps)))
         except StopIteration as end:
-            return found, end.value
+            return [step for step in found if step[0] != BEFORE], end.value
 
 
 def place(folder: Path, name: str, lora: bool, shard: bool) -> Path:

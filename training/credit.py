@@ -52,18 +52,6 @@ def batch_scaled(advantages: Tensor, eps: float = EPS) -> Tensor:
     return (advantages - advantages.mean()) / (advantages.std() + eps)
 
 
-def mixed(own: Tensor, other: Tensor, share: float, least: float) -> Tensor:
-    """Return (G,) (1 - share) · A(own) + share · A(other), each centred and scaled in the group.
-
-    LaSeR's mixing of verifier and self-rewards (arXiv:2510.14943): `own` alone where the standard
-    deviation of `other` is below `least`.  As published there is no epsilon.
-    """
-    first = group_advantage(own, eps=0.0)
-    if other.numel() < 2 or bool(other.std() < least):
-        return first
-    return (1 - share) * first + share * group_advantage(other, eps=0.0)
-
-
 def overlong(length: int, most: int, buffer: int) -> float:
     """Return the penalty, in [-1, 0], of a completion near the most tokens it may have.
 

@@ -37,7 +37,11 @@ class Critic(Settings):
     """Whether advantages are centred and scaled over all tokens of the cycle."""
 
     def credited(
-        self, rollouts: Sequence[Rollout], reward: Callable[[Rollout], float], kl: float
+        self,
+        rollouts: Sequence[Rollout],
+        reward: Callable[[Rollout], float],
+        paid: Callable[[Rollout], Sequence[float]],
+        teaches: Callable[[Rollout, float], bool],
     ) -> list[Rollout]:
         """Return the rollouts with the advantage and the return of each token.
 
@@ -45,7 +49,8 @@ class Critic(Settings):
             rollouts: those that the head hasn't looked at stay as they are; those that it has, and
                 that have no reward, teach nothing.
             reward: what a rollout earned after its last token.
-            kl: what a nat of a token's KL to the anchor costs it.
+            paid: what each of its tokens pays for its KL to the anchor; empty: nothing.
+            teaches: whether a rollout has a gradient at an advantage.
         """
         import torch
 
@@ -57,11 +62,9 @@ class Critic(Settings):
             if one.reward is None or not known.value:
                 continue
             values = torch.tensor(known.value)
-            paid = torch.zeros_like(values)
-            if kl and known.anchor:
-                paid -= kl * (torch.tensor(known.logp) - torch.tensor(known.anchor))
-            paid[-1] += reward(one)
-            gains = generalised(paid, values, discount=self.discount, trace=self.trace)
+            earned = -torch.tensor(paid(one) or [0.0] * len(values))
+            earned[-1] += reward(one)
+            gains = generalised(earned, values, discount=self.discount, trace=self.trace)
             found[i] = gains, gains + values
         if self.whiten and found:
             lengths = [len(gains) for gains, _ in found.values()]
@@ -76,7 +79,7 @@ class Critic(Settings):
                 advantage=found[i][0].mean().item(),
                 gains=tuple(found[i][0].tolist()),
                 returns=tuple(found[i][1].tolist()),
-                teaches=r.weights is not None,
+                teaches=teaches(r, 1.0),  # the head has something to learn at any advantage
             )
             for i, r in enumerate(rollouts)
         ]

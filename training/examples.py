@@ -3,8 +3,9 @@
 The ids in each say which conversation is behind it, so that any gradient can be traced.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import TypeVar
 
 from moot.agents.types import Prompt
@@ -201,3 +202,20 @@ Example = Rollout | Pair | Shown
 """What an episode teaches."""
 
 E = TypeVar("E", Rollout, Pair, Shown)
+
+
+def contrast(examples: Iterable[Example]) -> dict[str, float]:
+    """Return of how many of the groups of rollouts there is nothing to be learnt by comparison.
+
+    `alike` is the share in which all rewards are equal, `alone` that of groups of one, which are
+    among these.  Empty where there are no rewards.
+    """
+    groups: dict[tuple[str, int], list[float]] = {}
+    for example in examples:
+        if isinstance(example, Rollout) and example.reward is not None:
+            groups.setdefault(example.group, []).append(example.reward)
+    if not groups:
+        return {}
+    alike = [float(len(set(rewards)) == 1) for rewards in groups.values()]
+    alone = [float(len(rewards) == 1) for rewards in groups.values()]
+    return {"alike": fmean(alike), "alone": fmean(alone)}

@@ -80,11 +80,13 @@ def fit(
     done = resumed.step if resumed else 0
     if resumed and done == len(steps):
         return
+    # Texts all alike earn alike and teach nothing: they are in no step, and so looked at apart.
+    whole = {} if isinstance(examples, Filed) else {"distinct": _distinct(examples)}
     for step in range(done, len(steps)):
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * _warm(start.taken + step, settings.warmup_steps)
         metrics = _descend(learner, method, steps[step], look, encode, settings)
-        if broken := settings.guards.broken(metrics):
+        if broken := settings.guards.broken(metrics) or settings.guards.broken(whole):
             yield step, {**metrics, "guarded": 1.0}
             taken = start.taken + done
             if settings.guards.then == "fail":

@@ -13,7 +13,8 @@ from .reward_model import RewardModel
 from .settings import Fit
 
 Step = tuple[int, dict[str, float]]
-"""A step's number, and what was seen in it."""
+"""A step's number, and what was seen in it; `BEFORE` all steps, what was found in the examples."""
+BEFORE = -1
 
 
 class Job(Settings):

@@ -7,7 +7,7 @@ minibatches within a step.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -49,6 +49,10 @@ LIKE: dict[str, dict[str, Any]] = {
 (2503.14476), GSPO (2507.18071), RLOO (2402.14740), PPO (1707.06347), REINFORCE++ (2501.03262)."""
 
 
+BUDGET = 512
+"""The most tokens of a completion where they are not known."""
+
+
 class Correction(Settings):
     """Makes up for what the engine and the trainer disagree on (see `losses.policy.correction`)."""
 
@@ -79,8 +83,9 @@ class Objective(Settings):
     """The ratio beyond which what did badly is left alone."""
     mean: Literal["sequence", "token", "budget"] = "sequence"
     """Of what the loss is the mean: completions, tokens, or completions' sums over `budget`."""
-    budget: int = Field(default=512, ge=1)
-    """Tokens that a completion's sum is divided by where `mean` is `budget` (Dr. GRPO)."""
+    budget: int | None = Field(default=None, ge=1)
+    """Tokens that a completion's sum is divided by where `mean` is `budget` (Dr. GRPO); left out,
+    as many as it might have had."""
     kl: float = Field(default=1e-3, ge=0)
     """The weight of the KL to the anchor; 0 saves the anchor's forward pass."""
     kl_by: Literal["k1", "k2", "k3"] = "k3"
@@ -94,7 +99,8 @@ class Objective(Settings):
     overlong: int = Field(default=0, ge=0)
     """Over how many tokens before the most a penalty rises to 1 (DAPO's soft punishment)."""
     critic: Critic | None = None
-    """The value head, where there is one; a token's KL is then its own in the reward."""
+    """The value head, where there is one: it says what is expected, not `baseline` and `scale`, and
+    a token's KL is its own in the reward."""
     correct: Correction | None = None
     """For engines whose log-probabilities differ from the trainer's; needs temperature 1."""
 
@@ -132,30 +138,33 @@ class Objective(Settings):
         where there is a KL in the loss, and else nothing: it then doesn't count in the mean of a
         step, as it would in TRL's.  A rollout without a reward stays as it is, and is in no group.
         """
+        if self.critic is not None:
+            return self.critic.credited(rollouts, self._earned, self._paid, self.teaches)
+        groups: dict[tuple[str, int], dict[int, float]] = {}
+        for i, rollout in enumerate(rollouts):
+            if rollout.reward is not None:
+                groups.setdefault(rollout.group, {})[i] = self._reward(rollout)
+        found = self.advantages(groups.values())
+        return [
+            replace(r, advantage=found[i], teaches=self.teaches(r, found[i])) if i in found else r
+            for i, r in enumerate(rollouts)
+        ]
+
+    def advantages(self, groups: Iterable[Mapping[int, float]]) -> dict[int, float]:
+        """Return how much better each did than its group, from what each earned, by any number."""
         import torch
 
         from .credit import batch_scaled, group_advantage
 
-        if self.critic is not None:
-            kl = self.kl if self._in_reward else 0.0
-            return self.critic.credited(rollouts, self._earned, kl)
-        groups: dict[tuple[str, int], list[int]] = {}
-        for i, rollout in enumerate(rollouts):
-            if rollout.reward is not None:
-                groups.setdefault(rollout.group, []).append(i)
         found: dict[int, float] = {}
-        for group in groups.values():
-            rewards = torch.tensor([self._reward(rollouts[i]) for i in group])
-            scale = self.scale == "group"
+        for group in groups:
+            rewards, scale = torch.tensor([*group.values()]), self.scale == "group"
             credit = group_advantage(rewards, baseline=self.baseline, scale=scale)
             found.update(zip(group, credit.tolist(), strict=True))
         if self.scale == "batch":
-            scaled = batch_scaled(torch.tensor(list(found.values())))
+            scaled = batch_scaled(torch.tensor([*found.values()]))
             found = dict(zip(found, scaled.tolist(), strict=True))
-        return [
-            replace(r, advantage=found[i], teaches=self._teaches(r, found[i])) if i in found else r
-            for i, r in enumerate(rollouts)
-        ]
+        return found
 
     def _earned(self, rollout: Rollout) -> float:
         """Return what a rollout earned, less what is taken off for its length."""
@@ -169,13 +178,22 @@ class Objective(Settings):
 
     def _reward(self, rollout: Rollout) -> float:
         """Return what a rollout earned, less its KL to the anchor where that counts there."""
-        known = rollout.said.known
-        if not self._in_reward:
-            return self._earned(rollout)
-        pairs = zip(known.logp, known.anchor, strict=bool(known.logp and known.anchor))
-        return self._earned(rollout) - self.kl * sum(policy - anchor for policy, anchor in pairs)
+        return self._earned(rollout) - sum(self._paid(rollout))
 
-    def _teaches(self, rollout: Rollout, advantage: float) -> bool:
+    def _paid(self, rollout: Rollout) -> list[float]:
+        """Return what each token pays for its KL to the anchor; nothing where that isn't known."""
+        import torch
+
+        from .losses.policy import kl
+
+        known = rollout.said.known
+        if not self._in_reward or not known.logp or not known.anchor:
+            return []
+        each = kl(torch.tensor([known.logp]), torch.tensor([known.anchor]), self.kl_by)
+        return (self.kl * each[0]).tolist()
+
+    def teaches(self, rollout: Rollout, advantage: float) -> bool:
+        """Return whether a rollout has a gradient at this advantage."""
         if rollout.said.cut and self.cut == "drop":
             return False
         held = (self.kl > 0 and self.kl_in == "loss") or self.entropy > 0
@@ -220,18 +238,23 @@ class Objective(Settings):
             loss = loss + self.critic.loss(policy, rows, rollouts)
         if self.entropy:
             loss = loss - self.entropy * policy.entropy
-        return self._gathered(loss, mask), metrics
+        return self._gathered(loss, mask, rollouts), metrics
 
-    def _gathered(self, loss: Tensor, mask: Tensor) -> Tensor:
+    def _gathered(self, loss: Tensor, mask: Tensor, rollouts: Sequence[Rollout]) -> Tensor:
         """Return (N,) each completion's part of the sum that is divided by the sum of sizes."""
+        import torch
+
         from .losses.policy import mean, total
 
         if self.mean == "sequence":
             return mean(loss, mask)
-        return total(loss, mask) / (self.budget if self.mean == "budget" else 1)
+        if self.mean == "token":
+            return total(loss, mask)
+        budgets = [self.budget or r.said.most or BUDGET for r in rollouts]
+        return total(loss, mask) / torch.tensor(budgets, device=loss.device)
 
     def _corrected(self, old: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
-        """Return (N, T) factors of the loss and (N,) their means; 1 where nothing is known."""
+        """Return (N, T) factors of the loss and (N,) their means; 1 where no engine told any."""
         import torch
 
         from .losses.policy import correction, mean
@@ -241,7 +264,7 @@ class Objective(Settings):
         settings = self.correct
         factor = correction(
             old,
-            rows.spoken,
+            torch.where(rows.spoken.isnan(), old, rows.spoken),
             rows.mask,
             level=settings.level,
             how=settings.how,

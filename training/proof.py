@@ -7,7 +7,8 @@ it holds is what was learnt.  That they are the trainer's own, token by token, d
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 FILE = "proof.json"
 AMONG = 64
 """Of so many examples the shortest reply is taken."""
+TELLING = 3
+"""So many tokens tell a version from another, and that from noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +40,61 @@ class Proof:
     """Those of the text, without one that ends it."""
     logprobs: tuple[float, ...]
     """The natural-log probability of each, at temperature 1."""
+    before: tuple[float, ...] = ()
+    """The same under the version before."""
 
 
-def prove(learner: Learner, examples: Iterable[Example], encode: Encoder) -> Proof | None:
-    """Return what the learner as it is makes of one of the examples; `None`: none says anything.
+def chosen(examples: Iterable[Example], encode: Encoder) -> Said | None:
+    """Return the shortest of the replies that are learnt from; `None`: none says anything.
+
+    One of fewer tokens than tell versions apart is taken where there is no other.
+    """
+    said = [one for e in islice(examples, AMONG) for one in e.rows[:1] if one.text]
+    read = [(one, tuple(encode.completion(one.text, ended=False))) for one in said]
+    if not read:
+        return None
+
+    def cost(one: tuple[Said, tuple[int, ...]]) -> tuple[bool, int]:
+        letters = sum(len(message.content) for message in one[0].prompt)
+        return len(one[1]) < TELLING, letters + len(one[0].text)
+
+    least, tokens = min(read, key=cost)
+    return Said(least.prompt, least.text, tokens, tuple(encode.prompt(least.prompt)))
+
+
+def thought(learner: Learner, row: Said, encode: Encoder) -> tuple[float, ...]:
+    """Return the log-probability of each token under the learner as it is.
 
     All processes of a training must ask.
     """
     from .look import by_policy
 
-    said = [one for e in islice(examples, AMONG) for one in e.rows[:1] if one.text]
-    if not said:
-        return None
-    chosen = min(said, key=lambda one: len(one.text) + sum(len(m.content) for m in one.prompt))
-    tokens = tuple(encode.completion(chosen.text, ended=False))
-    row = Said(chosen.prompt, chosen.text, tokens, tuple(encode.prompt(chosen.prompt)))
     [found] = by_policy(learner, [Shown("", None, "", (), row, "proof")], encode, 1)
-    logprobs = found.rows[0].known.logp
-    return Proof(row.prompt, row.text, row.prompt_tokens, row.tokens, logprobs)
+    return found.rows[0].known.logp
+
+
+def share_gone(
+    said: Sequence[float], before: Sequence[float], after: Sequence[float]
+) -> tuple[float, float] | None:
+    """Return how far an engine has gone from one version's log-probabilities to another's.
+
+    Args:
+        said: (T,) what the engine says.
+        before: (T,) what the trainer made of them under the version before.
+        after: (T,) and under the new one.
+
+    Returns:
+        The share, by least squares, which is 1 where it has the new version and 0 where it still
+        has the old one, and the share's standard error; `None` where it can't be told.
+    """
+    way = [b - a for a, b in zip(before, after, strict=False)]
+    length = math.fsum(x * x for x in way)
+    if len(way) < TELLING or not length:
+        return None
+    gone = [s - a for s, a in zip(said, before, strict=True)]
+    share = math.fsum(g * x for g, x in zip(gone, way, strict=True)) / length
+    rest = math.fsum((g - share * x) ** 2 for g, x in zip(gone, way, strict=True))
+    return share, math.sqrt(rest / ((len(way) - 1) * length))
 
 
 def write(training: Path, proof: Proof) -> None:

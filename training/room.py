@@ -1,11 +1,8 @@
 """Room: what the model that learns can read at once, and what is too long for it."""
 
-from collections.abc import Generator, Iterable
-
 from moot.agents.tokens import Tokens
 
 from .examples import Example, Pair
-from .job import Step
 from .rows import completion, prompt
 
 
@@ -33,8 +30,7 @@ class Room:
         self._left_out.add((example.episode, turns))
         return False
 
-    def told(self, steps: Iterable[Step]) -> Generator[Step]:
-        """Yield the steps, each with how many examples were left out, if any were."""
-        for step, metrics in steps:
-            more = {"too_long": float(len(self._left_out))} if self._left_out else {}
-            yield step, {**metrics, **more}
+    @property
+    def left_out(self) -> int:
+        """How many it had no room for."""
+        return len(self._left_out)

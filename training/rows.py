@@ -43,7 +43,7 @@ def rows(said: Sequence[Said], encode: Encoder | None = None, probe: int | None 
         last=torch.tensor([path[-1] for path in packed.paths]),
         old=_padded([one.known.logp for one in said], mask),
         anchor=_padded([one.known.anchor for one in said], mask),
-        spoken=_padded([one.logprobs for one in said], mask),
+        spoken=_spoken(said, mask),
         probe=probe,
     )
 
@@ -104,6 +104,15 @@ def _places(one: Said, encode: Encoder | None) -> Iterator[tuple[int, int]]:
 def _heat(one: Said) -> float:
     """Return the temperature to learn at; greedy answers have no tempered distribution."""
     return one.temperature or 1.0
+
+
+def _spoken(said: Sequence[Said], mask: torch.Tensor) -> torch.Tensor | None:
+    """Return (N, T) what the engines said, NaN where one didn't; `None` where none did."""
+    if not any(one.logprobs for one in said):
+        return None
+    lengths = mask.sum(-1).tolist()
+    each = zip((one.logprobs for one in said), lengths, strict=True)
+    return _padded([own if len(own) == n else [torch.nan] * n for own, n in each], mask)
 
 
 def _padded(values: Sequence[Sequence[float]], mask: torch.Tensor) -> torch.Tensor | None:

@@ -31,8 +31,13 @@ class Guards(Settings):
     """The greatest KL to the anchor, in nats a token; costs the anchor's forward pass."""
     length: float | None = Field(default=None, gt=0)
     """The greatest length of a completion, in tokens."""
+    loss: float | None = None
+    """The greatest loss."""
+    grad_norm: float | None = Field(default=None, gt=0)
+    """The greatest norm of the gradient, before it is clipped."""
     distinct: float | None = Field(default=None, gt=0, le=1)
-    """The least share of an episode's texts that differ."""
+    """The least share of an episode's texts that differ; in the mean over the cycle's episodes too,
+    those without contrast among them."""
     then: Literal["stop", "rollback", "fail"] = "stop"
     """End the cycle's training before this step; go back to the weights that the cycle began with;
     or end the run."""
@@ -40,10 +45,11 @@ class Guards(Settings):
     def broken(self, metrics: Mapping[str, float]) -> str | None:
         """Return which guard a step's metrics break, in words; `None`: none."""
         for name, least in (("entropy", self.entropy), ("distinct", self.distinct)):
-            if least is not None and metrics[name] < least:
+            if least is not None and metrics.get(name, least) < least:
                 return f"{name} {metrics[name]:.3g} is below fit.guards.{name}, {least:g}"
-        for name, most in (("kl", self.kl), ("length", self.length)):
-            if most is not None and metrics[name] > most:
+        ceilings = ("kl", "length", "loss", "grad_norm")
+        for name, most in ((name, getattr(self, name)) for name in ceilings):
+            if most is not None and metrics.get(name, most) > most:
                 return f"{name} {metrics[name]:.3g} is above fit.guards.{name}, {most:g}"
         return None
 

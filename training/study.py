@@ -11,12 +11,12 @@ from moot.agents.tokens import Tokens
 
 from .architecture import base
 from .checkpoint import Progress, read
-from .examples import Example, Rollout
+from .examples import Example, Rollout, contrast
 from .filed import Filed, keeper
 from .fit import fit, graded
-from .job import Done, Job, Step
+from .job import BEFORE, Done, Job, Step
 from .learner import Learner, release
-from .proof import prove, write
+from .proof import Proof, chosen, thought, write
 from .reward_model import rewarded
 from .room import Room
 
@@ -37,6 +37,8 @@ def study(job: Job, examples: Sequence[Example], loaded: Any = None) -> Generato
     room, moved = Room(encode, learner.context), False
     if job.what == "reward":
         fitting = list(filter(room.holds, examples))
+        if room.left_out:
+            yield BEFORE, {"too_long": float(room.left_out)}
         own: Sequence[Example] = rewarded(learner, fitting, encode, job.fit.batch_tokens)
     else:
         own, moved = yield from _trained(job, learner, encode, room, examples)
@@ -61,10 +63,14 @@ def _trained(
         start.taken,
         keep=_keeper(job, examples),
     )
+    if found := _found(own, room):
+        yield BEFORE, found
     if not _teach(own):
         return own, False
     learner.verdicts = _verdicts(job, encode, own) or learner.verdicts
     was = learner.fingerprint()
+    row = None if job.method.kind == "reward_model" else chosen(own, encode)
+    before = () if row is None else thought(learner, row, encode)
     steps = fit(
         learner,
         job.method,
@@ -75,8 +81,10 @@ def _trained(
         start=start,
         folder=job.folder,
     )
-    yield from room.told(steps)
-    if job.method.kind != "reward_model" and (proof := prove(learner, own, encode)):
+    yield from steps
+    if row is not None:
+        after = thought(learner, row, encode)
+        proof = Proof(row.prompt, row.text, row.prompt_tokens, row.tokens, after, before)
         write(job.folder, proof)
     return own, not torch.equal(learner.fingerprint(), was)
 
@@ -112,6 +120,14 @@ def _verdicts(job: Job, encode: Tokens, examples: Sequence[Example]) -> Reading 
     seen = [known.anchor_probe for known in learnt if known.anchor_probe is not None]
     after = (*encode.completion("", ended=True), look.probe)
     return Reading(after, look.beta, fmean(seen)) if seen else None
+
+
+def _found(examples: Sequence[Example], room: Room) -> dict[str, float]:
+    """Return what is to be told of a learner's examples before it learns from them."""
+    found = {"too_long": float(room.left_out)} if room.left_out else {}
+    if isinstance(examples, Filed):
+        return found
+    return found | contrast(examples)
 
 
 def _teach(examples: Sequence[Example]) -> bool:

@@ -9,7 +9,7 @@ arXiv:2404.19733), and with `soft` a judge's probability is the label.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from pydantic import Field, model_validator
 
@@ -43,6 +43,8 @@ OPTIONS: dict[str, tuple[Loss, ...]] = {
     "gamma": ("simpo",),
 }
 """The losses that have a use for an option."""
+OWN: dict[str, dict[str, float]] = {"simpo": {"beta": 2.5, "gamma": 1.375}, "orpo": {"sft": 1.0}}
+"""What is otherwise by default in SimPO (arXiv:2405.14734) and in ORPO (arXiv:2403.07691)."""
 MEANS = ("ipo", "simpo", "orpo")
 """The losses of the mean log-probability of a token, whatever `normalised` says."""
 
@@ -54,7 +56,8 @@ class DPO(Preferring):
     variant: Loss = "sigmoid"
     """Which loss of the family; `sigmoid` is DPO's own."""
     beta: float = Field(default=0.1, gt=0)
-    """Reward of a nat: the larger, the closer the policy stays to the anchor."""
+    """Reward of a nat: the larger, the closer the policy stays to the anchor.  2.5 where it is left
+    out with `simpo`."""
     normalised: bool = False
     """Whether log-probabilities are means over tokens in place of sums (LN-DPO)."""
     noise: float = Field(default=0.0, ge=0, lt=0.5)
@@ -64,9 +67,19 @@ class DPO(Preferring):
     """Whether the judges' probability is the label, of `sigmoid` and `sppo`; else the likelier side
     is simply right."""
     gamma: float = Field(default=0.5, ge=0)
-    """The margin of `simpo`."""
+    """The margin of `simpo`, whose own is 1.375."""
     sft: float = Field(default=0.0, ge=0)
-    """The weight of the chosen reply's negative log-likelihood; ORPO's own is 1."""
+    """The weight of the chosen reply's negative log-likelihood; 1 where it is left out with
+    `orpo`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_defaults(cls, data: Any) -> Any:
+        """Let a variant have its paper's own defaults."""
+        if not isinstance(data, dict):
+            return data
+        given = cast(dict[str, Any], data)
+        return {**OWN.get(str(given.get("variant")), {}), **given}
 
     @model_validator(mode="after")
     def _options_are_used(self) -> Self:

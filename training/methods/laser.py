@@ -8,20 +8,22 @@ own place by name; in the published code the forward pass that advantages are ma
 to hold z at all.
 
 Who is right says the task's verifier, or, without labels, agreement with the protocol's reference.
-Answers that ran into their most tokens learn no verdict, and theirs counts as 0 in their group, as
-published.  What was learnt is used by `weigh: self_reward` of a vote, `by: self_reward` of a
-selection, and judging of kind `self_reward`.  Otherwise than there, class weights and warm-ups are
-a cycle's and not a batch's: warm-ups count the optimiser steps taken before the cycle.
+Answers that ran into their most tokens learn no verdict and have no part in c, and theirs counts as
+0 in their group, as published.  Verdicts are a policy's on what it learns from, and share in the
+advantages of these answers alone, by the objective's own baseline and scale.  What was learnt is
+used by `weigh: self_reward` of a vote, `by: self_reward` of a selection, and judging of kind
+`self_reward`.  Otherwise than there, class weights and warm-ups are a cycle's and not a batch's:
+warm-ups count the optimiser steps taken before the cycle.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from statistics import fmean
-from typing import TYPE_CHECKING, Literal
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from moot.agents.errors import MootError
 from moot.protocols.types import Episode, Signal
@@ -55,18 +57,30 @@ class LaSeR(Reinforcement):
     constant: bool = True
     """Whether c is the mean over answers; else what the anchor gives z after each."""
 
+    @model_validator(mode="after")
+    def _shares_with_whole_answers(self) -> Self:
+        if self.share and self.objective.critic is not None:
+            raise ValueError(
+                "`share` is in the advantage of an answer, and a critic's are of tokens: 0"
+            )
+        return self
+
     @property
     def needs(self) -> Signal | None:
         """Known answers, or a reference."""
         return None if self.reward == "verified" else "reference"
 
     def examples(self, episode: Episode) -> list[Rollout]:
-        """Return the answers, 1 for the right and 0 for the wrong; of an unknown task, none."""
+        """Return the answers, 1 for the right and 0 for the wrong; of an unknown task, none.
+
+        An answer that can't be read is wrong; one that a judge couldn't compare is left out.
+        """
         if self.reward == "match":
+            matches = {v.of: v.score for v in episode.outcome.verdicts if v.kind == "match"}
             return [
-                rollout(episode, episode.turns[v.of], float(v.score or 0.0))
-                for v in episode.outcome.verdicts
-                if v.kind == "match"
+                rollout(episode, episode.turns[of], 0.0 if score is None else score)
+                for of, score in matches.items()
+                if score is not None or episode.turns[of].answer is None
             ]
         if episode.task.answer is None:
             return []
@@ -83,31 +97,34 @@ class LaSeR(Reinforcement):
 
     def graded(self, examples: Sequence[Rollout], taken: int = 0) -> list[Rollout]:
         """Return the rollouts with their advantages, verdicts mixed in, and the verdicts' goals."""
-        import torch
-
-        from ..credit import mixed
-
         found = self.objective.credited(self._measured(examples))
         if self.alpha and taken >= self.reasoning_steps:
             found = self._with_goals(found)
-        if self.share == 0 or taken < self.reasoning_steps + self.verdict_steps:
-            return found
-        groups: dict[tuple[str, int], list[int]] = {}
-        for i, one in enumerate(found):
-            if one.said.known.probe is not None:
-                groups.setdefault(one.group, []).append(i)
-        for group in groups.values():
-            own = torch.tensor([found[i].reward or 0.0 for i in group])
-            verdicts = torch.tensor([self._verdict(found[i]) for i in group])
-            gains = mixed(own, verdicts, self.share, self.least_std).tolist()
-            for i, gain in zip(group, gains, strict=True):
-                teaches = found[i].teaches or (gain != 0 and found[i].weights is not None)
-                found[i] = replace(found[i], advantage=gain, teaches=teaches)
+        if self.share and taken >= self.reasoning_steps + self.verdict_steps:
+            found = self._mixed(found)
+        return found
+
+    def _mixed(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
+        """Return the rollouts, verdicts sharing in the advantages of the groups they differ in."""
+        groups: dict[tuple[str, int], dict[int, float]] = {}
+        for i, one in enumerate(rollouts):
+            if one.said.known.probe is not None and one.reward is not None:
+                groups.setdefault(one.group, {})[i] = self._verdict(one)
+        differing = [
+            g for g in groups.values() if len(g) > 1 and stdev(g.values()) >= self.least_std
+        ]
+        found = list(rollouts)
+        for i, gain in self.objective.advantages(differing).items():
+            one = found[i]
+            both = (1 - self.share) * one.advantage + self.share * gain
+            teaches = one.teaches or self.objective.teaches(one, both)
+            found[i] = replace(one, advantage=both, teaches=teaches)
         return found
 
     def _measured(self, examples: Sequence[Rollout]) -> list[Rollout]:
         """Return the rollouts with c in place of what the anchor gives z after each."""
-        seen = [p for r in examples if (p := r.said.known.anchor_probe) is not None]
+        whole = [r.said.known.anchor_probe for r in examples if not r.said.cut]
+        seen = [constant for constant in whole if constant is not None]
         if not self.constant or not seen:
             return list(examples)
         mean = fmean(seen)
@@ -117,7 +134,10 @@ class LaSeR(Reinforcement):
         ]
 
     def _with_goals(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
-        """Return the rollouts with their verdicts' goals, right and wrong weighing alike."""
+        """Return the rollouts with their verdicts' goals, right and wrong weighing alike.
+
+        Where the loss is a mean of tokens, a verdict counts as the mean answer's tokens do.
+        """
         import torch
 
         from ..losses.self_reward import balance
@@ -128,7 +148,9 @@ class LaSeR(Reinforcement):
             if not r.said.cut and r.said.known.probe is not None and r.weights is not None
         ]
         goals = torch.tensor([rollouts[i].reward or 0.0 for i in judged])
-        weights = dict(zip(judged, balance(goals).tolist(), strict=True))
+        token = self.objective.mean == "token"
+        size = fmean(len(rollouts[i].said.known.logp) for i in judged) if token and judged else 1.0
+        weights = dict(zip(judged, (size * balance(goals)).tolist(), strict=True))
         return [
             replace(r, target=r.reward, weight=weights[i], teaches=True) if i in weights else r
             for i, r in enumerate(rollouts)
@@ -159,8 +181,7 @@ class LaSeR(Reinforcement):
         known = ~goals.isnan()
         # Not nan under the mask: its gradient would be nan too.
         error = weights * (verdicts - goals.nan_to_num()).square()
-        sizes = self.objective.sizes(rows).to(loss.device)
-        loss = loss + self.alpha * sizes * error.masked_fill(~known, 0.0)
+        loss = loss + self.alpha * error.masked_fill(~known, 0.0)
         told = ((verdicts > 0.5) == (goals > 0.5)).float().masked_fill(~known, torch.nan)
         return loss, {
             **metrics,

@@ -2,14 +2,15 @@
 
 By way of a reward model that learns their preferences, or directly: d-RLAIF, where a judge's grade
 of an answer is its reward.  Left out: the paper's REINFORCE with a value baseline is a choice here
-(`objective: ppo` has a value head; the default compares within groups).
+(`objective: ppo` has a value head; the default compares within groups), and d-RLAIF's grades, from
+-1 to 1 there, are from 0 to 1, which advantages don't tell apart.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from moot.protocols.types import Episode, Signal
 
@@ -28,6 +29,14 @@ class RLAIF(Reinforcement):
     """How the reward model learns."""
     no_answer: float | None = Field(default=0.0, ge=0, le=1)
     """The grade of an answer that no judge could grade; `null` leaves it out of its group."""
+
+    @model_validator(mode="after")
+    def _options_are_used(self) -> Self:
+        unused = {"model": "grade", "no_answer": "model"}
+        for option, by in unused.items():
+            if self.by == by and getattr(self, option) != type(self).model_fields[option].default:
+                raise ValueError(f"`{option}` means nothing with `by: {by}`")
+        return self
 
     @property
     def needs(self) -> Signal | None:

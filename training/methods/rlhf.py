@@ -1,11 +1,14 @@
 """RLHF: a reward model of people's preferences, and reinforcement by it (arXiv:2203.02155).
 
-The preferences are those of a file.  Left out: the mixing in of pretraining gradients.
+The preferences are those of a file.  Left out: the mixing in of pretraining gradients;
+and PPO, the paper's algorithm, is a choice (`objective: ppo`): the default compares within groups.
 """
 
 from __future__ import annotations
 
 from typing import Literal
+
+from pydantic import Field
 
 from moot.agents.beside import Beside
 from moot.protocols.types import Episode
@@ -21,7 +24,7 @@ class RLHF(Reinforcement):
     kind: Literal["rlhf"] = "rlhf"
     file: Beside
     """Their preferences, Parquet or JSON Lines, in TRL's columns."""
-    centre: float = 0.0
+    centre: float = Field(default=0.0, ge=0)
     """The weight of a term that keeps rewards around zero."""
 
     @property

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from moot.agents.types import Settings
 from moot.protocols.types import Episode, Signal, Turn
@@ -42,6 +42,14 @@ class SFT(Settings):
     """Of what the loss is the mean."""
     least: float = Field(default=0.0, ge=0, le=1)
     """The least grade of a best answer that is imitated."""
+
+    @model_validator(mode="after")
+    def _options_are_used(self) -> Self:
+        used = {"weigh": "demonstrations", "least": "best"}
+        for option, on in used.items():
+            if self.on != on and getattr(self, option) != type(self).model_fields[option].default:
+                raise ValueError(f"`{option}` means nothing with `on: {self.on}`: it is for {on}")
+        return self
 
     @property
     def needs(self) -> Signal:
