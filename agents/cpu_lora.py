@@ -13,6 +13,8 @@ from torch import Tensor
 
 BASE = -1
 """The place of what speaks through no adapter."""
+FEW = 16
+"""Adapters of so many rows, or fewer, are multiplied together, filled up to the same number."""
 
 
 class Parts:
@@ -27,6 +29,10 @@ class Parts:
         spans = zip(found.tolist(), [-base, *ends], ends, strict=False)
         self._order = order[base:]
         self._spans = [span for span in spans if span[0] != BASE]
+        few = [span for span in self._spans if span[2] - span[1] <= FEW]
+        self._together = _Together(few) if len(few) > 1 else None
+        if self._together is not None:
+            self._spans = [span for span in self._spans if span[2] - span[1] > FEW]
 
     def add(
         self,
@@ -45,15 +51,44 @@ class Parts:
             down: for each slice (places, 1, R, I).
             scale: of what is added.
         """
-        if not self._spans:
+        if not len(self._order):
             return
         rows = x.index_select(0, self._order).float()
-        widths = [out.shape[-2] for out in up]
-        added = rows.new_empty(len(rows), sum(widths))
-        for place, start, end in self._spans:
-            own = rows[start:end]
-            for i, part in enumerate(added[start:end].split(widths, dim=1)):
-                narrow = own if down is None else own @ down[i][place, 0].float().t()
-                torch.mm(narrow, up[i][place, 0].float().t(), out=part)
+        added = rows.new_empty(len(rows), sum(out.shape[-2] for out in up))
+        for i, part in enumerate(added.split([out.shape[-2] for out in up], dim=1)):
+            into = None if down is None else down[i]
+            for place, start, end in self._spans:
+                own = rows[start:end]
+                narrow = own if into is None else own @ into[place, 0].float().t()
+                torch.mm(narrow, up[i][place, 0].float().t(), out=part[start:end])
+            if self._together is not None:
+                self._together.fill(part, rows, up[i], into)
         wide = min(added.shape[1], y.shape[1])
         y[:, :wide].index_add_(0, self._order, added[:, :wide].to(y.dtype), alpha=scale)
+
+
+class _Together:
+    """Adapters of few rows each."""
+
+    def __init__(self, spans: Sequence[tuple[int, int, int]]) -> None:
+        """Take G adapters, each with its place and where its rows start and end."""
+        most = max(end - start for _, start, end in spans)
+        padded = [[min(start + i, end - 1) for i in range(most)] for _, start, end in spans]
+        real = [i < end - start for _, start, end in spans for i in range(most)]
+        self._places = torch.tensor([place for place, _, _ in spans])
+        self._padded = torch.tensor(padded)
+        self._real = torch.tensor(real).nonzero()[:, 0]
+        self._rows = self._padded.flatten()[self._real]
+
+    def fill(self, part: Tensor, rows: Tensor, up: Tensor, down: Tensor | None) -> None:
+        """Put into `part` what these adapters make of their rows."""
+        narrow = rows[self._padded]  # (G, M, I)
+        if down is not None:
+            narrow = narrow @ self._of(down).transpose(1, 2)
+        wide = narrow @ self._of(up).transpose(1, 2)
+        part.index_copy_(0, self._rows, wide.flatten(0, 1).index_select(0, self._real))
+
+    def _of(self, stacked: Tensor) -> Tensor:
+        """Return (G, O, I) the weights of these adapters: no copy where they are all there are."""
+        everyone = len(self._places) == len(stacked)
+        return (stacked[:, 0] if everyone else stacked[self._places, 0]).float()

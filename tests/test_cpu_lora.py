@@ -36,6 +36,8 @@ def plainly(
         [BASE, BASE],
         [3],
         [],
+        [0, 1, 2, 3, 3, 2],
+        [*[1] * 20, 2, BASE, 0, *[3] * 17, 2, 2],
     ],
 )
 def test_rows_go_each_through_their_own(places: list[int]) -> None:
