@@ -54,17 +54,24 @@ class Parts:
         if not len(self._order):
             return
         rows = x.index_select(0, self._order).float()
-        added = rows.new_empty(len(rows), sum(out.shape[-2] for out in up))
-        for i, part in enumerate(added.split([out.shape[-2] for out in up], dim=1)):
-            into = None if down is None else down[i]
-            for place, start, end in self._spans:
-                own = rows[start:end]
-                narrow = own if into is None else own @ into[place, 0].float().t()
-                torch.mm(narrow, up[i][place, 0].float().t(), out=part[start:end])
-            if self._together is not None:
-                self._together.fill(part, rows, up[i], into)
+        narrow = [rows] if down is None else [self._each(rows, into) for into in down]
+        if not any(one.any() for one in narrow):  # as most have none for embedding and logits
+            return
+        widths = [out.shape[-2] for out in up]
+        added = rows.new_empty(len(rows), sum(widths))
+        for part, one, out in zip(added.split(widths, dim=1), narrow, up, strict=True):
+            self._each(one, out, part)
         wide = min(added.shape[1], y.shape[1])
         y[:, :wide].index_add_(0, self._order, added[:, :wide].to(y.dtype), alpha=scale)
+
+    def _each(self, rows: Tensor, stacked: Tensor, found: Tensor | None = None) -> Tensor:
+        """Return (n, O) what its own of (places, 1, O, I) adapters makes of each row."""
+        found = rows.new_empty(len(rows), stacked.shape[-2]) if found is None else found
+        for place, start, end in self._spans:
+            torch.mm(rows[start:end], stacked[place, 0].float().t(), out=found[start:end])
+        if self._together is not None:
+            self._together.fill(found, rows, stacked)
+        return found
 
 
 class _Together:
@@ -80,13 +87,10 @@ class _Together:
         self._real = torch.tensor(real).nonzero()[:, 0]
         self._rows = self._padded.flatten()[self._real]
 
-    def fill(self, part: Tensor, rows: Tensor, up: Tensor, down: Tensor | None) -> None:
-        """Put into `part` what these adapters make of their rows."""
-        narrow = rows[self._padded]  # (G, M, I)
-        if down is not None:
-            narrow = narrow @ self._of(down).transpose(1, 2)
-        wide = narrow @ self._of(up).transpose(1, 2)
-        part.index_copy_(0, self._rows, wide.flatten(0, 1).index_select(0, self._real))
+    def fill(self, found: Tensor, rows: Tensor, stacked: Tensor) -> None:
+        """Put into (n, O) `found` what these adapters make of their rows."""
+        made = rows[self._padded] @ self._of(stacked).transpose(1, 2)  # (G, M, O)
+        found.index_copy_(0, self._rows, made.flatten(0, 1).index_select(0, self._real))
 
     def _of(self, stacked: Tensor) -> Tensor:
         """Return (G, O, I) the weights of these adapters: no copy where they are all there are."""

@@ -10,6 +10,7 @@ of the untrained model, paired by seed; intervals are Student's t over seeds, at
 verdict, beside the same policies' plain vote at the same tokens.
 
 Seeds change everything: the split, the adapter, the sampling.  `laser` alone learns from labels.
+`rlhf` is left out: it is `rlaif (model)` with people's preferences, and these would be the labels.
 
     python benchmarks/methods.py [--seeds 5] [--quick] [--json FILE] [--runs DIR] [--only NAME ...]
                                  [--jobs 1]

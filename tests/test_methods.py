@@ -107,6 +107,53 @@ def test_a_run_learns_by_the_method(name: str, roomy: Path, tmp_path: Path) -> N
     assert any(row["teaches"] for row in table(out / "cycle-000/examples.parquet"))
 
 
+def test_two_processes_learn_from_the_same_file_what_one_learns(
+    roomy: Path, tmp_path: Path
+) -> None:
+    outs: list[Path] = []
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        folder.mkdir()
+        sets = (f"fit.processes={processes}", "fit.batch_tokens=60")
+        outs.append(played(folder, roomy, "cat", *sets))
+
+    one, two = (
+        {(m["name"], m["step"]): m["value"] for m in table(out / "metrics.parquet")} for out in outs
+    )
+    learnt = [key for key in one if key[0].startswith(("train/", "swap/"))]
+    assert ("train/loss", 0) in learnt
+    for key in learnt:
+        assert two[key] == pytest.approx(one[key], rel=1e-3, abs=1e-4), key
+
+
+@pytest.mark.parametrize(
+    ("name", "sets", "found"),
+    [
+        ("intuitor", (), {"train/alike": 0.0, "train/alone": 0.0}),
+        (
+            "intuitor",
+            ("population.0.adapters=each", "protocol={kind: sample}"),
+            {"train/alike@pupil-0": 1.0, "train/alone@pupil-0": 1.0},
+        ),
+    ],
+)
+def test_who_has_nothing_to_compare_is_told(
+    name: str,
+    sets: tuple[str, ...],
+    found: dict[str, float],
+    roomy: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = played(tmp_path, roomy, name, "method.objective={kl: 0}", *sets)
+
+    metrics = {m["name"]: m for m in table(out / "metrics.parquet")}
+    assert {name: metrics[name]["value"] for name in found} == found
+    assert all(metrics[name]["step"] is None for name in found)
+    told = "pupil-0 learnt nothing in cycle 0" in capsys.readouterr().out
+    assert told == (1.0 in found.values())
+
+
 def test_weights_without_a_gradient_are_no_new_version(roomy: Path, tmp_path: Path) -> None:
     # Every answer is wrong, and so all are alike: what is left is the KL to the anchor, which the
     # policy still is.

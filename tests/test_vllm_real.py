@@ -127,6 +127,22 @@ def test_more_adapters_than_the_server_holds_speak_each_with_its_own_voice(real:
 
 
 @pytest.mark.vllm
+def test_the_base_model_is_itself_beside_adapters_that_take_all_places(real: Stage) -> None:
+    pupils = [Weights(f"beside-{i}", 1, lora(real.folder, rank=8, seed=40 + i)) for i in range(2)]
+
+    async def scene() -> list[Completion]:
+        for pupil in pupils:
+            await real.engine.load(pupil)
+        asked = [request(SUM), *(request(SUM, 1, pupil.name) for pupil in pupils)] * 4
+        return await asyncio.gather(*map(real.engine.generate, asked))
+
+    said = real.loop.run(scene())
+    for i, path in enumerate((None, *(pupil.path for pupil in pupils))):
+        for one in said[i::3]:
+            assert one.logprobs == pytest.approx(by_transformers(one, path), abs=1e-3)
+
+
+@pytest.mark.vllm
 def test_a_server_says_how_busy_it_is_and_what_it_had_read_before(real: Stage) -> None:
     async def scene() -> tuple[list[Completion], Queue | None]:
         assert isinstance(real.engine, Served)
