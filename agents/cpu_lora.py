@@ -78,21 +78,22 @@ class _Together:
     """Adapters of few rows each."""
 
     def __init__(self, spans: Sequence[tuple[int, int, int]]) -> None:
-        """Take G adapters, each with its place and where its rows start and end."""
-        most = max(end - start for _, start, end in spans)
-        padded = [[min(start + i, end - 1) for i in range(most)] for _, start, end in spans]
-        real = [i < end - start for _, start, end in spans for i in range(most)]
-        self._places = torch.tensor([place for place, _, _ in spans])
-        self._padded = torch.tensor(padded)
+        """Take adapters, each with its place and where its rows start and end, in their order."""
+        own = {place: range(start, end) for place, start, end in spans}
+        first, last = spans[0][0], spans[-1][0]
+        # Weights that lie together needn't be copied: what has no rows between is given any.
+        near = last - first + 1 <= 2 * len(spans)
+        places = range(first, last + 1) if near else list(own)
+        self._places = slice(first, last + 1) if near else torch.tensor(places)
+        most = max(map(len, own.values()))
+        rows = [own.get(place, range(0)) for place in places]
+        self._padded = torch.tensor([[*some, *[0] * (most - len(some))] for some in rows])
+        real = [i < len(some) for some in rows for i in range(most)]
         self._real = torch.tensor(real).nonzero()[:, 0]
         self._rows = self._padded.flatten()[self._real]
 
     def fill(self, found: Tensor, rows: Tensor, stacked: Tensor) -> None:
         """Put into (n, O) `found` what these adapters make of their rows."""
-        made = rows[self._padded] @ self._of(stacked).transpose(1, 2)  # (G, M, O)
+        weights = stacked[self._places, 0].float()  # (G, O, I)
+        made = rows[self._padded] @ weights.transpose(1, 2)  # (G, M, O)
         found.index_copy_(0, self._rows, made.flatten(0, 1).index_select(0, self._real))
-
-    def _of(self, stacked: Tensor) -> Tensor:
-        """Return (G, O, I) the weights of these adapters: no copy where they are all there are."""
-        everyone = len(self._places) == len(stacked)
-        return (stacked[:, 0] if everyone else stacked[self._places, 0]).float()
