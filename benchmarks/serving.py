@@ -8,7 +8,8 @@
     debate    the real vLLM with SmolLM2-135M on this machine: debates of 3 agents over 2 rounds,
               beside vLLM's own offline batch (LLM.chat) that is given the same prompts all at
               once, without what they depend on, and set as the server is
-    adapters  the same server: 64 agents on 32 adapters of rank 8, beside 64 agents on one
+    adapters  the same server: 64 agents on 32 adapters of rank 8, beside 64 agents on one, whose
+              prompts the server reads once for all of them
 
 The sides: `ours` is Moot as a run does it, with its gate, its journal on disk, progress and the
 Parquet files of the talk; `aiohttp` is a bare loop that sends and parses with orjson and keeps
@@ -48,7 +49,7 @@ from moot.agents.vllm import VLLM
 HERE = Path(__file__).parent
 SIDES = str(HERE / "serving_sides.py")
 CASES = ("calls", "episodes", "debate", "adapters")
-REAL = {"debate": 24, "adapters": 4}
+REAL = {"debate": 24, "adapters": 2}
 """Tasks of the cases that are measured against the real vLLM."""
 PYTHON = Path(".venv-peers/bin/python")
 PEERS = ("aiohttp", "openai", "autogen", "inspect")

@@ -28,8 +28,8 @@ from moot.protocols.types import Episode, Protocol
 from moot.protocols.verifiers import VERIFIERS
 
 MODEL = "smollm2-135m-instruct"
-SAID = 48
-"""Tokens of an answer, at most."""
+SAID, SOLVED = 48, 128
+"""Tokens of an answer, at most: in a debate, and of who works on adapters."""
 AGENTS, ADAPTERS, RANK = 64, 32, 8
 QUESTION = (
     "A shop has {a} boxes of apples and gets {b} more on the next day. On the third day it sells "
@@ -144,7 +144,7 @@ def offline(out: Path) -> dict[str, Any]:
 async def adapters(out: Path, distinct: int, n: int) -> dict[str, Any]:
     """Ask agents of so many adapters `n` questions each, and look at the server's memory."""
     folders = made(out, ADAPTERS)
-    sampling = Sampling(max_tokens=SAID)
+    sampling = Sampling(max_tokens=SOLVED)
     people = Population(tuple(_agent(i, f"pupil-{i % distinct}", sampling) for i in range(AGENTS)))
     async with stage(settings(ADAPTERS)) as (at, gate, run):
         before = resident()
