@@ -95,7 +95,7 @@ def calls(pythons: Mapping[str, str], quick: bool) -> list[Row]:
 
 def real(case: str, sides: tuple[str, str], peer: str, quick: bool) -> list[Row]:
     """Return how two sides fare with the real vLLM: the first is ours."""
-    n = REAL[case] // (4 if quick else 1)
+    n = max(1, REAL[case] // (4 if quick else 1))
     with tempfile.TemporaryDirectory() as folder:
         found = take_turns(
             case,

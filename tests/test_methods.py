@@ -135,6 +135,8 @@ def test_two_processes_learn_from_the_same_file_what_one_learns(
             ("population.0.adapters=each", "protocol={kind: sample}"),
             {"train/alike@pupil-0": 1.0, "train/alone@pupil-0": 1.0},
         ),
+        # Others' answers count in the group, whoever learns from them.
+        ("ttrl", ("population.0.adapters=each",), {"train/alone@pupil-0": 0.0}),
     ],
 )
 def test_who_has_nothing_to_compare_is_told(

@@ -63,7 +63,7 @@ def _trained(
         start.taken,
         keep=_keeper(job, examples),
     )
-    if found := _found(own, room):
+    if found := _found(job, own, examples, room):
         yield BEFORE, found
     if not _teach(own):
         return own, False
@@ -122,12 +122,16 @@ def _verdicts(job: Job, encode: Tokens, examples: Sequence[Example]) -> Reading 
     return Reading(after, look.beta, fmean(seen)) if seen else None
 
 
-def _found(examples: Sequence[Example], room: Room) -> dict[str, float]:
-    """Return what is to be told of a learner's examples before it learns from them."""
+def _found(
+    job: Job, own: Sequence[Example], examples: Sequence[Example], room: Room
+) -> dict[str, float]:
+    """Return what is to be told of a learner's `own` of the examples before it learns from them."""
     found = {"too_long": float(room.left_out)} if room.left_out else {}
-    if isinstance(examples, Filed):
+    if isinstance(own, Filed):
         return found
-    return found | contrast(examples)
+    groups = {e.group for e in own if isinstance(e, Rollout)}
+    others = (e for e in examples if isinstance(e, Rollout) and not job.mine(e))
+    return found | contrast([*own, *(e for e in others if e.group in groups)])
 
 
 def _teach(examples: Sequence[Example]) -> bool:
