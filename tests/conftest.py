@@ -1,6 +1,7 @@
 """A real model, small enough that every test may have it."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,12 @@ TEMPLATE = (
 )
 
 BuildTiny = Callable[..., Path]
+
+with suppress(ImportError):  # the peers' environment, for `make parity`, has none
+    from hypothesis import settings
+
+    settings.register_profile("moot", deadline=None)  # how long a test takes tells nothing here
+    settings.load_profile("moot")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
