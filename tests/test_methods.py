@@ -5,10 +5,9 @@ import math
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
+from command import rows
 from conftest import BuildTiny
 from told import words
 
@@ -79,10 +78,6 @@ def played(folder: Path, model: Path, name: str, *sets: str) -> Path:
     return folder / "out"
 
 
-def table(path: Path) -> list[dict[str, Any]]:
-    return pq.read_table(path).to_pylist()
-
-
 @pytest.fixture(scope="module")
 def roomy(build_tiny: BuildTiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model with room for a judge's prompt."""
@@ -94,7 +89,7 @@ def roomy(build_tiny: BuildTiny, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def test_a_run_learns_by_the_method(name: str, roomy: Path, tmp_path: Path) -> None:
     out = played(tmp_path, roomy, name)
 
-    metrics = table(out / "metrics.parquet")
+    metrics = rows(out / "metrics.parquet")
     steps = [m for m in metrics if m["name"] == "train/loss"]
     assert steps
     assert all(math.isfinite(m["value"]) for m in metrics if m["name"].startswith("train/"))
@@ -104,7 +99,7 @@ def test_a_run_learns_by_the_method(name: str, roomy: Path, tmp_path: Path) -> N
     assert change[0] > 0
     [gap] = [m["value"] for m in metrics if m["name"] == "swap/trainer_gap"]
     assert gap < 1e-4
-    assert any(row["teaches"] for row in table(out / "cycle-000/examples.parquet"))
+    assert any(row["teaches"] for row in rows(out / "cycle-000/examples.parquet"))
 
 
 def test_two_processes_learn_from_the_same_file_what_one_learns(
@@ -118,7 +113,7 @@ def test_two_processes_learn_from_the_same_file_what_one_learns(
         outs.append(played(folder, roomy, "cat", *sets))
 
     one, two = (
-        {(m["name"], m["step"]): m["value"] for m in table(out / "metrics.parquet")} for out in outs
+        {(m["name"], m["step"]): m["value"] for m in rows(out / "metrics.parquet")} for out in outs
     )
     learnt = [key for key in one if key[0].startswith(("train/", "swap/"))]
     assert ("train/loss", 0) in learnt
@@ -149,7 +144,7 @@ def test_who_has_nothing_to_compare_is_told(
 ) -> None:
     out = played(tmp_path, roomy, name, "method.objective={kl: 0}", *sets)
 
-    metrics = {m["name"]: m for m in table(out / "metrics.parquet")}
+    metrics = {m["name"]: m for m in rows(out / "metrics.parquet")}
     assert {name: metrics[name]["value"] for name in found} == found
     assert all(metrics[name]["step"] is None for name in found)
     told = "pupil-0 learnt nothing in cycle 0" in capsys.readouterr().out
@@ -163,7 +158,7 @@ def test_weights_without_a_gradient_are_no_new_version(roomy: Path, tmp_path: Pa
 
     out = played(tmp_path, roomy, "alike")
 
-    assert any(m["name"] == "train/loss" for m in table(out / "metrics.parquet"))
+    assert any(m["name"] == "train/loss" for m in rows(out / "metrics.parquet"))
     assert not list((out / "cycle-000/weights").iterdir())
 
 
@@ -186,7 +181,7 @@ def test_without_new_preferences_the_reward_model_of_before_rewards(
     steps = list(learn(experiment, lessons, current(out, 1), cycle=1, folder=out / "cycle-001"))
 
     assert {name for name, *_ in steps} == {"pupil"}
-    rewards = [row["reward"] for row in table(out / "cycle-001/examples.parquet")]
+    rewards = [row["reward"] for row in rows(out / "cycle-001/examples.parquet")]
     assert len(set(rewards)) == 3
     assert None not in rewards
     assert (out / "cycle-001/weights/pupil").is_dir()
@@ -228,7 +223,7 @@ def test_verdicts_that_are_learnt_weigh_the_next_votes(roomy: Path, tmp_path: Pa
     )
 
     assert (out / "cycle-000/weights/pupil/self_reward.json").is_file()
-    first, second = (table(out / f"cycle-00{n}/turns.parquet") for n in range(2))
+    first, second = (rows(out / f"cycle-00{n}/turns.parquet") for n in range(2))
     assert {row["role"] for row in first} == {"policy"}
     #  Who gave an answer that can be read judges it; random weights often give none.
     assert {row["role"] for row in second} == {"policy", "judge"}
@@ -243,9 +238,9 @@ def test_what_a_file_teaches_stays_in_a_file_with_what_was_said(
 
     out = played(tmp_path, roomy, "dpo of both")
 
-    rows = table(out / "cycle-000/examples.parquet")
-    assert [row["episode"] for row in rows[:3]] == [f"likes.jsonl/{i}" for i in (1, 2, 3)]
-    assert len(rows) > 3
+    taught = rows(out / "cycle-000/examples.parquet")
+    assert [row["episode"] for row in taught[:3]] == [f"likes.jsonl/{i}" for i in (1, 2, 3)]
+    assert len(taught) > 3
     assert not (out / "cycle-000/given").exists()  # it is learnt
     experiment, _ = load(tmp_path / "x.yaml")
     assert experiment.method is not None

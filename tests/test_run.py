@@ -6,9 +6,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from command import moot, rows
 
 from moot.experiments.loading import load
-from moot.experiments.main import main
 from moot.experiments.run import run
 
 EXPERIMENT = """\
@@ -39,24 +39,18 @@ logprob latency_s finish tokens_cached tries ended_s
 """
 
 
-def table(path: Path) -> list[dict[str, Any]]:
-    return pq.read_table(path).to_pylist()
-
-
 @pytest.fixture(scope="module")
 def whole(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a run that ended."""
     folder = tmp_path_factory.mktemp("run")
     items = ", ".join(f"{{prompt: question {i}, answer: a}}" for i in range(16))
     (folder / "x.yaml").write_text(EXPERIMENT.format(model=tiny, items=items))
-    with pytest.raises(SystemExit) as end:
-        main(["run", str(folder / "x.yaml"), "--out", str(folder / "out")])
-    assert end.value.code is None or end.value.code == 0
+    assert moot("run", folder / "x.yaml", "--out", folder / "out") == 0
     return folder / "out"
 
 
 def metrics(out: Path) -> Mapping[tuple[str, int, int | None], dict[str, Any]]:
-    return {(m["name"], m["cycle"], m["step"]): m for m in table(out / "metrics.parquet")}
+    return {(m["name"], m["cycle"], m["step"]): m for m in rows(out / "metrics.parquet")}
 
 
 def test_the_directory_answers_every_question(whole: Path) -> None:
@@ -83,11 +77,11 @@ def test_every_completion_is_stamped_with_the_version_that_spoke(whole: Path) ->
     for cycle in (0, 1):
         spoke = {
             (turn["agent"].partition("-")[0], turn["weights_version"])
-            for turn in table(whole / f"cycle-00{cycle}" / "turns.parquet")
+            for turn in rows(whole / f"cycle-00{cycle}" / "turns.parquet")
         }
         assert spoke == {("pupil", cycle), ("elder", 0)}
     for version in (0, 1, 2):
-        turns = table(whole / f"held-out-00{version}" / "turns.parquet")
+        turns = rows(whole / f"held-out-00{version}" / "turns.parquet")
         assert {turn["weights_version"] for turn in turns} == {version}
         assert {turn["agent"] for turn in turns} == {f"pupil-{i}" for i in range(4)}
 
@@ -121,8 +115,8 @@ def test_what_was_measured_has_intervals_and_a_baseline_beside_it(whole: Path) -
 def test_every_example_names_the_conversation_behind_it(whole: Path) -> None:
     for cycle in (0, 1):
         folder = whole / f"cycle-00{cycle}"
-        turns = {(t["episode"], t["turn"]): t for t in table(folder / "turns.parquet")}
-        examples = table(folder / "examples.parquet")
+        turns = {(t["episode"], t["turn"]): t for t in rows(folder / "turns.parquet")}
+        examples = rows(folder / "examples.parquet")
         assert len(examples) == 6 * 4 * 2
         for example in examples:
             turn = turns[example["episode"], example["turn"]]
@@ -140,8 +134,8 @@ def test_a_debate_teaches_what_was_said_after_hearing_others(tiny: Path, tmp_pat
     run(*load(tmp_path / "x.yaml", ["cycles=1", "evaluation.baseline=false"]), tmp_path / "out")
 
     folder = tmp_path / "out" / "cycle-000"
-    turns = {(t["episode"], t["turn"]): t for t in table(folder / "turns.parquet")}
-    examples = table(folder / "examples.parquet")
+    turns = {(t["episode"], t["turn"]): t for t in rows(folder / "turns.parquet")}
+    examples = rows(folder / "examples.parquet")
     assert {turns[e["episode"], e["turn"]]["round"] for e in examples} == {0, 1}
     for example in examples:
         turn = turns[example["episode"], example["turn"]]

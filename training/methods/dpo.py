@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from ..examples import Pair
 from ..preferring import Preferring
 from ..types import Encoder, Look, Metrics, Rows, Scores
+from .options import refuse_unused
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,11 +84,7 @@ class DPO(Preferring):
 
     @model_validator(mode="after")
     def _options_are_used(self) -> Self:
-        for option, losses in OPTIONS.items():
-            usual = type(self).model_fields[option].default
-            if self.variant not in losses and getattr(self, option) != usual:
-                names = ", ".join(losses)
-                raise ValueError(f"`{option}` means nothing to {self.variant}: it is for {names}")
+        refuse_unused(self, self.variant, OPTIONS, f"to {self.variant}")
         return self
 
     def looks(self, encode: Encoder) -> Look:

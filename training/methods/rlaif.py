@@ -16,6 +16,7 @@ from moot.protocols.types import Episode, Signal
 
 from ..examples import Rollout
 from ..reward_model import RewardModel
+from .options import refuse_unused
 from .reinforcement import Reinforcement, answers
 
 
@@ -32,10 +33,8 @@ class RLAIF(Reinforcement):
 
     @model_validator(mode="after")
     def _options_are_used(self) -> Self:
-        unused = {"model": "grade", "no_answer": "model"}
-        for option, by in unused.items():
-            if self.by == by and getattr(self, option) != type(self).model_fields[option].default:
-                raise ValueError(f"`{option}` means nothing with `by: {by}`")
+        used = {"model": ("model",), "no_answer": ("grade",)}
+        refuse_unused(self, self.by, used, f"with `by: {self.by}`")
         return self
 
     @property

@@ -19,6 +19,7 @@ from moot.protocols.types import Episode, Signal, Turn
 
 from ..examples import Said, Shown, said
 from ..types import Encoder, Look, Metrics, Rows, Scores
+from .options import refuse_unused
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,10 +46,8 @@ class SFT(Settings):
 
     @model_validator(mode="after")
     def _options_are_used(self) -> Self:
-        used = {"weigh": "demonstrations", "least": "best"}
-        for option, on in used.items():
-            if self.on != on and getattr(self, option) != type(self).model_fields[option].default:
-                raise ValueError(f"`{option}` means nothing with `on: {self.on}`: it is for {on}")
+        used = {"weigh": ("demonstrations",), "least": ("best",)}
+        refuse_unused(self, self.on, used, f"with `on: {self.on}`")
         return self
 
     @property
