@@ -19,11 +19,12 @@ from moot.training.job import BEFORE
 from moot.training.types import Method
 
 from .controls import controls
+from .course import JUDGE, Lessons, kept
 from .directory import held_out_folder, talk_folder
 from .evaluation import baseline, evaluate, examinees
 from .experiment import Experiment
 from .judges import judged, known
-from .learn import JUDGE, Lessons, current, kept, learn, step_metrics
+from .learn import current, learn, step_metrics
 from .lessons import write_examples
 from .progress import Show
 from .recording import Recording

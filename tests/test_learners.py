@@ -14,9 +14,8 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from moot.agents.tokens import Tokens
+from moot.experiments.course import readable, sources
 from moot.experiments.experiment import Experiment
-from moot.experiments.learn import _readable as readable  # pyright: ignore[reportPrivateUsage]
-from moot.experiments.learn import sources
 from moot.training.architecture import base
 from moot.training.checkpoint import Progress
 from moot.training.examples import Example, Rollout, Said, Shown

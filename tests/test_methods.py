@@ -12,7 +12,8 @@ from conftest import BuildTiny
 from told import words
 
 from moot.agents.errors import MootError
-from moot.experiments.learn import Lessons, current, learn, published
+from moot.experiments.course import Lessons
+from moot.experiments.learn import current, learn, published
 from moot.experiments.loading import load
 from moot.experiments.phases import gathered
 from moot.experiments.run import run
