@@ -27,8 +27,9 @@ DPOTrainer does by default where it has made the adapter itself (precompute_ref_
 What is measured: `tokens_per_s` counts the tokens of the rows, each by itself, for all sides alike,
 over the median step of a process.  `peak_memory` is the most memory that a fresh process had from
 the first step on, less what it had with the model loaded: activations, gradients, the optimiser's
-state and the code's own.  It is resident memory, or torch's allocated memory on a GPU.  Sides take
-turns, their order reversed every other time; the table has medians over repetitions, `ratio` is the
+state and the code's own.  It is resident memory, or torch's allocated memory on a GPU, where one
+process of a side measures all cases in turn.  Sides take turns, their order reversed every other
+time; the table has medians over repetitions, `ratio` is the
 median of the ratios paired by repetition, and `low`/`high` are the least and the greatest of them.
 `tokens_ratio` is how many tokens of rows a token of the tree stands for: the speed-up if all cost
 came with tokens.  `share_of_limit` is how much of it is there: the speed-up over that number.
@@ -47,7 +48,8 @@ where Triton runs); `padded` doesn't.  TRL also finds the entropy and what it lo
 and certainty; `padded` nothing but log-probabilities.  Unsloth isn't here: its newest release
 (2026.10.9) refuses TRL 1.16 and transformers 5.19, which the others are measured with.
 
-    python benchmarks/training.py [--case NAME ...] [--quick] [--json FILE] [--peers-python PATH]
+    python benchmarks/training.py [--case NAME ...] [--repetitions 5] [--quick] [--json FILE]
+                                  [--model FOLDER] [--peers-python PATH]
 """
 
 import argparse
@@ -77,29 +79,34 @@ def main() -> None:
     about = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=about)
     parser.add_argument("--case", nargs="+", choices=CASES, default=CASES)
+    parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="small shapes, two repetitions")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--peers-python", type=Path, default=PYTHON, help="of TRL's environment")
-    parser.add_argument("--measure", nargs=2, metavar=("CASE", "SIDE"), help=argparse.SUPPRESS)
-    parser.add_argument("--model", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--model", type=Path, help=f"another model's folder than {MODEL}'s")
+    parser.add_argument("--measure", metavar="SIDE", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         from training_sides import measure
 
-        case, side = options.measure
-        print(json.dumps(measure(case, side, options.model, options.quick)))
+        print(json.dumps(measure(options.case, options.measure, options.model, options.quick)))
         return
     from moot.agents.models import locate
 
-    options.model = locate(MODEL)
+    options.model = options.model or locate(MODEL)
+    options.repetitions = 2 if options.quick else options.repetitions
     pythons = present(options.peers_python)
+    cases = [case for case in options.case if case != "peak"]
     rows: list[Row] = []
     failed: list[str] = []
-    for case in options.case:
-        sides = {"ours": sys.executable, "matmul": sys.executable} if case == "peak" else pythons
-        found = measured(case, sides, options.model, options.quick)
-        failed += [f"{side} in {case}" for side in sides if side not in found]
-        rows += peak(found) if case == "peak" else compared(case, found)
+    for some in [cases] if shutil.which("nvidia-smi") else [[case] for case in cases]:
+        found = measured(some, pythons, options)
+        failed += [f"{side} in {case}" for case in some for side in pythons if side not in found]
+        for case in some:
+            rows += compared(case, _of(case, found))
+    if "peak" in options.case:
+        found = measured(["peak"], dict.fromkeys(sorted(OWN), sys.executable), options)
+        rows += peak(_of("peak", found))
     show(rows)
     write(rows, options.json)
     if failed:
@@ -123,24 +130,27 @@ def present(python: Path) -> dict[str, str]:
 
 
 def measured(
-    case: str, sides: dict[str, str], model: Path, quick: bool
+    cases: list[str], sides: dict[str, str], options: argparse.Namespace
 ) -> dict[str, list[Measured]]:
-    """Return what each side's fresh processes said; a peer that failed is named and left out."""
-    work = "grpo" if case == "peak" else case
-    more = ["--quick"] if quick else []
+    """Return what each side's fresh processes said of each case, by its name.
+
+    A peer that failed is named and left out.
+    """
+    more = ["--model", str(options.model), *(["--quick"] if options.quick else [])]
 
     def command(side: str) -> list[str]:
-        return [sides[side], __file__, "--measure", work, side, "--model", str(model), *more]
+        return [sides[side], __file__, "--measure", side, "--case", *cases, *more]
 
     def check(found: Mapping[str, list[Measured]]) -> None:
         for side in sorted(set(found) - OWN):
-            agree(case, side, found["ours"][-1], found[side][-1])
+            for case in cases:
+                agree(case, side, found["ours"][-1][case], found[side][-1][case])
 
     return take_turns(
-        case,
+        ", ".join(cases),
         sides,
         command,
-        repetitions=2 if quick else 5,
+        repetitions=options.repetitions,
         own=OWN,
         brief=_brief,
         environment=QUIET,
@@ -148,10 +158,18 @@ def measured(
     )
 
 
-def _brief(one: Measured) -> str:
+def _of(case: str, found: Mapping[str, list[Measured]]) -> dict[str, list[Measured]]:
+    return {side: [one[case] for one in told] for side, told in found.items()}
+
+
+def _brief(found: Measured) -> str:
+    return "; ".join(map(_brief_of_one, found.values()))
+
+
+def _brief_of_one(one: Measured) -> str:
     if "seconds" not in one:
         return f"{one['flops'] / 1e9:.1f} GFLOP/s"
-    took = f"{median(one['seconds']):.2f} s, {one['memory'] / 1e6:.0f} MB"
+    took = f"{median(one['seconds']):.3g} s, {one['memory'] / 1e6:.0f} MB"
     return f"{took}, loss {one['loss']:.7f}, gradient {one['norm']:.7f}"
 
 

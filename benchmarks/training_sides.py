@@ -40,13 +40,17 @@ class Side:
     """What else is to be told."""
 
 
-def measure(case: str, side: str, model: Path, quick: bool) -> dict[str, Any]:
-    """Return what one side does in this process, which has done nothing else."""
+def measure(cases: list[str], side: str, model: Path, quick: bool) -> dict[str, Any]:
+    """Return what one side does in this process, which has done nothing else, by case."""
     torch.set_num_threads(_cores())
-    if side == "matmul":
-        return {"flops": _matmul()}
     scale = "quick" if quick else "gpu" if CUDA else "cpu"
-    batch, (warm, steps) = work(case, scale), STEPS[scale]
+    if side == "matmul":
+        return {case: {"flops": _matmul()} for case in cases}
+    return {case: _measured(case, side, model, scale) for case in cases}
+
+
+def _measured(case: str, side: str, model: Path, scale: str) -> dict[str, Any]:
+    batch, (warm, steps) = work("grpo" if case == "peak" else case, scale), STEPS[scale]
     way = _side(side)(batch, model)
     learning = [way.parameters[name] for name in sorted(way.parameters)]
     draw = torch.Generator().manual_seed(0)

@@ -61,7 +61,7 @@ def near(found: Tensor | None, expected: Tensor | None) -> None:
 @pytest.fixture(params=SIZES, ids=str)
 def _sizes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
     block, tokens = request.param
-    monkeypatch.setattr(logprobs, "BLOCK", block)
+    monkeypatch.setitem(logprobs.BLOCK, "cpu", block)
     monkeypatch.setattr(logprobs, "TOKENS", tokens)
 
 

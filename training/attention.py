@@ -5,20 +5,20 @@ tree's layout both are stretches without gaps.  So every node takes two calls of
 kernel, without a mask and without a copy, and no product is computed that a sequence by itself
 would not need.  What the nodes of a path contribute is put together by log-sum-exp, as between the
 blocks of FlashAttention (arXiv:2205.14135); backward, the kernel is given the sums of the whole
-path.  On a GPU FlexAttention does the same by blocks of tokens.
+path.  On a GPU FlexAttention does the same by blocks of tokens, windows and soft caps included.
 
 Shapes: H query heads, K key heads, M tokens, D width of a head.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
+from torch.nn.attention.flex_attention import BlockMask, flex_attention
 from transformers import AttentionInterface
 
 from moot.agents.errors import MootError
@@ -27,37 +27,37 @@ from .tree import Node
 
 KERNEL = "moot_tree"
 """The name under which transformers knows this attention."""
+BLOCK = 128
+"""Tokens of a block of FlexAttention's."""
+NARROWEST = 16
+"""The least width of a head that FlexAttention's kernels are made for."""
 
 
 @dataclass(frozen=True)
 class Sight:
     """Who sees whom among M tokens."""
 
-    nodes: tuple[Node, ...]
     position: Tensor
     """(M,) how many tokens come before each in its sequences."""
+    last: Tensor
+    """(M,) one past the last token that follows each."""
+    nodes: tuple[Node, ...] = ()
+    """What the kernel of the CPU goes by."""
+    _blocks: dict[int | None, BlockMask] = field(
+        default_factory=dict[int | None, BlockMask], repr=False
+    )
+
+    @staticmethod
+    def of(nodes: tuple[Node, ...], position: Tensor) -> "Sight":
+        """Return who sees whom in a tree."""
+        lengths = torch.tensor([node.end - node.start for node in nodes])
+        lasts = torch.tensor([node.last for node in nodes])
+        return Sight(position, lasts.repeat_interleave(lengths).to(position.device), nodes)
 
     @cached_property
     def depth(self) -> int:
         """The length of the longest sequence."""
         return int(self.position.max()) + 1
-
-    @cached_property
-    def last(self) -> Tensor:
-        """(M,) one past the last token that follows each."""
-        lengths = torch.tensor([node.end - node.start for node in self.nodes])
-        lasts = torch.tensor([node.last for node in self.nodes])
-        return lasts.repeat_interleave(lengths).to(self.position.device)
-
-    @cached_property
-    def blocks(self) -> BlockMask:
-        """The mask by blocks of tokens, as FlexAttention wants it."""
-        last, length = self.last, len(self.position)
-
-        def sees(_batch: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-            return (key <= query) & (query < last[key])
-
-        return create_block_mask(sees, None, None, length, length, device=last.device)
 
     @cached_property
     def mask(self) -> Tensor:
@@ -69,8 +69,66 @@ class Sight:
         """Return (M, M) `mask`, where nothing further back than `window` tokens is seen."""
         return self.mask & (self.position[:, None] - self.position[None, :] < window)
 
+    def blocks(self, window: int | None) -> BlockMask:
+        """Return `within(window)`, or `mask`, by blocks of tokens, as FlexAttention wants it.
 
-def attend(query: Tensor, key: Tensor, value: Tensor, sight: Sight, scale: float) -> Tensor:
+        Which blocks meet at all, and which see each other wholly, follows from the least and the
+        greatest of what their tokens have: no M² entries are looked at.
+        """
+        if window not in self._blocks:
+            self._blocks[window] = self._blocked(window)
+        return self._blocks[window]
+
+    def _blocked(self, window: int | None) -> BlockMask:
+        length, last, position = len(self.position), self.last, self.position
+
+        def sees(_batch: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+            return (key <= query) & (query < last[key])
+
+        def near(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+            back = position[query] - position[key]
+            return sees(batch, head, query, key) & (back < far)
+
+        (last_least, last_most), (least, most) = (_ends(t) for t in (last, position))
+        start = torch.arange(0, length, BLOCK, device=last.device)
+        end = (start + BLOCK).clamp(max=length)
+        earlier = start[:, None] > start[None, :]  # whether the keys' block is before the queries'
+        meet = earlier & (last_most[None, :] > start[:, None]) | (start[:, None] == start[None, :])
+        whole = earlier & (last_least[None, :] >= end[:, None])
+        if window is not None:
+            far = torch.full((), window, device=last.device)
+            meet &= least[:, None] - most[None, :] < far
+            whole &= most[:, None] - least[None, :] < far
+        return BlockMask.from_kv_blocks(
+            *_listed(meet & ~whole),
+            *_listed(whole),
+            BLOCK_SIZE=BLOCK,
+            mask_mod=sees if window is None else near,
+            seq_lengths=(length, length),
+        )
+
+
+def _ends(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (B,) the least and the greatest of (M,) values in each block of tokens."""
+    padded = torch.cat([values, values[-1:].expand(-len(values) % BLOCK)]).view(-1, BLOCK)
+    return padded.amin(1), padded.amax(1)
+
+
+def _listed(blocks: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (1, 1, B) how many there are of a row's blocks, and (1, 1, B, B) these first."""
+    order = blocks.int().argsort(dim=-1, descending=True, stable=True)
+    return blocks.sum(-1, dtype=torch.int32)[None, None], order.int()[None, None]
+
+
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    sight: Sight,
+    scale: float,
+    window: int | None = None,
+    cap: float | None = None,
+) -> Tensor:
     """Return (1, H, M, D) what each token takes from those it sees.
 
     Args:
@@ -79,18 +137,44 @@ def attend(query: Tensor, key: Tensor, value: Tensor, sight: Sight, scale: float
         value: (1, K, M, D).
         sight: who sees whom.
         scale: what the products are multiplied by.
+        window: how many tokens are seen at most, of a sequence's own; `None`: all.
+        cap: what the products are held within, softly; `None`: nothing.
     """
-    if query.device.type == "cuda":
-        return _flex(query, key, value, sight.blocks, scale)
-    if query.device.type != "cpu" or value.shape[-1] != query.shape[-1]:
-        return _masked(query, key, value, sight.mask, scale)
+    width, values = query.shape[-1], value.shape[-1]
+    if query.device.type == "cuda" and min(width, values) >= NARROWEST:
+        return _flex(query, key, value, sight.blocks(window), scale, cap)
+    narrow = window is not None and window < sight.depth
+    fused = query.device.type == "cpu" and width == values and bool(sight.nodes)
+    if not fused or narrow or cap is not None:
+        mask = sight.within(window) if window is not None and narrow else sight.mask
+        return _masked(query, key, value, mask, scale, cap)
     return _Nodes.apply(query, key, value, sight.nodes, scale)  # pyright: ignore[reportReturnType]
 
 
-def _flex(query: Tensor, key: Tensor, value: Tensor, blocks: BlockMask, scale: float) -> Tensor:
-    found = _compiled()(query, key, value, block_mask=blocks, scale=scale, enable_gqa=True)
+def _flex(
+    query: Tensor, key: Tensor, value: Tensor, blocks: BlockMask, scale: float, cap: float | None
+) -> Tensor:
+    found = _compiled()(
+        query,
+        key,
+        value,
+        score_mod=None if cap is None else _capped(cap, query.device),
+        block_mask=blocks,
+        scale=scale,
+        enable_gqa=True,
+    )
     assert isinstance(found, Tensor)
     return found
+
+
+@cache
+def _capped(cap: float, device: torch.device) -> Callable[..., Tensor]:
+    most = torch.tensor(cap, device=device)  # a number would be compiled in, or refused
+
+    def bent(score: Tensor, _batch: Tensor, _head: Tensor, _query: Tensor, _key: Tensor) -> Tensor:
+        return most * torch.tanh(score / most)
+
+    return bent
 
 
 @cache
@@ -100,7 +184,7 @@ def _compiled() -> Any:
 
 
 def _masked(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float, cap: float | None = None
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float, cap: float | None
 ) -> Tensor:
     """Return the same by a mask, which has room for what the fused kernels can't do."""
     if cap is None:
@@ -194,11 +278,7 @@ def _interface(
         raise MootError("attention sinks, which this model has, can't be trained yet")
     sight: Sight = other["sight"]
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    window = sight.depth if sliding_window is None else sliding_window
-    if window < sight.depth or softcap is not None:
-        out = _masked(query, key, value, sight.within(window), scale, softcap)
-    else:
-        out = attend(query, key, value, sight, scale)
+    out = attend(query, key, value, sight, scale, sliding_window, softcap)
     return out.transpose(1, 2).contiguous(), None
 
 

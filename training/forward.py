@@ -7,6 +7,7 @@ are those of each row by itself (tests/test_forward.py).  Prior art, for groups:
 (arXiv:2506.05433).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,8 +18,27 @@ from .logprobs import Head, chosen
 from .types import Rows, Scores
 
 
+def states(model: Any, rows: Rows) -> Tensor:
+    """Return the (M, E) last hidden states of the tree's tokens."""
+    return run(model, rows.tokens, Sight.of(rows.nodes, rows.position))
+
+
+def run(model: Any, tokens: Tensor, sight: Sight) -> Tensor:
+    """Return the (M, E) last hidden states of (M,) tokens that see each other so."""
+    backbone = getattr(model, model.base_model_prefix)
+    found = backbone(
+        input_ids=tokens[None], position_ids=sight.position[None], use_cache=False, sight=sight
+    )
+    return found.last_hidden_state[0]
+
+
 def score(
-    model: Any, rows: Rows, *, bonus: bool = False, scalar: nn.Linear | None = None
+    model: Any,
+    rows: Rows,
+    *,
+    bonus: bool = False,
+    scalar: nn.Linear | None = None,
+    through: Callable[[Any, Rows], Tensor] = states,
 ) -> Scores:
     """Return what a causal `model` thinks of the completions of the rows.
 
@@ -27,11 +47,12 @@ def score(
         rows: on the model's device.
         bonus: whether entropies carry a gradient.
         scalar: a head that makes a number of a hidden state.
+        through: gives the last hidden states, as the function `states` does.
 
     Returns:
         float32, zero under padding.
     """
-    hidden = states(model, rows)
+    hidden = through(model, rows)
     top = head(model)
     found = chosen(top, hidden[rows.before], rows.chosen, rows.temperature, bonus=bonus)
     zeros = torch.zeros(rows.mask.shape, device=hidden.device)
@@ -45,18 +66,6 @@ def score(
     probes = torch.full_like(rows.last, rows.probe)
     plain = torch.ones_like(rows.last, dtype=torch.float32)
     return scores._replace(probe=chosen(top, hidden[rows.last], probes, plain).logp)
-
-
-def states(model: Any, rows: Rows) -> Tensor:
-    """Return the (M, E) last hidden states of the tree's tokens."""
-    backbone = getattr(model, model.base_model_prefix)
-    found = backbone(
-        input_ids=rows.tokens[None],
-        position_ids=rows.position[None],
-        use_cache=False,
-        sight=Sight(rows.nodes, rows.position),
-    )
-    return found.last_hidden_state[0]
 
 
 def head(model: Any) -> Head:

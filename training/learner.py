@@ -24,9 +24,10 @@ from torch import Tensor, nn
 from moot.agents import self_reward
 from moot.agents.errors import MootError, in_one_line
 
-from . import sharding, world
+from . import adapted, sharding, world
 from .architecture import base
-from .forward import score
+from .forward import score, states
+from .graphs import Graphs, recordable
 from .settings import Fit, Lora
 from .types import Rows, Scores
 
@@ -68,6 +69,9 @@ class Learner:
         self._model, self._fit = model, fit
         self._peft = None if fit.lora is None else _adapted(base, fit.lora, seed, model)
         self.scalar = _scalar(base, seed) if scalar else None
+        # The anchor's pass is another, without the adapter.
+        self._graphs = [Graphs(), Graphs()] if recordable(fit, base) else []
+        self._through = self._graphs[0] if self._graphs else states
         self.verdicts = None if weights is None else self_reward.read(weights)
         """How the policy's verdicts on replies are read; `None`: it never learnt to give any."""
         if weights is not None:
@@ -91,14 +95,19 @@ class Learner:
             entropy: whether the entropies carry a gradient.
         """
         scored = getattr(self.base, "scored", partial(score, self.base))
-        return scored(rows, bonus=entropy, scalar=self.scalar)
+        return scored(rows, bonus=entropy, scalar=self.scalar, through=self._through)
 
     @contextmanager
     def anchored(self) -> Generator[None]:
         """While this lasts, `policy` is the anchor: the base as it was before it ever learnt."""
         if self._peft is not None:
-            with self._peft.disable_adapter():
-                yield
+            through = self._through
+            self._through = self._graphs[1] if self._graphs else states
+            try:
+                with self._peft.disable_adapter():
+                    yield
+            finally:
+                self._through = through
             return
         kept = self.base
         self.base = base(self._model, self._fit.model_copy(update={"recompute": False}))
@@ -171,6 +180,8 @@ class Learner:
         """Return the base alone, as it was, for the next learner; nobody's, if all of it learnt."""
         if self._peft is None:
             return None
+        for graphs in self._graphs:
+            graphs.close()
         tuner: Any = self._peft.base_model
         return tuner.unload()
 
@@ -189,6 +200,7 @@ def _adapted(base: Any, lora: Lora, seed: int, model: Path) -> PeftModel:
             found = cast(PeftModel, get_peft_model(base, config))
         except ValueError as error:
             raise MootError(f"{model}: fit.lora.targets: {in_one_line(error)}") from None
+    adapted.fuse(found)
     if not isinstance(base.get_output_embeddings(), nn.Linear):
         raise MootError(f"{model}: fit.lora.targets: the head itself can't have an adapter")
     return found

@@ -28,16 +28,18 @@ def rows(said: Sequence[Said], encode: Encoder | None = None, probe: int | None 
     before = [path[len(p) - 1 : -1] for p, path in zip(prompts, packed.paths, strict=True)]
     lengths = torch.tensor([len(place) for place in places])
     # A token that several rows say after the same words, at the same heat, is looked at once.
-    wanted = np.stack([np.concatenate(places), np.repeat([_heat(one) for one in said], lengths)])
-    unique, first, inverse = np.unique(wanted, axis=1, return_index=True, return_inverse=True)
+    heats, hot = np.unique([_heat(one) for one in said], return_inverse=True)
+    wanted = np.repeat(hot, lengths) * len(packed.tokens) + np.concatenate(places)
+    unique, first, inverse = np.unique(wanted, return_index=True, return_inverse=True)
+    heat, at = np.divmod(unique, len(packed.tokens))
     mask = torch.arange(int(lengths.max()))[None] < lengths[:, None]
     return Rows(
         tokens=torch.from_numpy(packed.tokens),
         position=torch.from_numpy(packed.position),
         nodes=packed.nodes,
         before=torch.from_numpy(np.concatenate(before)[first]),
-        chosen=torch.from_numpy(packed.tokens[unique[0].astype(np.int64)]),
-        temperature=torch.from_numpy(unique[1]).float(),
+        chosen=torch.from_numpy(packed.tokens[at]),
+        temperature=torch.from_numpy(heats[heat]).float(),
         place=torch.from_numpy(inverse),
         mask=mask,
         last=torch.tensor([path[-1] for path in packed.paths]),

@@ -1,0 +1,209 @@
+"""On a GPU: what the CPU gives, within float32's rounding.  Where there is no GPU it says so."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import test_attention as attention
+import test_forward as forward
+import test_local as local
+import torch
+import two_processes as jobs
+from command import moot, rows
+from conftest import BuildTiny
+from test_run import EXPERIMENT
+from torch import Tensor
+
+from moot.agents.engine import Engine
+from moot.agents.local import Local
+from moot.agents.types import Completion, Weights
+from moot.training import rows as batches
+from moot.training import sharding, world
+from moot.training.attention import KERNEL, Sight, attend
+from moot.training.checkpoint import read
+from moot.training.forward import score
+from moot.training.methods.empo import EMPO
+from moot.training.methods.intuitor import Intuitor
+from moot.training.methods.laser import LaSeR
+from moot.training.methods.rent import RENT
+from moot.training.objective import Objective
+from moot.training.study import study
+from moot.training.tree import tree
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+
+GPU = torch.device("cuda")
+LONG = list(range(200))
+TREES = {
+    "short": attention.DEEP,
+    "ragged": [*([*LONG, *range(end, end + 60)] for end in range(1000, 5000, 1000)), [7] * 90],
+    "even": [[*LONG, *range(end, end + 156)] for end in (1000, 2000)],
+}
+
+
+@pytest.fixture(scope="module")
+def sixteen(build_tiny: BuildTiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny model whose heads are wide enough for FlexAttention."""
+    return build_tiny(tmp_path_factory.mktemp("sixteen"), spare=["<|reserved_0|>"], head_dim=16)
+
+
+@pytest.mark.parametrize("cap", [None, 1.5])
+@pytest.mark.parametrize("window", [None, 3, 150])
+@pytest.mark.parametrize("shape", TREES)
+def test_attention_is_a_masked_softmax(shape: str, window: int | None, cap: float | None) -> None:
+    packed = tree(TREES[shape])
+    position = torch.from_numpy(packed.position)
+    seen, there = (Sight.of(packed.nodes, t) for t in (position, position.to(GPU)))
+    exact = attention.drawn(len(position), 16)
+    inputs = [t.detach().float().to(GPU).requires_grad_() for t in exact]
+
+    found = attend(*inputs, there, attention.SCALE, window, cap)
+    mask = seen.within(window or seen.depth)
+    expected = attention.written_out(*exact, mask, cap)
+
+    torch.testing.assert_close(found.double().cpu(), expected, atol=2e-5, rtol=2e-5)
+    by = torch.linspace(-1, 1, expected.numel(), dtype=torch.float64).view_as(expected)
+    ours = torch.autograd.grad((found * by.to(GPU)).sum(), inputs)
+    theirs = torch.autograd.grad((expected * by).sum(), exact)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one.double().cpu(), other, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", forward.ARCHITECTURES)
+def test_a_row_s_numbers_and_gradients_are_those_of_it_alone(
+    name: str, build_tiny: BuildTiny, tmp_path: Path
+) -> None:
+    overrides = {"head_dim": 16, **forward.ARCHITECTURES[name]}
+    folder = build_tiny(tmp_path / name, architecture=name, **overrides)
+    batch = batches.moved(batches.rows(forward.BATCH, probe=forward.PROBE), GPU)
+    model = forward.adapted(forward.loaded(folder, KERNEL).to(GPU), adapter=True)
+    plain = forward.adapted(forward.loaded(folder, "eager"), adapter=True)
+
+    found = forward.split(score(model, batch, bonus=True), batch.mask)
+    expected = [forward.alone(plain, one) for one in forward.BATCH]
+
+    for row, other in zip(found, expected, strict=True):
+        for one, definition in zip(row, other, strict=True):
+            torch.testing.assert_close(one.cpu(), definition, atol=1e-4, rtol=0)
+    near(gradients(model, found), gradients(plain, expected))
+
+
+def gradients(model: Any, of: list[tuple[Tensor, ...]]) -> dict[str, Tensor]:
+    on_cpu = [tuple(t.cpu() for t in row) for row in of]
+    return forward.gradients(model, forward.summed(on_cpu, bonus=True))
+
+
+def near(found: dict[str, Tensor], expected: dict[str, Tensor], within: float = 1e-4) -> None:
+    """Check tensors to a part of the greatest number among them."""
+    assert found.keys() == expected.keys()
+    most = max(float(t.abs().max()) for t in expected.values())
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name].cpu(), tensor, atol=within * most, rtol=0)
+
+
+KL = Objective(kl=0.1)
+METHODS = {
+    **jobs.METHODS,
+    "laser": (LaSeR(objective=KL), jobs.FIT),
+    "intuitor": (Intuitor(objective=KL), jobs.FIT),
+    "rent": (RENT(objective=KL), jobs.FIT),
+    "empo": (EMPO(objective=KL), jobs.FIT),
+}
+
+
+@pytest.mark.parametrize("lora", [True, False])
+@pytest.mark.parametrize("name", METHODS)
+def test_a_training_ends_where_the_cpus_does(
+    name: str, lora: bool, sixteen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "METHODS", METHODS)
+
+    def ended(device: str, folder: Path) -> tuple[list[Any], dict[str, Tensor]]:
+        changes: dict[str, Any] = {"device": device, "dtype": "float32"}
+        changes |= {} if lora else {"lora": None}
+        work = jobs.job(name, sixteen, folder, **changes)
+        steps, _ = jobs.taken(study(work, jobs.examples(name)))
+        [last] = folder.glob("step-*")
+        return steps, dict(read(last).weights)
+
+    (steps, weights), (same, expected) = (
+        ended(device, tmp_path / name) for device, name in (("cuda", "there"), ("cpu", "here"))
+    )
+
+    for (number, metrics), (other, wanted) in zip(steps, same, strict=True):
+        assert number == other
+        assert metrics == pytest.approx(wanted, rel=1e-2, abs=1e-3)
+    near(weights, expected, 0.01)  # AdamW's first steps make much of tiny gradients
+
+
+def test_the_same_training_twice_gives_the_same_bits(sixteen: Path, tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        work = jobs.job("cat", sixteen, tmp_path / name, device="cuda")
+        jobs.taken(study(work, jobs.examples("cat")))
+
+    [one], [other] = (
+        [*(tmp_path / n).rglob("adapter_model.safetensors")] for n in ("one", "other")
+    )
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_divided_model_gives_the_same_numbers(
+    sixteen: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RANK", "LOCAL_RANK"):
+        monkeypatch.setenv(name, "0")
+    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
+    monkeypatch.setenv("MASTER_PORT", "29533")
+    batch = batches.moved(batches.rows(forward.BATCH), GPU)
+    plain, model = (forward.loaded(sixteen, KERNEL) for _ in range(2))
+    plain.to(GPU)
+
+    with world.joined("cuda"):
+        sharding.shard(model, GPU)
+        found, expected = model.scored(batch).logp, score(plain, batch).logp
+        found.square().sum().backward()
+        expected.square().sum().backward()
+        ours, theirs = (
+            {n: sharding.whole(p.grad).cpu() for n, p in m.named_parameters()}
+            for m in (model, plain)
+        )
+
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    near(ours, theirs)
+
+
+def test_the_local_engine_says_the_same(sixteen: Path, tmp_path: Path) -> None:
+    path = local.adapter(sixteen, tmp_path / "v1", seed=1)
+    greedy = {"temperature": 0, "max_tokens": 12}
+
+    async def use(engine: Engine) -> list[Completion]:
+        await engine.load(Weights("p", 1, path))
+        spoken = [None, ("p", 1)]
+        asked = [local.request(text, 3, s, **greedy) for text in local.TEXTS for s in spoken]
+        return [await engine.generate(one) for one in asked]
+
+    there, here = (
+        local.with_engine(Local(model=str(sixteen), device=device, dtype="float32"), use)
+        for device in ("cuda", "cpu")
+    )
+
+    for one, other in zip(there, here, strict=True):
+        assert one.tokens == other.tokens
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_run_talks_learns_and_proves(dtype: str, sixteen: Path, tmp_path: Path) -> None:
+    items = ", ".join(f"{{prompt: question {i}, answer: a}}" for i in range(16))
+    text = EXPERIMENT.format(model=sixteen, items=items)
+    text = text.replace("device: cpu", f"device: cuda, dtype: {dtype}")
+    (tmp_path / "x.yaml").write_text(text)
+
+    assert moot("run", tmp_path / "x.yaml", "--out", tmp_path / "out") == 0
+
+    found = {m["name"]: m["value"] for m in rows(tmp_path / "out/metrics.parquet")}
+    for i in range(4):
+        assert found[f"swap/canary_change@pupil-{i}"] > 0
+        assert found[f"swap/trainer_gap@pupil-{i}"] < (1e-3 if dtype == "float32" else 0.1)

@@ -1,0 +1,147 @@
+"""Graphs, with a recorder that stands in for the GPU's: the same numbers, on padded trees.
+
+tests/test_gpu.py has them on a GPU.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import test_forward as forward
+import torch
+from torch import Tensor, nn
+
+from moot.training.attention import KERNEL
+from moot.training.forward import score, states
+from moot.training.graphs import OFTEN, Graphs, padded, recordable
+from moot.training.rows import rows
+from moot.training.settings import Fit
+from moot.training.types import Rows
+
+SIZE = 128
+"""What all trees here are padded to."""
+
+
+class Recorder:
+    """Does as CUDA graphs do: inputs, outputs and gradients lie where they lay."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def __call__(
+        self, module: nn.Module, static: tuple[Tensor, ...], **how: Any
+    ) -> Callable[..., Tensor]:
+        assert how["allow_unused_input"]
+        self.sizes.append(len(static[0]))
+        learning = [p for p in module.parameters() if p.requires_grad]
+        kept, grads = module(*static).detach(), [torch.zeros_like(p) for p in learning]
+
+        class Replayed(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx: Any, *inputs: Tensor) -> Tensor:
+                for there, new in zip(static, inputs, strict=False):
+                    there.copy_(new)
+                with torch.enable_grad():
+                    ctx.out = module(*static)
+                return kept.copy_(ctx.out.detach()).detach()
+
+            @staticmethod
+            def backward(ctx: Any, *grad: Tensor) -> Any:
+                found = torch.autograd.grad(ctx.out, learning, grad[0])
+                for there, new in zip(grads, found, strict=True):
+                    there.copy_(new)
+                return (*[None] * len(static), *(g.detach() for g in grads))
+
+        return lambda *inputs: Replayed.apply(*inputs, *learning)
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    found = Recorder()
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", found)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
+    return found
+
+
+def batches() -> list[Rows]:
+    """Return three trees of different tokens and lengths."""
+    return [rows(forward.BATCH[i:], probe=forward.PROBE) for i in range(3)]
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma3_text"])
+def test_numbers_and_summed_gradients_are_those_of_plain_passes(
+    name: str, recorder: Recorder, build_tiny: Any, tmp_path: Path
+) -> None:
+    folder = build_tiny(tmp_path, architecture=name, **forward.ARCHITECTURES[name])
+    plain, model = (forward.adapted(forward.loaded(folder, KERNEL), True) for _ in range(2))
+    recorded = Graphs()
+
+    for _ in range(OFTEN):  # the same trees until their size is recorded, and once more
+        for one in (plain, model):
+            one.zero_grad()
+        for batch in batches():
+            found, expected = (
+                score(m, batch, bonus=True, through=through)
+                for m, through in ((model, recorded), (plain, states))
+            )
+            torch.testing.assert_close(found.logp, expected.logp, atol=1e-5, rtol=0)
+            forward_sums = [
+                forward.summed(forward.split(s, batch.mask), True) for s in (found, expected)
+            ]
+            for total in forward_sums:  # gradients of several parts add up
+                total.backward()
+        named = dict(plain.named_parameters())
+        for parameter, other in ((p, named[n]) for n, p in model.named_parameters()):
+            if parameter.requires_grad:
+                assert other.grad is not None
+                torch.testing.assert_close(parameter.grad, other.grad, atol=1e-3, rtol=1e-4)
+
+    assert recorder.sizes == [SIZE]
+
+
+def test_a_model_that_changes_forgets_what_was_recorded(recorder: Recorder, tiny: Path) -> None:
+    model, [batch, *_] = forward.adapted(forward.loaded(tiny, KERNEL), True), batches()
+    recorded = Graphs()
+    for _ in range(OFTEN):
+        score(model, batch, through=recorded).logp.sum().backward()
+
+    recorded.close()
+
+    assert all(not p._backward_hooks for p in model.parameters())
+    for _ in range(OFTEN):
+        score(model, batch, through=recorded)
+    assert recorder.sizes == [SIZE, SIZE]
+
+
+def test_without_gradients_it_is_the_same_graph(recorder: Recorder, tiny: Path) -> None:
+    model, [batch, *_] = forward.adapted(forward.loaded(tiny, KERNEL), True), batches()
+    recorded = Graphs()
+    with torch.no_grad():
+        for _ in range(OFTEN):
+            assert not score(model, batch, through=recorded).logp.requires_grad
+
+    score(model, batch, through=recorded).logp.sum().backward()
+
+    assert recorder.sizes == [SIZE]
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "size"), [(1, 128), (128, 128), (129, 256), (1025, 1152), (8192, 8192), (8193, 9216)]
+)
+def test_an_eighth_is_padding_at_most(tokens: int, size: int) -> None:
+    assert padded(tokens) == size
+
+
+def test_only_adapters_on_a_gpu_are_recorded(tiny: Path) -> None:
+    model: Any = forward.loaded(tiny, KERNEL)
+    assert not recordable(Fit(), model)
+
+    class OnGPU:
+        device = torch.device("cuda")
+        parameters = model.parameters
+
+    assert recordable(Fit(), OnGPU())
+    for otherwise in ({"graphs": False}, {"lora": None}, {"recompute": True}):
+        assert not recordable(Fit().model_copy(update=otherwise), OnGPU())

@@ -1,0 +1,106 @@
+"""The forward and backward pass of a tree as CUDA graphs: launched at once, not kernel by kernel.
+
+A step of a small model is thousands of kernels that take less time than their launches do.  A graph
+is recorded once for the trees of a size, and launched as one.  So trees are padded to one of a few
+sizes, by tokens that see nothing but themselves and that nobody sees; the numbers stay those of the
+same kernels.
+"""
+
+from collections import Counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from . import sharding
+from .attention import BLOCK, Sight
+from .forward import run, states
+from .settings import Fit
+from .types import Rows
+
+OFTEN = 4
+"""A size is recorded when so many trees of it came: recording takes as long as some passes."""
+EIGHTHS = 8
+"""Sizes between a power of two and the next: an eighth of a tree is padding at most."""
+
+
+def recordable(fit: Fit, model: Any) -> bool:
+    """Return whether the passes of `model` can be recorded, and are to be.
+
+    Only where an adapter learns: a graph keeps gradients of its own for all that does.
+    """
+    whole = fit.recompute or sharding.divided(model.parameters())
+    return fit.graphs and fit.lora is not None and model.device.type == "cuda" and not whole
+
+
+class Graphs:
+    """`forward.states` of one model whose adapter alone learns; recorded where it pays."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[int] = Counter()
+        self._recorded: dict[int, nn.Module] = {}
+        self._pool: Any = None
+        self._hooks: list[RemovableHandle] = []
+
+    def __call__(self, model: Any, rows: Rows) -> Tensor:
+        """Return the (M, E) last hidden states of the tree's tokens.
+
+        They are overwritten by the next call: what is to be kept of them must be a copy.
+        """
+        size = padded(len(rows.tokens))
+        self._seen[size] += 1
+        if self._seen[size] < OFTEN:
+            return states(model, rows)
+        inputs = _padded(rows, size)
+        if size not in self._recorded:
+            self._recorded[size] = self._record(model, inputs)
+        return self._recorded[size](*inputs)[: len(rows.tokens)]
+
+    def close(self) -> None:
+        """Forget what was recorded: the model changes."""
+        for hook in self._hooks:
+            hook.remove()
+        self.__init__()
+
+    def _record(self, model: Any, inputs: tuple[Tensor, ...]) -> nn.Module:
+        if not self._hooks:
+            # A graph's gradients lie where its next launch puts the next ones.
+            learning = [p for p in model.parameters() if p.requires_grad]
+            self._hooks = [p.register_hook(torch.clone) for p in learning]
+            self._pool = torch.cuda.graph_pool_handle()
+        static = tuple(t.clone() for t in inputs)
+        with torch.enable_grad():
+            return torch.cuda.make_graphed_callables(
+                _Pass(model), static, allow_unused_input=True, pool=self._pool
+            )
+
+
+class _Pass(nn.Module):
+    """A forward pass whose inputs are tensors of a fixed size."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens: Tensor, position: Tensor, last: Tensor) -> Tensor:
+        return run(self.model, tokens, Sight(position, last))
+
+
+def padded(tokens: int) -> int:
+    """Return the size that a tree of so many tokens is padded to."""
+    unit = max(BLOCK, 2 ** (tokens.bit_length() - 1) // EIGHTHS)
+    return -(-tokens // unit) * unit
+
+
+def _padded(rows: Rows, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (size,) the tokens, their positions, and one past the last that follows each."""
+    length = len(rows.tokens)
+    sight = Sight.of(rows.nodes, rows.position)
+    alone = torch.arange(length + 1, size + 1, device=rows.tokens.device)
+    zeros = torch.zeros_like(alone)
+    return (
+        torch.cat([rows.tokens, zeros]),
+        torch.cat([rows.position, zeros]),
+        torch.cat([sight.last, alone]),
+    )
