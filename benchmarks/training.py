@@ -17,9 +17,10 @@ sides have as many threads: the physical cores, or OMP_NUM_THREADS if that is le
 The sides: `ours` is Moot's learner and loss on the tree; `padded` is the forward pass of
 transformers (SDPA) on padded rows, the logits of the completions alone, and our loss code; `trl` is
 TRL's own GRPOTrainer or DPOTrainer, its compute_loss on the same rows.  On a GPU also `liger`: TRL
-with Liger's kernels, where they are installed.  A step goes from lists of token ids to updated
-adapters: batch, forward, backward, clipping, AdamW (torch's fused one for all; lr 1e-6).  The first
-step's loss and gradient norm must agree to 1e-4 of their size (3e-2 in bfloat16), or the run fails;
+with Liger's kernels, where they are installed; and `eager`: ours without CUDA graphs.  A step goes
+from lists of token ids to updated adapters: batch, forward, backward, clipping, AdamW (torch's
+fused one for all; lr 1e-6).  The first step's loss and gradient norm, and those of the last in the first
+turn, must agree to 1e-4 of their size (3e-2 in bfloat16), or the run fails;
 a group's loss before the first step is the same whatever the model, so the norm is the check there.
 DPO's anchor is the model without its adapter, asked in every step, without gradients: that is what
 DPOTrainer does by default where it has made the adapter itself (precompute_ref_log_probs=False).
@@ -28,7 +29,7 @@ What is measured: `tokens_per_s` counts the tokens of the rows, each by itself, 
 over the median step of a process.  `peak_memory` is the most memory that a fresh process had from
 the first step on, less what it had with the model loaded: activations, gradients, the optimiser's
 state and the code's own.  It is resident memory, or torch's allocated memory on a GPU, where one
-process of a side measures all cases in turn.  Sides take turns, their order reversed every other
+process of a side is kept for all cases.  Sides take turns, their order reversed every other
 time; the table has medians over repetitions, `ratio` is the
 median of the ratios paired by repetition, and `low`/`high` are the least and the greatest of them.
 `tokens_ratio` is how many tokens of rows a token of the tree stands for: the speed-up if all cost
@@ -57,12 +58,14 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from rows import Row, paired, show, write
-from turns import Measured, take_turns
+from turns import Measured, keep_turns, take_turns
 
 CASES = ("grpo", "dpo", "tree", "short", "peak")
 MODEL = "smollm2-135m-instruct"
@@ -89,7 +92,12 @@ def main() -> None:
     if options.measure:
         from training_sides import measure
 
-        print(json.dumps(measure(options.case, options.measure, options.model, options.quick)))
+        how = (options.measure, options.model, options.quick)
+        turns = {case: measure(case, *how) for case in options.case}
+        for turn in turns.values():
+            print(json.dumps(next(turn)), flush=True)
+        for case in map(str.strip, sys.stdin):
+            print(json.dumps(next(turns[case])), flush=True)
         return
     from moot.agents.models import locate
 
@@ -97,16 +105,13 @@ def main() -> None:
     options.repetitions = 2 if options.quick else options.repetitions
     pythons = present(options.peers_python)
     cases = [case for case in options.case if case != "peak"]
-    rows: list[Row] = []
-    failed: list[str] = []
-    for some in [cases] if shutil.which("nvidia-smi") else [[case] for case in cases]:
-        found = measured(some, pythons, options)
-        failed += [f"{side} in {case}" for case in some for side in pythons if side not in found]
-        for case in some:
-            rows += compared(case, _of(case, found))
+    found = measured(cases, pythons, options)
     if "peak" in options.case:
-        found = measured(["peak"], dict.fromkeys(sorted(OWN), sys.executable), options)
-        rows += peak(_of("peak", found))
+        found |= measured(["peak"], dict.fromkeys(sorted(OWN), sys.executable), options)
+    failed = [f"{side} in {case}" for case in cases for side in set(pythons) - set(found[case])]
+    rows: list[Row] = []
+    for case, told in found.items():
+        rows += peak(told) if case == "peak" else compared(case, told)
     show(rows)
     write(rows, options.json)
     if failed:
@@ -116,6 +121,8 @@ def main() -> None:
 def present(python: Path) -> dict[str, str]:
     """Return each side that there is, and the Python that runs it; say which are left out."""
     found = {"ours": sys.executable, "padded": sys.executable}
+    if shutil.which("nvidia-smi"):
+        found["eager"] = sys.executable
     if not python.exists():
         print(f"trl: left out, no {python} (see benchmarks/README.md)")
         return found
@@ -131,46 +138,43 @@ def present(python: Path) -> dict[str, str]:
 
 def measured(
     cases: list[str], sides: dict[str, str], options: argparse.Namespace
-) -> dict[str, list[Measured]]:
-    """Return what each side's fresh processes said of each case, by its name.
+) -> dict[str, dict[str, list[Measured]]]:
+    """Return by case what each side said; a peer that failed is named and left out.
 
-    A peer that failed is named and left out.
+    In fresh processes, so that memory is that of nothing else; on a GPU torch counts its own, and
+    steps are shorter than what comes before them, so each side's process is kept.
     """
     more = ["--model", str(options.model), *(["--quick"] if options.quick else [])]
+    how: dict[str, Any] = {
+        "repetitions": options.repetitions,
+        "own": OWN,
+        "brief": _brief,
+        "environment": QUIET,
+    }
 
-    def command(side: str) -> list[str]:
-        return [sides[side], __file__, "--measure", side, "--case", *cases, *more]
+    def command(*some: str) -> Callable[[str], list[str]]:
+        return lambda side: [sides[side], __file__, "--measure", side, "--case", *some, *more]
 
-    def check(found: Mapping[str, list[Measured]]) -> None:
+    def check(case: str, found: Mapping[str, list[Measured]]) -> None:
         for side in sorted(set(found) - OWN):
-            for case in cases:
-                agree(case, side, found["ours"][-1][case], found[side][-1][case])
+            agree(case, side, found["ours"][0], found[side][0])
 
-    return take_turns(
-        ", ".join(cases),
-        sides,
-        command,
-        repetitions=options.repetitions,
-        own=OWN,
-        brief=_brief,
-        environment=QUIET,
-        after=check,
-    )
+    if shutil.which("nvidia-smi"):
+        return keep_turns(cases, sides, command(*cases), after=check, **how)
+    return {
+        case: take_turns(
+            case, sides, command(case), after=partial(check, case), asked=f"{case}\n", **how
+        )
+        for case in cases
+    }
 
 
-def _of(case: str, found: Mapping[str, list[Measured]]) -> dict[str, list[Measured]]:
-    return {side: [one[case] for one in told] for side, told in found.items()}
-
-
-def _brief(found: Measured) -> str:
-    return "; ".join(map(_brief_of_one, found.values()))
-
-
-def _brief_of_one(one: Measured) -> str:
+def _brief(one: Measured) -> str:
     if "seconds" not in one:
         return f"{one['flops'] / 1e9:.1f} GFLOP/s"
     took = f"{median(one['seconds']):.3g} s, {one['memory'] / 1e6:.0f} MB"
-    return f"{took}, loss {one['loss']:.7f}, gradient {one['norm']:.7f}"
+    loss, norm = (" to ".join(f"{x:.7f}" for x in one[name]) for name in ("loss", "norm"))
+    return f"{took}, loss {loss}, gradient {norm}"
 
 
 def agree(case: str, side: str, ours: Measured, theirs: Measured) -> None:
@@ -179,10 +183,11 @@ def agree(case: str, side: str, ours: Measured, theirs: Measured) -> None:
         if ours[name] != theirs[name]:
             sys.exit(f"{case}: {name} is {ours[name]} of ours, and {theirs[name]} of {side}")
     for name in ("loss", "norm"):
-        one, other = ours[name], theirs[name]
-        most = TOLERANCE[ours["device"]] * max(abs(one), abs(other))
-        if not abs(one - other) <= most:
-            sys.exit(f"{case}: the first step's {name} is {one} of ours, and {other} of {side}")
+        for which, one, other in zip(("first", "last"), ours[name], theirs[name], strict=True):
+            most = TOLERANCE[ours["device"]] * max(abs(one), abs(other))
+            if not abs(one - other) <= most:
+                print(f"{case}: the {which} step's {name} is {one} of ours, {other} of {side}")
+                sys.exit(1)
 
 
 def compared(case: str, found: dict[str, list[Measured]]) -> list[Row]:
@@ -204,7 +209,9 @@ def compared(case: str, found: dict[str, list[Measured]]) -> list[Row]:
         rows.append(
             paired("training", case, "peak_memory", "MB", memory[0], peer, memory[1], saved)
         )
-        rows.append(paired("training", case, "share_of_limit", "share", shares, peer, ones, shares))
+        if peer != "eager":  # which is on the tree too
+            share = paired("training", case, "share_of_limit", "share", shares, peer, ones, shares)
+            rows.append(share)
     return rows
 
 

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 BETA = 0.1
 """DPO's."""
-STEPS = {"quick": (1, 1), "cpu": (1, 2), "gpu": (3, 10)}
-"""Those that warm up, and those that count."""
+STEPS = {"quick": (1, 1), "cpu": (1, 2), "gpu": (6, 5)}
+"""Those that warm up, and those that count in each turn."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,17 @@ class Side:
     """What else is to be told."""
 
 
-def measure(cases: list[str], side: str, model: Path, quick: bool) -> dict[str, Any]:
-    """Return what one side does in this process, which has done nothing else, by case."""
+def measure(case: str, side: str, model: Path, quick: bool) -> Iterator[dict[str, Any]]:
+    """Yield, whenever it is asked for, what one side does in this process in a turn.
+
+    It is ready for the first turn when it has yielded an empty one.
+    """
     torch.set_num_threads(_cores())
-    scale = "quick" if quick else "gpu" if CUDA else "cpu"
     if side == "matmul":
-        return {case: {"flops": _matmul()} for case in cases}
-    return {case: _measured(case, side, model, scale) for case in cases}
-
-
-def _measured(case: str, side: str, model: Path, scale: str) -> dict[str, Any]:
+        yield {}
+        while True:
+            yield {"flops": _matmul()}
+    scale = "quick" if quick else "gpu" if CUDA else "cpu"
     batch, (warm, steps) = work("grpo" if case == "peak" else case, scale), STEPS[scale]
     way = _side(side)(batch, model)
     learning = [way.parameters[name] for name in sorted(way.parameters)]
@@ -57,21 +59,25 @@ def _measured(case: str, side: str, model: Path, scale: str) -> dict[str, Any]:
     for parameter in learning:  # PEFT's fresh adapters do nothing
         parameter.data.copy_(0.02 * torch.randn(parameter.shape, generator=draw))
     optimizer = torch.optim.AdamW(learning, lr=1e-6, weight_decay=0.0, fused=True)
-    rest, taken = _rest(), [_step(way, learning, optimizer) for _ in range(warm + steps)]
-    return {
-        "device": str(DEVICE),
-        "tokens": batch.tokens,
-        "loss": taken[0][1],
-        "norm": taken[0][2],
-        "seconds": [seconds for seconds, *_ in taken[warm:]],
-        "memory": _peak() - rest,
-        **way.facts,
-    }
+    rest, first = _rest(), [_step(way, learning, optimizer) for _ in range(warm)]
+    held = _peak() - rest
+    yield {}
+    while True:
+        taken = [_step(way, learning, optimizer) for _ in range(steps)]
+        yield {
+            "device": str(DEVICE),
+            "tokens": batch.tokens,
+            "loss": [first[0][1], taken[-1][1]],
+            "norm": [first[0][2], taken[-1][2]],
+            "seconds": [seconds for seconds, *_ in taken],
+            "memory": held if CUDA else _peak() - rest,  # other cases are in the GPU's memory too
+            **way.facts,
+        }
 
 
 def _side(name: str) -> Callable[[Work, Path], Side]:
-    if name == "ours":
-        return _ours
+    if name in ("ours", "eager"):
+        return partial(_ours, graphs=name == "ours")
     import training_peers as peers
 
     return {"padded": peers.padded, "trl": peers.trl, "liger": peers.liger}[name]
@@ -144,13 +150,14 @@ def _matmul() -> float:
     return 2 * size**3 / min(seconds)
 
 
-def _ours(batch: Work, model: Path) -> Side:
+def _ours(batch: Work, model: Path, *, graphs: bool = True) -> Side:
     from moot.training.architecture import base
     from moot.training.learner import Learner
     from moot.training.rows import moved, rows
     from moot.training.settings import Fit
 
-    learner = Learner(base(model, Fit()), Fit(), None, 0, model)
+    fit = Fit(graphs=graphs)
+    learner = Learner(base(model, fit), fit, None, 0, model)
     said, mean = taught(batch)
 
     def losses() -> Iterator[Tensor]:

@@ -1,9 +1,10 @@
-"""Sides take turns in fresh processes, their order reversed every other time."""
+"""Sides take turns, their order reversed every other time: in fresh processes, or in kept ones."""
 
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ def take_turns(
     brief: Callable[[Measured], str],
     environment: Mapping[str, str],
     after: Callable[[Mapping[str, list[Measured]]], None] = lambda found: None,
+    asked: str = "",
 ) -> dict[str, list[Measured]]:
     """Return what each side said, a repetition after the other; a peer that failed is left out.
 
@@ -33,12 +35,14 @@ def take_turns(
         brief: in a few words what was measured.
         environment: variables for the processes, beside ours.
         after: looks at what was said so far when a repetition is over.
+        asked: what the processes read.
     """
     found: dict[str, list[Measured]] = {side: [] for side in sides}
     for repetition in range(repetitions):
         for side in list(found)[:: -1 if repetition % 2 else 1]:
             done = subprocess.run(
                 command(side),
+                input=asked,
                 capture_output=True,
                 text=True,
                 check=False,
@@ -55,6 +59,85 @@ def take_turns(
                 del found[side]
         after(found)
     return found
+
+
+def keep_turns(
+    cases: Sequence[str],
+    sides: Iterable[str],
+    command: Callable[[str], Sequence[str]],
+    *,
+    repetitions: int,
+    own: Collection[str],
+    brief: Callable[[Measured], str],
+    environment: Mapping[str, str],
+    after: Callable[[str, Mapping[str, list[Measured]]], None],
+) -> dict[str, dict[str, list[Measured]]]:
+    """Return by case what each side said, where getting ready takes longer than the turns.
+
+    Each side's one process gets ready for all cases, beside the others'; then it reads the name of
+    a case when it is its turn, and prints what it measured.  The arguments are `take_turns`'s.
+    """
+    kept = {side: _Kept(command(side), {**os.environ, **environment}) for side in sides}
+    found: dict[str, dict[str, list[Measured]]] = {}
+
+    def told(side: str, case: str) -> Measured | None:
+        one = kept[side].next(case)
+        if one is None:
+            if side in own:
+                sys.exit(f"{side} failed:\n{kept[side].errors()[-2000:]}")
+            why = (kept[side].errors().strip().splitlines() or ["it said nothing"])[-1]
+            print(f"{case}, {side}: left out, it failed: {why}", flush=True)
+            del kept[side]
+            for case_found in found.values():
+                case_found.pop(side, None)
+        return one
+
+    for side in [*kept] * len(cases):  # all are getting ready meanwhile
+        if side in kept:
+            told(side, "")
+    for case in cases:
+        found[case] = {side: [] for side in kept}
+        for repetition in range(repetitions):
+            for side in list(kept)[:: -1 if repetition % 2 else 1]:
+                if (one := told(side, case)) is not None:
+                    found[case][side].append(one)
+                    print(f"{case}, {side}: {brief(one)}", flush=True)
+        after(case, found[case])
+    for one in kept.values():
+        one.process.kill()
+    return found
+
+
+class _Kept:
+    """A process that is asked by a line, and answers by one that is a JSON object."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            text=True,
+            env=dict(environment),
+        )
+
+    def next(self, asked: str) -> Measured | None:
+        """Return its next answer, to what is `asked` if that is anything; `None`: it ended."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        try:
+            if asked:
+                print(asked, file=self.process.stdin, flush=True)
+        except BrokenPipeError:
+            return None
+        lines = iter(self.process.stdout.readline, "")
+        return next((json.loads(line) for line in lines if line.startswith("{")), None)
+
+    def errors(self) -> str:
+        """Return what it said on stderr."""
+        self._said.seek(0)
+        return self._said.read()
 
 
 def _last(printed: str) -> Measured:

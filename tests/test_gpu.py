@@ -55,15 +55,15 @@ def test_attention_is_a_masked_softmax(shape: str, window: int | None, cap: floa
     position = torch.from_numpy(packed.position)
     seen, there = (Sight.of(packed.nodes, t) for t in (position, position.to(GPU)))
     exact = attention.drawn(len(position), 16)
-    inputs = [t.detach().float().to(GPU).requires_grad_() for t in exact]
+    query, key, value = (t.detach().float().to(GPU).requires_grad_() for t in exact)
 
-    found = attend(*inputs, there, attention.SCALE, window, cap)
+    found = attend(query, key, value, there, attention.SCALE, window, cap)
     mask = seen.within(window or seen.depth)
     expected = attention.written_out(*exact, mask, cap)
 
     torch.testing.assert_close(found.double().cpu(), expected, atol=2e-5, rtol=2e-5)
     by = torch.linspace(-1, 1, expected.numel(), dtype=torch.float64).view_as(expected)
-    ours = torch.autograd.grad((found * by.to(GPU)).sum(), inputs)
+    ours = torch.autograd.grad((found * by.to(GPU)).sum(), (query, key, value))
     theirs = torch.autograd.grad((expected * by).sum(), exact)
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one.double().cpu(), other, atol=1e-4, rtol=1e-4)

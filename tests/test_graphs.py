@@ -53,7 +53,12 @@ class Recorder:
                     there.copy_(new)
                 return (*[None] * len(static), *(g.detach() for g in grads))
 
-        return lambda *inputs: Replayed.apply(*inputs, *learning)
+        def replay(*inputs: Tensor) -> Tensor:
+            found = Replayed.apply(*inputs, *learning)
+            assert isinstance(found, Tensor)
+            return found
+
+        return replay
 
 
 @pytest.fixture
@@ -75,7 +80,7 @@ def test_numbers_and_summed_gradients_are_those_of_plain_passes(
 ) -> None:
     folder = build_tiny(tmp_path, architecture=name, **forward.ARCHITECTURES[name])
     plain, model = (forward.adapted(forward.loaded(folder, KERNEL), True) for _ in range(2))
-    recorded = Graphs()
+    recorded = Graphs(learns=True)
 
     for _ in range(OFTEN):  # the same trees until their size is recorded, and once more
         for one in (plain, model):
@@ -102,7 +107,7 @@ def test_numbers_and_summed_gradients_are_those_of_plain_passes(
 
 def test_a_model_that_changes_forgets_what_was_recorded(recorder: Recorder, tiny: Path) -> None:
     model, [batch, *_] = forward.adapted(forward.loaded(tiny, KERNEL), True), batches()
-    recorded = Graphs()
+    recorded = Graphs(learns=True)
     for _ in range(OFTEN):
         score(model, batch, through=recorded).logp.sum().backward()
 
@@ -116,7 +121,7 @@ def test_a_model_that_changes_forgets_what_was_recorded(recorder: Recorder, tiny
 
 def test_without_gradients_it_is_the_same_graph(recorder: Recorder, tiny: Path) -> None:
     model, [batch, *_] = forward.adapted(forward.loaded(tiny, KERNEL), True), batches()
-    recorded = Graphs()
+    recorded = Graphs(learns=True)
     with torch.no_grad():
         for _ in range(OFTEN):
             assert not score(model, batch, through=recorded).logp.requires_grad

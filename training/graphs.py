@@ -7,6 +7,7 @@ same kernels.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -37,9 +38,15 @@ def recordable(fit: Fit, model: Any) -> bool:
 class Graphs:
     """`forward.states` of one model whose adapter alone learns; recorded where it pays."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, learns: bool) -> None:
+        """Begin with nothing recorded.
+
+        Args:
+            learns: whether there is a backward pass.
+        """
+        self._learns = learns
         self._seen: Counter[int] = Counter()
-        self._recorded: dict[int, nn.Module] = {}
+        self._recorded: dict[int, Callable[..., Tensor]] = {}
         self._pool: Any = None
         self._hooks: list[RemovableHandle] = []
 
@@ -59,21 +66,26 @@ class Graphs:
 
     def close(self) -> None:
         """Forget what was recorded: the model changes."""
-        for hook in self._hooks:
-            hook.remove()
-        self.__init__()
+        self._unhook()
+        self.__init__(learns=self._learns)
 
-    def _record(self, model: Any, inputs: tuple[Tensor, ...]) -> nn.Module:
-        if not self._hooks:
-            # A graph's gradients lie where its next launch puts the next ones.
-            learning = [p for p in model.parameters() if p.requires_grad]
-            self._hooks = [p.register_hook(torch.clone) for p in learning]
-            self._pool = torch.cuda.graph_pool_handle()
+    def _record(self, model: Any, inputs: tuple[Tensor, ...]) -> Callable[..., Tensor]:
+        self._unhook()
+        self._pool = self._pool or torch.cuda.graph_pool_handle()
         static = tuple(t.clone() for t in inputs)
-        with torch.enable_grad():
-            return torch.cuda.make_graphed_callables(
+        with torch.set_grad_enabled(self._learns):
+            recorded: Any = torch.cuda.make_graphed_callables(
                 _Pass(model), static, allow_unused_input=True, pool=self._pool
             )
+        if self._learns:  # a graph's gradients lie where its next launch puts the next ones
+            learning = [p for p in model.parameters() if p.requires_grad]
+            self._hooks = [p.register_hook(torch.clone) for p in learning]
+        return recorded
+
+    def _unhook(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []
 
 
 class _Pass(nn.Module):

@@ -70,7 +70,7 @@ class Learner:
         self._peft = None if fit.lora is None else _adapted(base, fit.lora, seed, model)
         self.scalar = _scalar(base, seed) if scalar else None
         # The anchor's pass is another, without the adapter.
-        self._graphs = [Graphs(), Graphs()] if recordable(fit, base) else []
+        self._graphs = [Graphs(learns=True), Graphs(learns=False)] if recordable(fit, base) else []
         self._through = self._graphs[0] if self._graphs else states
         self.verdicts = None if weights is None else self_reward.read(weights)
         """How the policy's verdicts on replies are read; `None`: it never learnt to give any."""
