@@ -17,10 +17,10 @@ sides have as many threads: the physical cores, or OMP_NUM_THREADS if that is le
 The sides: `ours` is Moot's learner and loss on the tree; `padded` is the forward pass of
 transformers (SDPA) on padded rows, the logits of the completions alone, and our loss code; `trl` is
 TRL's own GRPOTrainer or DPOTrainer, its compute_loss on the same rows.  On a GPU also `liger`: TRL
-with Liger's kernels, where they are installed; and `eager`: ours without CUDA graphs.  A step goes
+with Liger's kernels, where they are installed; and `graphs`: ours with CUDA graphs.  A step goes
 from lists of token ids to updated adapters: batch, forward, backward, clipping, AdamW (torch's
-fused one for all; lr 1e-6).  The first step's loss and gradient norm, and those of the last in the first
-turn, must agree to 1e-4 of their size (3e-2 in bfloat16), or the run fails;
+fused one for all; lr 1e-6).  The first step's loss and gradient norm, and those of the last in the
+first turn, must agree to 1e-4 of their size (3e-2 in bfloat16), or the run fails;
 a group's loss before the first step is the same whatever the model, so the norm is the check there.
 DPO's anchor is the model without its adapter, asked in every step, without gradients: that is what
 DPOTrainer does by default where it has made the adapter itself (precompute_ref_log_probs=False).
@@ -122,7 +122,7 @@ def present(python: Path) -> dict[str, str]:
     """Return each side that there is, and the Python that runs it; say which are left out."""
     found = {"ours": sys.executable, "padded": sys.executable}
     if shutil.which("nvidia-smi"):
-        found["eager"] = sys.executable
+        found["graphs"] = sys.executable
     if not python.exists():
         print(f"trl: left out, no {python} (see benchmarks/README.md)")
         return found
@@ -209,7 +209,7 @@ def compared(case: str, found: dict[str, list[Measured]]) -> list[Row]:
         rows.append(
             paired("training", case, "peak_memory", "MB", memory[0], peer, memory[1], saved)
         )
-        if peer != "eager":  # which is on the tree too
+        if peer != "graphs":  # which is on the tree too
             share = paired("training", case, "share_of_limit", "share", shares, peer, ones, shares)
             rows.append(share)
     return rows

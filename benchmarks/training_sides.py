@@ -76,8 +76,8 @@ def measure(case: str, side: str, model: Path, quick: bool) -> Iterator[dict[str
 
 
 def _side(name: str) -> Callable[[Work, Path], Side]:
-    if name in ("ours", "eager"):
-        return partial(_ours, graphs=name == "ours")
+    if name in ("ours", "graphs"):
+        return partial(_ours, graphs=name == "graphs")
     import training_peers as peers
 
     return {"padded": peers.padded, "trl": peers.trl, "liger": peers.liger}[name]
@@ -150,7 +150,7 @@ def _matmul() -> float:
     return 2 * size**3 / min(seconds)
 
 
-def _ours(batch: Work, model: Path, *, graphs: bool = True) -> Side:
+def _ours(batch: Work, model: Path, *, graphs: bool = False) -> Side:
     from moot.training.architecture import base
     from moot.training.learner import Learner
     from moot.training.rows import moved, rows

@@ -181,19 +181,57 @@ def test_layers_without_either_get_the_whole_row() -> None:
     close(as_layers_ask(inputs, seen), written_out(*inputs, seen.mask), inputs)
 
 
-@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
-def test_flex_attention_sees_the_same() -> None:
-    # 530 tokens are five of its blocks of 128, of which some are whole, some cut, some left out.
+def of_blocks() -> Sight:
+    """Return 530 tokens, five blocks of 128, of which some are whole, some cut, some left out."""
     trunk = list(range(200))
     rows = [[*trunk, *range(end, end + 60)] for end in range(1000, 5000, 1000)]
-    seen = sight([*rows, list(range(9000, 9090))])
+    return sight([*rows, list(range(9000, 9090))])
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize("window", [None, 3, 150, 999])
+def test_flex_attention_sees_the_same(window: int | None) -> None:
+    seen = of_blocks()
     query, key, value = drawn(len(seen.position), 16, grad=False)
 
-    blocks = seen.blocks(None)
+    blocks = seen.blocks(window)
     found = flex_attention(query, key, value, block_mask=blocks, scale=SCALE, enable_gqa=True)
 
     assert isinstance(found, Tensor)
-    torch.testing.assert_close(found, attend(query, key, value, seen, SCALE), atol=1e-12, rtol=0)
+    expected = attend(query, key, value, seen, SCALE, window)
+    torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("window", [None, 3, 150])
+def test_blocks_are_whole_where_all_is_seen_and_left_out_where_nothing_is(
+    window: int | None,
+) -> None:
+    seen = of_blocks()
+    mask = seen.mask if window is None else seen.within(window)
+    found = seen.blocks(window)
+    counts = [(found.full_kv_num_blocks, found.full_kv_indices), (found.kv_num_blocks, None)]
+    whole, cut = (
+        {
+            (row, int(block))
+            for row, many in enumerate(number[0, 0].tolist())
+            for block in (found.kv_indices if where is None else where)[0, 0, row, :many]
+        }
+        for number, where in counts
+        if number is not None
+    )
+
+    by_hand = {
+        (i, j): mask[128 * i : 128 * (i + 1), 128 * j : 128 * (j + 1)]
+        for i in range(5)
+        for j in range(5)
+    }
+    assert whole <= {place for place, block in by_hand.items() if block.all()}
+    assert whole | cut >= {place for place, block in by_hand.items() if block.any()}
+    if window is None:
+        assert whole == {place for place, block in by_hand.items() if block.all()} != set()
+        assert whole | cut == {place for place, block in by_hand.items() if block.any()}
+    assert not whole & cut
+    assert len(whole | cut) < 15  # causal, without a tree: 15
 
 
 def test_attention_sinks_are_refused() -> None:

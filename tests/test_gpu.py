@@ -111,15 +111,20 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize("lora", [True, False])
+@pytest.mark.parametrize(("lora", "graphs"), [(True, False), (True, True), (False, False)])
 @pytest.mark.parametrize("name", METHODS)
 def test_a_training_ends_where_the_cpus_does(
-    name: str, lora: bool, sixteen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    lora: bool,
+    graphs: bool,
+    sixteen: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(jobs, "METHODS", METHODS)
 
     def ended(device: str, folder: Path) -> tuple[list[Any], dict[str, Tensor]]:
-        changes: dict[str, Any] = {"device": device, "dtype": "float32"}
+        changes: dict[str, Any] = {"device": device, "dtype": "float32", "graphs": graphs}
         changes |= {} if lora else {"lora": None}
         work = jobs.job(name, sixteen, folder, **changes)
         steps, _ = jobs.taken(study(work, jobs.examples(name)))

@@ -141,12 +141,13 @@ def test_an_eighth_is_padding_at_most(tokens: int, size: int) -> None:
 
 def test_only_adapters_on_a_gpu_are_recorded(tiny: Path) -> None:
     model: Any = forward.loaded(tiny, KERNEL)
-    assert not recordable(Fit(), model)
+    how = Fit(graphs=True)
+    assert not recordable(how, model)
 
     class OnGPU:
         device = torch.device("cuda")
         parameters = model.parameters
 
-    assert recordable(Fit(), OnGPU())
+    assert recordable(how, OnGPU())
     for otherwise in ({"graphs": False}, {"lora": None}, {"recompute": True}):
-        assert not recordable(Fit().model_copy(update=otherwise), OnGPU())
+        assert not recordable(how.model_copy(update=otherwise), OnGPU())

@@ -3,7 +3,7 @@
 A step of a small model is thousands of kernels that take less time than their launches do.  A graph
 is recorded once for the trees of a size, and launched as one.  So trees are padded to one of a few
 sizes, by tokens that see nothing but themselves and that nobody sees; the numbers stay those of the
-same kernels.
+same kernels.  So far this has run with a stand-in for a GPU's recorder alone: tests/test_graphs.py.
 """
 
 from collections import Counter

@@ -76,9 +76,9 @@ class Fit(Settings):
     """Steps between checkpoints inside a cycle; resuming loses at most this many."""
     device: Device = "auto"
     """`auto` is the GPU where there is one."""
-    graphs: bool = True
+    graphs: bool = False
     """On a GPU, where an adapter learns: whether passes over trees of a size that comes often are
-    recorded as CUDA graphs.  A small model's step is several times as fast then."""
+    recorded as CUDA graphs.  Off, for it has only run with a stand-in for a GPU so far."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the base model: float32 on the CPU and bfloat16 on a GPU.  Adapters are float32."""
     recompute: bool = False
