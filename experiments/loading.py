@@ -11,6 +11,7 @@ from moot.agents.facts import facts
 from moot.agents.models import check as check_model
 from moot.agents.vllm import VLLM
 from moot.training.methods.laser import LaSeR
+from moot.training.methods.sum import Sum
 from moot.training.settings import Lora
 
 from .experiment import EngineChoice, Experiment
@@ -153,11 +154,12 @@ def _learning(experiment: Experiment) -> Iterator[Problem]:
     yield from _asked(experiment)
     if not any(group.learns for group in experiment.population):
         yield ("method",), "nobody learns; set `learns: true` for a policy, or leave `method` out"
-    if method.needs is not None and method.needs not in protocol.yields:
-        yield (
-            ("method", "kind"),
-            f"{method.kind} learns from a {method.needs}, and protocol {protocol.kind} yields none",
-        )
+    for one in method.of if isinstance(method, Sum) else (method,):
+        if one.needs is not None and one.needs not in protocol.yields:
+            yield (
+                ("method", "kind"),
+                f"{one.kind} learns from a {one.needs}, and protocol {protocol.kind} yields none",
+            )
 
 
 def _unknown(experiment: Experiment, split: Split) -> Iterator[Problem]:

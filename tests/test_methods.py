@@ -55,6 +55,7 @@ RUNS = {
     "empo": (SAMPLE, "{kind: empo}"),
     "intuitor": (SAMPLE, "{kind: intuitor}"),
     "rent": (SAMPLE, "{kind: rent}"),
+    "sum": (VOTE, "{kind: sum, of: [{kind: cat}, {kind: intuitor}], weights: [1, 0.5]}"),
     "dpo": (JUDGED, "{kind: dpo, soft: true, sft: 0.1}"),
     "dpo of a file": (SAMPLE, "{kind: dpo, talk: false, file: likes.jsonl}"),
     "kto": (JUDGED, "{kind: kto}"),

@@ -116,6 +116,8 @@ class Rollout:
     """The advantage of each token, where a value head credits them; else empty."""
     returns: tuple[float, ...] = ()
     """What came from each token on, for the value head to learn."""
+    earned: tuple[float | None, ...] = ()
+    """By each method of a sum; nan: it isn't that method's to reward.  Empty: there is no sum."""
     target: float | None = None
     """What the policy's verdict on it should be; `None`: that isn't learnt."""
     weight: float = 1.0

@@ -15,10 +15,11 @@ from .rlaif import RLAIF
 from .rlhf import RLHF
 from .sft import SFT
 from .srt import SRT
+from .sum import Sum
 from .ttrl import TTRL
 
 MethodChoice = Annotated[
-    CaT | DPO | EMPO | Intuitor | KTO | LaSeR | RENT | RLAIF | RLHF | SFT | SRT | TTRL,
+    CaT | DPO | EMPO | Intuitor | KTO | LaSeR | RENT | RLAIF | RLHF | SFT | SRT | Sum | TTRL,
     Field(discriminator="kind"),
 ]
 """What `method:` may be."""

@@ -1,0 +1,126 @@
+"""A sum of rewards: each credited by itself, against numbers worked out by hand."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+from test_label_free import PLAIN, SIX
+from told import answered
+
+from moot.agents.errors import MootError
+from moot.experiments.loading import load
+from moot.training.examples import Known, Rollout
+from moot.training.filed import Filed, write
+from moot.training.methods import MethodChoice
+from moot.training.methods.intuitor import Intuitor
+from moot.training.methods.srt import SRT
+from moot.training.methods.sum import Sum
+from moot.training.methods.ttrl import TTRL
+from moot.training.objective import Objective
+
+CERTAIN = (3.0, 1.0, 1.0, 1.0, 1.0, 5.0)
+BOTH = Sum(of=(TTRL(), Intuitor()), weights=(1.0, 0.5), objective=PLAIN)
+
+
+def looked(rollouts: list[Rollout]) -> list[Rollout]:
+    """The rollouts with how certain the policy is of each."""
+    return [
+        replace(r, said=replace(r.said, known=Known(certainty=CERTAIN[r.turn]))) for r in rollouts
+    ]
+
+
+def test_advantages_are_summed_as_each_reward_s_own_group_gives_them() -> None:
+    # By vote 1 0 1 0 0 1, of mean .5; by certainty of mean 2.
+    found = BOTH.graded(looked(BOTH.examples(answered(*SIX))))
+
+    assert [r.advantage for r in found] == [
+        0.5 + 0.5 * 1,
+        -0.5 + 0.5 * -1,
+        0.5 + 0.5 * -1,
+        -0.5 + 0.5 * -1,
+        -0.5 + 0.5 * -1,
+        0.5 + 0.5 * 3,
+    ]
+    assert [r.reward for r in found] == [1 + 1.5, 0.5, 1.5, 0.5, 0.5, 1 + 2.5]
+    # The third's two advantages cancel out, and then there is nothing to learn.
+    assert [r.teaches for r in found] == [True, True, False, True, True, True]
+
+
+def test_scaled_advantages_are_each_method_s_alone() -> None:
+    scaled = Objective(kl=0)
+    told = answered(*SIX)
+    alone = [
+        one.graded(looked(one.examples(told)))
+        for one in (TTRL(objective=scaled), Intuitor(objective=scaled))
+    ]
+
+    both = Sum(of=(TTRL(), Intuitor()), objective=scaled)
+    found = both.graded(looked(both.examples(told)))
+
+    for one, other, summed in zip(*alone, found, strict=True):
+        assert summed.advantage == pytest.approx(one.advantage + other.advantage)
+
+
+def test_an_answer_that_one_method_leaves_out_has_the_other_s_advantage() -> None:
+    # Half of the six is no majority for SRT at .6, and of two voters TTRL is taught by two.
+    none = Sum(of=(SRT(threshold=0.6), Intuitor()), objective=PLAIN)
+    first = Sum(of=(TTRL(learn=2), Intuitor()), objective=PLAIN)
+    told = answered(*SIX)
+
+    by_certainty = [r.advantage for r in none.graded(looked(none.examples(told)))]
+    found = [r.advantage for r in first.graded(looked(first.examples(told)))]
+
+    assert by_certainty == [1, -1, -1, -1, -1, 3]
+    assert found == [1 + 0.5, -1 - 0.5, -1, -1, -1, 3]
+
+
+def test_the_policy_is_looked_at_where_any_reward_is_its_word() -> None:
+    encode: Any = None
+    assert BOTH.looks(encode).policy
+    assert not Sum(of=(TTRL(), SRT()), objective=PLAIN).looks(encode).policy
+
+
+def test_what_was_earned_survives_a_file(tmp_path: Path) -> None:
+    some = Sum(of=(TTRL(learn=2), Intuitor()), objective=PLAIN).examples(answered(*SIX))
+    write(tmp_path / "x.parquet", some)
+
+    [*read] = Filed(tmp_path / "x.parquet")
+
+    assert repr(read) == repr(some)  # nan is not itself
+    assert "nan" in repr(some)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"of": [{"kind": "ttrl"}]}, "at least 2"),
+        ({"of": [{"kind": "ttrl"}, {"kind": "srt"}], "weights": [1.0]}, "1 numbers, and `of` 2"),
+        ({"of": [{"kind": "ttrl"}, {"kind": "rlaif"}]}, "set `by: grade`"),
+        ({"of": [{"kind": "ttrl"}, {"kind": "srt", "objective": "rloo"}]}, "the sum's `objective`"),
+        ({"of": [{"kind": "ttrl"}, {"kind": "srt"}], "objective": "ppo"}, "can't be summed"),
+        ({"of": [{"kind": "ttrl"}, {"kind": "laser"}]}, "laser"),
+    ],
+)
+def test_what_adds_up_to_nothing_is_refused(wrong: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        TypeAdapter[Any](MethodChoice).validate_json(json.dumps({"kind": "sum", **wrong}))
+
+
+def test_each_method_of_a_sum_must_have_what_it_needs(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(f"""\
+name: sum
+engines: {{main: {{kind: local, model: {tiny}}}}}
+population: [{{name: pupil, count: 2, learns: true}}]
+tasks:
+  kind: inline
+  verifier: exact
+  items: [{{prompt: q, answer: a}}, {{prompt: r, answer: a}}]
+protocol: {{kind: sample}}
+method: {{kind: sum, of: [{{kind: intuitor}}, {{kind: cat}}]}}
+""")
+
+    with pytest.raises(MootError, match="cat learns from a reference, and protocol sample"):
+        load(tmp_path / "x.yaml")

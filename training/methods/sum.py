@@ -1,0 +1,113 @@
+"""A weighted sum of rewards, each credited by itself.
+
+So Intuitor's certainty is put beside other rewards (arXiv:2505.19590): every method of the sum
+rewards the answers as it does alone, and its advantages are scaled in its own groups, so that none
+drowns the others for having greater numbers; what is learnt from is the weighted sum of the
+advantages, by one objective.  Left out: methods whose losses differ too (`laser` learns verdicts,
+`rlaif` may learn a reward model first; `dpo` has `sft` for its sum).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import fsum, isnan, nan
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from moot.protocols.types import Episode, Signal
+
+from ..examples import Rollout
+from ..types import Encoder, Look
+from .cat import CaT
+from .empo import EMPO
+from .intuitor import Intuitor
+from .reinforcement import Reinforcement
+from .rent import RENT
+from .rlaif import RLAIF
+from .srt import SRT
+from .ttrl import TTRL
+
+Summand = Annotated[CaT | EMPO | Intuitor | RENT | RLAIF | SRT | TTRL, Field(discriminator="kind")]
+
+
+class Sum(Reinforcement):
+    """Reinforce the answers by several rewards at once."""
+
+    kind: Literal["sum"] = "sum"
+    of: tuple[Summand, ...] = Field(min_length=2)
+    """The methods whose rewards are summed; the objective is the sum's."""
+    weights: tuple[float, ...] | None = None
+    """How much each counts; `null`: 1."""
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.weights is not None and len(self.weights) != len(self.of):
+            raise ValueError(
+                f"`weights` has {len(self.weights)} numbers, and `of` {len(self.of)} methods"
+            )
+        for one in self.of:
+            if "objective" in one.model_fields_set:
+                raise ValueError(f"{one.kind} in a sum has the sum's `objective`: set it there")
+            if one.reward_model is not None:
+                raise ValueError("rlaif in a sum takes grades: set `by: grade`")
+        if self.objective.critic is not None or self.objective.kl_in == "reward":
+            raise ValueError(
+                "a sum is of advantages over groups, and its KL is in the loss: "
+                "a critic and `kl_in: reward` can't be summed"
+            )
+        return self
+
+    @property
+    def needs(self) -> Signal | None:
+        """What the first needs that needs anything; `loading` asks each."""
+        return next((one.needs for one in self.of if one.needs is not None), None)
+
+    def examples(self, episode: Episode) -> list[Rollout]:
+        """Return every answer that any of the methods rewards, with what it earned by each."""
+        found = [{r.turn: r for r in one.examples(episode)} for one in self.of]
+        turns = sorted({turn for rewarded in found for turn in rewarded})
+        return [
+            replace(
+                next(rewarded[turn] for rewarded in found if turn in rewarded),
+                reward=None,
+                earned=tuple(r[turn].reward if turn in r else nan for r in found),
+            )
+            for turn in turns
+        ]
+
+    def looks(self, encode: Encoder) -> Look:
+        """Return what the objective wants, and whether any reward is the policy's own word."""
+        policy = any(one.looks(encode).policy for one in self._summands)
+        return replace(self.objective.look(), policy=policy)
+
+    def graded(self, examples: Sequence[Rollout], taken: int = 0) -> list[Rollout]:
+        """Return the rollouts with the sums of their rewards and of their advantages."""
+        rewards: list[list[float]] = [[] for _ in examples]
+        gains: list[list[float]] = [[] for _ in examples]
+        weights = self.weights or (1.0,) * len(self.of)
+        for i, (one, weight) in enumerate(zip(self._summands, weights, strict=True)):
+            own = [n for n, r in enumerate(examples) if not _isnan(r.earned[i])]
+            apart = [replace(examples[n], reward=examples[n].earned[i]) for n in own]
+            for n, rewarded in zip(own, one.graded(apart, taken), strict=True):
+                if rewarded.reward is not None:
+                    rewards[n].append(weight * rewarded.reward)
+                    gains[n].append(weight * rewarded.advantage)
+        return [
+            replace(
+                r,
+                reward=fsum(reward) if reward else None,
+                advantage=fsum(gain),
+                teaches=bool(reward) and self.objective.teaches(r, fsum(gain)),
+            )
+            for r, reward, gain in zip(examples, rewards, gains, strict=True)
+        ]
+
+    @property
+    def _summands(self) -> list[Reinforcement]:
+        return [one.model_copy(update={"objective": self.objective}) for one in self.of]
+
+
+def _isnan(reward: float | None) -> bool:
+    return reward is not None and isnan(reward)
