@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,31 +54,41 @@ def lora(folder: Path, rank: int, seed: int) -> Path:
     """Return the folder of a LoRA adapter that does something: neither of its matrices is 0."""
     import torch
     from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
 
     path = folder / f"lora-{rank}-{seed}"
-    model = AutoModelForCausalLM.from_pretrained(locate(MODEL), dtype=torch.float32)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         config = LoraConfig(r=rank, target_modules="all-linear", init_lora_weights=False)
-        get_peft_model(model, config).save_pretrained(str(path))
+        adapted: Any = get_peft_model(plain(), config)
+    adapted.save_pretrained(str(path))
+    adapted.unload()
     return path
 
 
-def by_transformers(said: Completion, path: Path | None) -> list[float]:
-    """Return the log-probs of a completion's tokens as transformers and peft give them."""
+@cache
+def plain() -> Any:
+    """Return the model as transformers has it; who puts an adapter in takes it out."""
     import torch
-    from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(locate(MODEL), dtype=torch.float32)
-    if path is not None:
-        model = PeftModel.from_pretrained(model, str(path))
-    ids = torch.tensor([[*said.prompt_tokens, *said.tokens]])
-    with torch.no_grad():
-        logits = model(ids).logits[0, len(said.prompt_tokens) - 1 : -1]
-    chosen = torch.log_softmax(logits, -1).gather(1, torch.tensor(said.tokens)[:, None])
-    return chosen[:, 0].tolist()
+    return AutoModelForCausalLM.from_pretrained(locate(MODEL), dtype=torch.float32)
+
+
+def as_transformers_does(path: Path | None, *said: Completion, within: float) -> None:
+    """Check completions' log-probs against those that transformers and peft give their tokens."""
+    import torch
+    from peft import PeftModel
+
+    model = plain() if path is None else PeftModel.from_pretrained(plain(), str(path))
+    for one in said:
+        ids = torch.tensor([[*one.prompt_tokens, *one.tokens]])
+        with torch.no_grad():
+            logits = model(ids).logits[0, len(one.prompt_tokens) - 1 : -1]
+        chosen = torch.log_softmax(logits, -1).gather(1, torch.tensor(one.tokens)[:, None])
+        assert one.logprobs == pytest.approx(chosen[:, 0].tolist(), abs=within)
+    if isinstance(model, PeftModel):
+        tuner: Any = model.base_model
+        tuner.unload()
 
 
 @pytest.mark.vllm
@@ -88,7 +99,7 @@ def test_a_seed_gives_the_same_answer_with_the_models_own_log_probs(real: Stage)
     assert first.version == 0
     assert len(first.tokens) == len(first.logprobs) == first.tokens_out
     assert len(first.prompt_tokens) == first.tokens_in
-    assert first.logprobs == pytest.approx(by_transformers(first, None), abs=1e-3)
+    as_transformers_does(None, first, within=1e-3)
 
 
 @pytest.mark.vllm
@@ -101,7 +112,7 @@ def test_trained_weights_speak_once_loaded_and_prove_it(real: Stage) -> None:
         said = real.say(version, "pupil")
         assert said.version == version
         assert said.logprobs[0] != pytest.approx(base.logprobs[0], abs=1e-3)
-        assert said.logprobs == pytest.approx(by_transformers(said, path), abs=1e-2)
+        as_transformers_does(path, said, within=1e-2)
     with pytest.raises(EngineError, match="does not exist"):
         real.say(1, "pupil")
     after = real.say(0, "pupil")
@@ -121,8 +132,7 @@ def test_more_adapters_than_the_server_holds_speak_each_with_its_own_voice(real:
 
     said = real.loop.run(scene())
     for i, pupil in enumerate(pupils):
-        for one in said[i :: len(pupils)]:
-            assert one.logprobs == pytest.approx(by_transformers(one, pupil.path), abs=1e-2)
+        as_transformers_does(pupil.path, *said[i :: len(pupils)], within=1e-2)
     assert len({one.logprobs[0] for one in said[: len(pupils)]}) == len(pupils)
 
 
@@ -138,8 +148,7 @@ def test_the_base_model_is_itself_beside_adapters_that_take_all_places(real: Sta
 
     said = real.loop.run(scene())
     for i, path in enumerate((None, *(pupil.path for pupil in pupils))):
-        for one in said[i::3]:
-            assert one.logprobs == pytest.approx(by_transformers(one, path), abs=1e-3)
+        as_transformers_does(path, *said[i::3], within=1e-3)
 
 
 @pytest.mark.vllm
