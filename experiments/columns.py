@@ -126,6 +126,7 @@ ROLLOUTS = pa.schema(
         ("temperature", pa.float64()),
         ("reward", pa.float64()),
         ("advantage", pa.float64()),
+        ("earned", pa.list_(pa.float64())),
         TEACHES,
     ]
 )

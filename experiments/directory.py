@@ -22,7 +22,7 @@ from .tasks.split import Split
 
 RESOLVED = "experiment.yaml"
 FREE = re.compile(
-    r"stage\..+|engines\..+\.(limits\.\w+|replicas|restarts|start_s|url|port"
+    r"stage\..+|fit\.graphs|engines\..+\.(limits\.\w+|replicas|restarts|start_s|url|port"
     r"|price(\.tokens_(in|cached|out))?)"
 )
 """What may change when a run goes on: where engines are and how hard they are driven, how much

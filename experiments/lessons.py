@@ -77,6 +77,7 @@ def _rollout(cycle: int, rollout: Rollout) -> dict[str, Any]:
         "temperature": rollout.said.temperature,
         "reward": rollout.reward,
         "advantage": rollout.advantage,
+        "earned": rollout.earned,
         "teaches": rollout.teaches,
     }
 

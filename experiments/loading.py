@@ -154,10 +154,11 @@ def _learning(experiment: Experiment) -> Iterator[Problem]:
     yield from _asked(experiment)
     if not any(group.learns for group in experiment.population):
         yield ("method",), "nobody learns; set `learns: true` for a policy, or leave `method` out"
-    for one in method.of if isinstance(method, Sum) else (method,):
+    several = isinstance(method, Sum)
+    for i, one in enumerate(method.of if several else (method,)):
         if one.needs is not None and one.needs not in protocol.yields:
             yield (
-                ("method", "kind"),
+                ("method", *(("of", i) if several else ()), "kind"),
                 f"{one.kind} learns from a {one.needs}, and protocol {protocol.kind} yields none",
             )
 

@@ -21,7 +21,11 @@ def adapted(folder: Path, **how: Any) -> Any:
         torch.manual_seed(1)
         lora = {"r": 4, "lora_alpha": 12, "target_modules": "all-linear"}
         config = LoraConfig(**lora, task_type="CAUSAL_LM", init_lora_weights=False, **how)
-        return get_peft_model(forward.loaded(folder, KERNEL), config)
+        found: Any = get_peft_model(forward.loaded(folder, KERNEL), config)
+        for name, parameter in found.named_parameters():
+            if name.endswith("bias"):  # as it comes it is 0
+                torch.nn.init.normal_(parameter)
+        return found
 
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen2"])  # without and with biases

@@ -55,7 +55,7 @@ RUNS = {
     "empo": (SAMPLE, "{kind: empo}"),
     "intuitor": (SAMPLE, "{kind: intuitor}"),
     "rent": (SAMPLE, "{kind: rent}"),
-    "sum": (VOTE, "{kind: sum, of: [{kind: cat}, {kind: intuitor}], weights: [1, 0.5]}"),
+    "sum": (VOTE, "{kind: sum, of: [{kind: cat}, {kind: intuitor}], weigh: [1, 0.5]}"),
     "dpo": (JUDGED, "{kind: dpo, soft: true, sft: 0.1}"),
     "dpo of a file": (SAMPLE, "{kind: dpo, talk: false, file: likes.jsonl}"),
     "kto": (JUDGED, "{kind: kto}"),
@@ -104,15 +104,16 @@ def test_a_run_learns_by_the_method(name: str, roomy: Path, tmp_path: Path) -> N
     assert any(row["teaches"] for row in rows(out / "cycle-000/examples.parquet"))
 
 
+@pytest.mark.parametrize("name", ["cat", "sum"])
 def test_two_processes_learn_from_the_same_file_what_one_learns(
-    roomy: Path, tmp_path: Path
+    name: str, roomy: Path, tmp_path: Path
 ) -> None:
     outs: list[Path] = []
     for processes in (1, 2):
         folder = tmp_path / str(processes)
         folder.mkdir()
         sets = (f"fit.processes={processes}", "fit.batch_tokens=60")
-        outs.append(played(folder, roomy, "cat", *sets))
+        outs.append(played(folder, roomy, name, *sets))
 
     one, two = (
         {(m["name"], m["step"]): m["value"] for m in rows(out / "metrics.parquet")} for out in outs

@@ -12,17 +12,20 @@ from told import answered
 
 from moot.agents.errors import MootError
 from moot.experiments.loading import load
-from moot.training.examples import Known, Rollout
+from moot.protocols.types import Outcome, Verdict
+from moot.training.examples import Known, Rollout, contrast
 from moot.training.filed import Filed, write
 from moot.training.methods import MethodChoice
+from moot.training.methods.cat import CaT
 from moot.training.methods.intuitor import Intuitor
+from moot.training.methods.rent import RENT
 from moot.training.methods.srt import SRT
 from moot.training.methods.sum import Sum
 from moot.training.methods.ttrl import TTRL
 from moot.training.objective import Objective
 
 CERTAIN = (3.0, 1.0, 1.0, 1.0, 1.0, 5.0)
-BOTH = Sum(of=(TTRL(), Intuitor()), weights=(1.0, 0.5), objective=PLAIN)
+BOTH = Sum(of=(TTRL(), Intuitor()), weigh=(1.0, 0.5), objective=PLAIN)
 
 
 def looked(rollouts: list[Rollout]) -> list[Rollout]:
@@ -77,6 +80,53 @@ def test_an_answer_that_one_method_leaves_out_has_the_other_s_advantage() -> Non
     assert found == [1 + 0.5, -1 - 0.5, -1, -1, -1, 3]
 
 
+def test_what_the_policy_makes_of_it_is_waited_for() -> None:
+    for one, unseen in ((Intuitor(), range(6)), (RENT(no_answer=2.0), range(6))):
+        both = Sum(of=(TTRL(), one), objective=PLAIN)
+        found = both.graded(both.examples(answered(*SIX)))
+        assert [i for i, r in enumerate(found) if r.reward is None] == list(unseen)
+        assert all(r.teaches and r.advantage == 0 for r in found)
+
+    seen = [
+        r if r.turn == 5 else replace(r, said=replace(r.said, known=Known(certainty=1.0)))
+        for r in BOTH.examples(answered(*SIX))
+    ]
+    last = BOTH.graded(seen)[5]
+    assert (last.reward, last.advantage) == (None, 0.0)
+
+
+def test_judges_of_all_methods_stand_behind_an_example() -> None:
+    told = answered("4", "5")
+    verdicts = (Verdict(0, "match", 1.0, by=7), Verdict(1, "match", 0.0, by=8))
+    told = replace(told, outcome=Outcome(verdicts))
+
+    found = Sum(of=(TTRL(), CaT()), objective=PLAIN).examples(told)
+
+    assert [r.judges for r in found] == [(7,), (8,)]
+    assert [r.earned for r in found] == [(1.0, 1.0), (0.0, 0.0)]
+
+
+def test_without_contrast_is_where_the_summed_advantages_are_alike() -> None:
+    # One votes for what the other is less certain of: rewards sum to 2, 2 and so do advantages.
+    even = [
+        replace(r, said=replace(r.said, known=Known(certainty=1.0 if r.turn == 0 else 2.0)))
+        for r in Sum(of=(TTRL(), Intuitor()), objective=PLAIN).examples(answered("4", "5"))
+    ]
+
+    both = Sum(of=(TTRL(), Intuitor()), objective=PLAIN).graded(even)
+    more = Sum(of=(TTRL(), Intuitor()), weigh=(1.0, 2.0), objective=PLAIN).graded(even)
+
+    assert contrast(both) == {"alike": 1.0, "alone": 0.0}
+    assert contrast(more) == {"alike": 0.0, "alone": 0.0}
+
+
+def test_it_is_read_back_as_it_was_written() -> None:
+    adapter = TypeAdapter[Any](MethodChoice)
+    both = Sum(of=(TTRL(), Intuitor()), weigh=(1.0, 0.5), objective=Objective(kl=0.0))
+
+    assert adapter.validate_json(adapter.dump_json(both)) == both
+
+
 def test_the_policy_is_looked_at_where_any_reward_is_its_word() -> None:
     encode: Any = None
     assert BOTH.looks(encode).policy
@@ -97,10 +147,18 @@ def test_what_was_earned_survives_a_file(tmp_path: Path) -> None:
     ("wrong", "why"),
     [
         ({"of": [{"kind": "ttrl"}]}, "at least 2"),
-        ({"of": [{"kind": "ttrl"}, {"kind": "srt"}], "weights": [1.0]}, "1 numbers, and `of` 2"),
+        ({"of": [{"kind": "ttrl"}, {"kind": "srt"}], "weigh": [1.0]}, "1 numbers, and `of` 2"),
         ({"of": [{"kind": "ttrl"}, {"kind": "rlaif"}]}, "set `by: grade`"),
         ({"of": [{"kind": "ttrl"}, {"kind": "srt", "objective": "rloo"}]}, "the sum's `objective`"),
-        ({"of": [{"kind": "ttrl"}, {"kind": "srt"}], "objective": "ppo"}, "can't be summed"),
+        (
+            {"of": [{"kind": "ttrl"}, {"kind": "srt"}], "objective": "ppo"},
+            "a critic's are of tokens",
+        ),
+        ({"of": [{"kind": "ttrl"}, {"kind": "srt"}], "objective": "rloo"}, "set `kl_in: loss`"),
+        (
+            {"of": [{"kind": "ttrl"}, {"kind": "srt"}], "objective": {"overlong": 4}},
+            "leave `overlong` out",
+        ),
         ({"of": [{"kind": "ttrl"}, {"kind": "laser"}]}, "laser"),
     ],
 )

@@ -21,8 +21,17 @@ from torch.autograd.function import once_differentiable
 def fuse(model: nn.Module) -> None:
     """Have the plain LoRA layers of a PEFT `model` compute so, for as long as they are in it."""
     for module in model.modules():
-        if type(module) is Linear and type(module.base_layer) is nn.Linear:
+        if _plain(module):
             module.forward = MethodType(_forward, module)
+
+
+def _plain(module: Any) -> bool:
+    """Return whether it is a linear layer with an adapter and nothing else: no dropout, no DoRA."""
+    if type(module) is not Linear or type(module.base_layer) is not nn.Linear:
+        return False
+    drops = any(not isinstance(one, nn.Identity) for one in module.lora_dropout.values())
+    biased = any(one.bias is not None for one in module.lora_B.values())
+    return not (drops or biased or module.lora_variant)
 
 
 def _forward(layer: Any, hidden: Tensor) -> Tensor:
@@ -63,7 +72,7 @@ class _Adapted(torch.autograd.Function):
         out = nn.functional.linear(flat, weight, bias).addmm_(low, up.T, alpha=scale)
         ctx.save_for_backward(flat, weight, low, down, up)
         ctx.scale = scale
-        return out.view(*hidden.shape[:-1], -1)
+        return out.view(*hidden.shape[:-1], len(weight))
 
     @staticmethod
     @once_differentiable
@@ -75,6 +84,6 @@ class _Adapted(torch.autograd.Function):
         by_low = grad @ up * ctx.scale
         own = None
         if ctx.needs_input_grad[0]:
-            own = (grad @ weight).addmm_(by_low, down).view(*grads[0].shape[:-1], -1)
+            own = (grad @ weight).addmm_(by_low, down).view(*grads[0].shape[:-1], weight.shape[1])
         by_down, by_up = by_low.T @ flat, grad.T @ low * ctx.scale
         return own, None, None, by_down.float(), by_up.float(), None

@@ -215,7 +215,9 @@ def contrast(examples: Iterable[Example]) -> dict[str, float]:
     groups: dict[tuple[str, int], list[float]] = {}
     for example in examples:
         if isinstance(example, Rollout) and example.reward is not None:
-            groups.setdefault(example.group, []).append(example.reward)
+            # Of a sum, whose rewards are each compared by itself, the advantages tell.
+            told = example.advantage if example.earned else example.reward
+            groups.setdefault(example.group, []).append(told)
     if not groups:
         return {}
     alike = [float(len(set(rewards)) == 1) for rewards in groups.values()]

@@ -118,7 +118,7 @@ class Objective(Settings):
     def look(self) -> Look:
         """Return what must be known from the models."""
         return Look(
-            policy=self._in_reward or self.correct is not None or self.critic is not None,
+            policy=self.in_reward or self.correct is not None or self.critic is not None,
             anchor=self.kl > 0,
             scalar=self.critic is not None,
             old=True,
@@ -126,7 +126,8 @@ class Objective(Settings):
         )
 
     @property
-    def _in_reward(self) -> bool:
+    def in_reward(self) -> bool:
+        """Whether the KL to the anchor counts in the reward."""
         return self.kl > 0 and self.kl_in == "reward"
 
     def credited(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
@@ -187,7 +188,7 @@ class Objective(Settings):
         from .losses.policy import kl
 
         known = rollout.said.known
-        if not self._in_reward or not known.logp or not known.anchor:
+        if not self.in_reward or not known.logp or not known.anchor:
             return []
         each = kl(torch.tensor([known.logp]), torch.tensor([known.anchor]), self.kl_by)
         return (self.kl * each[0]).tolist()

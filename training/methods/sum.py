@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 from moot.protocols.types import Episode, Signal
 
 from ..examples import Rollout
+from ..objective import Objective
 from ..types import Encoder, Look
 from .cat import CaT
 from .empo import EMPO
@@ -38,24 +39,26 @@ class Sum(Reinforcement):
     kind: Literal["sum"] = "sum"
     of: tuple[Summand, ...] = Field(min_length=2)
     """The methods whose rewards are summed; the objective is the sum's."""
-    weights: tuple[float, ...] | None = None
+    weigh: tuple[float, ...] | None = None
     """How much each counts; `null`: 1."""
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
-        if self.weights is not None and len(self.weights) != len(self.of):
+        if self.weigh is not None and len(self.weigh) != len(self.of):
             raise ValueError(
-                f"`weights` has {len(self.weights)} numbers, and `of` {len(self.of)} methods"
+                f"`weigh` has {len(self.weigh)} numbers, and `of` {len(self.of)} methods"
             )
         for one in self.of:
-            if "objective" in one.model_fields_set:
+            if one.objective != Objective():
                 raise ValueError(f"{one.kind} in a sum has the sum's `objective`: set it there")
             if one.reward_model is not None:
                 raise ValueError("rlaif in a sum takes grades: set `by: grade`")
-        if self.objective.critic is not None or self.objective.kl_in == "reward":
+        if self.objective.critic is not None:
+            raise ValueError("a sum is of advantages over groups, and a critic's are of tokens")
+        if self.objective.in_reward or self.objective.overlong:
             raise ValueError(
-                "a sum is of advantages over groups, and its KL is in the loss: "
-                "a critic and `kl_in: reward` can't be summed"
+                "a KL or a length that is paid for in the reward would be paid for by each method "
+                "of a sum: set `kl_in: loss`, and leave `overlong` out"
             )
         return self
 
@@ -67,14 +70,18 @@ class Sum(Reinforcement):
     def examples(self, episode: Episode) -> list[Rollout]:
         """Return every answer that any of the methods rewards, with what it earned by each."""
         found = [{r.turn: r for r in one.examples(episode)} for one in self.of]
-        turns = sorted({turn for rewarded in found for turn in rewarded})
+        turns: dict[int, list[Rollout]] = {}
+        for rewarded in found:
+            for turn, one in rewarded.items():
+                turns.setdefault(turn, []).append(one)
         return [
             replace(
-                next(rewarded[turn] for rewarded in found if turn in rewarded),
+                same[0],
                 reward=None,
+                judges=tuple(sorted({judge for one in same for judge in one.judges})),
                 earned=tuple(r[turn].reward if turn in r else nan for r in found),
             )
-            for turn in turns
+            for turn, same in sorted(turns.items())
         ]
 
     def looks(self, encode: Encoder) -> Look:
@@ -83,30 +90,43 @@ class Sum(Reinforcement):
         return replace(self.objective.look(), policy=policy)
 
     def graded(self, examples: Sequence[Rollout], taken: int = 0) -> list[Rollout]:
-        """Return the rollouts with the sums of their rewards and of their advantages."""
+        """Return the rollouts with the sums of their rewards and of their advantages.
+
+        A rollout whose reward by any of them can't be known yet stays as it is.
+        """
+        unknown: set[int] = set()
         rewards: list[list[float]] = [[] for _ in examples]
         gains: list[list[float]] = [[] for _ in examples]
-        weights = self.weights or (1.0,) * len(self.of)
-        for i, (one, weight) in enumerate(zip(self._summands, weights, strict=True)):
+        weigh = self.weigh or (1.0,) * len(self.of)
+        for i, (one, weight) in enumerate(zip(self._summands, weigh, strict=True)):
             own = [n for n, r in enumerate(examples) if not _isnan(r.earned[i])]
             apart = [replace(examples[n], reward=examples[n].earned[i]) for n in own]
             for n, rewarded in zip(own, one.graded(apart, taken), strict=True):
-                if rewarded.reward is not None:
-                    rewards[n].append(weight * rewarded.reward)
-                    gains[n].append(weight * rewarded.advantage)
+                if rewarded.reward is None or not _known(one, rewarded):
+                    unknown.add(n)
+                    continue
+                rewards[n].append(weight * rewarded.reward)
+                gains[n].append(weight * rewarded.advantage)
         return [
-            replace(
+            replace(r, reward=None)
+            if n in unknown
+            else replace(
                 r,
-                reward=fsum(reward) if reward else None,
-                advantage=fsum(gain),
-                teaches=bool(reward) and self.objective.teaches(r, fsum(gain)),
+                reward=fsum(rewards[n]),
+                advantage=fsum(gains[n]),
+                teaches=self.objective.teaches(r, fsum(gains[n])),
             )
-            for r, reward, gain in zip(examples, rewards, gains, strict=True)
+            for n, r in enumerate(examples)
         ]
 
     @property
     def _summands(self) -> list[Reinforcement]:
         return [one.model_copy(update={"objective": self.objective}) for one in self.of]
+
+
+def _known(method: Reinforcement, rollout: Rollout) -> bool:
+    """Return whether what a method rewards is known; RENT's price of the unreadable always is."""
+    return not isinstance(method, RENT) or rollout.said.known.entropy is not None
 
 
 def _isnan(reward: float | None) -> bool:
