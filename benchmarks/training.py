@@ -58,7 +58,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -92,11 +92,10 @@ def main() -> None:
     if options.measure:
         from training_sides import measure
 
-        how = (options.measure, options.model, options.quick)
-        turns = {case: measure(case, *how) for case in options.case}
-        for turn in turns.values():
-            print(json.dumps(next(turn)), flush=True)
+        how, turns = (options.measure, options.model, options.quick), {}
         for case in map(str.strip, sys.stdin):
+            if case not in turns:
+                turns[case] = measure(case, *how)
             print(json.dumps(next(turns[case])), flush=True)
         return
     from moot.agents.models import locate
@@ -105,7 +104,7 @@ def main() -> None:
     options.repetitions = 2 if options.quick else options.repetitions
     pythons = present(options.peers_python)
     cases = [case for case in options.case if case != "peak"]
-    found = measured(cases, pythons, options)
+    found = measured(cases, pythons, options) if cases else {}
     if "peak" in options.case:
         found |= measured(["peak"], dict.fromkeys(sorted(OWN), sys.executable), options)
     failed = [f"{side} in {case}" for case in cases for side in set(pythons) - set(found[case])]
@@ -152,18 +151,18 @@ def measured(
         "environment": QUIET,
     }
 
-    def command(*some: str) -> Callable[[str], list[str]]:
-        return lambda side: [sides[side], __file__, "--measure", side, "--case", *some, *more]
+    def command(side: str) -> list[str]:
+        return [sides[side], __file__, "--measure", side, *more]
 
     def check(case: str, found: Mapping[str, list[Measured]]) -> None:
         for side in sorted(set(found) - OWN):
-            agree(case, side, found["ours"][0], found[side][0])
+            agree(case, side, found["ours"][-1], found[side][-1])
 
     if shutil.which("nvidia-smi"):
-        return keep_turns(cases, sides, command(*cases), after=check, **how)
+        return keep_turns(cases, sides, command, after=check, **how)
     return {
         case: take_turns(
-            case, sides, command(case), after=partial(check, case), asked=f"{case}\n", **how
+            case, sides, command, after=partial(check, case), asked=f"{case}\n" * 2, **how
         )
         for case in cases
     }

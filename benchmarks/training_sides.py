@@ -42,10 +42,7 @@ class Side:
 
 
 def measure(case: str, side: str, model: Path, quick: bool) -> Iterator[dict[str, Any]]:
-    """Yield, whenever it is asked for, what one side does in this process in a turn.
-
-    It is ready for the first turn when it has yielded an empty one.
-    """
+    """Yield nothing when all is ready, then what one side does in this process, turn by turn."""
     torch.set_num_threads(_cores())
     if side == "matmul":
         yield {}
@@ -64,6 +61,8 @@ def measure(case: str, side: str, model: Path, quick: bool) -> Iterator[dict[str
     yield {}
     while True:
         taken = [_step(way, learning, optimizer) for _ in range(steps)]
+        if CUDA:
+            torch.cuda.empty_cache()  # the others' turns are in the same memory
         yield {
             "device": str(DEVICE),
             "tokens": batch.tokens,

@@ -74,35 +74,31 @@ def keep_turns(
 ) -> dict[str, dict[str, list[Measured]]]:
     """Return by case what each side said, where getting ready takes longer than the turns.
 
-    Each side's one process gets ready for all cases, beside the others'; then it reads the name of
-    a case when it is its turn, and prints what it measured.  The arguments are `take_turns`'s.
+    Each side has one process, which reads the name of a case and prints what it measured; when it
+    reads a case for the first time it gets ready, and says so.  The arguments are `take_turns`'s.
     """
     kept = {side: _Kept(command(side), {**os.environ, **environment}) for side in sides}
     found: dict[str, dict[str, list[Measured]]] = {}
 
     def told(side: str, case: str) -> Measured | None:
-        one = kept[side].next(case)
-        if one is None:
+        if (one := kept[side].ask(case)) is None:
             if side in own:
-                sys.exit(f"{side} failed:\n{kept[side].errors()[-2000:]}")
+                sys.exit(f"{case}, {side} failed:\n{kept[side].errors()[-2000:]}")
             why = (kept[side].errors().strip().splitlines() or ["it said nothing"])[-1]
-            print(f"{case}, {side}: left out, it failed: {why}", flush=True)
-            del kept[side]
-            for case_found in found.values():
-                case_found.pop(side, None)
+            print(f"{case}, {side}: left out from here on, it failed: {why}", flush=True)
+            del kept[side], found[case][side]
         return one
 
-    for side in [*kept] * len(cases):  # all are getting ready meanwhile
-        if side in kept:
-            told(side, "")
     for case in cases:
         found[case] = {side: [] for side in kept}
+        for side in list(kept):
+            told(side, case)
         for repetition in range(repetitions):
             for side in list(kept)[:: -1 if repetition % 2 else 1]:
                 if (one := told(side, case)) is not None:
                     found[case][side].append(one)
                     print(f"{case}, {side}: {brief(one)}", flush=True)
-        after(case, found[case])
+            after(case, found[case])
     for one in kept.values():
         one.process.kill()
     return found
@@ -122,13 +118,12 @@ class _Kept:
             env=dict(environment),
         )
 
-    def next(self, asked: str) -> Measured | None:
-        """Return its next answer, to what is `asked` if that is anything; `None`: it ended."""
+    def ask(self, what: str) -> Measured | None:
+        """Return its answer; `None`: it ended."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         try:
-            if asked:
-                print(asked, file=self.process.stdin, flush=True)
+            print(what, file=self.process.stdin, flush=True)
         except BrokenPipeError:
             return None
         lines = iter(self.process.stdout.readline, "")

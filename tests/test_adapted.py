@@ -35,6 +35,7 @@ def test_numbers_and_gradients_are_peft_s(
     folder = build_tiny(tmp_path, architecture=architecture)
     plain, fused = (adapted(folder) for _ in range(2))
     fuse(fused)
+    assert sum("forward" in vars(module) for module in fused.modules()) == 2 * 7
     batch = rows(forward.BATCH)
 
     scores = [score(model.get_base_model(), batch) for model in (plain, fused)]

@@ -9,7 +9,8 @@ from torch.nn.attention.flex_attention import flex_attention
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from moot.agents.errors import MootError
-from moot.training.attention import KERNEL, Sight, attend
+from moot.training.attention import KERNEL, attend
+from moot.training.sight import Sight
 from moot.training.tree import tree
 
 # Forks after 1, 1 2, 1 2 3 and 1 2 3 4: leaves lie up to five nodes deep.

@@ -19,7 +19,7 @@ from moot.agents.local import Local
 from moot.agents.types import Completion, Weights
 from moot.training import rows as batches
 from moot.training import sharding, world
-from moot.training.attention import KERNEL, Sight, attend
+from moot.training.attention import KERNEL, attend
 from moot.training.checkpoint import read
 from moot.training.forward import score
 from moot.training.methods.empo import EMPO
@@ -27,6 +27,7 @@ from moot.training.methods.intuitor import Intuitor
 from moot.training.methods.laser import LaSeR
 from moot.training.methods.rent import RENT
 from moot.training.objective import Objective
+from moot.training.sight import Sight
 from moot.training.study import study
 from moot.training.tree import tree
 

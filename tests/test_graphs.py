@@ -132,10 +132,30 @@ def test_without_gradients_it_is_the_same_graph(recorder: Recorder, tiny: Path) 
     assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
 
 
+def test_what_cant_be_recorded_goes_on_without(
+    recorder: Recorder, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, [batch, *_] = forward.adapted(forward.loaded(tiny, KERNEL), True), batches()
+    recorded = Graphs(learns=True)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", refuse)
+    for _ in range(OFTEN - 1):
+        score(model, batch, through=recorded)
+    with pytest.warns(UserWarning, match=r"fit\.graphs: not recorded, all goes on without: opera"):
+        found = score(model, batch, through=recorded).logp
+    found.sum().backward()
+
+    assert torch.equal(score(model, batch, through=recorded).logp, found)  # and warns no more
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+
+
 @pytest.mark.parametrize(
     ("tokens", "size"), [(1, 128), (128, 128), (129, 256), (1025, 1152), (8192, 8192), (8193, 9216)]
 )
-def test_an_eighth_is_padding_at_most(tokens: int, size: int) -> None:
+def test_an_eighth_of_a_large_tree_is_padding_at_most(tokens: int, size: int) -> None:
     assert padded(tokens) == size
 
 

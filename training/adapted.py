@@ -30,7 +30,7 @@ def _plain(module: Any) -> bool:
     if type(module) is not Linear or type(module.base_layer) is not nn.Linear:
         return False
     drops = any(not isinstance(one, nn.Identity) for one in module.lora_dropout.values())
-    biased = any(one.bias is not None for one in module.lora_B.values())
+    biased = any("bias" in dict(one.named_parameters()) for one in module.lora_B.values())
     return not (drops or biased or module.lora_variant)
 
 

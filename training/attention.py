@@ -11,8 +11,7 @@ Shapes: H query heads, K key heads, M tokens, D width of a head.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache
 from typing import Any
 
 import torch
@@ -23,101 +22,13 @@ from transformers import AttentionInterface
 
 from moot.agents.errors import MootError
 
+from .sight import Sight
 from .tree import Node
 
 KERNEL = "moot_tree"
 """The name under which transformers knows this attention."""
-BLOCK = 128
-"""Tokens of a block of FlexAttention's."""
 NARROWEST = 16
 """The least width of a head that FlexAttention's kernels are made for."""
-
-
-@dataclass(frozen=True)
-class Sight:
-    """Who sees whom among M tokens."""
-
-    position: Tensor
-    """(M,) how many tokens come before each in its sequences."""
-    last: Tensor
-    """(M,) one past the last token that follows each."""
-    nodes: tuple[Node, ...] = ()
-    """What the kernel of the CPU goes by."""
-    _blocks: dict[int | None, BlockMask] = field(
-        default_factory=dict[int | None, BlockMask], repr=False
-    )
-
-    @staticmethod
-    def of(nodes: tuple[Node, ...], position: Tensor) -> "Sight":
-        """Return who sees whom in a tree."""
-        lengths = torch.tensor([node.end - node.start for node in nodes])
-        lasts = torch.tensor([node.last for node in nodes])
-        return Sight(position, lasts.repeat_interleave(lengths).to(position.device), nodes)
-
-    @cached_property
-    def depth(self) -> int:
-        """The length of the longest sequence."""
-        return int(self.position.max()) + 1
-
-    @cached_property
-    def mask(self) -> Tensor:
-        """(M, M) bool, True where the row's token sees the column's."""
-        place = torch.arange(len(self.position), device=self.position.device)
-        return (place[None, :] <= place[:, None]) & (place[:, None] < self.last[None, :])
-
-    def within(self, window: int) -> Tensor:
-        """Return (M, M) `mask`, where nothing further back than `window` tokens is seen."""
-        return self.mask & (self.position[:, None] - self.position[None, :] < window)
-
-    def blocks(self, window: int | None) -> BlockMask:
-        """Return `within(window)`, or `mask`, by blocks of tokens, as FlexAttention wants it.
-
-        Which blocks meet at all, and which see each other wholly, follows from the least and the
-        greatest of what their tokens have: no M² entries are looked at.
-        """
-        if window not in self._blocks:
-            self._blocks[window] = self._blocked(window)
-        return self._blocks[window]
-
-    def _blocked(self, window: int | None) -> BlockMask:
-        length, last, position = len(self.position), self.last, self.position
-
-        def sees(_batch: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-            return (key <= query) & (query < last[key])
-
-        def near(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-            back = position[query] - position[key]
-            return sees(batch, head, query, key) & (back < far)
-
-        (last_least, last_most), (least, most) = (_ends(t) for t in (last, position))
-        start = torch.arange(0, length, BLOCK, device=last.device)
-        end = (start + BLOCK).clamp(max=length)
-        earlier = start[:, None] > start[None, :]  # whether the keys' block is before the queries'
-        meet = earlier & (last_most[None, :] > start[:, None]) | (start[:, None] == start[None, :])
-        whole = earlier & (last_least[None, :] >= end[:, None])
-        if window is not None:
-            far = torch.full((), window, device=last.device)
-            meet &= least[:, None] - most[None, :] < far
-            whole &= most[:, None] - least[None, :] < far
-        return BlockMask.from_kv_blocks(
-            *_listed(meet & ~whole),
-            *_listed(whole),
-            BLOCK_SIZE=BLOCK,
-            mask_mod=sees if window is None else near,
-            seq_lengths=(length, length),
-        )
-
-
-def _ends(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (B,) the least and the greatest of (M,) values in each block of tokens."""
-    padded = torch.cat([values, values[-1:].expand(-len(values) % BLOCK)]).view(-1, BLOCK)
-    return padded.amin(1), padded.amax(1)
-
-
-def _listed(blocks: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (1, 1, B) how many there are of a row's blocks, and (1, 1, B, B) these first."""
-    order = blocks.int().argsort(dim=-1, descending=True, stable=True)
-    return blocks.sum(-1, dtype=torch.int32)[None, None], order.int()[None, None]
 
 
 def attend(

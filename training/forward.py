@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .attention import Sight
 from .logprobs import Head, chosen
+from .sight import Sight
 from .types import Rows, Scores
 
 

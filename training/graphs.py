@@ -9,21 +9,24 @@ same kernels.  So far this has run with a stand-in for a GPU's recorder alone: t
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
+from warnings import warn
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from moot.agents.errors import in_one_line
+
 from . import sharding
-from .attention import BLOCK, Sight
 from .forward import run, states
 from .settings import Fit
+from .sight import BLOCK, Sight
 from .types import Rows
 
 OFTEN = 4
 """A size is recorded when so many trees of it came: recording takes as long as some passes."""
 EIGHTHS = 8
-"""Sizes between a power of two and the next: an eighth of a tree is padding at most."""
+"""Sizes between a power of two and the next, where that is more than a block of attention each."""
 
 
 def recordable(fit: Fit, model: Any) -> bool:
@@ -49,6 +52,7 @@ class Graphs:
         self._recorded: dict[int, Callable[..., Tensor]] = {}
         self._pool: Any = None
         self._hooks: list[RemovableHandle] = []
+        self._failed = False
 
     def __call__(self, model: Any, rows: Rows) -> Tensor:
         """Return the (M, E) last hidden states of the tree's tokens.
@@ -57,11 +61,21 @@ class Graphs:
         """
         size = padded(len(rows.tokens))
         self._seen[size] += 1
-        if self._seen[size] < OFTEN:
+        if self._failed or self._seen[size] < OFTEN:
             return states(model, rows)
         inputs = _padded(rows, size)
         if size not in self._recorded:
-            self._recorded[size] = self._record(model, inputs)
+            try:
+                self._recorded[size] = self._record(model, inputs)
+            except RuntimeError as error:  # what the passes do needs the CPU in between
+                self._failed = True
+                warn(
+                    f"fit.graphs: not recorded, all goes on without: {in_one_line(error)}",
+                    stacklevel=2,
+                )
+                return states(model, rows)
+            finally:
+                self._hook(model)
         return self._recorded[size](*inputs)[: len(rows.tokens)]
 
     def close(self) -> None:
@@ -77,10 +91,12 @@ class Graphs:
             recorded: Any = torch.cuda.make_graphed_callables(
                 _Pass(model), static, allow_unused_input=True, pool=self._pool
             )
-        if self._learns:  # a graph's gradients lie where its next launch puts the next ones
-            learning = [p for p in model.parameters() if p.requires_grad]
-            self._hooks = [p.register_hook(torch.clone) for p in learning]
         return recorded
+
+    def _hook(self, model: Any) -> None:
+        """Have gradients copied: a graph's lie where its next launch puts the next ones."""
+        learning = [p for p in model.parameters() if p.requires_grad and self._learns]
+        self._hooks = [p.register_hook(torch.clone) for p in learning]
 
     def _unhook(self) -> None:
         for hook in self._hooks:
