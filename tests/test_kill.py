@@ -123,7 +123,8 @@ def stopped(
     out, known = root / name, set[str]()
     for turn, point in enumerate([*points, float("inf")]):
         log = root / f"{name}-{turn}.log"
-        log.touch()
+        for file in (log, log.with_suffix(".out")):
+            file.touch()  # it may be killed before it has any
         pid = run(root / "killed.yaml", out, log)
         while not (ended := os.waitpid(pid, os.WNOHANG))[0]:
             if written(out) >= point:
