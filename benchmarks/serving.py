@@ -41,7 +41,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rows import Row, paired, show, write
-from turns import Measured, take_turns
+from turns import Measured, fresh, take_turns
 
 from moot.agents.started import environment, is_cpu_build
 from moot.agents.vllm import VLLM
@@ -95,16 +95,18 @@ def calls(pythons: Mapping[str, str], quick: bool) -> list[Row]:
 
 def real(case: str, sides: tuple[str, str], peer: str, quick: bool) -> list[Row]:
     """Return how two sides fare with the real vLLM: the first is ours."""
-    n = max(1, REAL[case] // (4 if quick else 1))
+    n, around = max(1, REAL[case] // (4 if quick else 1)), VLLM(model="none")
     with tempfile.TemporaryDirectory() as folder:
         found = take_turns(
             case,
             sides,
-            lambda side: [sys.executable, str(HERE / "serving_vllm.py"), side, folder, str(n)],
+            fresh(
+                lambda side: [sys.executable, str(HERE / "serving_vllm.py"), side, folder, str(n)],
+                environment(around, is_cpu_build()),
+            ),
             repetitions=2 if quick else 5,
             own=set(sides),
             brief=_brief,
-            environment=environment(VLLM(model="none"), is_cpu_build()),
         )
     ours, its = (found[side] for side in sides)
     pairs = [(a["tokens_per_s"], b["tokens_per_s"]) for a, b in zip(ours, its, strict=True)]
@@ -146,11 +148,10 @@ def measured(pythons: Mapping[str, str], url: str, quick: bool) -> dict[str, lis
     return take_turns(
         "calls",
         pythons,
-        command,
+        fresh(command, {"INSPECT_DISPLAY": "none"}),
         repetitions=2 if quick else 5,
         own={"ours"},
         brief=_brief,
-        environment={"INSPECT_DISPLAY": "none"},
     )
 
 
@@ -160,11 +161,10 @@ def growth(quick: bool) -> list[Row]:
     found = take_turns(
         "episodes",
         (few, many),
-        lambda n: [sys.executable, SIDES, "many", "", n],
+        fresh(lambda n: [sys.executable, SIDES, "many", "", n], {}),
         repetitions=2 if quick else 3,
         own={few, many},
         brief=_brief,
-        environment={},
     )
     rows: list[Row] = []
     for metric, unit in (("cpu_ms_per_episode", "ms"), ("memory_mb", "MB")):

@@ -19,19 +19,19 @@ transformers (SDPA) on padded rows, the logits of the completions alone, and our
 TRL's own GRPOTrainer or DPOTrainer, its compute_loss on the same rows.  On a GPU also `liger`: TRL
 with Liger's kernels, where they are installed; and `graphs`: ours with CUDA graphs.  A step goes
 from lists of token ids to updated adapters: batch, forward, backward, clipping, AdamW (torch's
-fused one for all; lr 1e-6).  The first step's loss and gradient norm, and those of the last in the
-first turn, must agree to 1e-4 of their size (3e-2 in bfloat16), or the run fails;
-a group's loss before the first step is the same whatever the model, so the norm is the check there.
+fused one for all; lr 1e-6).  The first step's loss and gradient norm, and those of the last step of
+a turn, must agree to 1e-4 of their size (3e-2 in bfloat16), or the run fails; a group's loss before
+the first step is the same whatever the model, so the norm is the check there.
 DPO's anchor is the model without its adapter, asked in every step, without gradients: that is what
 DPOTrainer does by default where it has made the adapter itself (precompute_ref_log_probs=False).
 
 What is measured: `tokens_per_s` counts the tokens of the rows, each by itself, for all sides alike,
 over the median step of a process.  `peak_memory` is the most memory that a fresh process had from
 the first step on, less what it had with the model loaded: activations, gradients, the optimiser's
-state and the code's own.  It is resident memory, or torch's allocated memory on a GPU, where one
-process of a side is kept for all cases.  Sides take turns, their order reversed every other
-time; the table has medians over repetitions, `ratio` is the
-median of the ratios paired by repetition, and `low`/`high` are the least and the greatest of them.
+state and the code's own.  It is resident memory, or torch's allocated memory on a GPU, where a
+side's one process is kept for all cases.  Sides take turns, their order reversed every other time;
+the table has medians over repetitions, `ratio` is the median of the ratios paired by repetition,
+and `low`/`high` are the least and the greatest of them.
 `tokens_ratio` is how many tokens of rows a token of the tree stands for: the speed-up if all cost
 came with tokens.  `share_of_limit` is how much of it is there: the speed-up over that number.
 
@@ -59,19 +59,21 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from rows import Row, paired, show, write
-from turns import Measured, keep_turns, take_turns
+from turns import Kept, Measured, fresh, take_turns
 
 CASES = ("grpo", "dpo", "tree", "short", "peak")
 MODEL = "smollm2-135m-instruct"
 TOLERANCE = {"cpu": 1e-4, "cuda": 3e-2}
 PYTHON = Path(".venv-peers/bin/python")
 QUIET = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+GPU = shutil.which("nvidia-smi") is not None
 
 OWN = {"ours", "matmul"}
 """The sides without which there is nothing to compare."""
@@ -101,7 +103,6 @@ def main() -> None:
     from moot.agents.models import locate
 
     options.model = options.model or locate(MODEL)
-    options.repetitions = 2 if options.quick else options.repetitions
     pythons = present(options.peers_python)
     cases = [case for case in options.case if case != "peak"]
     found = measured(cases, pythons, options) if cases else {}
@@ -120,13 +121,13 @@ def main() -> None:
 def present(python: Path) -> dict[str, str]:
     """Return each side that there is, and the Python that runs it; say which are left out."""
     found = {"ours": sys.executable, "padded": sys.executable}
-    if shutil.which("nvidia-smi"):
+    if GPU:
         found["graphs"] = sys.executable
     if not python.exists():
         print(f"trl: left out, no {python} (see benchmarks/README.md)")
         return found
     found["trl"] = str(python)
-    if not shutil.which("nvidia-smi"):
+    if not GPU:
         print("liger: left out, it needs a GPU")
     elif subprocess.run([python, "-c", "import liger_kernel"], capture_output=True).returncode:
         print(f"liger: left out, not installed in {python}'s environment")
@@ -136,7 +137,7 @@ def present(python: Path) -> dict[str, str]:
 
 
 def measured(
-    cases: list[str], sides: dict[str, str], options: argparse.Namespace
+    cases: list[str], sides: Mapping[str, str], options: argparse.Namespace
 ) -> dict[str, dict[str, list[Measured]]]:
     """Return by case what each side said; a peer that failed is named and left out.
 
@@ -144,12 +145,7 @@ def measured(
     steps are shorter than what comes before them, so each side's process is kept.
     """
     more = ["--model", str(options.model), *(["--quick"] if options.quick else [])]
-    how: dict[str, Any] = {
-        "repetitions": options.repetitions,
-        "own": OWN,
-        "brief": _brief,
-        "environment": QUIET,
-    }
+    found: dict[str, dict[str, list[Measured]]] = {}
 
     def command(side: str) -> list[str]:
         return [sides[side], __file__, "--measure", side, *more]
@@ -158,14 +154,20 @@ def measured(
         for side in sorted(set(found) - OWN):
             agree(case, side, found["ours"][-1], found[side][-1])
 
-    if shutil.which("nvidia-smi"):
-        return keep_turns(cases, sides, command, after=check, **how)
-    return {
-        case: take_turns(
-            case, sides, command, after=partial(check, case), asked=f"{case}\n" * 2, **how
-        )
-        for case in cases
-    }
+    with closing(Kept(sides if GPU else (), command, QUIET)) as kept:
+        left = list(sides)
+        for case in cases:
+            found[case] = take_turns(
+                case,
+                left,
+                partial(kept.ask, case) if GPU else fresh(command, QUIET, f"{case}\n"),
+                repetitions=2 if options.quick else options.repetitions,
+                own=OWN,
+                brief=_brief,
+                after=partial(check, case),
+            )
+            left = list(found[case]) if GPU else left
+    return found
 
 
 def _brief(one: Measured) -> str:
@@ -185,8 +187,7 @@ def agree(case: str, side: str, ours: Measured, theirs: Measured) -> None:
         for which, one, other in zip(("first", "last"), ours[name], theirs[name], strict=True):
             most = TOLERANCE[ours["device"]] * max(abs(one), abs(other))
             if not abs(one - other) <= most:
-                print(f"{case}: the {which} step's {name} is {one} of ours, {other} of {side}")
-                sys.exit(1)
+                sys.exit(f"{case}: the {which} step's {name} is {one} of ours, {other} of {side}")
 
 
 def compared(case: str, found: dict[str, list[Measured]]) -> list[Row]:

@@ -42,12 +42,10 @@ class Side:
 
 
 def measure(case: str, side: str, model: Path, quick: bool) -> Iterator[dict[str, Any]]:
-    """Yield nothing when all is ready, then what one side does in this process, turn by turn."""
+    """Yield what one side does in this process, turn by turn; it gets ready in the first."""
     torch.set_num_threads(_cores())
-    if side == "matmul":
-        yield {}
-        while True:
-            yield {"flops": _matmul()}
+    while side == "matmul":
+        yield {"flops": _matmul()}
     scale = "quick" if quick else "gpu" if CUDA else "cpu"
     batch, (warm, steps) = work("grpo" if case == "peak" else case, scale), STEPS[scale]
     way = _side(side)(batch, model)
@@ -58,7 +56,6 @@ def measure(case: str, side: str, model: Path, quick: bool) -> Iterator[dict[str
     optimizer = torch.optim.AdamW(learning, lr=1e-6, weight_decay=0.0, fused=True)
     rest, first = _rest(), [_step(way, learning, optimizer) for _ in range(warm)]
     held = _peak() - rest
-    yield {}
     while True:
         taken = [_step(way, learning, optimizer) for _ in range(steps)]
         if CUDA:
