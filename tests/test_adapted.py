@@ -15,12 +15,17 @@ from moot.training.forward import score
 from moot.training.rows import rows
 
 
-def adapted(folder: Path, **how: Any) -> Any:
+def adapted(folder: Path) -> Any:
     """Return PEFT's model, its adapters random and in float32 whatever the base is."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        lora = {"r": 4, "lora_alpha": 12, "target_modules": "all-linear"}
-        config = LoraConfig(**lora, task_type="CAUSAL_LM", init_lora_weights=False, **how)
+        config = LoraConfig(
+            task_type="CAUSAL_LM",
+            r=4,
+            lora_alpha=12,
+            target_modules="all-linear",
+            init_lora_weights=False,
+        )
         found: Any = get_peft_model(forward.loaded(folder, KERNEL), config)
         for name, parameter in found.named_parameters():
             if name.endswith("bias"):  # as it comes it is 0

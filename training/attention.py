@@ -57,7 +57,7 @@ def attend(
     narrow = window is not None and window < sight.depth
     fused = query.device.type == "cpu" and width == values and bool(sight.nodes)
     if not fused or narrow or cap is not None:
-        mask = sight.within(window) if window is not None and narrow else sight.mask
+        mask = sight.mask if window is None else sight.within(window)
         return _masked(query, key, value, mask, scale, cap)
     return _Nodes.apply(query, key, value, sight.nodes, scale)  # pyright: ignore[reportReturnType]
 

@@ -81,7 +81,8 @@ class Graphs:
     def close(self) -> None:
         """Forget what was recorded: the model changes."""
         self._unhook()
-        self.__init__(learns=self._learns)
+        self._recorded.clear()
+        self._seen.clear()
 
     def _record(self, model: Any, inputs: tuple[Tensor, ...]) -> Callable[..., Tensor]:
         self._unhook()

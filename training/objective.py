@@ -1,8 +1,8 @@
 """The policy-gradient objective: from rewards to advantages, and from advantages to a loss.
 
-One set of choices of which the named algorithms are special cases, see `LIKE`.  Left out of all of
-them: DAPO's resampling of groups without contrast (they are dropped, and reported), and PPO's
-minibatches within a step.
+One set of choices of which the named algorithms are special cases, see `algorithms`.  Left out of
+all of them: DAPO's resampling of groups without contrast (they are dropped, and reported), and
+PPO's minibatches within a step.
 """
 
 from __future__ import annotations
@@ -15,39 +15,13 @@ from pydantic import Field, model_validator
 
 from moot.agents.types import Settings
 
+from .algorithms import LIKE
 from .critic import Critic, by_token
 from .examples import Rollout
 from .types import Look, Metrics, Rows, Scores
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-LIKE: dict[str, dict[str, Any]] = {
-    "grpo": {},
-    "dr_grpo": {"scale": "none", "mean": "budget", "kl": 0.0},
-    "dapo": {"clip_high": 0.28, "mean": "token", "kl": 0.0, "cut": "drop"},
-    "gspo": {"ratio": "mean", "clip_low": 3e-4, "clip_high": 4e-4, "kl": 0.0},
-    "rloo": {
-        "baseline": "others",
-        "scale": "none",
-        "ratio": "sum",
-        "kl": 0.05,
-        "kl_in": "reward",
-        "kl_by": "k1",
-    },
-    "ppo": {
-        "baseline": "none",
-        "scale": "batch",
-        "kl": 0.05,
-        "kl_in": "reward",
-        "kl_by": "k1",
-        "critic": {},
-    },
-    "reinforce++": {"baseline": "none", "scale": "batch", "kl_in": "reward", "kl_by": "k1"},
-}
-"""What sets each named algorithm apart: GRPO (arXiv:2402.03300), Dr. GRPO (2503.20783), DAPO
-(2503.14476), GSPO (2507.18071), RLOO (2402.14740), PPO (1707.06347), REINFORCE++ (2501.03262)."""
-
 
 BUDGET = 512
 """The most tokens of a completion where they are not known."""

@@ -5,6 +5,7 @@ Shapes: M tokens, B blocks of them.
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -27,15 +28,15 @@ class Sight:
     nodes: tuple[Node, ...] = ()
     """What the kernel of the CPU goes by."""
     _blocks: dict[int | None, BlockMask] = field(
-        default_factory=dict[int | None, BlockMask], repr=False
+        default_factory=dict[int | None, BlockMask], init=False, repr=False
     )
 
-    @staticmethod
-    def of(nodes: tuple[Node, ...], position: Tensor) -> "Sight":
+    @classmethod
+    def of(cls, nodes: tuple[Node, ...], position: Tensor) -> Self:
         """Return who sees whom in a tree."""
         lengths = torch.tensor([node.end - node.start for node in nodes])
         lasts = torch.tensor([node.last for node in nodes])
-        return Sight(position, lasts.repeat_interleave(lengths).to(position.device), nodes)
+        return cls(position, lasts.repeat_interleave(lengths).to(position.device), nodes)
 
     @cached_property
     def depth(self) -> int:

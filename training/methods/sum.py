@@ -94,30 +94,26 @@ class Sum(Reinforcement):
 
         A rollout whose reward by any of them can't be known yet stays as it is.
         """
-        unknown: set[int] = set()
-        rewards: list[list[float]] = [[] for _ in examples]
-        gains: list[list[float]] = [[] for _ in examples]
+        found: list[list[tuple[float, float] | None]] = [[] for _ in examples]
         weigh = self.weigh or (1.0,) * len(self.of)
-        for i, (one, weight) in enumerate(zip(self._summands, weigh, strict=True)):
+        for i, (method, weight) in enumerate(zip(self._summands, weigh, strict=True)):
             own = [n for n, r in enumerate(examples) if not _isnan(r.earned[i])]
             apart = [replace(examples[n], reward=examples[n].earned[i]) for n in own]
-            for n, rewarded in zip(own, one.graded(apart, taken), strict=True):
-                if rewarded.reward is None or not _known(one, rewarded):
-                    unknown.add(n)
-                    continue
-                rewards[n].append(weight * rewarded.reward)
-                gains[n].append(weight * rewarded.advantage)
-        return [
-            replace(r, reward=None)
-            if n in unknown
-            else replace(
-                r,
-                reward=fsum(rewards[n]),
-                advantage=fsum(gains[n]),
-                teaches=self.objective.teaches(r, fsum(gains[n])),
-            )
-            for n, r in enumerate(examples)
-        ]
+            for n, one in zip(own, method.graded(apart, taken), strict=True):
+                known = None
+                if one.reward is not None and _known(method, one):
+                    known = weight * one.reward, weight * one.advantage
+                found[n].append(known)
+        return [self._summed(*both) for both in zip(examples, found, strict=True)]
+
+    def _summed(self, rollout: Rollout, found: Sequence[tuple[float, float] | None]) -> Rollout:
+        """Return the rollout with the sums of what each method has found: reward and advantage."""
+        known = [both for both in found if both is not None]
+        if len(known) < len(found):
+            return replace(rollout, reward=None)
+        reward, advantage = (fsum(column) for column in zip(*known, strict=True))
+        teaches = self.objective.teaches(rollout, advantage)
+        return replace(rollout, reward=reward, advantage=advantage, teaches=teaches)
 
     @property
     def _summands(self) -> list[Reinforcement]:
