@@ -203,6 +203,17 @@ def test_flex_attention_sees_the_same(window: int | None) -> None:
     torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
 
 
+def listed(counts: Tensor | None, blocks: Tensor | None) -> set[tuple[int, int]]:
+    """Return the pairs of blocks that a block mask lists."""
+    assert counts is not None
+    assert blocks is not None
+    return {
+        (row, int(block))
+        for row, many in enumerate(counts[0, 0].tolist())
+        for block in blocks[0, 0, row, :many]
+    }
+
+
 @pytest.mark.parametrize("window", [None, 3, 150])
 def test_blocks_are_whole_where_all_is_seen_and_left_out_where_nothing_is(
     window: int | None,
@@ -210,27 +221,22 @@ def test_blocks_are_whole_where_all_is_seen_and_left_out_where_nothing_is(
     seen = of_blocks()
     mask = seen.mask if window is None else seen.within(window)
     found = seen.blocks(window)
-    counts = [(found.full_kv_num_blocks, found.full_kv_indices), (found.kv_num_blocks, None)]
-    whole, cut = (
-        {
-            (row, int(block))
-            for row, many in enumerate(number[0, 0].tolist())
-            for block in (found.kv_indices if where is None else where)[0, 0, row, :many]
-        }
-        for number, where in counts
-        if number is not None
-    )
-
+    whole = listed(found.full_kv_num_blocks, found.full_kv_indices)
+    cut = listed(found.kv_num_blocks, found.kv_indices)
     by_hand = {
         (i, j): mask[128 * i : 128 * (i + 1), 128 * j : 128 * (j + 1)]
         for i in range(5)
         for j in range(5)
     }
-    assert whole <= {place for place, block in by_hand.items() if block.all()}
-    assert whole | cut >= {place for place, block in by_hand.items() if block.any()}
+    full, some = (
+        {place for place, block in by_hand.items() if seen_at(block)}
+        for seen_at in (torch.all, torch.any)
+    )
+    assert whole <= full
+    assert whole | cut >= some
     if window is None:
-        assert whole == {place for place, block in by_hand.items() if block.all()} != set()
-        assert whole | cut == {place for place, block in by_hand.items() if block.any()}
+        assert whole == full != set()
+        assert whole | cut == some
     assert not whole & cut
     assert len(whole | cut) < 15  # causal, without a tree: 15
 
