@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 from msgspec import DecodeError, Meta, Struct, json
@@ -36,6 +37,7 @@ class _Logprobs(Struct, frozen=True, gc=False):
 
 class _Choice(Struct, frozen=True, gc=False):
     message: _Said
+    index: Count = 0
     finish_reason: str | None = None
     logprobs: _Logprobs | None = None
     token_ids: tuple[int, ...] | None = None
@@ -89,26 +91,55 @@ async def ask(
         request: what it is asked; its choices are not looked at.
         more: what else the server understands, for the request's body.
     """
+    said, reply = await sample(wire, model, request, more)
+    return said[0], reply
+
+
+async def sample(
+    wire: Wire, model: str, request: Request, more: Mapping[str, Any] | None = None, n: int = 1
+) -> tuple[list[Completion], Reply]:
+    """Return `n` completions of a request, see `ask`; sample i has the request's seed and i.
+
+    Of how much of the prompt had been read before a server tells for one of them.  The first is
+    taken to have had it read anew.
+    """
     start = time.monotonic()
-    answer = await wire.post("/v1/chat/completions", _body(model, request) | dict(more or {}))
+    body = _body(model, request, n) | dict(more or {})
+    answer = await wire.post("/v1/chat/completions", body)
     try:
         reply = READ.decode(answer)
     except (DecodeError, UnicodeDecodeError) as error:
         raise Fault(f"{wire.root}: unreadable answer: {error}") from None
-    return _completion(reply, wire.root, time.monotonic() - start), reply
+    latency_s = time.monotonic() - start
+    choices = sorted(reply.choices, key=lambda choice: choice.index)
+    if (found := [choice.index for choice in choices]) != list(range(n)):
+        raise Fault(f"{wire.root}: of {n} samples it gave those numbered {found}")
+    said = [_completion(choice, reply, wire.root, latency_s) for choice in choices]
+    used, read = reply.usage, reply.prompt_token_ids
+    told = (used.prompt_tokens, used.completion_tokens)
+    given = (told[0] if read is None else len(read), sum(one.tokens_out for one in said))
+    if given != told:
+        raise Fault(f"{wire.root}: {given} token ids came with counts of {told}")
+    if n > 1:
+        said[0] = replace(said[0], tokens_cached=0)
+    return said, reply
 
 
-def _body(model: str, request: Request) -> dict[str, Any]:
+def clipped(seed: int) -> int:
+    """Return the seed that a server is told: some keep them in 32 bits."""
+    return seed % 2**31
+
+
+def _body(model: str, request: Request, n: int) -> dict[str, Any]:
     sampling = request.sampling
     body: dict[str, Any] = {
         "model": model,
         "messages": [{"role": said.role, "content": said.content} for said in request.prompt],
-        "n": 1,
+        "n": n,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "max_tokens": sampling.max_tokens,
-        # Some servers keep seeds in 32 bits.
-        "seed": request.seed % 2**31,
+        "seed": clipped(request.seed),
     }
     if sampling.stop:
         body["stop"] = sampling.stop
@@ -117,8 +148,7 @@ def _body(model: str, request: Request) -> dict[str, Any]:
     return body
 
 
-def _completion(reply: Reply, where: str, latency_s: float) -> Completion:
-    choice = reply.choices[0]
+def _completion(choice: _Choice, reply: Reply, where: str, latency_s: float) -> Completion:
     if choice.finish_reason == "content_filter":
         raise Refusal(f"{where}: the server's content filter withheld the answer")
     finish = choice.finish_reason
@@ -135,17 +165,12 @@ def _completion(reply: Reply, where: str, latency_s: float) -> Completion:
     logprobs = [token.logprob for token in (told.content or ())] if told else []
     if len(tokens) != len(logprobs):
         raise Fault(f"{where}: {len(tokens)} token ids came with {len(logprobs)} log-probs")
-    used, asked = reply.usage, reply.prompt_token_ids
-    counted = (used.prompt_tokens, used.completion_tokens)
-    given = (counted[0] if asked is None else len(asked), len(tokens) or counted[1])
-    if given != counted:
-        raise Fault(f"{where}: {given} token ids came with counts of {counted}")
     return Completion(
         text=text,
         finish=finish,
         version=0,
         tokens_in=reply.usage.prompt_tokens,
-        tokens_out=reply.usage.completion_tokens,
+        tokens_out=reply.usage.completion_tokens if choice.token_ids is None else len(tokens),
         latency_s=latency_s,
         tokens=tokens,
         logprobs=tuple(logprobs),

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from hashlib import shake_128
 from pathlib import Path
+from random import Random
 from typing import Literal
 
 from pydantic import Field
@@ -120,7 +121,7 @@ class Scripted(Settings):
     def _line(self, request: Request) -> str:
         last = request.prompt[-1].content
         lines = next((reply.say for reply in self.replies if reply.when in last), self.lines)
-        return lines[request.seed % len(lines)]
+        return Random(request.seed).choice(lines)  # neighbouring seeds give unlike lines
 
 
 def _made_up(text: str, version: int, words: int) -> tuple[float, ...]:

@@ -9,7 +9,6 @@ from typing import Any
 
 import orjson
 
-from .chat import ask
 from .engine import Queue
 from .errors import EngineError, Fault, Missing, MootError
 from .lent import Labels, Lent
@@ -17,6 +16,7 @@ from .life import Endurance, Life
 from .poll import Polls
 from .self_reward import Reading, read, wanted
 from .server import Server
+from .together import Together
 from .types import Completion, Request, Weights
 from .whole import Whole
 from .wire import Wire
@@ -54,6 +54,7 @@ class Served:
         self._lent = Lent(wire, self._labels)
         self._whole = Whole(wire, self._labels, endurance.start_s, ours=self._ours)
         self._polls = Polls(wire)
+        self._together = Together(wire)
         self._verdicts: dict[str, Reading | None] = {}
         self._base = ""
 
@@ -186,7 +187,7 @@ class Served:
                 return await self._polls.ask(model, self._base, request, more, how)
             if request.shape:
                 more["structured_outputs"] = {"json": orjson.loads(request.shape)}
-            said, reply = await ask(self._wire, model, request, more)
+            said, reply = await self._together.ask(model, request, more)
             return said, reply.model
         except Missing as error:
             if await self._lent.had(request.weights, request.version):

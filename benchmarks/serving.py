@@ -10,6 +10,8 @@
               once, without what they depend on, and set as the server is
     adapters  the same server: 64 agents on 32 adapters of rank 8, beside 64 agents on one, whose
               prompts the server reads once for all of them
+    samples   the same server: 16 agents who are alike, asked in one request a question, beside
+              as many who are asked in one request each
 
 The sides: `ours` is Moot as a run does it, with its gate, its journal on disk, progress and the
 Parquet files of the talk; `aiohttp` is a bare loop that sends and parses with orjson and keeps
@@ -23,8 +25,10 @@ with 256 in flight they are mostly the wait for one's turn.  Sides take turns, t
 every other time; the table has medians over repetitions, `ratio` is the median of the ratios paired
 by repetition (above 1: ours needs less, or does more), `low` and `high` the least and the greatest.
 
-`cache_share` is how many prompt tokens the server found in its cache, of all that an earlier call
-had read or said at the same beginning; `mb_an_adapter` is how much its memory grew by each.
+`server_ms_per_call` is the CPU time of the process that speaks HTTP at the server, over the
+samples; the model has another.  `cache_share` is how many prompt tokens the server found in its
+cache, of all that an earlier call had read or said at the same beginning; `mb_an_adapter` is how
+much its memory grew by each.
 
     python benchmarks/serving.py [--case NAME ...] [--quick] [--json FILE] [--peers-python PATH]
 """
@@ -48,8 +52,8 @@ from moot.agents.vllm import VLLM
 
 HERE = Path(__file__).parent
 SIDES = str(HERE / "serving_sides.py")
-CASES = ("calls", "episodes", "debate", "adapters")
-REAL = {"debate": 24, "adapters": 2}
+CASES = ("calls", "episodes", "debate", "adapters", "samples")
+REAL = {"debate": 24, "adapters": 2, "samples": 16}
 """Tasks of the cases that are measured against the real vLLM."""
 PYTHON = Path(".venv-peers/bin/python")
 PEERS = ("aiohttp", "openai", "autogen", "inspect")
@@ -80,6 +84,7 @@ def main() -> None:
         "episodes": lambda: growth(quick),
         "debate": lambda: real("debate", ("debate", "offline"), "vllm-offline", quick),
         "adapters": lambda: real("adapters", ("many", "one"), "one-adapter", quick),
+        "samples": lambda: real("samples", ("together", "apart"), "apart", quick),
     }
     for case in options.case:
         rows += cases[case]()
@@ -111,6 +116,11 @@ def real(case: str, sides: tuple[str, str], peer: str, quick: bool) -> list[Row]
     ours, its = (found[side] for side in sides)
     pairs = [(a["tokens_per_s"], b["tokens_per_s"]) for a, b in zip(ours, its, strict=True)]
     rows = [_row(case, "tokens_per_s", "tokens/s", peer, pairs, more=True)]
+    if case == "samples":
+        for metric in ("cpu_ms_per_call", "server_ms_per_call"):
+            each = [(a[metric], b[metric]) for a, b in zip(ours, its, strict=True)]
+            rows.append(_row(case, metric, "ms", peer, each, more=False))
+        return rows
     if case == "debate":
         shares = [(one["cache_share"], 1.0) for one in ours]
         return [*rows, _row(case, "cache_share", "share", "shared", shares, more=True)]

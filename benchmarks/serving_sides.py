@@ -93,7 +93,7 @@ async def _moot(url: str, episodes: int) -> list[float]:
     from moot.agents.engine import Limits
     from moot.agents.gate import Gate
     from moot.agents.population import Agent, Population
-    from moot.agents.types import Task
+    from moot.agents.types import Sampling, Task
     from moot.agents.vllm import VLLM
     from moot.experiments.progress import Show
     from moot.experiments.talk import talk
@@ -103,7 +103,11 @@ async def _moot(url: str, episodes: int) -> list[float]:
     from moot.protocols.types import Episode
     from moot.protocols.verifiers import VERIFIERS
 
-    people = Population(tuple(Agent(f"solver-{i}", "policy", "main") for i in range(AGENTS)))
+    # Agents who are alike would be asked in one request, and no peer does that.
+    alone = [Sampling(max_tokens=512 - i) for i in range(AGENTS)]
+    people = Population(
+        tuple(Agent(f"solver-{i}", "policy", "main", sampling=s) for i, s in enumerate(alone))
+    )
     number = VERIFIERS["number"]
     tasks = [Task(f"shop-{i}", asked(i), "7", number) for i in range(episodes)]
     limits, show = Limits(concurrency=IN_FLIGHT), Show()

@@ -1,23 +1,28 @@
-"""What serving.py measures against the real vLLM: a `debate`, `offline`, `adapters`."""
+"""What serving.py measures against the real vLLM: debates, adapters and samples of one prompt."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
+import re
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import asynccontextmanager
+import urllib.request
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from moot.agents.engine import Engine
 from moot.agents.gate import Gate
 from moot.agents.models import locate
 from moot.agents.population import Agent, Population
-from moot.agents.types import Sampling, Task, Weights
+from moot.agents.served import Served
+from moot.agents.types import Completion, Request, Sampling, Task, Weights
 from moot.agents.vllm import VLLM
 from moot.experiments.talk import talk
 from moot.protocols.consensus import Consensus
@@ -31,6 +36,8 @@ MODEL = "smollm2-135m-instruct"
 SAID, SOLVED = 48, 128
 """Tokens of an answer, at most: in a debate, and of who works on adapters."""
 AGENTS, ADAPTERS, RANK = 64, 32, 8
+ALIKE = 16
+"""Agents who say something to one prompt."""
 QUESTION = (
     "A shop has {a} boxes of apples and gets {b} more on the next day. On the third day it sells "
     "{c} of them to a school, and on the fourth day {d} boxes are given back, for the apples in "
@@ -52,12 +59,13 @@ def question(i: int) -> Task:
 
 
 @asynccontextmanager
-async def stage(server: VLLM) -> AsyncGenerator[tuple[Stage, Gate, Path]]:
+async def stage(server: VLLM) -> AsyncGenerator[tuple[Stage, Served, Path]]:
     """Give a stage as a run has it, its engine, and a folder for what is written."""
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "journal") as journal:
         async with server.open(Path(folder)) as engine:
+            assert isinstance(engine, Served)
             gate = Gate("main", engine, server.limits, Random(0))
-            yield Stage({"main": gate}, journal, 0), gate, Path(folder)
+            yield Stage({"main": gate}, journal, 0), engine, Path(folder)
 
 
 async def play(
@@ -76,22 +84,30 @@ async def debate(out: Path, n: int) -> dict[str, Any]:
     people = Population(
         tuple(Agent(f"solver-{i}", "policy", "main", sampling=sampling) for i in range(3))
     )
-    async with stage(settings(4)) as (at, _, run):
+    async with stage(settings(4)) as (at, engine, run):
         await play(at, Debate(rounds=2), [question(10_000)], people, run / "warm")
+        before = cached(engine)
         tasks = map(question, range(n))
         episodes, seconds = await play(at, Debate(rounds=2), tasks, people, run / "talk")
+        found = cached(engine) - before
     turns = [turn for episode in episodes for turn in episode.turns]
     chats = [[{"role": m.role, "content": m.content} for m in t.prompt] for t in turns]
     (out / "prompts.json").write_text(json.dumps(chats))
     said = [turn.completion for turn in turns]
     begun = sorted(said, key=lambda one: one.ended_s - one.latency_s)
     read = [(one.prompt_tokens, (*one.prompt_tokens, *one.tokens)) for one in begun]
-    cached = sum(one.tokens_cached for one in said)
     return {
         "tokens_per_s": sum(one.tokens_out for one in said) / seconds,
         "prompt_tokens": sum(one.tokens_in for one in said),
-        "cache_share": cached / shared(read),
+        "cache_share": found / shared(read),
     }
+
+
+def cached(engine: Served) -> float:
+    """Return how many prompt tokens the server has found in its cache so far."""
+    with urllib.request.urlopen(f"{engine.root}/metrics") as page:
+        said = page.read().decode()
+    return sum(map(float, re.findall(r"^vllm:prefix_cache_hits_total{.*} (\S+)$", said, re.M)))
 
 
 def shared(texts: Iterable[tuple[Sequence[int], Sequence[int]]]) -> int:
@@ -146,10 +162,10 @@ async def adapters(out: Path, distinct: int, n: int) -> dict[str, Any]:
     folders = made(out, ADAPTERS)
     sampling = Sampling(max_tokens=SOLVED)
     people = Population(tuple(_agent(i, f"pupil-{i % distinct}", sampling) for i in range(AGENTS)))
-    async with stage(settings(ADAPTERS)) as (at, gate, run):
+    async with stage(settings(ADAPTERS)) as (at, engine, run):
         before = resident()
         for i in range(distinct):
-            await gate.load(Weights(f"pupil-{i}", 1, folders[i]))
+            await engine.load(Weights(f"pupil-{i}", 1, folders[i]))
         await play(at, Consensus(), [question(10_000)], people, run / "warm")
         loaded = resident()
         tasks = map(question, range(n))
@@ -160,6 +176,54 @@ async def adapters(out: Path, distinct: int, n: int) -> dict[str, Any]:
         "tokens_per_s": sum(one.tokens_out for one in said) / seconds,
         "mb_an_adapter": (loaded - before) / 1e6 / distinct,
     }
+
+
+async def samples(out: Path, n: int, *, together: bool) -> dict[str, Any]:
+    """Ask agents who are alike `n` questions each, all of them in one request, or one in each."""
+    sampling = Sampling(max_tokens=SAID)
+    people = Population(
+        tuple(Agent(f"solver-{i}", "policy", "main", sampling=sampling) for i in range(ALIKE))
+    )
+    async with stage(settings(4)) as (at, _, run):
+        if not together:
+            at = replace(at, engines={"main": _Apart(at.engines["main"])})
+        await play(at, Consensus(), [question(10_000)], people, run / "warm")
+        own, front = time.process_time(), answering()
+        episodes, seconds = await play(at, Consensus(), map(question, range(n)), people, run / "on")
+        own, front = time.process_time() - own, answering() - front
+    said = [turn.completion for episode in episodes for turn in episode.turns]
+    return {
+        "tokens_per_s": sum(one.tokens_out for one in said) / seconds,
+        "cpu_ms_per_call": 1000 * own / len(said),
+        "server_ms_per_call": 1000 * front / len(said),
+    }
+
+
+class _Apart:
+    """An engine whose requests have seeds that don't follow one another."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def generate(self, request: Request) -> Completion:
+        return await self._engine.generate(replace(request, seed=2 * request.seed % 2**63))
+
+    async def load(self, weights: Weights) -> None:
+        await self._engine.load(weights)
+
+    async def held(self) -> Mapping[str, int]:
+        return await self._engine.held()
+
+
+def answering() -> float:
+    """Return the CPU seconds of the server's process that speaks HTTP; the model has another."""
+    ticks = 0
+    for stat in _below():
+        line = stat.with_name("cmdline").read_bytes()
+        if b"vllm.entrypoints" in line and b"supervisor" not in line:
+            fields = stat.read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _agent(i: int, weights: str, sampling: Sampling) -> Agent:
@@ -189,18 +253,20 @@ def made(out: Path, n: int) -> list[Path]:
 
 def resident() -> int:
     """Return the bytes of memory that the processes below this one have."""
-    own, parents, sizes = os.getpid(), dict[int, int](), dict[int, int]()
+    pages = (int(stat.read_text().rpartition(")")[2].split()[21]) for stat in _below())
+    return sum(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _below() -> list[Path]:
+    """Return what `/proc` says of each process below this one."""
+    own, parents = os.getpid(), dict[int, int]()
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        parents[int(stat.parent.name)] = int(fields[1])
-        sizes[int(stat.parent.name)] = int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+        with suppress(OSError):
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
     below = {own}
     while new := {pid for pid, parent in parents.items() if parent in below} - below:
         below |= new
-    return sum(sizes[pid] for pid in below - {own})
+    return [Path(f"/proc/{pid}/stat") for pid in below - {own}]
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -212,6 +278,8 @@ def main(arguments: Sequence[str]) -> None:
         found = offline(out)
     elif side == "debate":
         found = asyncio.run(debate(out, int(n)))
+    elif side in ("together", "apart"):
+        found = asyncio.run(samples(out, int(n), together=side == "together"))
     else:
         found = asyncio.run(adapters(out, {"one": 1, "many": ADAPTERS}[side], int(n)))
     print(json.dumps(found))

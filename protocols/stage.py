@@ -227,6 +227,10 @@ def answer(task: Task, say: Say, text: str) -> str | None:
 
 
 def seed(experiment: int, episode: str, turn: int) -> int:
-    """Return the seed of one utterance, in [0, 2**63): no episode depends on its neighbours."""
-    name = f"{experiment}/{episode}/{turn}".encode()
-    return int.from_bytes(blake2b(name, digest_size=8).digest()) >> 1
+    """Return the seed of one utterance, in [0, 2**63): no episode depends on its neighbours.
+
+    An episode's follow one another, as those of a request for several samples do on a server.
+    """
+    name = f"{experiment}/{episode}".encode()
+    first = int.from_bytes(blake2b(name, digest_size=8).digest()) >> 1
+    return (first + turn) % 2**63

@@ -138,29 +138,35 @@ def answer(body: dict[str, Any]) -> web.Response:
     told = [
         {"token": f"token_id:{i}", "logprob": -i / 100} for i in body.get("logprob_token_ids", [])
     ]
-    first, second = likely(body["model"], said)
+    n, (first, second) = body["n"], likely(body["model"], said)
     about = {
         "body": body,
         "arguments": sys.argv[1:],
         "environment": dict(os.environ),
         **NOW,
     }
+    choices = [
+        {
+            "index": i,
+            "message": {
+                "role": "assistant",
+                "content": orjson.dumps(about | {"seed": body["seed"] + i}).decode(),
+            },
+            "finish_reason": "stop",
+            "logprobs": {
+                "content": [{"logprob": first, "top_logprobs": told}, {"logprob": second}]
+            },
+            "token_ids": [7] if said == "miscount" else [7, 2],
+        }
+        for i in reversed(range(n))
+    ]
     reply = {
         "model": BASE if said == "betray" else body["model"],
-        "choices": [
-            {
-                "message": {"role": "assistant", "content": orjson.dumps(about).decode()},
-                "finish_reason": "stop",
-                "logprobs": {
-                    "content": [{"logprob": first, "top_logprobs": told}, {"logprob": second}]
-                },
-                "token_ids": [7] if said == "miscount" else [7, 2],
-            }
-        ],
+        "choices": choices[n // 2 :] if said == "too few" else choices,
         "prompt_token_ids": [1, 5, 6],
         "usage": {
             "prompt_tokens": 4 if said == "overcount" else 3,
-            "completion_tokens": 2,
+            "completion_tokens": 2 * n,
             "prompt_tokens_details": {"cached_tokens": 1},
         },
     }

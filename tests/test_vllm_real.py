@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from moot.agents.models import locate
 from moot.agents.self_reward import Reading, write
 from moot.agents.served import Served
 from moot.agents.tokens import Tokens
-from moot.agents.types import Completion, Sampling, Weights
+from moot.agents.types import Completion, Request, Sampling, Weights
 from moot.agents.vllm import VLLM
 
 
@@ -76,6 +76,26 @@ def test_trained_weights_speak_once_loaded_and_prove_it(real: Stage) -> None:
     after = real.say(0, "pupil")
     assert (after.version, after.tokens) == (0, base.tokens)
     assert after.logprobs == pytest.approx(base.logprobs, abs=1e-4)
+
+
+@pytest.mark.vllm
+def test_samples_of_one_request_are_those_that_are_asked_apart(real: Stage) -> None:
+    path = lora(real.folder, rank=8, seed=3)
+    real.loop.run(real.engine.load(Weights("pupil", 3, path)))
+    for weights in (None, "pupil"):
+        asked = [request(SUM, 3 if weights else 0, weights, seed) for seed in range(40, 46)]
+        apart = [real.loop.run(real.engine.generate(one)) for one in asked]
+
+        async def together(asked: Sequence[Request] = asked) -> list[Completion]:
+            return await asyncio.gather(*map(real.engine.generate, asked))
+
+        several = real.loop.run(together())
+
+        assert [one.tokens for one in several] == [one.tokens for one in apart]
+        assert len({one.tokens for one in several}) > 1
+        assert len({one.latency_s for one in several}) == 1  # it was one request
+        assert several[0].tokens_cached == 0
+        as_transformers_does(path if weights else None, *several, within=1e-2)
 
 
 @pytest.mark.vllm
