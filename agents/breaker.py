@@ -26,7 +26,7 @@ class Breaker:
         self._patience_s = patience_s
         self._faults = 0
         self._first = 0.0
-        self._last = ""
+        self._last: Fault | None = None
         self._trying = False
         self._news = asyncio.Event()
 
@@ -45,13 +45,13 @@ class Breaker:
         until = asyncio.get_running_loop().time() + max(0.0, patience_s)
         while self._faults >= AFTER:
             if self.down_s > self._patience_s:
-                raise Fault(self._last)
+                raise Fault(str(self._last))
             if self._trying:
                 try:
                     async with asyncio.timeout_at(until):
                         await self._news.wait()
                 except TimeoutError:
-                    raise Fault(self._last) from None
+                    raise Fault(str(self._last)) from None
                 continue
             self._trying = True
             try:
@@ -66,9 +66,10 @@ class Breaker:
         try:
             result = await call()
         except Fault as fault:
-            self._last = str(fault)
-            self._first = self._first if self._faults else start
-            self._faults += 1
+            if fault is not self._last:  # that of a request for several is each one's
+                self._first = self._first if self._faults else start
+                self._faults += 1
+            self._last = fault
             raise
         except Refusal:  # it is well
             self._well()

@@ -1,7 +1,7 @@
 """OpenAI's chat completions, as far as we speak it: a request's body, and its answer read."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -37,7 +37,7 @@ class _Logprobs(Struct, frozen=True, gc=False):
 
 class _Choice(Struct, frozen=True, gc=False):
     message: _Said
-    index: Count = 0
+    index: int | None = None
     finish_reason: str | None = None
     logprobs: _Logprobs | None = None
     token_ids: tuple[int, ...] | None = None
@@ -100,8 +100,8 @@ async def sample(
 ) -> tuple[list[Completion], Reply]:
     """Return `n` completions of a request, see `ask`; sample i has the request's seed and i.
 
-    Of how much of the prompt had been read before a server tells for one of them.  The first is
-    taken to have had it read anew.
+    How much of the prompt had been read before, a server tells of one of them.  That is said of all
+    but the first, which is taken to have read it anew; it may be too little of any.
     """
     start = time.monotonic()
     body = _body(model, request, n) | dict(more or {})
@@ -111,18 +111,29 @@ async def sample(
     except (DecodeError, UnicodeDecodeError) as error:
         raise Fault(f"{wire.root}: unreadable answer: {error}") from None
     latency_s = time.monotonic() - start
-    choices = sorted(reply.choices, key=lambda choice: choice.index)
-    if (found := [choice.index for choice in choices]) != list(range(n)):
-        raise Fault(f"{wire.root}: of {n} samples it gave those numbered {found}")
-    said = [_completion(choice, reply, wire.root, latency_s) for choice in choices]
+    choices = _numbered(reply, n, wire.root) if n > 1 else reply.choices[:1]
+    lengths = _lengths(choices, reply.usage.completion_tokens)
+    said = [
+        _completion(choice, length, reply, wire.root, latency_s)
+        for choice, length in zip(choices, lengths, strict=True)
+    ]
     used, read = reply.usage, reply.prompt_token_ids
     told = (used.prompt_tokens, used.completion_tokens)
-    given = (told[0] if read is None else len(read), sum(one.tokens_out for one in said))
+    given = (told[0] if read is None else len(read), sum(lengths))
     if given != told:
         raise Fault(f"{wire.root}: {given} token ids came with counts of {told}")
     if n > 1:
         said[0] = replace(said[0], tokens_cached=0)
     return said, reply
+
+
+def _numbered(reply: Reply, n: int, where: str) -> list[_Choice]:
+    """Return the reply's `n` choices, by their numbers."""
+    choices = {choice.index: choice for choice in reply.choices}
+    if len(reply.choices) != n or choices.keys() != set(range(n)):
+        found = [choice.index for choice in reply.choices]
+        raise Fault(f"{where}: of {n} samples it gave those numbered {found}")
+    return [choices[i] for i in range(n)]
 
 
 def clipped(seed: int) -> int:
@@ -148,7 +159,16 @@ def _body(model: str, request: Request, n: int) -> dict[str, Any]:
     return body
 
 
-def _completion(choice: _Choice, reply: Reply, where: str, latency_s: float) -> Completion:
+def _lengths(choices: Sequence[_Choice], told: int) -> list[int]:
+    """Return how many tokens each has, by ids or log-probs; of a single one it may be `told`."""
+    if len(choices) == 1:
+        return [len(choices[0].token_ids or ()) or told]
+    return [len(one.token_ids or (one.logprobs and one.logprobs.content) or ()) for one in choices]
+
+
+def _completion(
+    choice: _Choice, length: int, reply: Reply, where: str, latency_s: float
+) -> Completion:
     if choice.finish_reason == "content_filter":
         raise Refusal(f"{where}: the server's content filter withheld the answer")
     finish = choice.finish_reason
@@ -170,7 +190,7 @@ def _completion(choice: _Choice, reply: Reply, where: str, latency_s: float) -> 
         finish=finish,
         version=0,
         tokens_in=reply.usage.prompt_tokens,
-        tokens_out=reply.usage.completion_tokens if choice.token_ids is None else len(tokens),
+        tokens_out=length,
         latency_s=latency_s,
         tokens=tokens,
         logprobs=tuple(logprobs),

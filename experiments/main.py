@@ -1,6 +1,7 @@
 """The `moot` command.  Everything heavy is imported by the command that needs it."""
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,11 +86,11 @@ def run(
     try:
         report = play(loaded, split, where, replay, metrics)
     except KeyboardInterrupt:
-        words = [f"--set {s}" for s in sets or ()]
+        words = [word for one in sets or () for word in ("--set", one)]
         if replay is not None:  # the directory knows what it replays, and with what changes
             experiment, words = where / RESOLVED, []
-        words += [] if metrics is None else [f"--metrics {metrics}"]
-        again = " ".join([f"moot run {experiment} --out {where}", *words])
+        words += [] if metrics is None else ["--metrics", str(metrics)]
+        again = shlex.join(["moot", "run", str(experiment), "--out", str(where), *words])
         typer.echo(f"moot: interrupted; nothing is lost. To go on: {again}", err=True)
         raise SystemExit(130) from None
     from .report.findings import in_short

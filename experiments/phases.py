@@ -129,7 +129,7 @@ def gathered(method: Method[Any], found: Sequence[Example], folder: Path) -> Seq
 
 async def let_learn(run: Run, cycle: int, lessons: Lessons) -> None:
     """Train the learners; their new weights are on disk then, as one set."""
-    before = current(run.out, cycle)
+    before, guards, stopped = current(run.out, cycle), run.experiment.fit.guards, set[str]()
     alone = len(run.experiment.people().learners()) == 1
     for engine in run.engines.values():
         if isinstance(engine, Resting):
@@ -144,18 +144,23 @@ async def let_learn(run: Run, cycle: int, lessons: Lessons) -> None:
             run.journal.measure(step_metrics(cycle, step, metrics, suffix))
             if step != BEFORE:
                 run.show.step(step, metrics)
+            if "guarded" in metrics:
+                stopped.add(name)
+                run.show.line(
+                    f"  {name}: training ended in cycle {cycle}: {guards.broken(metrics)}"
+                )
     newest = current(run.out, cycle + 1)
     for name in run.experiment.people().learners():
-        if name not in newest or newest[name].version <= cycle:
-            why = "talk/alike, talk/alone, train/alike and train/alone say why"
+        if name not in stopped and (name not in newest or newest[name].version <= cycle):
+            why = "see its talk/examples, talk/alike and talk/alone, and its metrics in train/"
             run.show.line(f"  {name} learnt nothing in cycle {cycle}: {why}")
 
 
-async def serve(run: Run, cycles: int, new: Iterable[Weights]) -> None:
-    """Bring `new` weights, the latest of the first `cycles` cycles, into the engines."""
+async def serve(run: Run, new: Iterable[Weights]) -> None:
+    """Bring `new` weights, the latest that there are, into the engines."""
     canary, people = run.split.held_out[0], run.experiment.people()
     tolerance = tolerances(run.experiment.engines, run.experiment.fit)
-    proven = swap(run.engines, people, new, run.journal, canary, cycles - 1, tolerance)
+    proven = swap(run.engines, people, new, run.journal, canary, tolerance)
     # What was measured once stands, beside what was said at it: a run that goes on proves it anew.
     known = {(m.cycle, m.name) for m in run.journal.metrics()}
     run.journal.measure(m for m in await proven if (m.cycle, m.name) not in known)

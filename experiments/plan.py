@@ -113,6 +113,7 @@ def _adapter(known: Facts, fit: Fit) -> int:
     """Return the bytes of what learns and AdamW's two moments of it; 0: not known."""
     if fit.lora is None:
         return known.parameters * 4 * 3
-    targets = fit.lora.targets
-    wide = sum(n for name, n in known.linear.items() if targets == "all-linear" or name in targets)
+    layers = {target.rpartition(".")[2] for target in fit.lora.targets}
+    whole = fit.lora.targets == "all-linear"
+    wide = sum(n for name, n in known.linear.items() if whole or name in layers)
     return fit.lora.rank * wide * 4 * 3

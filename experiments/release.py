@@ -102,11 +102,10 @@ def _card(readings: Readings, weights: Weights, model: str) -> Iterator[str]:
 
 
 def _measured(metrics: Sequence[dict[str, Any]], weights: Weights) -> Iterator[str]:
-    rows = [
-        m
-        for m in metrics
-        if m["name"].startswith("held_out/") and m["cycle"] in (0, weights.version)
-    ]
+    told = [m for m in metrics if m["name"].startswith("held_out/")]
+    # Where several learnt, what bears no name is of them all.
+    own = f"@{weights.name}" if any("@" in m["name"] for m in told) else ""
+    rows = [m for m in told if m["name"].endswith(own) and m["cycle"] in (0, weights.version)]
     if not rows:
         return
     yield from ("## Measured on held-out tasks", "", "| | version | value | 95 % interval |")
@@ -114,6 +113,6 @@ def _measured(metrics: Sequence[dict[str, Any]], weights: Weights) -> Iterator[s
     for m in sorted(rows, key=lambda m: (m["name"], m["cycle"])):
         known = m["low"] is not None and m["high"] is not None
         interval = f"{m['low']:.3f} to {m['high']:.3f}" if known else ""
-        name = m["name"].removeprefix("held_out/")
+        name = m["name"].removeprefix("held_out/").removesuffix(own)
         yield f"| {name} | {m['cycle']} | {m['value']:.3f} | {interval} |"
     yield ""

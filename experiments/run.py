@@ -88,13 +88,13 @@ async def _run(
         run = Run(experiment, split, out, journal, show, engines, recording)
         evaluated = [journal.finished(held_out_folder(out, n).name) for n in range(cycles + 1)]
         start = max(0, evaluated.index(False) - 1) if False in evaluated else cycles
-        await serve(run, start, current(out, start).values())
+        await serve(run, current(out, start).values())
         await examine(run, start)
         for cycle in range(start, cycles):
             if not published(talk_folder(out, cycle)):
                 await let_learn(run, cycle, await let_talk(run, cycle))
             learnt = [w for w in current(out, cycle + 1).values() if w.version == cycle + 1]
-            await serve(run, cycle + 1, learnt)
+            await serve(run, learnt)
             await examine(run, cycle + 1)
         await play_controls(run)
         await play_baseline(run)

@@ -47,7 +47,6 @@ async def swap(
     weights: Iterable[Weights],
     journal: Journal,
     task: Task,
-    cycle: int,
     tolerance: Mapping[str, float],
 ) -> list[Metric]:
     """Load `weights` into the engines of the agents that speak with them, and prove each.
@@ -58,13 +57,13 @@ async def swap(
         weights: the new versions.
         journal: remembers what each version said to the canary, and of the trainer's reply.
         task: whose prompt is the canary.
-        cycle: whose metrics these are.
         tolerance: how far an engine's log-probabilities may be from the trainer's, by its name.
 
     Returns:
-        `swap/canary_change`: how far the canary's log-probabilities moved, at most, in nats; and
-        `swap/trainer_gap`: how far those of a reply are from the trainer's, in the mean.  Of
-        several servers behind an engine, the one that moved least, and the one that is farthest.
+        Of the cycle that made each version: `swap/canary_change`, how far the canary's
+        log-probabilities moved, at most, in nats; and `swap/trainer_gap`, how far those of a reply
+        are from the trainer's, in the mean.  Of several servers behind an engine, the one that
+        moved least, and the one that is farthest.
 
     Raises:
         EngineError: an engine does not report the version, or its canary has not moved, or it makes
@@ -77,8 +76,9 @@ async def swap(
             name = agent.engine
             gap = await _compare(engines[name], name, new, journal, tolerance[name])
             suffix = "" if len(people.learners()) == 1 else f"@{new.name}"
-            metrics.append(Metric(cycle, f"swap/canary_change{suffix}", change))
-            metrics += [] if gap is None else [Metric(cycle, f"swap/trainer_gap{suffix}", gap)]
+            found = {"canary_change": change} | ({} if gap is None else {"trainer_gap": gap})
+            cycle = new.version - 1
+            metrics += [Metric(cycle, f"swap/{n}{suffix}", value) for n, value in found.items()]
     return metrics
 
 

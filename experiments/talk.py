@@ -11,7 +11,7 @@ from moot.protocols.journal import Metric
 from moot.protocols.stage import Failure, Stage
 from moot.protocols.types import Episode, Protocol, Signal, Turn
 from moot.protocols.voting import plurality
-from moot.training.examples import Example, Pair, Rollout, contrast
+from moot.training.examples import Example, Rollout, contrast
 
 from .store import writing
 
@@ -176,8 +176,7 @@ def _learnt(examples: Iterable[Example]) -> dict[tuple[str, int], int]:
     """Return the tokens, in and out, of each turn that is learnt from; a file's have none."""
     found: dict[tuple[str, int], int] = {}
     for example in examples:
-        turns = example.turns if isinstance(example, Pair) else (example.turn,)
-        for turn, said in zip(turns, example.rows, strict=False):
+        for turn, said in zip(example.turns, example.rows, strict=False):
             if example.teaches and turn is not None and said.length:
                 found[example.episode, turn] = said.read + said.length
     return found

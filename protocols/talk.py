@@ -60,6 +60,4 @@ def standing(turns: list[Turn]) -> list[Turn]:
 
 def most_standing(talk: TalkChoice, people: Population) -> int:
     """Return how many answers stand at most when the talk is over: see `standing`."""
-    if isinstance(talk, Debate | Mixture | ReConcile | Critique | Moderated):
-        return len(people.playing("policy"))
-    return talk.samples * len(people.playing("policy"))
+    return getattr(talk, "samples", 1) * len(people.playing("policy"))

@@ -2,13 +2,15 @@
 
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from moot.agents.types import Message
 from moot.training.examples import Rollout, Said
-from moot.training.objective import Objective
+from moot.training.objective import Named, Objective
 
 
 def objective(settings: Any) -> Objective:
-    return Objective.model_validate(settings)
+    return TypeAdapter(Named).validate_python(settings)
 
 
 def rollout(reward: float | None, *, tokens: tuple[int, ...] = (8, 9), **named: Any) -> Rollout:

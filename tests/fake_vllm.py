@@ -156,7 +156,7 @@ def answer(body: dict[str, Any]) -> web.Response:
             "logprobs": {
                 "content": [{"logprob": first, "top_logprobs": told}, {"logprob": second}]
             },
-            "token_ids": [7] if said == "miscount" else [7, 2],
+            "token_ids": {"miscount": [7], "no ids": None}.get(said, [7, 2]),
         }
         for i in reversed(range(n))
     ]

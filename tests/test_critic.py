@@ -146,7 +146,7 @@ def test_values_stand_by_their_tokens() -> None:
 
 
 def test_ppo_moves_the_head_and_the_policy(tiny: Path, tmp_path: Path) -> None:
-    method = CaT(objective=Objective.model_validate("ppo"))
+    method = CaT(objective=Objective(like="ppo"))
     examples = [
         rollout(i, float(i == 0), (20 + i, 2), episode=f"e{e}") for e in range(2) for i in range(3)
     ]

@@ -25,7 +25,7 @@ EXPERIMENT = Experiment.model_validate(
         "protocol": Consensus(),
     }
 )
-SPLIT = EXPERIMENT.tasks.load(Path(), 0)
+SPLIT = EXPERIMENT.tasks.load(0)
 
 
 def test_the_same_experiment_comes_back_to_its_directory(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_fingerprint_depends_on_questions_and_answers() -> None:
     def named(answer: int) -> str:
         items = (*ITEMS[:3], Item(prompt="3?", answer=answer))
         source = Inline(items=items, verifier="number", held_out=1, per_cycle=1)
-        return fingerprint(source.load(Path(), 0))
+        return fingerprint(source.load(0))
 
     assert named(3) == fingerprint(SPLIT)
     assert named(4) != named(3)

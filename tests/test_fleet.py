@@ -61,9 +61,7 @@ def test_a_replica_that_takes_new_weights_and_speaks_as_before_is_caught(site: S
 
             async def proven(version: int) -> float:
                 weights = adapter(site.folder, version=version)
-                found = await swap(
-                    {"main": gate}, people, [weights], journal, task, version - 1, {"main": 0.1}
-                )
+                found = await swap({"main": gate}, people, [weights], journal, task, {"main": 0.1})
                 return found[0].value
 
             assert await proven(1) > 0

@@ -16,7 +16,7 @@ from moot.agents.tokens import Tokens
 from moot.training.checkpoint import latest
 from moot.training.examples import Known, Rollout, Shown
 from moot.training.fit import Metrics, graded
-from moot.training.job import Job
+from moot.training.job import BEFORE, Job
 from moot.training.learner import Learner
 from moot.training.methods.cat import CaT
 from moot.training.methods.sft import SFT
@@ -118,23 +118,47 @@ def test_a_step_that_explodes_is_not_taken(name: str, tiny: Path, tmp_path: Path
     assert equal(tensors(pupil), before)
 
 
-def test_episodes_without_contrast_count_among_those_whose_texts_should_differ(
-    tiny: Path, tmp_path: Path
+def work(model: Path, folder: Path, method: Any, settings: Fit) -> Job:
+    """A job that begins with no weights."""
+    return Job(
+        model=model,
+        weights=None,
+        folder=folder,
+        method=method,
+        fit=settings,
+        heard=("w",),
+        adapter_seed=1,
+        order_seed=2,
+    )
+
+
+@pytest.mark.parametrize(
+    ("texts", "distinct"),
+    [
+        (("xy", "zz", "zz"), 2 / 3),  # two of three episodes teach nothing
+        (("zz", "zz"), 0.5),  # all do
+    ],
+)
+def test_texts_should_differ_in_episodes_without_contrast_too(
+    texts: tuple[str, ...], distinct: float, tiny: Path, tmp_path: Path
 ) -> None:
-    """Such an episode is in no step; two of three say the same over and over."""
-    episodes = [("b", ("x", "y")), ("a", ("z", "z")), ("c", ("z", "z"))]
     rollouts = [
-        Rollout(name, i, 0, "a", "w", 0, words(text, (20 + i,)), float(i and text == "y"))
-        for name, texts in episodes
-        for i, text in enumerate(texts)
+        Rollout(f"e{n}", i, 0, "a", "w", 0, words(text, (20 + i,)), float(i and text == "y"))
+        for n, pair in enumerate(texts)
+        for i, text in enumerate(pair)
     ]
     method = CaT(objective=Objective(kl=0))
-    guarded_fit = guarded(distinct=0.7)
 
-    found = learnt(learner(tiny), method, method.graded(rollouts), tiny, tmp_path, guarded_fit)
+    taken, done = studied(work(tiny, tmp_path, method, guarded(distinct=0.7)), rollouts)
 
-    assert [seen["distinct"] for _, seen in found] == [1.0]
-    assert "guarded" in found[0][1]
+    assert taken[-1] == (BEFORE, {"distinct": pytest.approx(distinct), "guarded": 1.0})
+    assert not any(step != BEFORE for step, _ in taken)
+    assert not done.moved
+    strict = work(tiny, tmp_path, method, guarded(distinct=0.7, then="fail"))
+    with pytest.raises(MootError, match=r"below fit\.guards\.distinct, 0\.7; the weights are"):
+        studied(strict, rollouts)
+    loose = work(tiny, tmp_path, method, guarded(distinct=0.4))
+    assert "guarded" not in studied(loose, rollouts)[0][-1][1]
 
 
 @pytest.mark.parametrize("then", ["stop", "rollback"])
@@ -261,17 +285,7 @@ def test_a_guard_that_holds_changes_nothing(tiny: Path, tmp_path: Path) -> None:
 def test_what_ends_where_it_began_is_no_new_version(
     guards: dict[str, Any], seen: int, moved: bool, tiny: Path, tmp_path: Path
 ) -> None:
-    job = Job(
-        model=tiny,
-        weights=None,
-        folder=tmp_path,
-        method=SFT(),
-        fit=guarded(**guards),
-        heard=("w",),
-        adapter_seed=1,
-        order_seed=2,
-    )
-    taken, done = studied(job, EXAMPLES)
+    taken, done = studied(work(tiny, tmp_path, SFT(), guarded(**guards)), EXAMPLES)
 
     assert len(taken) == seen
     assert done.moved == moved

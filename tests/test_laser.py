@@ -79,7 +79,7 @@ def test_who_learns_from_few_of_a_group_keeps_what_the_verifier_says_of_all() ->
 def test_verdicts_share_by_the_objectives_own_scale() -> None:
     rollouts = [answer(i, float(i == 0), -13.0 if i == 1 else -23.0) for i in range(4)]
 
-    found = LaSeR(objective=Objective.model_validate("dr_grpo")).graded(rollouts)
+    found = LaSeR(objective=Objective(like="dr_grpo")).graded(rollouts)
 
     #  Centred only: .9 · (.75, -.25, ...) + .1 · (-.25, .75, ...).
     assert [r.advantage for r in found] == pytest.approx([0.65, -0.15, -0.25, -0.25])
@@ -89,7 +89,7 @@ def test_what_the_objective_drops_stays_dropped() -> None:
     cut = [answer(0, 0.0, -13.0, "length"), *(answer(i, float(i == 1), -23.0) for i in (1, 2))]
     other = answer(3, 0.0, -13.0)
 
-    found = LaSeR(objective=Objective.model_validate("dapo")).graded([*cut, other])
+    found = LaSeR(objective=Objective(like="dapo")).graded([*cut, other])
 
     assert [r.teaches for r in found] == [False, True, True, True]
 
@@ -106,7 +106,7 @@ def test_a_verdict_counts_alike_after_long_answers_and_short_ones() -> None:
 
 
 def test_a_critic_leaves_verdicts_no_share() -> None:
-    ppo = Objective.model_validate("ppo")
+    ppo = Objective(like="ppo")
     with pytest.raises(ValueError, match="`share` is in the advantage of an answer"):
         LaSeR(objective=ppo)
     assert LaSeR(objective=ppo, share=0).share == 0

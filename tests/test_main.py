@@ -106,6 +106,9 @@ def test_the_schema_is_json_for_an_editor(capsys: pytest.CaptureFixture[str]) ->
 
     assert schema["additionalProperties"] is False
     assert set(schema["required"]) == {"name", "engines", "population", "tasks", "protocol"}
+    by_name, by_settings = schema["$defs"]["CaT"]["properties"]["objective"]["anyOf"]
+    assert "dapo" in by_name["enum"]
+    assert by_settings == {"$ref": "#/$defs/Objective"}
 
 
 def test_models_say_where_they_come_from_and_what_they_cost(

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -152,6 +153,20 @@ def test_who_has_nothing_to_compare_is_told(
     assert all(metrics[name]["step"] is None for name in found)
     told = "pupil-0 learnt nothing in cycle 0" in capsys.readouterr().out
     assert told == (1.0 in found.values())
+
+
+@pytest.mark.parametrize("guard", ["{length: 0.5}", "{distinct: 1, then: rollback}"])
+def test_who_was_stopped_by_a_guard_is_told_by_which(
+    guard: str, roomy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    RUNS["guarded"] = (SAMPLE, "{kind: laser, alpha: 0, objective: {kl: 0.1}}")
+
+    played(tmp_path, roomy, "guarded", f"fit.guards={guard}")
+
+    said = capsys.readouterr().out
+    name = guard[1:].partition(":")[0]
+    assert re.search(rf"pupil: training ended in cycle 0: {name} .* fit.guards.{name}", said)
+    assert "learnt nothing" not in said
 
 
 def test_weights_without_a_gradient_are_no_new_version(roomy: Path, tmp_path: Path) -> None:

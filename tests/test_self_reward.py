@@ -28,7 +28,7 @@ def test_the_loss_of_three_right_and_one_wrong_by_hand() -> None:
     # right: 4/(2·3) = 2/3 each; wrong: 4/(2·1) = 2.  Errors 0, -½, -1 and ½.
     found, verified = numbers(1, 0.5, 0, 0.5), torch.tensor([1.0, 1.0, 1.0, 0.0])
 
-    loss = self_reward_loss(found, verified)
+    loss = self_reward_loss(found, verified, balance(verified))
 
     assert balance(verified).tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2])
     assert loss.tolist() == pytest.approx([0, 1 / 6, 2 / 3, 1 / 2])
@@ -47,13 +47,16 @@ def test_both_classes_weigh_half_of_the_answers(verified: list[float]) -> None:
 @pytest.mark.parametrize("verdict", [1.0, 0.0])
 def test_where_one_class_is_absent_the_other_weighs_half(verdict: float) -> None:
     # 3 / (2·3) each; errors of ½: 1/2 · 1/4
-    loss = self_reward_loss(numbers(0.5, 0.5, 0.5), torch.full((3,), verdict))
+    verified = torch.full((3,), verdict)
+    loss = self_reward_loss(numbers(0.5, 0.5, 0.5), verified, balance(verified))
 
     assert loss.tolist() == [1 / 8] * 3
 
 
 def test_no_answer_at_all_has_no_loss() -> None:
-    assert self_reward_loss(torch.empty(0), torch.empty(0)).tolist() == []
+    none = torch.empty(0)
+
+    assert self_reward_loss(none, none, balance(none)).tolist() == []
 
 
 def test_the_gradient_by_hand() -> None:
@@ -61,7 +64,7 @@ def test_the_gradient_by_hand() -> None:
     probe = numbers(-13, -18, -23, -18)
     verified = numbers(1, 1, 1, 0)
 
-    self_reward_loss(self_reward(probe, -23.0, 0.1), verified).sum().backward()
+    self_reward_loss(self_reward(probe, -23.0, 0.1), verified, balance(verified)).sum().backward()
 
     assert probe.grad is not None
     assert probe.grad.tolist() == pytest.approx([0, -1 / 15, -2 / 15, 1 / 5], rel=1e-6)
@@ -72,6 +75,6 @@ def test_the_gradient_is_that_of_the_value() -> None:
     verified = torch.tensor([1.0, 0.0, 0.0])
 
     def loss(probe: Tensor) -> Tensor:
-        return self_reward_loss(self_reward(probe, -23.0, 0.1), verified)
+        return self_reward_loss(self_reward(probe, -23.0, 0.1), verified, balance(verified))
 
     assert torch.autograd.gradcheck(loss, (numbers(-13, -20.5, -30),))

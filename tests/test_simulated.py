@@ -218,7 +218,7 @@ def test_an_opinion_of_another_kind_is_none(options: int | None) -> None:
 
 @pytest.mark.parametrize("options", [2, 8, None])
 def test_the_tasks_are_as_many_as_they_say_and_have_answers(options: int | None) -> None:
-    split = SimulatedTasks(options=options, size=300, held_out=40, per_cycle=9).load(Path(), 2)
+    split = SimulatedTasks(options=options, size=300, held_out=40, per_cycle=9).load(2)
 
     assert (len(split.train), len(split.held_out)) == (260, 40)
     assert all(task.correct(task.verifier.read(str(task.answer))) for task in split.train)

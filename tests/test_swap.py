@@ -58,7 +58,7 @@ def proven(server: Server, version: int, journal: Path) -> list[Metric]:
     weights = [Weights("w", version, journal.parent)]
     engines, tolerance = {"main": server}, {"main": 0.1}
     with Journal(journal) as opened:
-        return asyncio.run(swap(engines, PEOPLE, weights, opened, TASK, version - 1, tolerance))
+        return asyncio.run(swap(engines, PEOPLE, weights, opened, TASK, tolerance))
 
 
 def test_a_swap_is_proven_by_a_canary_that_moved(tmp_path: Path) -> None:

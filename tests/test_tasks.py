@@ -24,7 +24,6 @@ CONFIGS = Path(__file__).parent.parent / "experiments" / "configs"
 SUMS: list[dict[str, Any]] = [
     {"prompt": f"What is {a} + {b}?", "answer": str(a + b)} for a in range(10) for b in range(10)
 ]
-HERE = Path()
 
 
 def as_task(row: dict[str, Any]) -> Task:
@@ -56,7 +55,7 @@ WRITERS: dict[str, Write] = {"jsonl": write_jsonl, "csv": write_csv, "parquet": 
 def test_the_same_rows_are_the_same_tasks_in_every_format(tmp_path: Path, kind: str) -> None:
     WRITERS[kind](tmp_path / f"sums.{kind}", SUMS)
 
-    split = File(path=f"sums.{kind}", verifier="number").load(tmp_path, 0)
+    split = File(path=str(tmp_path / f"sums.{kind}"), verifier="number").load(0)
 
     assert split == divide(map(as_task, SUMS), held_out=32, per_cycle=16, seed=0)
     assert (len(split.train), len(split.held_out), split.dropped) == (68, 32, 0)
@@ -78,7 +77,7 @@ def test_a_template_is_put_around_each_question_and_only_its_field_is_filled(
     found = [{"q": f"{{prompt}} {i} {{x}}", "a": i} for i in range(3)]
     write_jsonl(tmp_path / "x.jsonl", found)
     source = File(
-        path="x.jsonl",
+        path=str(tmp_path / "x.jsonl"),
         verifier="number",
         prompt_column="q",
         answer_column="a",
@@ -87,7 +86,7 @@ def test_a_template_is_put_around_each_question_and_only_its_field_is_filled(
         per_cycle=2,
     )
 
-    split = source.load(tmp_path, 0)
+    split = source.load(0)
 
     asked = {t.prompt: t.answer for t in (*split.train, *split.held_out)}
     assert asked == {f"{{y}} {{prompt}} {i} {{x}}!": str(i) for i in range(3)}
@@ -103,16 +102,17 @@ def test_an_id_depends_on_the_question_alone() -> None:
 def test_a_file_apart_is_held_out_and_what_it_shares_is_not_learnt_from(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "train.jsonl", SUMS)
     write_jsonl(tmp_path / "test.jsonl", [*SUMS[:10], {"prompt": "What is 90 + 1?", "answer": 91}])
-    source = File(path="train.jsonl", held_out_path="test.jsonl", verifier="number", held_out=5)
+    train, test = (str(tmp_path / f"{name}.jsonl") for name in ("train", "test"))
+    source = File(path=train, held_out_path=test, verifier="number", held_out=5)
 
-    split = source.load(tmp_path, 0)
+    split = source.load(0)
 
     assert (len(split.train), len(split.held_out), split.dropped) == (90, 5, 10)
     assert {t.prompt for t in split.train} == {row["prompt"] for row in SUMS[10:]}
 
 
-def bad(path: str, **fields: Any) -> File:
-    return File(path=path, verifier="number", **fields)
+def bad(path: Path, **fields: Any) -> File:
+    return File(path=str(path), verifier="number", **fields)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_a_malformed_file_says_where_and_what(
     asked = "x.jsonl" if name == "y.jsonl" else name
 
     with pytest.raises(MootError) as raised:
-        bad(asked).load(tmp_path, 0)
+        bad(tmp_path / asked).load(0)
 
     assert error in str(raised.value)
     assert "\n" not in str(raised.value)
@@ -188,18 +188,18 @@ def test_a_parquet_row_is_named(tmp_path: Path) -> None:
     write_parquet(tmp_path / "x.parquet", [{"prompt": "a", "answer": 1}, {"prompt": None}])
 
     with pytest.raises(MootError, match=r"x\.parquet: row 2: prompt: is empty"):
-        bad("x.parquet").load(tmp_path, 0)
+        bad(tmp_path / "x.parquet").load(0)
 
 
 def test_a_directory_and_a_missing_folder_are_no_files(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").mkdir()
 
     with pytest.raises(MootError, match="is a directory; expected a file"):
-        bad("x.jsonl").load(tmp_path, 0)
+        bad(tmp_path / "x.jsonl").load(0)
     with pytest.raises(MootError, match="no such file"):
-        bad("nowhere/x.jsonl").load(tmp_path, 0)
+        bad(tmp_path / "nowhere/x.jsonl").load(0)
     with pytest.raises(MootError, match="no such file"):
-        bad("sums.jsonl", held_out_path="gone.jsonl").load(CONFIGS, 0)
+        bad(CONFIGS / "sums.jsonl", held_out_path="gone.jsonl").load(0)
 
 
 def test_an_answer_may_be_unknown(tmp_path: Path) -> None:
@@ -211,17 +211,17 @@ def test_an_answer_may_be_unknown(tmp_path: Path) -> None:
     items = tuple(Item(prompt=row["prompt"], answer=row["answer"]) for row in rows)
     how: dict[str, Any] = {"verifier": "number", "held_out": 3, "per_cycle": 2}
 
-    from_file = File(path="x.jsonl", **how).load(tmp_path, 0)
+    from_file = File(path=str(tmp_path / "x.jsonl"), **how).load(0)
 
     known = {t.prompt: t.answer for t in (*from_file.train, *from_file.held_out)}
     assert known == {f"q{i}": str(i) if i % 2 else None for i in range(8)}
-    assert from_file == Inline(items=items, **how).load(HERE, 0)
+    assert from_file == Inline(items=items, **how).load(0)
 
 
 def test_a_byte_order_mark_and_windows_lines_are_read(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbfprompt,answer\r\na,1\r\nb,2\r\n")
 
-    split = bad("x.csv", held_out=1, per_cycle=1).load(tmp_path, 0)
+    split = bad(tmp_path / "x.csv", held_out=1, per_cycle=1).load(0)
 
     assert {t.prompt for t in (*split.train, *split.held_out)} == {"a", "b"}
 
@@ -230,7 +230,7 @@ def test_too_few_questions_are_told_before_anything_runs() -> None:
     items = tuple(Item(prompt=f"{i % 4}?", answer=i % 4) for i in range(6))
 
     with pytest.raises(MootError) as raised:
-        Inline(items=items, verifier="number", held_out=3, per_cycle=2).load(HERE, 0)
+        Inline(items=items, verifier="number", held_out=3, per_cycle=2).load(0)
 
     assert str(raised.value) == (
         "4 different questions (2 left out as repeated) are too few for held_out: 3 and "
@@ -244,7 +244,7 @@ def test_an_item_that_can_not_be_checked_is_named() -> None:
     with pytest.raises(
         MootError, match=r"items\.1: the answer 'two' can't be read by verifier num"
     ):
-        Inline(items=items, verifier="number", held_out=1, per_cycle=1).load(HERE, 0)
+        Inline(items=items, verifier="number", held_out=1, per_cycle=1).load(0)
 
 
 @given(
@@ -319,10 +319,10 @@ def gym(dataset: str, **fields: Any) -> ReasoningGym:
 def test_a_data_set_gives_the_same_questions_for_the_same_seed() -> None:
     source = gym("chain_sum", options={"min_terms": 2, "max_terms": 2}, template="{prompt} ?")
 
-    one, other = source.load(HERE, 1), source.load(HERE, 1)
+    one, other = source.load(1), source.load(1)
 
     assert [t.prompt for t in one.train] == [t.prompt for t in other.train]
-    assert [t.prompt for t in one.train] != [t.prompt for t in source.load(HERE, 2).train]
+    assert [t.prompt for t in one.train] != [t.prompt for t in source.load(2).train]
     assert (len(one.train), len(one.held_out)) == (8, 4)
     assert all(t.prompt.endswith(" ?") for t in one.train)
 
@@ -332,7 +332,7 @@ def test_a_data_set_gives_the_same_questions_for_the_same_seed() -> None:
     ["chain_sum", "gsm_symbolic", "syllogism", "knights_knaves", "countdown", "number_sorting"],
 )
 def test_a_data_set_finds_its_own_answers_right_and_others_wrong(dataset: str) -> None:
-    for one in gym(dataset).load(HERE, 0).train:
+    for one in gym(dataset).load(0).train:
         assert one.answer
         read = one.verifier.read(f"I thought. The answer is {one.answer}")
         assert one.correct(read)
@@ -341,8 +341,8 @@ def test_a_data_set_finds_its_own_answers_right_and_others_wrong(dataset: str) -
 
 def test_numbers_are_read_as_numbers_where_all_answers_are() -> None:
     sum_, syllogism = (
-        gym("chain_sum").load(HERE, 0).train[0],
-        gym("syllogism").load(HERE, 0).train[0],
+        gym("chain_sum").load(0).train[0],
+        gym("syllogism").load(0).train[0],
     )
 
     assert sum_.verifier.read("1 + 1 = 2.") == "2"
@@ -350,7 +350,7 @@ def test_numbers_are_read_as_numbers_where_all_answers_are() -> None:
 
 
 def test_a_data_set_without_answers_has_its_rule() -> None:
-    one = gym("propositional_logic").load(HERE, 0).train[0]
+    one = gym("propositional_logic").load(0).train[0]
     example = one.verifier.entry["metadata"]["example_answer"]  # pyright: ignore[reportAttributeAccessIssue]
 
     assert one.correct(one.verifier.read(example)) is True
@@ -360,7 +360,7 @@ def test_a_data_set_without_answers_has_its_rule() -> None:
 def test_repeated_questions_are_left_out_and_counted() -> None:
     options = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
 
-    split = gym("chain_sum", options=options, size=60).load(HERE, 0)
+    split = gym("chain_sum", options=options, size=60).load(0)
 
     assert len({content(t.prompt) for t in (*split.train, *split.held_out)}) == 60
     assert split.dropped > 0
@@ -389,7 +389,7 @@ def test_what_a_data_set_can_not_give_is_told(
     dataset: str, fields: dict[str, Any], error: str
 ) -> None:
     with pytest.raises(MootError, match=error):
-        gym(dataset, **fields).load(HERE, 0)
+        gym(dataset, **fields).load(0)
 
 
 @pytest.mark.parametrize(
@@ -413,7 +413,7 @@ def test_code_in_an_answer_is_never_evaluated(answer: str) -> None:
 
 @pytest.mark.parametrize("dataset", ["countdown", "spiral_matrix", "simple_integration"])
 def test_code_in_an_answer_scores_nothing(dataset: str, tmp_path: Path) -> None:
-    one = gym(dataset).load(HERE, 0).train[0]
+    one = gym(dataset).load(0).train[0]
     file = tmp_path / "made"
 
     assert one.correct(f"__import__('pathlib').Path({str(file)!r}).touch()") is False

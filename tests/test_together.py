@@ -1,8 +1,9 @@
 """Samples of one prompt in one request, against a stand-in of vLLM's server."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from moot.agents.engine import Engine
 from moot.agents.errors import Fault
 from moot.agents.gate import Gate
 from moot.agents.population import Agent, Population
+from moot.agents.together import MOST, SHORT
 from moot.agents.types import Completion, Request, Sampling, Task
 from moot.protocols.consensus import Consensus
 from moot.protocols.journal import Journal
@@ -32,12 +34,13 @@ def told(said: Sequence[Completion]) -> list[tuple[int, int, int, int]]:
     return [(one["body"]["n"], one["body"]["seed"], one["seed"], one["chats"]) for one in about]
 
 
-async def at_once(engine: Engine, *requests: Request) -> list[Completion]:
-    return await asyncio.gather(*map(engine.generate, requests))
+async def at_once(engine: Engine, asked: Iterable[Request]) -> list[Completion]:
+    return await asyncio.gather(*map(engine.generate, asked))
 
 
 def test_requests_whose_seeds_follow_one_another_are_one(site: Site) -> None:
-    said = site.play(lambda engine: at_once(engine, *(request("hi", seed=5 + i) for i in range(4))))
+    asked = [request("hi", seed=5 + i) for i in range(4)]
+    said = site.play(partial(at_once, asked=asked))
 
     assert told(said) == [(4, 5, 5 + i, 1) for i in range(4)]
     for one in said:
@@ -49,7 +52,7 @@ def test_requests_whose_seeds_follow_one_another_are_one(site: Site) -> None:
 def test_each_gets_what_it_would_get_by_itself(site: Site) -> None:
     async def part(engine: Engine) -> None:
         requests = [request("hi", seed=5 + i) for i in range(3)]
-        together = await at_once(engine, *requests)
+        together = await at_once(engine, requests)
         apart = [await engine.generate(one) for one in requests]
         assert [seed for _, _, seed, _ in told(together)] == [5, 6, 7]
         assert told(apart) == [(1, 5, 5, 2), (1, 6, 6, 3), (1, 7, 7, 4)]
@@ -73,7 +76,7 @@ def test_what_differs_in_anything_else_is_asked_apart(site: Site) -> None:
 
         async def part(engine: Engine, other: Request = other) -> list[Completion]:
             await engine.load(adapter(site.folder))
-            said, _ = await at_once(engine, first, other)
+            said, _ = await at_once(engine, (first, other))
             return [said]
 
         assert told(site.play(part))[0][0] == 1
@@ -81,7 +84,8 @@ def test_what_differs_in_anything_else_is_asked_apart(site: Site) -> None:
 
 def test_runs_of_seeds_among_others_are_found(site: Site) -> None:
     seeds = [3, 4, 9, 10, 11, 4]
-    said = site.play(lambda engine: at_once(engine, *(request("hi", seed=seed) for seed in seeds)))
+    asked = [request("hi", seed=seed) for seed in seeds]
+    said = site.play(partial(at_once, asked=asked))
 
     assert [one[:3] for one in told(said)] == [
         (2, 3, 3), (2, 3, 4), (3, 9, 9), (3, 9, 10), (3, 9, 11), (1, 4, 4)
@@ -91,7 +95,7 @@ def test_runs_of_seeds_among_others_are_found(site: Site) -> None:
 def test_seeds_that_start_anew_for_the_server_are_apart(site: Site) -> None:
     last = 2**31 - 1
     asked = [request("hi", seed=last + i) for i in (0, 1)]
-    said = site.play(lambda engine: at_once(engine, *asked))
+    said = site.play(partial(at_once, asked=asked))
 
     assert [one[:3] for one in told(said)] == [(1, last, last), (1, 0, 0)]
 
@@ -100,13 +104,45 @@ def test_the_likeliest_words_are_asked_one_by_one(site: Site) -> None:
     greedy = Sampling(temperature=0)
     asked = [replace(request("hi", seed=i), sampling=greedy) for i in range(2)]
 
-    assert [one[0] for one in told(site.play(lambda engine: at_once(engine, *asked)))] == [1, 1]
+    assert [one[0] for one in told(site.play(partial(at_once, asked=asked)))] == [1, 1]
+
+
+def test_answers_that_may_be_long_are_asked_one_by_one(site: Site) -> None:
+    for most, n in ((SHORT, 2), (SHORT + 1, 1)):
+        sampling = Sampling(max_tokens=most)
+        asked = [replace(request("hi", seed=i), sampling=sampling) for i in range(2)]
+        said = site.play(partial(at_once, asked=asked))
+        assert [one[0] for one in told(said)] == [n, n]
+
+
+def test_one_request_has_a_bound(site: Site) -> None:
+    asked = [request("hi", seed=i) for i in range(MOST + 1)]
+    counts = [one[0] for one in told(site.play(partial(at_once, asked=asked)))]
+
+    assert counts == [MOST] * MOST + [1]
+
+
+def test_without_ids_log_probs_tell_how_much_each_has_said(site: Site) -> None:
+    asked = [request("no ids", seed=i) for i in range(3)]
+    said = site.play(partial(at_once, asked=asked))
+
+    assert [(one.tokens_out, one.tokens, one.logprobs) for one in said] == [(2, (), ())] * 3
+
+
+def test_a_fault_of_many_is_one_to_the_breaker(site: Site) -> None:
+    async def part(engine: Engine, gate: Gate) -> None:
+        site.trouble("500")
+        said = await asyncio.gather(*(gate.generate(request("hi", seed=i)) for i in range(16)))
+        # Were it counted for each, they would be let through one by one from then on.
+        assert max(heard(one)["running"] * heard(one)["body"]["n"] for one in said) > 1
+
+    site.gated(part, arguments=("--latency", "0.05"))
 
 
 def test_adapters_speak_together_too(site: Site) -> None:
     async def part(engine: Engine) -> None:
         await engine.load(adapter(site.folder))
-        said = await at_once(engine, *(request("hi", 1, "pupil", seed=i) for i in range(3)))
+        said = await at_once(engine, [request("hi", 1, "pupil", seed=i) for i in range(3)])
         assert [one.version for one in said] == [1, 1, 1]
         assert {heard(one)["body"]["n"] for one in said} == {3}
 
@@ -132,7 +168,7 @@ def test_an_answer_with_too_few_samples_is_a_fault(site: Site) -> None:
         asked = (engine.generate(request("too few", seed=i)) for i in range(4))
         for one in await asyncio.gather(*asked, return_exceptions=True):
             assert isinstance(one, Fault)
-            assert "of 4 samples it gave those numbered [0, 1]" in str(one)
+            assert "of 4 samples it gave those numbered [1, 0]" in str(one)
 
     site.play(part)
 
@@ -154,11 +190,12 @@ def test_who_goes_away_takes_nobodys_answer(site: Site) -> None:
     assert isinstance(one, asyncio.CancelledError)
     for other in others:
         assert isinstance(other, Fault)
-        assert "went away" in str(other)
+        assert "was given up" in str(other)
 
 
 def test_a_round_of_agents_who_are_alike_is_one_request(site: Site) -> None:
-    agents = tuple(Agent(f"solver-{i}", "policy", "main") for i in range(4))
+    short = Sampling(max_tokens=SHORT)
+    agents = tuple(Agent(f"solver-{i}", "policy", "main", sampling=short) for i in range(4))
     task = Task("sum", "What is 3 + 4?", "7", VERIFIERS["number"])
 
     async def part(engine: Engine, gate: Gate) -> list[Completion]:

@@ -31,6 +31,10 @@ PEOPLE = [
         "'scriptd'; did you mean 'scripted'?",
     ),
     engine(
+        "{kind: simulated, competence: 0.7}",
+        ":8:3 tasks: a simulated engine has an opinion on none of these; `tasks: {kind: simulated}`",
+    ),
+    engine(
         "{kind: scripted, lines: []}",
         ":4:33 engines.main.lines: expected at least 1 of them, got an empty list",
     ),

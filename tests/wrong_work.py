@@ -112,7 +112,10 @@ WORK = [
     ),
     pytest.param(
         f"{LEARNS.replace(f', model: {MODEL}', '')}method: {{kind: cat}}\n",
-        [":6:28 population.0.learns: its engine (scripted) has no model that can be trained"],
+        [
+            ":6:28 population.0.learns: its engine (scripted) has no model that can be trained; "
+            "name it as the engine's `model`"
+        ],
         id="nothing to train",
     ),
     pytest.param(

@@ -134,6 +134,11 @@ class Rollout:
         return self.episode, self.round
 
     @property
+    def turns(self) -> tuple[int]:
+        """Whose words it holds."""
+        return (self.turn,)
+
+    @property
     def rows(self) -> tuple[Said, ...]:
         """What goes through the model."""
         return (self.said,) if self.beside is None else (self.said, self.beside)
@@ -188,6 +193,11 @@ class Shown:
     name: str
     """What it is an example of, e.g. `reference` or `revision`."""
     teaches: bool = True
+
+    @property
+    def turns(self) -> tuple[int | None]:
+        """Whose words it holds."""
+        return (self.turn,)
 
     @property
     def rows(self) -> tuple[Said, ...]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from statistics import fmean
 from typing import Any, cast
@@ -80,13 +81,11 @@ def fit(
     done = resumed.step if resumed else 0
     if resumed and done == len(steps):
         return
-    # Texts all alike earn alike and teach nothing: they are in no step, and so looked at apart.
-    whole = {} if isinstance(examples, Filed) else {"distinct": _distinct(examples)}
     for step in range(done, len(steps)):
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * _warm(start.taken + step, settings.warmup_steps)
         metrics = _descend(learner, method, steps[step], look, encode, settings)
-        if broken := settings.guards.broken(metrics) or settings.guards.broken(whole):
+        if broken := settings.guards.broken(metrics):
             yield step, {**metrics, "guarded": 1.0}
             taken = start.taken + done
             if settings.guards.then == "fail":
@@ -133,7 +132,8 @@ def graded(
             since that would need all of them at once: preferences and demonstrations never are.
     """
     look = method.looks(encode)
-    own, how = keep(e for e in examples if mine(e)), (encode, settings.batch_tokens, look.probe)
+    is_own = [mine(e) for e in examples]
+    own, how = keep(compress(examples, is_own)), (encode, settings.batch_tokens, look.probe)
     if look.policy or look.probe is not None:
         own = keep(by_policy(learner, own, *how))
     if look.anchor or settings.guards.kl is not None:
@@ -141,8 +141,8 @@ def graded(
     if isinstance(own, Filed):
         return own
     seen = iter(own)
-    everything = [next(seen) if mine(e) else e for e in examples]
-    return [e for e in method.graded(everything, taken) if mine(e)]
+    everything = [next(seen) if o else e for e, o in zip(examples, is_own, strict=True)]
+    return list(compress(method.graded(everything, taken), is_own))
 
 
 def _remembered(
@@ -172,7 +172,7 @@ def _descend(
             list(parts(cast(Any, examples), encode, settings.batch_tokens))
         )
     ]
-    sizes = {i: method.sizes(part, there) for i, part, there, counts in batches if counts}
+    sizes = {i: method.sizes(part, batch) for i, part, batch, counts in batches if counts}
     # Nothing counts where nobody said a token: there is no gradient then.
     total = sum(world.gathered({i: size.sum().item() for i, size in sizes.items()})) or 1.0
     parameters = list(learner.parameters().values())
@@ -185,7 +185,9 @@ def _descend(
         losses, metrics = method.loss(scores, there, part)
         (losses.sum() / total * counts).backward()
         if counts:
-            own = {**_seen(scores, there), **metrics, "loss": losses.detach()}
+            learnt = len(part) if isinstance(part[0], Rollout) else len(batch)
+            seen_there = {n: values[:learnt] for n, values in _seen(scores, there).items()}
+            own = {**seen_there, **metrics, "loss": losses.detach()}
             seen[i] = {name: values.cpu() for name, values in own.items()}
     found = _joined(world.gathered(seen))
     refuse_losses(found["loss"], examples)
@@ -196,7 +198,7 @@ def _descend(
     means = {name: values.nanmean().item() for name, values in found.items()}
     means = {name: value for name, value in means.items() if not math.isnan(value)}
     own = {"loss": loss, "grad_norm": norm, "completions": float(len(examples))}
-    return {**own, **means, "distinct": _distinct(examples)}
+    return {**own, **means, "distinct": distinct(examples)}
 
 
 def _joined(seen: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -220,7 +222,7 @@ def _seen(scores: Scores, batch: Rows) -> dict[str, Tensor]:
     return found
 
 
-def _distinct(examples: Sequence[Example]) -> float:
+def distinct(examples: Sequence[Example]) -> float:
     """Return the mean, over episodes, of how many of the texts differ: 1 if no two are alike."""
     texts: dict[str, list[str]] = {}
     for example in examples:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from moot.agents.errors import MootError
 
-from .examples import Example, Pair
+from .examples import Example
 
 KEPT = "the weights of before this step are kept; a lower fit.lr may help"
 
@@ -33,9 +33,5 @@ def _nonsense(what: str, value: float) -> str:
 
 def _named(examples: Sequence[Example]) -> str:
     """Return which examples these are, for an error."""
-    some = [f"{e.episode} turn {_turn(e)}" for e in examples[:3]]
+    some = [f"{e.episode} turn {'/'.join(map(str, e.turns))}" for e in examples[:3]]
     return ", ".join(some) + (f" and {len(examples) - 3} more" if len(examples) > 3 else "")
-
-
-def _turn(example: Example) -> str:
-    return "/".join(map(str, example.turns)) if isinstance(example, Pair) else str(example.turn)

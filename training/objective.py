@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from moot.agents.types import Settings
 
@@ -38,10 +38,14 @@ class Correction(Settings):
     """The greatest factor."""
 
 
+Algorithm = Literal["grpo", "dr_grpo", "dapo", "gspo", "rloo", "reinforce++", "ppo"]
+"""What `algorithms` knows by name."""
+
+
 class Objective(Settings):
     """How rewards move the policy."""
 
-    like: Literal["grpo", "dr_grpo", "dapo", "gspo", "rloo", "reinforce++", "ppo"] = "grpo"
+    like: Algorithm = "grpo"
     """The algorithm whose settings are the defaults of the others here."""
     baseline: Literal["group", "others", "none"] = "group"
     """What is subtracted from a reward: its group's mean, the mean of the others', or nothing."""
@@ -80,10 +84,8 @@ class Objective(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _named(cls, data: Any) -> Any:
-        """Let a name stand for its settings, and what is said beside it have the last word."""
-        if isinstance(data, str):
-            data = {"like": data}
+    def _like(cls, data: Any) -> Any:
+        """Set what the algorithm is like; what is said beside it has the last word."""
         if not isinstance(data, dict):
             return data
         given = cast(dict[str, Any], data)
@@ -246,3 +248,14 @@ class Objective(Settings):
             cap=settings.cap,
         )
         return factor, mean(factor, rows.mask)
+
+
+def _settings(said: Any) -> Any:
+    """Return what an algorithm's name stands for; all else is for pydantic to judge."""
+    return {"like": said} if isinstance(said, str) else said
+
+
+Named = Annotated[
+    Objective, BeforeValidator(_settings, json_schema_input_type=Algorithm | Objective)
+]
+"""An algorithm's name, or the settings of an objective."""

@@ -2,7 +2,7 @@
 
 from moot.agents.tokens import Tokens
 
-from .examples import Example, Pair
+from .examples import Example
 from .rows import completion, prompt
 
 
@@ -16,7 +16,8 @@ class Room:
     def __init__(self, encode: Tokens, most: int | None) -> None:
         """Take the most tokens of a row; `None`: there is no bound."""
         self._encode, self._most = encode, most
-        self._left_out: set[tuple[str, object]] = set()
+        self.left_out = 0
+        """How many it had no room for, of those it was asked about."""
 
     def holds(self, example: Example) -> bool:
         """Return whether each row of the example fits."""
@@ -26,11 +27,5 @@ class Room:
         lengths = (len(prompt(one, encode)) + len(completion(one, encode)) for one in example.rows)
         if max(lengths) <= most:
             return True
-        turns = example.turns if isinstance(example, Pair) else example.turn
-        self._left_out.add((example.episode, turns))
+        self.left_out += 1
         return False
-
-    @property
-    def left_out(self) -> int:
-        """How many it had no room for."""
-        return len(self._left_out)

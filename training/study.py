@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from moot.agents.errors import MootError
 from moot.agents.self_reward import Reading
 from moot.agents.tokens import Tokens
 
@@ -13,7 +14,7 @@ from .architecture import base
 from .checkpoint import Progress, read
 from .examples import Example, Rollout, contrast
 from .filed import Filed, keeper
-from .fit import fit, graded
+from .fit import distinct, fit, graded
 from .job import BEFORE, Done, Job, Step
 from .learner import Learner, release
 from .proof import Proof, chosen, thought, write
@@ -65,6 +66,13 @@ def _trained(
     )
     if found := _found(job, own, examples, room):
         yield BEFORE, found
+    # Texts all alike earn alike and teach nothing: they are in no step, and so looked at before.
+    whole = {} if isinstance(own, Filed) or not own else {"distinct": distinct(own)}
+    if broken := job.fit.guards.broken(whole):
+        yield BEFORE, {**whole, "guarded": 1.0}
+        if job.fit.guards.then == "fail":
+            raise MootError(f"training: {broken}; the weights are as they were")
+        return own, False
     if not _teach(own):
         return own, False
     learner.verdicts = _verdicts(job, encode, own) or learner.verdicts

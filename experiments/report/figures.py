@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from .charts import Chart, Point, Series, chart
-from .findings import whole_cycles
+from .evaluations import whole_cycles
 from .readings import Readings, Row
 
 HELD_OUT = {"held_out/accuracy": "single answers", "held_out/majority": "their vote"}

@@ -1,16 +1,13 @@
 """Findings: what a run showed, in the sentences that stand first in its report."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from statistics import fmean
+from collections.abc import Sequence
 
-from ..stats import Interval, paired_difference
+from ..stats import Interval
 from .conversations import Ending, endings
+from .evaluations import FEWEST, improvement, over_baseline, trained, whole_cycles
 from .panel import judges, warnings
-from .readings import Readings, Row, rows
+from .readings import Readings
 
-FEWEST = 8
-"""Tasks that two evaluations must share before anything is claimed of their difference."""
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 FIRST = ("the vote of the first answers", "the first vote")
 ALL = ("the majority of the answers it was made from", "the majority")
@@ -30,7 +27,12 @@ WHO = {
     "rubric": ("The reference", ALL[0], "the reference", ALL[1]),
 }
 """What is set beside which majority, by protocol: in full, and for short."""
-NAMES = {"judged": "judgement", "moderated": "moderated debate"}
+NAMES = {
+    "judged": "judgement",
+    "moderated": "moderated debate",
+    "equivalent": "judged agreement",
+    "reconcile": "round table",
+}
 """What a protocol is called in a sentence, where its kind is no noun."""
 CONTROLS = {
     "single": "a single answer",
@@ -64,7 +66,8 @@ def findings(readings: Readings) -> list[str]:
     difference = improvement(readings, first, last)
     return [
         _change(accuracy[first], accuracy[last], difference, last - first),
-        *_votes(readings, last),
+        *_vote_of_samples(readings, last),
+        *_beside_baseline(readings, last),
         *_controls(readings, last),
         *_unreadable(readings, first, last),
         *([] if trained(readings) else ["No weights were trained in this run."]),
@@ -96,36 +99,36 @@ def _change(before: Interval, after: Interval, difference: Interval | None, cycl
     )
 
 
-def _votes(readings: Readings, last: int) -> list[str]:
-    """Return what a vote of the trained model and one of the untrained give."""
+def _vote_of_samples(readings: Readings, last: int) -> list[str]:
+    """Return what a vote of the trained model's answers gives."""
     majority = whole_cycles(readings.metrics, "held_out/majority")
+    samples = int(readings.experiment.get("evaluation", {}).get("samples") or 0)
+    if samples < 2 or not {0, last} <= majority.keys():
+        return []
+    ends = f"from {measured(majority[0])} to {measured(majority[last])}"
+    return [f"A vote of {samples} such answers went {ends}."]
+
+
+def _beside_baseline(readings: Readings, last: int) -> list[str]:
+    """Return how a trained answer does beside a vote of the untrained model."""
     baseline = whole_cycles(readings.metrics, "baseline/majority")
     cast = whole_cycles(readings.metrics, "baseline/votes")
-    said: list[str] = []
-    if last in majority and 0 in majority:
-        samples = int(readings.experiment.get("evaluation", {}).get("samples") or 0)
-        if samples > 1:
-            said.append(
-                f"A vote of {samples} such answers went from {measured(majority[0])} "
-                f"to {measured(majority[last])}."
-            )
-    due = readings.experiment.get("evaluation", {}).get("baseline") and trained(readings)
-    if last == readings.cycles and due and not baseline:
-        said.append("The untrained model's vote at the same compute has not been taken yet.")
-    if baseline and cast:
-        base, number = baseline[max(baseline)], int(cast[max(cast)].value)
-        could = whole_cycles(readings.metrics, "baseline/votes_affordable")
-        affordable = int(could[max(could)].value) if could else number
-        compute = (
-            "at the same compute"
-            if affordable <= number
-            else f"the most that is cast, though the run's compute would buy {affordable}"
-        )
-        said.append(
-            f"The untrained model's vote of {number}, {compute}, gives {measured(base)}: "
-            f"{_beside(over_baseline(readings, last))}."
-        )
-    return said
+    if not (baseline and cast):
+        due = readings.experiment.get("evaluation", {}).get("baseline") and trained(readings)
+        missing = "The untrained model's vote at the same compute has not been taken yet."
+        return [missing] if due and not baseline and last == readings.cycles else []
+    base, number = baseline[max(baseline)], int(cast[max(cast)].value)
+    could = whole_cycles(readings.metrics, "baseline/votes_affordable")
+    affordable = int(could[max(could)].value) if could else number
+    compute = (
+        "at the same compute"
+        if affordable <= number
+        else f"the most that is cast, though the run's compute would buy {affordable}"
+    )
+    return [
+        f"The untrained model's vote of {number}, {compute}, gives {measured(base)}: "
+        f"{_beside(over_baseline(readings, last))}."
+    ]
 
 
 def _beside(difference: Interval | None) -> str:
@@ -185,7 +188,7 @@ def reference_findings(episodes: Sequence[Ending]) -> str | None:
         return None
     differing = [c for c in told if c.differs]
     known = [c for c in differing if c.right is not None]
-    what, beside, reference_name, majority_name = WHO.get(told[0].protocol, WHO["synthesis"])
+    what, beside, reference_name, majority_name = WHO.get(told[0].protocol, WHO["rubric"])
     often = share(len(differing) / len(told))
     said = f"{what} differs from {beside} in "
     said += f"{len(differing)} of {count(len(told), 'episode')} ({often})."
@@ -198,70 +201,6 @@ def reference_findings(episodes: Sequence[Ending]) -> str | None:
             f"{majority} and neither in {neither}."
         )
     return said
-
-
-def improvement(readings: Readings, first: int, last: int) -> Interval | None:
-    """Return the paired difference of accuracy between two evaluations; `None`: not to be told."""
-    if first not in readings.held_out or last not in readings.held_out:
-        return None
-    before, after = (accuracies(readings.held_out[n]) for n in (first, last))
-    return _paired(before, after, readings.seed)
-
-
-def over_baseline(readings: Readings, last: int) -> Interval | None:
-    """Return how much more accurate a single trained answer is than the untrained model's vote."""
-    if readings.baseline is None or last not in readings.held_out:
-        return None
-    after = accuracies(readings.held_out[last])
-    return _paired(votes(readings.baseline), after, readings.seed)
-
-
-def _paired(before: Mapping[str, float], after: Mapping[str, float], seed: int) -> Interval | None:
-    both = [task for task in before if task in after]
-    if len(both) < FEWEST:
-        return None
-    return paired_difference([before[t] for t in both], [after[t] for t in both], seed)
-
-
-def votes(folder: Path) -> dict[str, float]:
-    """Return for each task whose answer is known the share of right votes on it."""
-    right: dict[str, list[bool]] = {}
-    for episode in rows(folder / "episodes.parquet", ["task", "expected", "correct"]):
-        if episode["expected"] is not None:
-            right.setdefault(episode["task"], []).append(bool(episode["correct"]))
-    return {task: fmean(found) for task, found in right.items()}
-
-
-def accuracies(folder: Path) -> dict[str, float]:
-    """Return the share of right answers to each task whose answer is known."""
-    known = {
-        e["episode"]: e["task"]
-        for e in rows(folder / "episodes.parquet", ["episode", "task", "expected"])
-        if e["expected"] is not None
-    }
-    right: dict[str, list[bool]] = {}
-    for turn in rows(folder / "turns.parquet", ["episode", "correct"]):
-        if turn["episode"] in known:
-            right.setdefault(known[turn["episode"]], []).append(bool(turn["correct"]))
-    return {task: fmean(answers) for task, answers in right.items()}
-
-
-def whole_cycles(metrics: Iterable[Row], name: str) -> dict[int, Interval]:
-    """Return a metric that is not per step, by cycle; without an interval it is a bare value."""
-    return {
-        row["cycle"]: Interval(
-            row["value"],
-            row["value"] if row["low"] is None else row["low"],
-            row["value"] if row["high"] is None else row["high"],
-        )
-        for row in metrics
-        if row["name"] == name and row["step"] is None
-    }
-
-
-def trained(readings: Readings) -> bool:
-    """Return whether any weights were trained."""
-    return any(row["step"] is not None for row in readings.metrics)
 
 
 def state(readings: Readings) -> str:

@@ -5,7 +5,6 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
@@ -41,7 +40,7 @@ class ReasoningGym(Settings):
     per_cycle: int = Field(default=16, ge=1)
     """How many questions a cycle learns from."""
 
-    def load(self, base: Path, seed: int) -> Split:
+    def load(self, seed: int) -> Split:
         """Return `size` different questions of the seed, divided.
 
         Raises:

@@ -1,6 +1,5 @@
 """Questions that simulated agents have an opinion on."""
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -25,7 +24,7 @@ class SimulatedTasks(Settings):
     per_cycle: int = Field(default=16, ge=1)
     """How many questions a cycle learns from."""
 
-    def load(self, base: Path, seed: int) -> Split:
+    def load(self, seed: int) -> Split:
         """Return the seed's questions, divided."""
         verifier = VERIFIERS["number" if self.options is None else "choice"]
         asked = (question(seed * self.size + i, self.options) for i in range(self.size))

@@ -36,10 +36,10 @@ class File(Settings):
     per_cycle: int = Field(default=16, ge=1)
     """How many questions a cycle learns from."""
 
-    def load(self, base: Path, seed: int) -> Split:
-        """Return the file's questions, divided; paths are relative to `base`."""
-        apart = self.held_out_path and self._tasks(base / self.held_out_path)
-        tasks = self._tasks(base / self.path)
+    def load(self, seed: int) -> Split:
+        """Return the file's questions, divided."""
+        apart = self.held_out_path and self._tasks(Path(self.held_out_path))
+        tasks = self._tasks(Path(self.path))
         return divide(tasks, self.held_out, self.per_cycle, seed, apart or None)
 
     def _tasks(self, path: Path) -> Iterator[Task]:
@@ -74,7 +74,7 @@ class Inline(Settings):
     per_cycle: int = Field(default=16, ge=1)
     """How many questions a cycle learns from."""
 
-    def load(self, base: Path, seed: int) -> Split:
+    def load(self, seed: int) -> Split:
         """Return the questions, divided."""
         tasks = (
             _checked(

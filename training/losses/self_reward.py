@@ -17,22 +17,26 @@ def self_reward(probe: Tensor, constant: Tensor | float, beta: float) -> Tensor:
     return beta * (probe - constant)
 
 
-def self_reward_loss(found: Tensor, verified: Tensor) -> Tensor:
-    """Return (N,) the class-balanced squared error of self-rewards (eq. 10).
-
-    w · (r_s - r_v)² with w = N / (2 N_c) for the N_c right answers and N / (2 N_i) for the N_i
-    wrong ones, so that both classes weigh alike however rare one is.  A class that is absent weighs
-    nothing: then the other weighs as if it were half of the answers.
+def self_reward_loss(found: Tensor, verified: Tensor, weights: Tensor) -> Tensor:
+    """Return (N,) w · (r_s - r_v)², the squared error of self-rewards (eq. 10).
 
     Args:
         found: (N,) r_s.
         verified: (N,) r_v, 1 for a right answer and 0 for a wrong one; carries no gradient.
+        weights: (N,) w, see `balance`.
     """
-    return balance(verified) * (found - verified.detach()).square()
+    return weights * (found - verified.detach()).square()
 
 
 def balance(verified: Tensor) -> Tensor:
-    """Return (N,) the weights that make the right and the wrong count alike."""
+    """Return (N,) the weights that make the right and the wrong count alike, however rare one is.
+
+    N / (2 N_c) for the N_c right answers and N / (2 N_i) for the N_i wrong ones (eq. 10).  A class
+    that is absent weighs nothing: then the other weighs as if it were half of the answers.
+
+    Args:
+        verified: (N,) r_v, as in `self_reward_loss`.
+    """
     right = verified.detach() > 0.5
     n, n_right = len(right), right.sum()
     share = right * n_right + ~right * (n - n_right)

@@ -169,7 +169,7 @@ class LaSeR(Reinforcement):
         """Return (N,) the objective's losses, with the verdicts' beside them."""
         import torch
 
-        from ..losses.self_reward import self_reward
+        from ..losses.self_reward import self_reward, self_reward_loss
 
         loss, metrics = self.objective.loss(policy, rows, examples)
         assert policy.probe is not None, "it was looked for"
@@ -180,12 +180,12 @@ class LaSeR(Reinforcement):
         verdicts = self_reward(policy.probe, constants, self.beta)
         known = ~goals.isnan()
         # Not nan under the mask: its gradient would be nan too.
-        error = weights * (verdicts - goals.nan_to_num()).square()
+        error = self_reward_loss(verdicts, goals.nan_to_num(), weights)
         loss = loss + self.alpha * error.masked_fill(~known, 0.0)
         told = ((verdicts > 0.5) == (goals > 0.5)).float().masked_fill(~known, torch.nan)
         return loss, {
             **metrics,
-            "verdict_loss": error.detach(),
+            "verdict_loss": error.detach().masked_fill(~known, torch.nan),
             "verdicts_on_right": told.masked_fill(goals <= 0.5, torch.nan),
             "verdicts_on_wrong": told.masked_fill(goals > 0.5, torch.nan),
         }

@@ -9,7 +9,7 @@ from moot.agents.types import Settings
 from moot.protocols.types import Episode, Turn
 
 from ..examples import Rollout, said
-from ..objective import Objective
+from ..objective import Named, Objective
 from ..reward_model import RewardModel
 from ..types import Encoder, Look, Metrics, Rows, Scores
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Reinforcement(Settings):
     """Learns from the rewards of rollouts; a method says where those come from."""
 
-    objective: Objective = Objective()
+    objective: Named = Objective()
     """How rewards move the policy: an algorithm's name, or its settings."""
 
     def looks(self, encode: Encoder) -> Look:
