@@ -8,7 +8,8 @@ from moot.agents.engine import Limits
 from moot.agents.errors import InputError, MootError
 from moot.agents.price import Price
 from moot.agents.scripted import Scripted
-from moot.experiments.directory import claim, fingerprint
+from moot.agents.vllm import VLLM
+from moot.experiments.directory import SEEDS, claim, fingerprint
 from moot.experiments.experiment import Experiment
 from moot.experiments.tasks.split import Split, divide
 from moot.experiments.tasks.table import Inline, Item
@@ -44,6 +45,29 @@ def test_another_experiment_is_refused_with_the_keys_that_differ(tmp_path: Path)
     with (
         pytest.raises(InputError, match=r"Differing: cycles \(2 there, 5 here\), seed \(0 there"),
         claim(other, SPLIT, tmp_path),
+    ):
+        raise AssertionError
+
+
+def test_a_run_may_go_on_with_other_servers(tmp_path: Path) -> None:
+    def at(*urls: str) -> Experiment:
+        return EXPERIMENT.model_copy(update={"engines": {"main": VLLM(url=urls)}})
+
+    with claim(at("http://one:8000", "http://two:8000"), SPLIT, tmp_path):
+        pass
+    with claim(at("http://two:8000"), SPLIT, tmp_path):
+        pass
+
+
+def test_a_run_whose_seeds_were_drawn_otherwise_is_refused(tmp_path: Path) -> None:
+    with claim(EXPERIMENT, SPLIT, tmp_path):
+        pass
+    resolved = tmp_path / "experiment.yaml"
+    resolved.write_text(resolved.read_text().replace(SEEDS, "each by itself"))
+
+    with (
+        pytest.raises(InputError, match="was begun by an earlier moot, which drew other seeds"),
+        claim(EXPERIMENT, SPLIT, tmp_path),
     ):
         raise AssertionError
 

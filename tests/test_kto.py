@@ -15,6 +15,7 @@ from moot.protocols.types import Episode, Preference, Verdict
 from moot.training.examples import Known, Rollout, Said
 from moot.training.fit import graded
 from moot.training.look import by_anchor
+from moot.training.losses.policy import mean
 from moot.training.methods.kto import KTO
 from moot.training.rows import columns, rows
 from moot.training.types import Scores
@@ -191,9 +192,12 @@ def test_what_was_liked_gets_likelier_and_what_was_not_less(tiny: Path, tmp_path
     examples = [reply(i, f"question {i // 2}", f"e{i // 2}") for i in range(4)]
     batch = rows(columns(examples), Tokens(tiny))
     before = pupil.policy(batch).logp.sum(-1)
+    scores = pupil.policy(batch, entropy=True)
+    sure = mean(scores.entropy, batch.mask).mean().item()
 
     [(_, metrics)] = learnt(pupil, KTO(), examples, tiny, tmp_path)
 
+    assert metrics["entropy"] == pytest.approx(sure)  # of what was said, not of what is beside it
     change = pupil.policy(batch).logp.sum(-1) - before
     assert [c > 0 for c in change.tolist()] == [True, False, True, False]
     assert metrics["loss"] == pytest.approx(0.5)

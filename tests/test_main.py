@@ -1,6 +1,7 @@
 """The `moot` command: quick to answer, plain in what it says."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,21 @@ def test_a_plan_counts_what_would_be_asked(
     assert "tokens      at most 880 are generated" in found
     assert "memory      main: 135 M parameters: 0.5 GiB trained" in found
     assert "disk        solver: 3 versions with optimiser states" in found
+
+
+def test_a_plan_knows_layers_that_are_named_with_what_they_are_part_of(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "x.yaml").write_text(EXPERIMENT)
+    sizes: list[str] = []
+    for targets in ("[q_proj]", "[self_attn.q_proj]"):
+        lora = f"fit.lora={{targets: {targets}}}"
+        sizes += re.findall(
+            "[0-9]+ MB each", said(capsys, "plan", str(tmp_path / "x.yaml"), "--set", lora)
+        )
+
+    assert len(sizes) == 2
+    assert sizes[0] == sizes[1]
 
 
 def test_a_plan_says_what_the_words_would_cost(

@@ -67,7 +67,8 @@ def test_the_card_says_what_the_run_was_and_what_was_measured(tiny: Path, tmp_pa
     card = (tmp_path / "model/README.md").read_text()
     assert f"base_model: {tiny}" in card
     assert "method `intuitor`" in card
-    assert "| accuracy" in card
+    assert "| accuracy | 1 |" in card
+    assert "@" not in card.partition("## The experiment")[0]  # its own figures, and no other's
     assert "kind: intuitor" in card.split("```yaml")[1]
 
 
