@@ -21,7 +21,8 @@ def fenced(tag: str, text: str, number: int, by: str | None = None) -> str:
     What would close it, or begin a turn of its own when it is tokenised, is broken by a character
     that isn't seen; all else stays as it was said.
     """
-    inside = re.sub(rf"<(?=\s*/?\s*{re.escape(tag)}\b)", "<" + JOINER, text, flags=re.IGNORECASE)
+    closing = rf"<(?=\s*/?\s*{re.escape(tag)}\b)"
+    inside = re.sub(closing, "<" + JOINER, text, flags=re.IGNORECASE) if "<" in text else text
     who = f' by="{by}"' if by is not None else ""
     return f'<{tag} number="{number}"{who}>\n{unmarked(inside).strip()}\n</{tag}>'
 
@@ -39,7 +40,7 @@ def filled(wording: str, **fields: str) -> str:
 
 def unmarked(text: str) -> str:
     """Return `text` with every mark broken that would begin a turn when it is tokenised."""
-    return TURNS.sub(JOINER, text)
+    return TURNS.sub(JOINER, text) if "<" in text or "[" in text else text  # most have neither
 
 
 def exchange(asked: str, turn: Turn) -> Prompt:
