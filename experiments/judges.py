@@ -154,8 +154,14 @@ def _habits(
     others: dict[tuple[str, int, int | None], list[float]] = {}
     for claim in chain.from_iterable(theirs for n, theirs in everybody.items() if n != judge):
         others.setdefault(claim.about, []).append(claim.score)
-    mine = [c for c in some if c.of.agent == judge and (c.over is None or c.over.agent != judge)]
-    shared = [(c.score, fmean(others[c.about])) for c in mine if c.about in others]
+    shared: list[tuple[float, float]] = []
+    for claim in (c for c in some if c.about in others):
+        over = None if claim.over is None else claim.over.agent
+        found = claim.score, fmean(others[claim.about])
+        if claim.of.agent == judge != over:
+            shared.append(found)
+        elif over == judge != claim.of.agent:
+            shared.append((1 - found[0], 1 - found[1]))
     return {
         "verdicts": float(len(own)),
         "unreadable": fmean(one.score is None for one in own),

@@ -6,12 +6,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from moot.agents.endpoint import Endpoint
 from moot.agents.errors import InputError, MootError, near
 from moot.agents.facts import facts
 from moot.agents.models import check as check_model
 from moot.agents.questions import truth
 from moot.agents.simulated import Simulated
 from moot.agents.vllm import VLLM
+from moot.protocols.consensus import Consensus
+from moot.protocols.selection import Selection
 from moot.training.methods.laser import LaSeR
 from moot.training.methods.sum import Sum
 from moot.training.settings import Lora
@@ -45,15 +48,15 @@ def load(path: Path, sets: Sequence[str] = ()) -> tuple[Experiment, Split]:
     try:
         experiment = Experiment.model_validate(source.data, context=path.resolve().parent)
     except ValidationError as error:
-        raise _told(lines(error, source, Experiment)) from None
+        raise _error(lines(error, source, Experiment)) from None
     if problems := list(_contradictions(experiment)):
-        raise _told([_placed(problem, source) for problem in problems])
+        raise _error([_placed(problem, source) for problem in problems])
     try:
         split = experiment.tasks.load(experiment.seed)
     except MootError as error:
-        raise _told([_placed((("tasks",), str(error)), source)]) from None
+        raise _error([_placed((("tasks",), str(error)), source)]) from None
     if problems := list(_unknown(experiment, split)):
-        raise _told([_placed(problem, source) for problem in problems])
+        raise _error([_placed(problem, source) for problem in problems])
     return experiment, split
 
 
@@ -62,7 +65,7 @@ def _placed(problem: Problem, source: Source) -> tuple[str, str]:
     return source.place(path), f"{'.'.join(map(str, path))}: {text}"
 
 
-def _told(found: Sequence[tuple[str, str]]) -> InputError:
+def _error(found: Sequence[tuple[str, str]]) -> InputError:
     """Return the error that says all of `found` (place, message), in the file's order."""
 
     def order(item: tuple[str, str]) -> tuple[int, ...]:
@@ -93,6 +96,30 @@ def _contradictions(experiment: Experiment) -> Iterator[Problem]:
             experiment.protocol.calls(cast)
     except MootError as error:
         yield ("protocol",), str(error)
+        return
+    yield from _told(experiment)
+
+
+def _told(experiment: Experiment) -> Iterator[Problem]:
+    """Yield what the talk goes by and nobody would tell it."""
+    protocol = experiment.protocol
+    talk = getattr(protocol, "talk", protocol)
+    at = ("protocol",) if talk is protocol else ("protocol", "talk")
+    if getattr(talk, "weigh", None) == "trust" and talk is protocol:
+        wrong = "nobody judges here, so all are trusted alike; have it judged, or weigh otherwise"
+        yield (*at, "weigh"), wrong
+    if not isinstance(talk, Consensus | Selection):
+        return
+    policies = experiment.people().playing("policy")
+    asked = {
+        ("weigh", "likelihood"): policies,
+        ("by", "perplexity"): policies,
+        ("by", "mutual"): policies[:1],  # the frozen one behind it
+    }
+    for (key, way), agents in asked.items():
+        far = [a.engine for a in agents if isinstance(experiment.engines[a.engine], Endpoint)]
+        if far and getattr(talk, key, None) == way:
+            yield (*at, key), f"engine '{far[0]}' (endpoint) doesn't tell how likely a text is"
 
 
 def _engines(experiment: Experiment) -> Iterator[Problem]:

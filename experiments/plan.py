@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from moot.agents.facts import Facts, facts
 from moot.agents.price import PER
-from moot.agents.types import WIDTH, on_this_machine
+from moot.agents.types import WIDTH
 from moot.protocols.casting import EVERYBODY
 from moot.training.settings import Fit
 
@@ -89,7 +89,7 @@ def _memory(experiment: Experiment, name: str) -> Iterator[str]:
     fit = experiment.fit
     numbers = {
         "served": engine.number,
-        "trained": on_this_machine(fit.dtype, fit.device) if learners else None,
+        "trained": fit.number if learners else None,
     }
     used = {why: known.parameters * WIDTH[n] / 2**30 for why, n in numbers.items() if n}
     parts = " and ".join(f"{gib:.1f} GiB {why}" for why, gib in used.items()) or "none"

@@ -13,7 +13,7 @@ from statistics import fmean
 from moot.agents.engine import Engine, EngineSettings, everywhere
 from moot.agents.errors import EngineError
 from moot.agents.population import Agent, Population
-from moot.agents.types import Completion, Request, Sampling, Task, Weights, on_this_machine
+from moot.agents.types import Completion, Request, Sampling, Task, Weights
 from moot.protocols.journal import Journal, Metric, digest
 from moot.protocols.stage import ask
 from moot.training.proof import read, share_gone
@@ -37,7 +37,7 @@ def tolerances(engines: Mapping[str, EngineSettings], fit: Fit) -> Mapping[str, 
     """
     if fit.tolerance != "auto":
         return dict.fromkeys(engines, fit.tolerance)
-    exact = on_this_machine(fit.dtype, fit.device) == "float32"
+    exact = fit.number == "float32"
     return {n: EXACT if exact and e.number == "float32" else COARSE for n, e in engines.items()}
 
 

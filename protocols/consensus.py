@@ -7,7 +7,7 @@ arXiv:2510.14943), or by how reliable agents were so far.
 
 from collections.abc import Mapping, Sequence
 from math import exp
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -43,7 +43,7 @@ class Consensus(Settings):
     """What decides how much an answer counts: nothing; how sure its agent says it is, recalibrated;
     the mean probability of its tokens (geometric), where the engine tells it; its agent's verdict
     on it, which it learnt to give by `laser` (all count alike where no answer is held right at
-    all, or nobody learnt to tell); or its agent's trust, from earlier cycles."""
+    all, or nobody learnt to tell); or its agent's trust, by what it judged in earlier cycles."""
     ties: Literal["first", "none"] = "first"
     """Who wins a tie: the answer given first, or none."""
     quorum: float = Field(default=0.0, ge=0, le=1)
@@ -66,7 +66,7 @@ class Consensus(Settings):
         equal = self.weigh == "equal"
         return Outcome(
             verdicts=matches(turns, won) if won is not None else (),
-            reference=next((t.text for t in turns if won is not None and t.answer == won), None),
+            **_given(turns, won),
             answer=won,
             majority=None if equal else plurality(said).winner,
             preferences=preferences(turns, turns, won),
@@ -127,13 +127,19 @@ def concluded(
     won = vote.winner
     return Outcome(
         verdicts=matches(turns, won) if won is not None else (),
-        reference=next((t.text for t in last if won is not None and t.answer == won), None),
+        **_given(last, won),
         answer=won,
         majority=plurality([turn.answer for turn in first]).winner,
         preferences=preferences(first, last, won),
         demonstrations=demonstrations(first, last, won),
         notes={"tied": float(vote.tied), **notes},
     )
+
+
+def _given(turns: Sequence[Turn], won: str | None) -> dict[str, Any]:
+    """Return the first reply that gives the answer that won, as an outcome's reference."""
+    first = next((t for t in turns if won is not None and t.answer == won), None)
+    return {} if first is None else {"reference": first.text, "source": first.index}
 
 
 def matches(turns: Sequence[Turn], reference: str, by: int | None = None) -> tuple[Verdict, ...]:

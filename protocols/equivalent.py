@@ -5,7 +5,8 @@ judge's word on each answer that stands takes the place of the verifier's.  It i
 model as judge: equal in meaning to the reference or not (arXiv:2509.14234, section 4).
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal, Self
 
@@ -15,7 +16,7 @@ from moot.agents.population import Agent, Population
 from moot.agents.types import Settings, Task
 
 from .asking import TRIES
-from .fence import filled, numbered, unmarked
+from .fence import fenced, filled, numbered
 from .judging.panel import counted, decided, mean
 from .synthesis import Synthesis
 from .talk import TalkChoice, most_standing, played, standing
@@ -27,9 +28,7 @@ Question:
 
 The right answer to it:
 
-<right>
 {reference}
-</right>
 
 Somebody's reply:
 
@@ -76,7 +75,7 @@ class Equivalent(Settings):
         replies, judges = standing(turns), people.playing("judge")
         asked = [(judge, reply) for reply in replies for judge in judges]
         said = yield from decided(
-            [self._say(task, turns, talked.reference, judge, reply) for judge, reply in asked],
+            [self._say(task, talked, judge, reply) for judge, reply in asked],
             FORM,
             self.reasons,
         )
@@ -94,8 +93,7 @@ class Equivalent(Settings):
         """Return the talk's outcome with what the panel found in place of its matches."""
         others = [v for v in talked.verdicts if v.kind != "match"]
         matches = [
-            Verdict(turn, "match", p if self.soft or p is None else float(p > 0.5))
-            for turn, p in panel.items()
+            Verdict(turn, "match", p if self.soft else _decision(p)) for turn, p in panel.items()
         ]
         return replace(
             talked,
@@ -103,22 +101,24 @@ class Equivalent(Settings):
             notes={**talked.notes, **counted(own)},
         )
 
-    def _say(
-        self, task: Task, turns: Sequence[Turn], reference: str, judge: Agent, reply: Turn
-    ) -> Say:
+    def _say(self, task: Task, talked: Outcome, judge: Agent, reply: Turn) -> Say:
         text = filled(
             SAME,
             question=task.prompt,
-            reference=unmarked(reference),
+            reference=fenced("right", talked.reference or "", 1),
             reply=numbered("reply", [reply]),
         )
-        source = [turn.index for turn in turns if turn.text == reference][-1:]
-        heard = tuple(sorted({reply.index, *source}))
-        return Say(judge, text, heard, choices=CHOICES)
+        source = () if talked.source is None else (talked.source,)
+        return Say(judge, text, tuple(sorted({reply.index, *source})), choices=CHOICES)
 
     def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks at most."""
-        talk = self.talk.calls(people)
+        most = Counter(self.talk.calls(people))
         each = most_standing(self.talk, people) * (TRIES + self.reasons)
-        judging = dict.fromkeys(people.playing("judge"), each)
-        return {who: talk.get(who, 0) + judging.get(who, 0) for who in {**talk, **judging}}
+        most.update(dict.fromkeys(people.playing("judge"), each))
+        return most
+
+
+def _decision(p: float | None) -> float | None:
+    """Return whether the panel finds it the same; `None`: it is divided evenly, or said nothing."""
+    return None if p is None or p == 0.5 else float(p > 0.5)

@@ -5,6 +5,7 @@ judged are the last answers of any talk; what comes of it are preferences and gr
 talk gives no reference of its own the best answer, as judged, is the population's.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -47,9 +48,16 @@ class Judged(Settings):
         turns, talked = yield from played(self.talk(task, people))
         replies = standing(turns)
         verdicts = yield from self.judging.judge(task, replies, people.playing("judge"))
-        opening = {turn.agent.name: turn.index for turn in reversed(turns)}
+        # What an agent was asked before it had heard anybody; who had is taken for asked the first.
+        opening = {turn.agent.name: turn.index for turn in reversed(turns) if not turn.heard}
         preferences = tuple(
-            Preference(opening[a.agent.name], a.index, b.index, p, behind(verdicts, a, b))
+            Preference(
+                opening.get(a.agent.name, turns[0].index),
+                a.index,
+                b.index,
+                p,
+                behind(verdicts, a, b),
+            )
             for a, b, p in preferred(replies, verdicts, self.margin)
         )
         found = replace(
@@ -62,10 +70,10 @@ class Judged(Settings):
 
     def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks at most."""
-        talk = self.talk.calls(people)
+        most = Counter(self.talk.calls(people))
         each = self.judging.calls(most_standing(self.talk, people))
-        judging = dict.fromkeys(people.playing("judge"), each)
-        return {who: talk.get(who, 0) + judging.get(who, 0) for who in {**talk, **judging}}
+        most.update(dict.fromkeys(people.playing("judge"), each))
+        return most
 
 
 def preferred(
@@ -79,21 +87,23 @@ def preferred(
     turns = {turn.index: turn for turn in replies}
     panel = [(v, v.score) for v in verdicts if v.by is None and v.score is not None]
     pairs = [(turns[v.of], turns[v.over], p) for v, p in panel if v.over is not None]
-    if pairs:
+    if pairs := [(a, b, p) for a, b, p in pairs if a.text != b.text]:
         decided = [(a, b, p) if p > 0.5 else (b, a, 1 - p) for a, b, p in pairs if p != 0.5]
         return [one for one in decided if 2 * one[2] - 1 >= margin]
     grades = [(grade, turns[v.of]) for v, grade in panel if v.kind == "grade"]
     if not grades:
         return []
     (high, best), (low, worst) = (end(grades, key=lambda one: one[0]) for end in (max, min))
-    return [(best, worst, 1.0)] if high > low and high - low >= margin else []
+    apart = high > low and high - low >= margin and best.text != worst.text
+    return [(best, worst, 1.0)] if apart else []
 
 
 def behind(verdicts: Sequence[Verdict], better: Turn, worse: Turn) -> tuple[int, ...]:
     """Return the turns of the judges who compared the two, or graded either."""
     two = {better.index, worse.index}
     own = [v for v in verdicts if v.by is not None and v.score is not None]
-    return tuple(v.by for v in own if v.by is not None and {v.of, v.over} - {None} <= two)
+    judges = (v.by for v in own if v.by is not None and {v.of, v.over} - {None} <= two)
+    return tuple(dict.fromkeys(judges))
 
 
 def answered(found: Outcome, talk: TalkChoice, replies: Sequence[Turn]) -> Outcome:
@@ -109,6 +119,9 @@ def answered(found: Outcome, talk: TalkChoice, replies: Sequence[Turn]) -> Outco
 
 def best(replies: Sequence[Turn], verdicts: Sequence[Verdict]) -> str | None:
     """Return the readable answer that has the panel's best grade, the first of equals."""
+    said = {turn.answer for turn in replies} - {None}
+    if len(said) == 1:  # there was nothing to judge between
+        return said.pop()
     grades = {v.of: v.score for v in verdicts if v.kind == "grade" and v.by is None}
     read = [(grades.get(turn.index), turn.answer) for turn in replies if turn.answer is not None]
     graded = [(grade, answer) for grade, answer in read if grade is not None]

@@ -48,13 +48,13 @@ class Mathematics:
         """Return 1 where they are the same normal form, or equal by math-verify."""
         if answer == self.read(expected):
             return 1.0
-        right, given = _parse(expected), _parse(answer)
-        if not right or not given:
-            return 0.0
         from math_verify import verify
 
         try:
             with _limited():
+                right, given = _parse(expected), _parse(answer)
+                if not right or not given:
+                    return 0.0
                 return float(verify(right, given, timeout_seconds=None))
         except _TooLong:
             return 0.0

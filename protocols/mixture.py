@@ -24,7 +24,7 @@ Question: {question}
 
 {answers}
 
-These are {n} answers of others to the question. Some may be wrong. Weigh them critically against \
+These are {n} answers to the question. Some may be wrong. Weigh them critically against \
 each other, do not just repeat one, and answer the question, in the form that it asks for."""
 
 

@@ -47,8 +47,7 @@ Two debate it, the affirmative side and the negative side:
 """
 MODERATE = """
 You moderate the debate. Has one side convinced you? Reply with JSON only: \
-{"reason": "...", "side": "affirmative", "negative" or "none", "answer": "the final answer, or \
-empty if neither has convinced you yet"}"""
+{"reason": "...", "answer": "the final answer, or empty if neither has convinced you yet"}"""
 LIST = "\nThe debate is over. Which answers were proposed? List them, each once."
 PICK = "Which of them is right? Answer the question, in the form that it asks for."
 
@@ -59,8 +58,7 @@ YIELDS: frozenset[Signal] = frozenset({"reference", "preferences"})
 class Ruling(BaseModel):
     """What the moderator finds after a round."""
 
-    reason: str = ""
-    side: Literal["affirmative", "negative", "none"] = "none"
+    reason: str | None = None
     answer: str = ""
 
 
@@ -145,9 +143,11 @@ def _outcome(
     majority = said[0].answer
     if answer is None:
         return Outcome(majority=majority, notes=notes)
+    first = next((turn for turn in said if turn.answer == answer), None)
     return Outcome(
         verdicts=matches(said, answer, by.index),
-        reference=next((turn.text for turn in said if turn.answer == answer), stated),
+        reference=stated if first is None else first.text,
+        source=by.index if first is None else first.index,
         answer=answer,
         majority=majority,
         preferences=tuple(_preferred(said[:2], answer, by)),

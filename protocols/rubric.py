@@ -80,6 +80,8 @@ class Rubric(Settings):
         elif self.source == "reference" and "reference" not in self.talk.yields:
             wrong = f"a talk of kind '{self.talk.kind}' gives no reference to take criteria from"
             raise ValueError(f"{wrong}; choose another talk, such as synthesis, or another source")
+        if self.source != "reference" and self.question != "hidden":
+            raise ValueError(f"`question` means nothing with `source: {self.source}`: it is shown")
         if self.criteria > self.most:
             raise ValueError(f"criteria: asks for {self.criteria}, of which {self.most} are used")
         return self
@@ -95,7 +97,7 @@ class Rubric(Settings):
         found: Sequence[Criterion] = given(self.written) if self.written else ()
         used = found
         if not self.written:
-            found = yield from self._proposals(task, people, turns, talked.reference)
+            found = yield from self._proposals(task, people, turns, talked.source)
             used = sound(found)
             if self.review:
                 used = yield from reviewed(task, people.playing("critic"), used)
@@ -117,7 +119,7 @@ class Rubric(Settings):
         return answered(graded, self.talk, answers)
 
     def _proposals(
-        self, task: Task, people: Population, turns: Sequence[Turn], reference: str | None
+        self, task: Task, people: Population, turns: Sequence[Turn], reference: int | None
     ) -> Wishes[list[Criterion]]:
         heard = self._source(task, turns, reference)
         if heard is None:
@@ -136,14 +138,14 @@ class Rubric(Settings):
         )
 
     def _source(
-        self, task: Task, turns: Sequence[Turn], reference: str | None
+        self, task: Task, turns: Sequence[Turn], reference: int | None
     ) -> list[Turn] | None:
         """Return the turns that the proposers are shown; `None`: there is nothing to go by."""
         match self.source:
             case "question":
                 return []
             case "reference":
-                return [turn for turn in turns if turn.text == reference][-1:] or None
+                return None if reference is None else [turns[reference]]
             case "disagreement":
                 answers = standing(list(turns))
                 Random(f"rubric/{task.id}").shuffle(answers)

@@ -9,9 +9,9 @@ that can't be read are neither chosen nor shown here.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from moot.agents.population import Agent, Population, acting
 from moot.agents.types import Settings, Task
@@ -70,6 +70,12 @@ class Selection(Settings):
     """Who picks the best: the first policy, with the weights it has by then, or the frozen initial
     policy behind it."""
 
+    @model_validator(mode="after")
+    def _somebody_picks(self) -> Self:
+        if self.who != "policy" and self.by != "self":
+            raise ValueError(f"`who` means nothing with `by: {self.by}`: leave it out")
+        return self
+
     @property
     def yields(self) -> frozenset[Signal]:
         """The chosen answer."""
@@ -86,6 +92,7 @@ class Selection(Settings):
         return Outcome(
             verdicts=matches(turns, str(pick.answer.answer), by=pick.by),
             reference=pick.answer.text,
+            source=pick.answer.index,
             answer=pick.answer.answer,
             majority=majority,
             notes=pick.notes,

@@ -7,9 +7,9 @@ published; these are ours.  As in the paper the anchor does not see the question
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from moot.agents.errors import MootError
 from moot.agents.population import Agent, Population, anchor
@@ -64,6 +64,15 @@ class Synthesis(Settings):
         """The synthesised answer."""
         return frozenset({"reference"})
 
+    @model_validator(mode="after")
+    def _wording_says_what_is_shown(self) -> Self:
+        shown = self.prompt is not None and "{question}" in self.prompt
+        if shown and self.question == "hidden":
+            raise ValueError("`prompt` has {question}: set `question: shown`, or take it out")
+        if self.prompt is not None and not shown and self.question == "shown":
+            raise ValueError("`question: shown`, but `prompt` has no {question}: put it in")
+        return self
+
     def __call__(self, task: Task, people: Population) -> Script:
         """Return the script of one synthesis."""
         turns = yield answers(task, people, self.samples)
@@ -90,6 +99,7 @@ class Synthesis(Settings):
         return Outcome(
             verdicts=matches(turns, found, by=reference.index) if found is not None else (),
             reference=reference.text if found is not None else None,
+            source=reference.index if found is not None else None,
             answer=found,
             majority=plurality([turn.answer for turn in spoken]).winner,
         )
@@ -101,7 +111,10 @@ class Synthesis(Settings):
         return frozen(people, self.temperature, self.max_tokens)
 
     def ask(self, task: Task, seen: Sequence[Turn]) -> str:
-        """Return the synthesiser's prompt; what agents said stands in it as fenced data."""
+        """Return the synthesiser's prompt; what agents said stands in it as fenced data.
+
+        What was read from it stands in a line: a verifier's answer is short, but for `exact`.
+        """
         shown = numbered("answer", seen)
         if self.sees == "answer":
             shown = "\n".join(ANSWER.format(answer=unmarked(str(turn.answer))) for turn in seen)

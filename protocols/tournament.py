@@ -6,9 +6,9 @@ Strengths are Bradley and Terry's (1952), which don't depend on the order of the
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from moot.agents.population import Agent, Population
 from moot.agents.types import Settings, Task
@@ -37,6 +37,12 @@ class Tournament(Settings):
     judging: Pairwise = Pairwise()
     """How a game is judged."""
 
+    @model_validator(mode="after")
+    def _rounds_say_who_meets(self) -> Self:
+        if self.judging.pairs is not None:
+            raise ValueError("judging.pairs: `rounds` says who meets whom; leave it out")
+        return self
+
     @property
     def yields(self) -> frozenset[Signal]:
         """The winner's answer, who beat whom, and each player's share of wins."""
@@ -57,6 +63,7 @@ class Tournament(Settings):
         return Outcome(
             verdicts=(*matches(first, str(won.answer)), *verdicts, *_grades(games)),
             reference=won.text,
+            source=won.index,
             answer=won.answer,
             majority=majority,
             preferences=tuple(

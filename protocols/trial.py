@@ -142,6 +142,7 @@ class Trial(Settings):
         return Outcome(
             verdicts=(*matches(first, str(won.answer)), *own, panel),
             reference=won.text,
+            source=won.index,
             answer=won.answer,
             majority=vote.answer,
             preferences=(Preference(won.index, won.index, lost.index, max(p, 1 - p), by),),

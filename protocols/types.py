@@ -114,6 +114,8 @@ class Outcome:
     demonstrations: tuple[Demonstration, ...] = ()
     notes: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
     """What else was counted, e.g. {"tied": 1.0}; the cycle reports the mean of each."""
+    source: int | None = None
+    """The turn that said the reference, or whose reply it was read from."""
 
 
 @dataclass(frozen=True, slots=True)

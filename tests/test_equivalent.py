@@ -45,6 +45,27 @@ def test_judges_say_which_answers_match_in_place_of_the_verifier() -> None:
     assert len(own) == 6
 
 
+def test_a_panel_that_is_divided_evenly_decides_nothing() -> None:
+    def reply(turn: int, say: Say) -> str:
+        return ("yes" if say.agent.name == "j0" else "no") if say.choices else "42"
+
+    episode = rehearse(Equivalent(talk=Consensus()), Population((*POLICIES, *JUDGES)), reply)
+
+    assert matches(episode) == {0: None, 1: None, 2: None}
+
+
+def test_the_reference_is_heard_where_it_was_said_and_not_where_its_words_stand_again() -> None:
+    def reply(turn: int, say: Say) -> str:
+        return "7" if not say.choices or "10" in say.choices else "yes"
+
+    talk = Equivalent(talk=Consensus(weigh="confidence"))
+    episode = rehearse(talk, Population((*POLICIES, *JUDGES)), reply)
+
+    assert episode.outcome.source == 0
+    judging = [t for t in episode.turns if t.agent.name.startswith("j")]
+    assert {t.heard for t in judging} == {(0,), (0, 1), (0, 2)}
+
+
 def test_softly_an_answer_matches_by_how_likely_it_is_the_same() -> None:
     episode = played(Equivalent(talk=Consensus(), soft=True), "43", "42", "42")
 

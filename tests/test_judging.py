@@ -7,12 +7,13 @@ from moot.agents.types import Completion
 from moot.protocols.conformance import TASK, rehearse
 from moot.protocols.consensus import Consensus
 from moot.protocols.debate import Debate
-from moot.protocols.judged import Judged
+from moot.protocols.judged import Judged, preferred
 from moot.protocols.judging.listwise import Listwise
 from moot.protocols.judging.pairwise import Pairwise
 from moot.protocols.judging.pointwise import Pointwise, expected
+from moot.protocols.moderated import Moderated
 from moot.protocols.sample import Sample
-from moot.protocols.types import Episode, Say
+from moot.protocols.types import Episode, Say, Verdict
 
 POLICIES = tuple(Agent(f"p{i}", "policy", "main") for i in range(3))
 JUDGE = Agent("j", "judge", "main")
@@ -113,7 +114,26 @@ def test_replies_that_are_the_same_are_not_compared() -> None:
 
     assert len(episode.turns) == 3
     assert episode.outcome.verdicts == ()
-    assert episode.outcome.answer is None
+    assert episode.outcome.answer == "42"  # there was nothing to judge between
+
+
+def test_a_text_is_not_preferred_over_itself() -> None:
+    replies = judged(Judged(), "42", "42", "41").turns[:3]
+    ranked = [Verdict(i, "grade", grade) for i, grade in enumerate((1.0, 0.0, 0.5))]
+
+    assert preferred(replies, ranked, 0.0) == []
+    assert preferred(replies, [Verdict(0, "preference", 0.9, over=1)], 0.0) == []
+
+
+def test_who_disagreed_and_won_is_preferred_as_a_reply_to_the_question() -> None:
+    def reply(turn: int, say: Say) -> str | Completion:
+        if turn < 2:
+            return ["41", "42"][turn]
+        return better(say) if say.choices else '{"answer": "42"}'
+
+    episode = rehearse(Judged(talk=Moderated(rounds=1)), PEOPLE, reply)
+
+    assert [(p.asked, p.chosen, p.rejected) for p in episode.outcome.preferences] == [(0, 1, 0)]
 
 
 def test_so_many_pairs_as_wanted_are_drawn_by_the_task() -> None:

@@ -151,7 +151,7 @@ def test_synthesis_shows_the_question_where_asked_to() -> None:
 
 
 def test_synthesis_may_show_answers_alone_and_leaves_out_unreadable_ones() -> None:
-    protocol = Synthesis(sees="answer", prompt="{n}: {answers} of {question}")
+    protocol = Synthesis(sees="answer", question="shown", prompt="{n}: {answers} of {question}")
     say, _ = play(protocol, ["I say 4", "dunno", "5!"], "4")
 
     assert say.text == f"2: Answer: 4\nAnswer: 5 of {TASK.prompt}"

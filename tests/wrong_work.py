@@ -126,6 +126,35 @@ WORK = [
         [":4:67 engines.main.max_lora_rank: 8 is less than fit.lora.rank, 16"],
         id="an adapter too wide",
     ),
+    # Talk.
+    wrong(
+        "{kind: consensus}",
+        "{kind: consensus, weigh: trust}",
+        ":13:36 protocol.weigh: nobody judges here, so all are trusted alike; have it judged, or "
+        "weigh otherwise",
+    ),
+    pytest.param(
+        GOOD.replace(ENGINE, '{kind: endpoint, url: "http://x", model: m}').replace(
+            "kind: consensus", "kind: selection, by: mutual"
+        ),
+        [":13:33 protocol.by: engine 'main' (endpoint) doesn't tell how likely a text is"],
+        id="likelihoods of an endpoint",
+    ),
+    wrong(
+        "kind: consensus",
+        "kind: selection, by: perplexity, who: anchor",
+        ":13:11 protocol: `who` means nothing with `by: perplexity`: leave it out",
+    ),
+    wrong(
+        "kind: consensus",
+        'kind: synthesis, prompt: "{answers} {question}"',
+        ":13:11 protocol: `prompt` has {question}: set `question: shown`, or take it out",
+    ),
+    wrong(
+        "kind: consensus",
+        "kind: tournament, judging: {pairs: 3}",
+        ":13:11 protocol: judging.pairs: `rounds` says who meets whom; leave it out",
+    ),
     # Tasks.
     wrong(
         "kind: inline",

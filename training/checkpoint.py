@@ -39,8 +39,9 @@ class Progress:
         for key, value in self.moments.items():
             kind, name = key.split(".", 1)
             parameter = parameters[name]
+            value = value.to(parameter.device)  # `step` too: a fused step has all in one place
             if kind != "step":
-                value = sharding.own(value.to(parameter.device), parameter)
+                value = sharding.own(value, parameter)
             optimizer.state[parameter][kind] = value.clone()
 
 

@@ -41,7 +41,7 @@ class Critic(Settings):
         rollouts: Sequence[Rollout],
         reward: Callable[[Rollout], float],
         paid: Callable[[Rollout], Sequence[float]],
-        teaches: Callable[[Rollout, float], bool],
+        teaches: Callable[[Rollout, bool], bool],
     ) -> list[Rollout]:
         """Return the rollouts with the advantage and the return of each token.
 
@@ -50,7 +50,7 @@ class Critic(Settings):
                 that have no reward, teach nothing.
             reward: what a rollout earned after its last token.
             paid: what each of its tokens pays for its KL to the anchor; empty: nothing.
-            teaches: whether a rollout has a gradient at an advantage.
+            teaches: whether a rollout counts in the loss, where there is something to learn.
         """
         import torch
 
@@ -79,7 +79,7 @@ class Critic(Settings):
                 advantage=found[i][0].mean().item(),
                 gains=tuple(found[i][0].tolist()),
                 returns=tuple(found[i][1].tolist()),
-                teaches=teaches(r, 1.0),  # the head has something to learn at any advantage
+                teaches=teaches(r, True),  # the head has something to learn at any advantage
             )
             for i, r in enumerate(rollouts)
         ]

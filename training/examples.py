@@ -213,6 +213,12 @@ class Shown:
 Example = Rollout | Pair | Shown
 """What an episode teaches."""
 
+
+def is_for(example: Example, heard: Iterable[str]) -> bool:
+    """Return whether who learns from the words of the weights `heard` learns from an example."""
+    return example.speakers == EVERYONE or not set(example.speakers).isdisjoint(heard)
+
+
 E = TypeVar("E", Rollout, Pair, Shown)
 
 

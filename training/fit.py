@@ -58,7 +58,7 @@ def fit(
         folder: where this training's checkpoints go.
 
     Raises:
-        MootError: a number isn't finite, or a guard says stop; the last good weights are kept.
+        MootError: a number isn't finite, or a guard says to fail; the last good weights are kept.
     """
     look = method.looks(encode)
     steps: list[Sequence[Example]] = [*schedule(examples, settings, seed)]
@@ -81,14 +81,25 @@ def fit(
     done = resumed.step if resumed else 0
     if resumed and done == len(steps):
         return
+
+    def keep() -> None:
+        """Write a checkpoint of the steps that were taken, if there is none yet."""
+        if done % settings.checkpoint_every:
+            save(folder, learner, optimizer, step=done, taken=start.taken + done)
+
     for step in range(done, len(steps)):
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * _warm(start.taken + step, settings.warmup_steps)
-        metrics = _descend(learner, method, steps[step], look, encode, settings)
+        try:
+            metrics = _descend(learner, method, steps[step], look, encode, settings)
+        except MootError:
+            keep()
+            raise
         if broken := settings.guards.broken(metrics):
             yield step, {**metrics, "guarded": 1.0}
             taken = start.taken + done
             if settings.guards.then == "fail":
+                keep()
                 raise MootError(f"training: {broken}; the weights of before this step are kept")
             if rollback:
                 learner.set(initial)
@@ -134,7 +145,7 @@ def graded(
     look = method.looks(encode)
     is_own = [mine(e) for e in examples]
     own, how = keep(compress(examples, is_own)), (encode, settings.batch_tokens, look.probe)
-    if look.policy or look.probe is not None:
+    if look.policy:
         own = keep(by_policy(learner, own, *how))
     if look.anchor or settings.guards.kl is not None:
         own = keep(by_anchor(learner, own, *how))

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from moot.agents.types import Settings
 
-from .examples import EVERYONE, Example
+from .examples import Example, is_for
 from .methods import MethodChoice
 from .reward_model import RewardModel
 from .settings import Fit
@@ -41,8 +41,7 @@ class Job(Settings):
 
     def mine(self, example: Example) -> bool:
         """Return whether the example is for this learner."""
-        everyone = self.heard is None or example.speakers == EVERYONE
-        return everyone or not set(self.heard or ()).isdisjoint(example.speakers)
+        return self.heard is None or is_for(example, self.heard)
 
 
 @dataclass(frozen=True, slots=True)

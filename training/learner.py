@@ -36,6 +36,8 @@ ADAPTER = "adapter_model.safetensors"
 WHOLE = "model.safetensors"
 """transformers' file name for a model's."""
 SCALAR = "scalar_head"
+HEAD = Path(SCALAR) / "head.safetensors"
+"""Apart from the weights: vLLM takes all that lies beside a model for a part of it."""
 """What the scalar head's tensors, and their file, are called."""
 
 
@@ -174,7 +176,8 @@ class Learner:
         if self.verdicts is not None:
             self_reward.write(folder, self.verdicts)
         if self.scalar is not None:
-            save_file(self._head(), folder / f"{SCALAR}.safetensors")
+            (folder / HEAD).parent.mkdir()
+            save_file(self._head(), folder / HEAD)
 
     def close(self) -> Any:
         """Return the base alone, as it was, for the next learner; nobody's, if all of it learnt."""
@@ -208,7 +211,7 @@ def _adapted(base: Any, lora: Lora, seed: int, model: Path) -> PeftModel:
 
 def tensors(folder: Path) -> dict[str, Tensor]:
     """Return the tensors of a version of weights."""
-    file, head = folder / ADAPTER, folder / f"{SCALAR}.safetensors"
+    file, head = folder / ADAPTER, folder / HEAD
     found = load_file(file if file.exists() else folder / WHOLE)
     return found | (load_file(head) if head.exists() else {})
 

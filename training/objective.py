@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -91,6 +91,12 @@ class Objective(Settings):
         given = cast(dict[str, Any], data)
         return {**LIKE.get(str(given.get("like")), {}), **given}
 
+    @model_validator(mode="after")
+    def _budget_is_used(self) -> Self:
+        if self.budget is not None and self.mean != "budget":
+            raise ValueError(f"`budget` means nothing with `mean: {self.mean}`: set `mean: budget`")
+        return self
+
     def look(self) -> Look:
         """Return what must be known from the models."""
         return Look(
@@ -122,8 +128,9 @@ class Objective(Settings):
             if rollout.reward is not None:
                 groups.setdefault(rollout.group, {})[i] = self._reward(rollout)
         found = self.advantages(groups.values())
+        apart = {i for group in groups.values() if any(found[i] for i in group) for i in group}
         return [
-            replace(r, advantage=found[i], teaches=self.teaches(r, found[i])) if i in found else r
+            replace(r, advantage=found[i], teaches=self.teaches(r, i in apart)) if i in found else r
             for i, r in enumerate(rollouts)
         ]
 
@@ -169,12 +176,12 @@ class Objective(Settings):
         each = kl(torch.tensor([known.logp]), torch.tensor([known.anchor]), self.kl_by)
         return (self.kl * each[0]).tolist()
 
-    def teaches(self, rollout: Rollout, advantage: float) -> bool:
-        """Return whether a rollout has a gradient at this advantage."""
+    def teaches(self, rollout: Rollout, apart: bool) -> bool:
+        """Return whether a rollout counts in the loss: `apart` is whether its group differs."""
         if rollout.said.cut and self.cut == "drop":
             return False
         held = (self.kl > 0 and self.kl_in == "loss") or self.entropy > 0
-        return rollout.weights is not None and (advantage != 0 or held)
+        return rollout.weights is not None and (apart or held)
 
     def sizes(self, rows: Rows) -> Tensor:
         """Return (N,) how much each completion counts in the mean."""

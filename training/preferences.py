@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeGuard, cast, get_args, get_type_hints
 
@@ -36,7 +37,7 @@ def pairs(episode: Episode, sure: float = 0.5) -> list[Pair]:
 
 
 def pair(episode: Episode, one: Preference) -> Pair:
-    """Return what a preference of an episode compares."""
+    """Return what a preference of an episode compares, at temperature 1: it is of the policy."""
     asked, better, worse = (episode.turns[i] for i in (one.asked, one.chosen, one.rejected))
     weights = (turn.agent.weights for turn in (better, worse))
     return Pair(
@@ -44,8 +45,8 @@ def pair(episode: Episode, one: Preference) -> Pair:
         turns=(one.chosen, one.rejected),
         agents=(better.agent.name, worse.agent.name),
         speakers=tuple(dict.fromkeys(name for name in weights if name is not None)),
-        chosen=said(better, asked),
-        rejected=said(worse, asked),
+        chosen=replace(said(better, asked), temperature=1.0),
+        rejected=replace(said(worse, asked), temperature=1.0),
         probability=one.probability,
         judges=one.by,
     )

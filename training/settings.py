@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from moot.agents.types import Device, Settings
+from moot.agents.types import Device, Settings, on_this_machine
 
 
 class Lora(Settings):
@@ -80,7 +80,8 @@ class Fit(Settings):
     """On a GPU, where an adapter learns: whether passes over trees of a size that comes often are
     recorded as CUDA graphs.  Off, for it has only run with a stand-in for a GPU so far."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the base model: float32 on the CPU and bfloat16 on a GPU.  Adapters are float32."""
+    """Of the base model: bfloat16 on a GPU where adapters learn, which are float32; else float32,
+    for small steps are lost on 16 bits."""
     recompute: bool = False
     """Hold one layer's activations at a time and compute them again backward: a third more work,
     and far less memory (gradient checkpointing)."""
@@ -99,3 +100,11 @@ class Fit(Settings):
     under 0.001; and else, for 16 bits are coarser, 0.1."""
     guards: Guards = Guards()
     """What must not happen to the policy."""
+
+    @property
+    def number(self) -> Literal["float32", "bfloat16"]:
+        """What the base model's numbers are, as far as that can be told without loading it."""
+        if self.dtype != "auto":
+            return self.dtype
+        gpu = on_this_machine("auto", self.device) == "bfloat16"
+        return "bfloat16" if gpu and self.lora is not None else "float32"

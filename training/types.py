@@ -47,7 +47,7 @@ class Rows:
     anchor: Tensor | None = None
     """(N, T) log-probabilities under the anchor; `None`: not known."""
     spoken: Tensor | None = None
-    """(N, T) log-probabilities as the engine said; `None`: it didn't, of one of them at least."""
+    """(N, T) log-probabilities as the engines said, NaN where one didn't; `None`: none did."""
     probe: int | None = None
     """A token whose log-probability after each row's last token is wanted."""
 

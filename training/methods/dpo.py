@@ -100,7 +100,8 @@ class DPO(Preferring):
         means = mean(policy.logp, rows.mask)
         per = mean if self.normalised or self.variant in MEANS else total
         logp = per(policy.logp, rows.mask)
-        ratio = logp if rows.anchor is None else logp - per(rows.anchor, rows.mask)
+        anchor = None if self.variant in FREE else rows.anchor  # a guard may have asked it
+        ratio = logp if anchor is None else logp - per(anchor, rows.mask)
         chosen, rejected = ratio.chunk(2)
         sure = [e.probability if self.soft else 1.0 for e in examples]
         probability = torch.tensor(sure, device=logp.device) * (1 - 2 * self.noise) + self.noise

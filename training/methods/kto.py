@@ -11,15 +11,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from moot.agents.types import Settings
 from moot.protocols.types import Episode, Signal
 
 from ..examples import Known, Rollout, Said
 from ..types import Encoder, Look, Metrics, Rows, Scores
+from .options import refuse_unused
 from .reinforcement import rollout
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ class KTO(Settings):
     """How much desirable answers count."""
     undesirable: float = Field(default=1.0, gt=0)
     """How much the others count."""
+
+    @model_validator(mode="after")
+    def _options_are_used(self) -> Self:
+        refuse_unused(self, self.on, {"threshold": ("grade", "match")}, f"with `on: {self.on}`")
+        return self
 
     @property
     def needs(self) -> Signal:
@@ -68,7 +74,8 @@ class KTO(Settings):
                 for v in episode.outcome.verdicts
                 if v.kind == self.on and v.score is not None and (v.kind == "match" or v.by is None)
             }
-        return [rollout(episode, episode.turns[i], reward) for i, reward in sorted(found.items())]
+        rated = (rollout(episode, episode.turns[i], reward) for i, reward in sorted(found.items()))
+        return [replace(one, said=replace(one.said, temperature=1.0)) for one in rated]
 
     def looks(self, encode: Encoder) -> Look:
         """Return that the anchor's word is wanted."""

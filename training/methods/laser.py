@@ -93,7 +93,8 @@ class LaSeR(Reinforcement):
                 "method laser: the tokenizer has no special token that no chat uses, and its "
                 "verdicts need one: add one, such as <|reserved_0|>, or take another model"
             )
-        return replace(self.objective.look(), anchor=True, probe=encode.spare, beta=self.beta)
+        look = self.objective.look()
+        return replace(look, policy=True, anchor=True, probe=encode.spare, beta=self.beta)
 
     def graded(self, examples: Sequence[Rollout], taken: int = 0) -> list[Rollout]:
         """Return the rollouts with their advantages, verdicts mixed in, and the verdicts' goals."""
@@ -117,7 +118,7 @@ class LaSeR(Reinforcement):
         for i, gain in self.objective.advantages(differing).items():
             one = found[i]
             both = (1 - self.share) * one.advantage + self.share * gain
-            teaches = one.teaches or self.objective.teaches(one, both)
+            teaches = one.teaches or self.objective.teaches(one, both != 0)
             found[i] = replace(one, advantage=both, teaches=teaches)
         return found
 

@@ -63,6 +63,7 @@ def rollout(
         version=turn.completion.version,
         said=said(turn),
         reward=reward,
+        teaches=turn.agent.weights is not None,
         judges=tuple(judges),
     )
 

@@ -2,8 +2,9 @@
 
 By way of a reward model that learns their preferences, or directly: d-RLAIF, where a judge's grade
 of an answer is its reward.  Left out: the paper's REINFORCE with a value baseline is a choice here
-(`objective: ppo` has a value head; the default compares within groups), and d-RLAIF's grades, from
--1 to 1 there, are from 0 to 1, which advantages don't tell apart.
+(`objective: ppo` has a value head; the default compares within groups), and d-RLAIF's grades are
+from -1 to 1: here they are from 0 to 1, the same to advantages that are scaled by their deviation,
+but half as much beside a KL in the reward.
 """
 
 from __future__ import annotations

@@ -82,7 +82,8 @@ class SFT(Settings):
         reference = episode.outcome.reference
         if reference is None:
             return []
-        source = next((t for t in reversed(episode.turns) if t.text == reference), None)
+        at = episode.outcome.source
+        source = None if at is None or episode.turns[at].text != reference else episode.turns[at]
         opening: dict[str | None, Turn] = {}
         for turn in episode.turns:
             if turn.agent.role == "policy":
@@ -92,7 +93,7 @@ class SFT(Settings):
             words = Said(asked.prompt, reference) if source is None else said(source, asked)
             found += [
                 replace(one, turn=None if source is None else source.index)
-                for one in _shown(episode, asked, replace(words, temperature=1.0), "reference")
+                for one in _shown(episode, asked, words, "reference")
             ]
         return found
 
@@ -142,4 +143,5 @@ def _shown(episode: Episode, speaker: Turn, words: Said, name: str) -> list[Show
     weights = speaker.agent.weights
     if weights is None:
         return []
-    return [Shown(episode.id, speaker.index, speaker.agent.name, (weights,), words, name)]
+    plain = replace(words, temperature=1.0)  # of the policy itself, however it was sampled
+    return [Shown(episode.id, speaker.index, speaker.agent.name, (weights,), plain, name)]

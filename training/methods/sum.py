@@ -94,7 +94,7 @@ class Sum(Reinforcement):
 
         A rollout whose reward by any of them can't be known yet stays as it is.
         """
-        found: list[list[tuple[float, float] | None]] = [[] for _ in examples]
+        found: list[list[Rollout | None]] = [[] for _ in examples]
         weigh = self.weigh or (1.0,) * len(self.of)
         for i, (method, weight) in enumerate(zip(self._summands, weigh, strict=True)):
             own = [n for n, r in enumerate(examples) if not _isnan(r.earned[i])]
@@ -102,22 +102,27 @@ class Sum(Reinforcement):
             for n, one in zip(own, method.graded(apart, taken), strict=True):
                 known = None
                 if one.reward is not None and _known(method, one):
-                    known = weight * one.reward, weight * one.advantage
+                    gain = weight * one.advantage
+                    known = replace(one, reward=weight * one.reward, advantage=gain)
                 found[n].append(known)
-        return [self._summed(*both) for both in zip(examples, found, strict=True)]
-
-    def _summed(self, rollout: Rollout, found: Sequence[tuple[float, float] | None]) -> Rollout:
-        """Return the rollout with the sums of what each method has found: reward and advantage."""
-        known = [both for both in found if both is not None]
-        if len(known) < len(found):
-            return replace(rollout, reward=None)
-        reward, advantage = (fsum(column) for column in zip(*known, strict=True))
-        teaches = self.objective.teaches(rollout, advantage)
-        return replace(rollout, reward=reward, advantage=advantage, teaches=teaches)
+        return [_summed(*both) for both in zip(examples, found, strict=True)]
 
     @property
     def _summands(self) -> list[Reinforcement]:
         return [one.model_copy(update={"objective": self.objective}) for one in self.of]
+
+
+def _summed(rollout: Rollout, found: Sequence[Rollout | None]) -> Rollout:
+    """Return the rollout with the sums of what each method has found: reward and advantage."""
+    known = [one for one in found if one is not None and one.reward is not None]
+    if len(known) < len(found):
+        return replace(rollout, reward=None)
+    return replace(
+        rollout,
+        reward=fsum(one.reward or 0.0 for one in known),
+        advantage=fsum(one.advantage for one in known),
+        teaches=any(one.teaches for one in known),
+    )
 
 
 def _known(method: Reinforcement, rollout: Rollout) -> bool:
