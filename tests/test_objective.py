@@ -131,7 +131,8 @@ def test_a_frozen_agents_reply_counts_in_the_group_and_teaches_nobody() -> None:
     settings = {"like": "dr_grpo", "kl": 0.0}
 
     assert advantages(settings, batch) == [0.0, -0.5, 0.5]
-    assert taught(settings, batch) == [False, True, False]
+    # the first, at the mean, has no gradient and counts in a step's mean
+    assert taught(settings, batch) == [True, True, False]
 
 
 def test_equal_rewards_teach_only_where_the_loss_has_more_than_rewards() -> None:

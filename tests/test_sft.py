@@ -31,6 +31,7 @@ def test_a_reference_is_shown_as_the_reply_to_the_question_as_it_was_put() -> No
             turn(1, "it is 4", role="critic", weights=None, asked="merge", tokens=(8, 3)),
         ],
         reference="it is 4",
+        source=1,
     )
 
     [found] = SFT().examples(told)
@@ -58,12 +59,20 @@ def test_each_learner_is_asked_in_its_own_words_and_once() -> None:
     ]
 
 
-def test_of_equal_texts_the_last_turn_is_the_source() -> None:
-    [found] = SFT().examples(
-        episode([turn(0, "4", tokens=(5,)), turn(1, "4", tokens=(6, 7))], reference="4")
-    )
+def test_of_equal_texts_the_one_that_was_taken_is_learnt() -> None:
+    turns = [turn(0, "4", tokens=(5,)), turn(1, "4", tokens=(6, 7))]
 
-    assert (found.turn, found.said.tokens) == (1, (6, 7))
+    [found] = SFT().examples(episode(turns, reference="4", source=0))
+
+    assert (found.turn, found.said.tokens) == (0, (5,))
+
+
+def test_of_a_reference_that_was_read_from_a_reply_the_text_is_learnt() -> None:
+    turns = [turn(0, "5"), turn(1, '{"answer": "4"}', role="judge", tokens=(6, 7))]
+
+    [found] = SFT().examples(episode(turns, reference="4", source=1))
+
+    assert (found.turn, found.said.text, found.said.tokens) == (None, "4", ())
 
 
 def test_a_reference_that_nobody_said_is_text_alone() -> None:
@@ -81,7 +90,7 @@ def test_a_reference_is_learnt_at_temperature_1_and_where_another_engine_said_it
         turn(1, "4", role="critic", engine="big", weights=None, temperature=0.3, tokens=(900,)),
     ]
 
-    [found] = SFT().examples(episode(turns, reference="4"))
+    [found] = SFT().examples(episode(turns, reference="4", source=1))
 
     #  The engine is the one that sampled the tokens, by which others' are dropped before learning.
     assert (found.said.engine, found.said.temperature) == ("big", 1.0)
