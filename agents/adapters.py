@@ -66,7 +66,7 @@ class Adapters:
         self._add(None)
         slot = f"slot{next(self._numbers)}"
         try:
-            if (weights.path / "model.safetensors").is_file():
+            if weights.whole:
                 kind = str(self._base.dtype).removeprefix("torch.")
                 found = load(weights.path, cast(Number, kind), self._base.device.type)
                 self._whole[weights.name] = found.eval()

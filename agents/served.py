@@ -81,7 +81,7 @@ class Served:
         """Serve `weights` from now on; the server's own list says that it does."""
         await self._life.serving()
         how = read(weights.path)
-        await self._life.timed((self._whole if is_whole(weights) else self._lent).give(weights))
+        await self._life.timed((self._whole if weights.whole else self._lent).give(weights))
         self._verdicts[weights.name] = how
 
     async def held(self) -> Mapping[str, int]:
@@ -193,8 +193,3 @@ class Served:
             if await self._lent.had(request.weights, request.version):
                 raise Fault(f"{error}; it had it, and was given it again") from None
             raise
-
-
-def is_whole(weights: Weights) -> bool:
-    """Return whether these are all weights of a model, not an adapter to some."""
-    return any(weights.path.glob("model*.safetensors"))

@@ -178,3 +178,8 @@ class Weights:
     path: Path
     """A LoRA adapter in PEFT's layout (adapter_config.json, adapter_model.safetensors), or a whole
     model in transformers' (config.json, model.safetensors)."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether these are all weights of a model, not an adapter to some."""
+        return (self.path / "model.safetensors").is_file()

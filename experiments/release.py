@@ -62,7 +62,7 @@ def _write(base: Path, weights: Weights, to: Path) -> None:
 
     from moot.agents.pretrained import load
 
-    if (weights.path / "model.safetensors").is_file():
+    if weights.whole:
         for name in ("config.json", "generation_config.json", "model.safetensors"):
             if (weights.path / name).is_file():
                 shutil.copy(weights.path / name, to)
