@@ -42,6 +42,13 @@ def loss_of(method: DPO, probability: float = 1.0) -> tuple[float, dict[str, flo
     return found.item(), {name: value.item() for name, value in metrics.items()}
 
 
+def test_a_variant_without_an_anchor_does_not_heed_one_that_a_guard_has_asked() -> None:
+    # Means of -1 and -2 nats a token, beta 2.5 and a margin of 1.375: 2.5 - 1.375 = 1.125.
+    loss, _ = loss_of(DPO(variant="simpo"))
+
+    assert loss == pytest.approx(log(1 + exp(-1.125)), rel=1e-5)
+
+
 # What an episode teaches.
 
 

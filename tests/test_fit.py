@@ -180,3 +180,15 @@ def test_a_step_holds_whole_groups_and_leaves_out_what_teaches_nothing() -> None
     assert schedule(flat, FIT, seed=0) == []
     assert schedule(EXAMPLES, FIT, seed=0) == schedule(EXAMPLES, FIT, seed=0)
     assert schedule(EXAMPLES, FIT, seed=0) != schedule(EXAMPLES, FIT, seed=1)
+
+
+def test_small_steps_of_all_weights_are_not_lost_on_16_bits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")  # as where there is a GPU
+
+    numbers = {lora is None: Fit(lora=lora).number for lora in (Lora(), None)}
+
+    assert numbers == {False: "bfloat16", True: "float32"}
+    assert Fit(lora=None, dtype="bfloat16").number == "bfloat16"
+    assert Fit(device="cpu").number == "float32"

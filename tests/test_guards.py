@@ -197,6 +197,17 @@ def test_rollback_gives_back_the_optimiser_too(tiny: Path, tmp_path: Path) -> No
     assert equal(kept.moments, start.moments)
 
 
+def test_what_was_learnt_before_a_step_that_fails_is_on_disk(tiny: Path, tmp_path: Path) -> None:
+    seldom = guarded(length=2, then="fail").model_copy(update={"checkpoint_every": 10})
+
+    with pytest.raises(MootError, match="the weights of before this step are kept"):
+        steps(learner(tiny), tiny, tmp_path, seldom)
+
+    kept = latest(tmp_path)
+    assert kept is not None
+    assert (kept.step, kept.taken) == (1, 1)
+
+
 def test_a_step_in_which_nobody_said_a_token_changes_nothing(tiny: Path, tmp_path: Path) -> None:
     silent = Rollout("e", 0, 0, "a", "w", 0, replace(words("", ()), finish="length"), 1.0)
     other = replace(silent, turn=1, reward=0.0)
