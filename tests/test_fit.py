@@ -185,7 +185,10 @@ def test_a_step_holds_whole_groups_and_leaves_out_what_teaches_nothing() -> None
 def test_small_steps_of_all_weights_are_not_lost_on_16_bits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")  # as where there is a GPU
+    def found(name: str) -> str:  # as where there is a GPU
+        return f"/usr/bin/{name}"
+
+    monkeypatch.setattr("shutil.which", found)
 
     numbers = {lora is None: Fit(lora=lora).number for lora in (Lora(), None)}
 
