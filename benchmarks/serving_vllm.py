@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import sys
 import tempfile
 import time
 import urllib.request
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
+
+from processes import answering, resident
 
 from moot.agents.engine import Engine
 from moot.agents.gate import Gate
@@ -178,7 +179,7 @@ async def adapters(out: Path, distinct: int, n: int) -> dict[str, Any]:
     }
 
 
-async def samples(out: Path, n: int, *, together: bool) -> dict[str, Any]:
+async def samples(n: int, *, together: bool) -> dict[str, Any]:
     """Ask agents who are alike `n` questions each, all of them in one request, or one in each."""
     sampling = Sampling(max_tokens=SAID)
     people = Population(
@@ -215,17 +216,6 @@ class _Apart:
         return await self._engine.held()
 
 
-def answering() -> float:
-    """Return the CPU seconds of the server's process that speaks HTTP; the model has another."""
-    ticks = 0
-    for stat in _below():
-        line = stat.with_name("cmdline").read_bytes()
-        if b"vllm.entrypoints" in line and b"supervisor" not in line:
-            fields = stat.read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
 def _agent(i: int, weights: str, sampling: Sampling) -> Agent:
     # Those who share weights are one group, or else a population refuses them.
     name = f"solver-{i}"
@@ -251,24 +241,6 @@ def made(out: Path, n: int) -> list[Path]:
     return folders
 
 
-def resident() -> int:
-    """Return the bytes of memory that the processes below this one have."""
-    pages = (int(stat.read_text().rpartition(")")[2].split()[21]) for stat in _below())
-    return sum(pages) * os.sysconf("SC_PAGE_SIZE")
-
-
-def _below() -> list[Path]:
-    """Return what `/proc` says of each process below this one."""
-    own, parents = os.getpid(), dict[int, int]()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-    below = {own}
-    while new := {pid for pid, parent in parents.items() if parent in below} - below:
-        below |= new
-    return [Path(f"/proc/{pid}/stat") for pid in below - {own}]
-
-
 def main(arguments: Sequence[str]) -> None:
     """Print what a side does, as JSON in the last line: SIDE FOLDER N."""
     side, folder, n = arguments
@@ -279,7 +251,7 @@ def main(arguments: Sequence[str]) -> None:
     elif side == "debate":
         found = asyncio.run(debate(out, int(n)))
     elif side in ("together", "apart"):
-        found = asyncio.run(samples(out, int(n), together=side == "together"))
+        found = asyncio.run(samples(int(n), together=side == "together"))
     else:
         found = asyncio.run(adapters(out, {"one": 1, "many": ADAPTERS}[side], int(n)))
     print(json.dumps(found))

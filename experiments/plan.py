@@ -113,7 +113,7 @@ def _adapter(known: Facts, fit: Fit) -> int:
     """Return the bytes of what learns and AdamW's two moments of it; 0: not known."""
     if fit.lora is None:
         return known.parameters * 4 * 3
-    layers = {target.rpartition(".")[2] for target in fit.lora.targets}
-    whole = fit.lora.targets == "all-linear"
-    wide = sum(n for name, n in known.linear.items() if whole or name in layers)
+    targets = fit.lora.targets
+    named = known.linear if targets == "all-linear" else {t.rpartition(".")[2] for t in targets}
+    wide = sum(n for name, n in known.linear.items() if name in named)
     return fit.lora.rank * wide * 4 * 3

@@ -7,7 +7,7 @@ arXiv:2510.14943), or by how reliable agents were so far.
 
 from collections.abc import Mapping, Sequence
 from math import exp
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -63,10 +63,11 @@ class Consensus(Settings):
         vote = plurality(said, counts)
         drawn = vote.tied and self.ties == "none"
         won = vote.winner if (vote.share or 0.0) >= self.quorum and not drawn else None
-        equal = self.weigh == "equal"
+        equal, first = self.weigh == "equal", giving(turns, won)
         return Outcome(
             verdicts=matches(turns, won) if won is not None else (),
-            **_given(turns, won),
+            reference=first and first.text,
+            source=first and first.index,
             answer=won,
             majority=None if equal else plurality(said).winner,
             preferences=preferences(turns, turns, won),
@@ -125,9 +126,11 @@ def concluded(
     """
     vote = plurality([turn.answer for turn in last], weights)
     won = vote.winner
+    given = giving(last, won)
     return Outcome(
         verdicts=matches(turns, won) if won is not None else (),
-        **_given(last, won),
+        reference=given and given.text,
+        source=given and given.index,
         answer=won,
         majority=plurality([turn.answer for turn in first]).winner,
         preferences=preferences(first, last, won),
@@ -136,10 +139,9 @@ def concluded(
     )
 
 
-def _given(turns: Sequence[Turn], won: str | None) -> dict[str, Any]:
-    """Return the first reply that gives the answer that won, as an outcome's reference."""
-    first = next((t for t in turns if won is not None and t.answer == won), None)
-    return {} if first is None else {"reference": first.text, "source": first.index}
+def giving(turns: Sequence[Turn], answer: str | None) -> Turn | None:
+    """Return the first turn that gives `answer`, if one does."""
+    return next((t for t in turns if answer is not None and t.answer == answer), None)
 
 
 def matches(turns: Sequence[Turn], reference: str, by: int | None = None) -> tuple[Verdict, ...]:

@@ -87,8 +87,9 @@ def preferred(
     turns = {turn.index: turn for turn in replies}
     panel = [(v, v.score) for v in verdicts if v.by is None and v.score is not None]
     pairs = [(turns[v.of], turns[v.over], p) for v, p in panel if v.over is not None]
-    if pairs := [(a, b, p) for a, b, p in pairs if a.text != b.text]:
-        decided = [(a, b, p) if p > 0.5 else (b, a, 1 - p) for a, b, p in pairs if p != 0.5]
+    if pairs:
+        unlike = [(a, b, p) for a, b, p in pairs if p != 0.5 and a.text != b.text]
+        decided = [(a, b, p) if p > 0.5 else (b, a, 1 - p) for a, b, p in unlike]
         return [one for one in decided if 2 * one[2] - 1 >= margin]
     grades = [(grade, turns[v.of]) for v, grade in panel if v.kind == "grade"]
     if not grades:

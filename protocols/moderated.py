@@ -16,7 +16,7 @@ from moot.agents.population import Agent, Population
 from moot.agents.types import Prompt, Settings, Task
 
 from .asking import TRIES, Wishes, shaped
-from .consensus import matches
+from .consensus import giving, matches
 from .fence import exchange, fenced, filled
 from .types import Outcome, Preference, Say, Script, Signal, Turn
 
@@ -143,7 +143,7 @@ def _outcome(
     majority = said[0].answer
     if answer is None:
         return Outcome(majority=majority, notes=notes)
-    first = next((turn for turn in said if turn.answer == answer), None)
+    first = giving(said, answer)
     return Outcome(
         verdicts=matches(said, answer, by.index),
         reference=stated if first is None else first.text,

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from wrong import TASKS
 
 from moot.agents.errors import MootError
 from moot.agents.population import Agent, Group, Population, anchor
@@ -10,7 +11,7 @@ from moot.agents.types import Sampling
 from moot.experiments.loading import load
 from moot.protocols.consensus import Consensus
 
-FILE = """\
+UNLIKE = """\
 name: unlike
 engines:
   main: {kind: scripted, lines: ["1"]}
@@ -23,14 +24,8 @@ population:
     persona: [Be brief., {file: personas/sceptic.txt}]
     sampling: [{temperature: 0.2}, {temperature: 0.7}, {temperature: 1.2}]
   - {name: elder, engine: far}
-tasks:
-  kind: inline
-  verifier: number
-  held_out: 1
-  per_cycle: 1
-  items: [{prompt: "1 + 1?", answer: 2}, {prompt: "1 + 2?", answer: 3}]
-protocol: {kind: consensus}
 """
+FILE = f"{UNLIKE}{TASKS}protocol: {{kind: consensus}}\n"
 
 
 def unlike(folder: Path) -> Population:

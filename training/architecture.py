@@ -28,8 +28,7 @@ def base(model: Path, fit: Fit) -> Any:
     """
     divided = fit.shard and world.size() > 1
     gpu = fit.device != "cpu" and torch.cuda.is_available()
-    number = fit.number if gpu or fit.dtype != "auto" else "float32"
-    loaded = load(model, number, "cpu" if divided else fit.device, attention=KERNEL)
+    loaded = load(model, fit.number_on(gpu=gpu), "cpu" if divided else fit.device, attention=KERNEL)
     if not isinstance(loaded.get_output_embeddings(), nn.Linear):
         raise MootError(f"{model}: can't train this architecture: its head is no linear layer")
     if fit.recompute:

@@ -36,9 +36,9 @@ ADAPTER = "adapter_model.safetensors"
 WHOLE = "model.safetensors"
 """transformers' file name for a model's."""
 SCALAR = "scalar_head"
+"""What the scalar head's tensors, and their folder, are called."""
 HEAD = Path(SCALAR) / "head.safetensors"
 """Apart from the weights: vLLM takes all that lies beside a model for a part of it."""
-"""What the scalar head's tensors, and their file, are called."""
 
 
 class Learner:
