@@ -40,7 +40,7 @@ class Fault(EngineError):
 
 
 class Overload(Fault):
-    """An engine was asked too much at once (429, 503)."""
+    """An engine was asked too much at once (429, 503, or it works and no answer comes in time)."""
 
 
 class Missing(EngineError):

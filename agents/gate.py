@@ -29,8 +29,8 @@ class Gate:
     """An engine, driven within its limits and tried again after faults that may pass.
 
     A request keeps its place while it waits to be tried again: an engine in trouble is thus asked
-    by fewer at once, and one that is down by one at a time.  Patience counts the time at the engine
-    and between tries, not in the queue.
+    by fewer at once, and one that is down by one at a time.  Where there are fewer places by then,
+    it queues for one.  Patience counts the time at the engine and between tries, not in the queue.
     """
 
     def __init__(
@@ -152,6 +152,7 @@ class Gate:
                     await self._wait(fault, tries, left)
                     self.retries += 1
                     spent += self._clock() - start
+                    await self._places.again(rank)
                 else:
                     self._places.served()
                     return result, tries + 1
@@ -167,7 +168,7 @@ class Gate:
             async with asyncio.timeout(self._deadline_s):
                 return await call()
         except TimeoutError:
-            raise Fault(f"no answer within {self._deadline_s:g} s") from None
+            raise Overload(f"no answer within {self._deadline_s:g} s") from None
 
     async def _wait(self, fault: Fault, tries: int, left: float) -> None:
         """Wait before another try: at least as long as was asked, at most as long as is left."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from .engine import Queue
-from .errors import EngineError, Fault, Gone, MootError
+from .errors import EngineError, Fault, Gone, MootError, Overload
 from .server import Server
 from .wire import Wire
 
@@ -100,7 +100,8 @@ class Life:
     async def timed(self, call: Coroutine[Any, Any, T]) -> T:
         """Return what a call gives, within the time that it may take.
 
-        A server of ours has hung that did nothing for so long, neither an answer nor a token.
+        A server of ours has hung that did nothing for so long, neither an answer nor a token; one
+        that does something was asked too much at once.
         """
         limit, start = self._endurance.timeout_s, time.monotonic()
         clock = asyncio.timeout(limit)
@@ -115,7 +116,8 @@ class Life:
                     await self._look()
             if start >= self._began and time.monotonic() - self._moved >= limit:
                 self._hung = True
-            raise Fault(f"{self._wire.root}: no answer within {limit:g} s") from None
+            kind = Fault if self._hung else Overload
+            raise kind(f"{self._wire.root}: no answer within {limit:g} s") from None
         self._moved, self._unanswered = time.monotonic(), 0
         return result
 

@@ -45,6 +45,17 @@ class Places:
                 self.leave()
             raise
 
+    async def again(self, rank: int) -> None:
+        """Return once who has a place may use it again: where there are fewer now, some wait."""
+        if self.taken <= self.number:
+            return
+        self.leave()
+        try:
+            await self.take(rank)
+        except asyncio.CancelledError:
+            self.taken += 1  # for who leaves it
+            raise
+
     def leave(self) -> None:
         """Give a place back."""
         self.taken -= 1

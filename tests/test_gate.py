@@ -177,6 +177,32 @@ def test_a_call_past_its_deadline_is_a_fault() -> None:
     assert engine.calls > 1
 
 
+def test_an_engine_too_slow_for_so_many_is_asked_by_fewer_until_its_answers_come_in_time() -> None:
+    class Crowded(Moody):
+        async def generate(self, request: Request) -> Completion:
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+            try:
+                for _ in range(10):
+                    await asyncio.sleep(0.0005 * self.under_way)
+            finally:
+                self.under_way -= 1
+            return said()
+
+    async def scene() -> list[Completion]:
+        async def short(seconds: float) -> None:
+            await asyncio.sleep(seconds / 1000)
+
+        limits = Limits(timeout_s=0.1, concurrency=64, patience_s=3)
+        before = Gate("main", engine, limits, random.Random(0), short, deadline_s=0.1)
+        return await asyncio.gather(*(before.generate(REQUEST) for _ in range(64)))
+
+    engine = Crowded()
+    found = asyncio.run(scene())
+    assert engine.most == 64
+    assert {one.text for one in found} == {"yes"}
+
+
 def test_loading_and_asking_what_is_held_are_tried_again_too() -> None:
     async def play() -> tuple[Mapping[str, int], int]:
         before = gate(Moody(Fault("500"), Fault("500")), Clock())

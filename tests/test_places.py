@@ -89,3 +89,26 @@ def test_refusals_take_places_away_at_once_and_answers_bring_them_back_one_by_on
     for i in range(100):
         places.refused(3.0 + i, 3.0 + i)
     assert places.number == 1
+
+
+def test_who_tries_again_queues_where_there_are_fewer_places_by_then() -> None:
+    async def scene() -> list[tuple[int, int]]:
+        places, found = Places(4), list[tuple[int, int]]()
+        for _ in range(4):
+            await places.take(0)
+        places.refused(0.0, 1.0)  # three are left
+        again = [asyncio.create_task(places.again(0)) for _ in range(4)]
+
+        async def look() -> None:
+            await asyncio.wait(again, timeout=0.01)
+            found.append((places.taken, sum(task.done() for task in again)))
+
+        await look()
+        next(task for task in again if not task.done()).cancel()
+        await look()
+        for _ in range(4):  # each of the four, who was cancelled too
+            places.leave()
+        await look()
+        return found
+
+    assert asyncio.run(scene()) == [(3, 3), (4, 4), (0, 4)]
