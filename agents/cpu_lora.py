@@ -2,11 +2,11 @@
 
 vLLM 0.32 takes a copy of its adapter's weights for every token of a batch there; and for a token of
 the base model, whose place is -1, those of the last place, so that where all places are taken the
-base model speaks through an adapter.  Here rows are put in order of their adapters, each of which
-is multiplied once, and those of the base model are left alone.
+base model speaks through an adapter.  Here each adapter is multiplied once, and rows of the base
+model are left alone.  What is added goes where it belongs without a copy, where rows lie together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -21,18 +21,19 @@ class Parts:
     """Which rows of a batch speak through which adapter."""
 
     def __init__(self, places: Tensor) -> None:
-        """Put rows in order, by (N,) the place of the adapter of each."""
-        order = torch.argsort(places, stable=True)
-        found, counts = torch.unique_consecutive(places[order], return_counts=True)
-        base = int((places == BASE).sum())  # which come first
-        ends = [end - base for end in counts.cumsum(0).tolist()]
-        spans = zip(found.tolist(), [-base, *ends], ends, strict=False)
-        self._order = order[base:]
-        self._spans = [span for span in spans if span[0] != BASE]
-        few = [span for span in self._spans if span[2] - span[1] <= FEW]
-        self._together = _Together(few) if len(few) > 1 else None
-        if self._together is not None:
-            self._spans = [span for span in self._spans if span[2] - span[1] > FEW]
+        """Take (N,) the place of the adapter of each row."""
+        found, counts = torch.unique_consecutive(places, return_counts=True)
+        ends = counts.cumsum(0).tolist()
+        runs: list[_Run] = []
+        apart: dict[int, list[int]] = {}
+        for place, start, end in zip(found.tolist(), [0, *ends], ends, strict=False):
+            if place != BASE and end - start > FEW:
+                runs.append(_Run(place, start, end))
+            elif place != BASE:
+                apart.setdefault(place, []).extend(range(start, end))
+        few = {place: rows for place, rows in sorted(apart.items()) if len(rows) <= FEW}
+        many = [{place: rows} for place, rows in apart.items() if len(rows) > FEW]
+        self._parts = [*runs, *(_Batch(rows) for rows in (few, *many) if rows)]
 
     def add(
         self,
@@ -51,49 +52,70 @@ class Parts:
             down: for each slice (places, 1, R, I).
             scale: of what is added.
         """
-        if not len(self._order):
-            return
-        rows = x.index_select(0, self._order).float()
-        narrow = [rows] if down is None else [self._each(rows, into) for into in down]
-        if not any(one.any() for one in narrow):  # as most have none for embedding and logits
-            return
-        widths = [out.shape[-2] for out in up]
-        added = rows.new_empty(len(rows), sum(widths))
-        for part, one, out in zip(added.split(widths, dim=1), narrow, up, strict=True):
-            self._each(one, out, part)
-        wide = min(added.shape[1], y.shape[1])
-        y[:, :wide].index_add_(0, self._order, added[:, :wide].to(y.dtype), alpha=scale)
-
-    def _each(self, rows: Tensor, stacked: Tensor, found: Tensor | None = None) -> Tensor:
-        """Return (n, O) what its own of (places, 1, O, I) adapters makes of each row."""
-        found = rows.new_empty(len(rows), stacked.shape[-2]) if found is None else found
-        for place, start, end in self._spans:
-            torch.mm(rows[start:end], stacked[place, 0].float().t(), out=found[start:end])
-        if self._together is not None:
-            self._together.fill(found, rows, stacked)
-        return found
+        for part in self._parts:
+            rows = part.rows(x).float()
+            narrow = [rows @ part.of(into) for into in down or ()] or [rows] * len(up)
+            if any(one.any() for one in narrow):  # most have none for embedding and logits
+                part.add(
+                    y, [(one, part.of(out)) for one, out in zip(narrow, up, strict=True)], scale
+                )
 
 
-class _Together:
-    """Adapters of few rows each."""
+class _Run:
+    """One adapter and M rows that lie together: a prompt, or the words of who is alone."""
 
-    def __init__(self, spans: Sequence[tuple[int, int, int]]) -> None:
-        """Take adapters, each with its place and where its rows start and end, in their order."""
-        own = {place: range(start, end) for place, start, end in spans}
-        first, last = spans[0][0], spans[-1][0]
+    def __init__(self, place: int, start: int, end: int) -> None:
+        self._place = place
+        self._rows = slice(start, end)
+
+    def rows(self, x: Tensor) -> Tensor:
+        """Return (M, I) its rows."""
+        return x[self._rows]
+
+    def of(self, stacked: Tensor) -> Tensor:
+        """Return (I, O) its own of (places, 1, O, I) weights."""
+        return stacked[self._place, 0].float().t()
+
+    def add(self, y: Tensor, made: Sequence[tuple[Tensor, Tensor]], scale: float) -> None:
+        """Add the products, side by side, to its rows of `y`."""
+        start = 0
+        for rows, weights in made:
+            there = y[self._rows, start : start + weights.shape[1]]
+            start += weights.shape[1]
+            there.add_(rows @ weights[:, : there.shape[1]], alpha=scale)
+
+
+class _Batch:
+    """Adapters that are multiplied together: G of them, each with M rows, some of them none."""
+
+    def __init__(self, own: Mapping[int, Sequence[int]]) -> None:
+        """Take the rows of each adapter, by its place; places rise."""
+        first, last = min(own), max(own)
         # Weights that lie together needn't be copied: what has no rows between is given any.
-        near = last - first + 1 <= 2 * len(spans)
-        places = range(first, last + 1) if near else list(own)
+        near = last - first + 1 <= 2 * len(own)
+        places = range(first, last + 1) if near else [*own]
         self._places = slice(first, last + 1) if near else torch.tensor(places)
         most = max(map(len, own.values()))
-        rows = [own.get(place, range(0)) for place in places]
-        self._padded = torch.tensor([[*some, *[0] * (most - len(some))] for some in rows])
-        real = [i < len(some) for some in rows for i in range(most)]
-        self._real = torch.tensor(real).nonzero()[:, 0]
-        self._rows = self._padded.flatten()[self._real]
+        rows = [[*own.get(place, ()), *[BASE] * most][:most] for place in places]
+        flat = torch.tensor(rows).flatten()
+        real = flat != BASE
+        self._shape = len(rows), most
+        self._taken = flat.clamp(min=0)  # for none the first, whose outcome is thrown away
+        self._rows = flat[real]
+        self._real = None if real.all() else real.nonzero()[:, 0]
 
-    def fill(self, found: Tensor, rows: Tensor, stacked: Tensor) -> None:
-        """Put into (n, O) `found` what these adapters make of their rows."""
-        weights = stacked[self._places, 0].float()  # (G, O, I)
-        made = rows[self._padded] @ weights.transpose(1, 2)  # (G, M, O)
-        found.index_copy_(0, self._rows, made.flatten(0, 1).index_select(0, self._real))
+    def rows(self, x: Tensor) -> Tensor:
+        """Return (G, M, I) its rows."""
+        return x.index_select(0, self._taken).unflatten(0, self._shape)
+
+    def of(self, stacked: Tensor) -> Tensor:
+        """Return (G, I, O) its own of (places, 1, O, I) weights."""
+        return stacked[self._places, 0].float().transpose(1, 2)
+
+    def add(self, y: Tensor, made: Sequence[tuple[Tensor, Tensor]], scale: float) -> None:
+        """Add the products, side by side, to its rows of `y`."""
+        added = torch.cat([(rows @ weights).flatten(0, 1) for rows, weights in made], -1)
+        if self._real is not None:
+            added = added.index_select(0, self._real)
+        wide = min(added.shape[1], y.shape[1])
+        y[:, :wide].index_add_(0, self._rows, added[:, :wide].to(y.dtype), alpha=scale)
