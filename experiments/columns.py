@@ -131,6 +131,29 @@ ROLLOUTS = pa.schema(
     ]
 )
 
+EDGES = {
+    "agents": pa.schema(
+        [
+            ("speaker", pa.string()),
+            ("listener", pa.string()),
+            ("times", pa.int64()),
+            ("differed", pa.int64()),
+            ("adopted", pa.int64()),
+            ("corrected", pa.int64()),
+            ("corrupted", pa.int64()),
+        ]
+    ),
+    "turns": pa.schema(
+        [
+            ("speaker", pa.string()),
+            ("listener", pa.string()),
+            ("differed", pa.bool_()),
+            ("adopted", pa.bool_()),
+        ]
+    ),
+}
+"""Who heard whom, by level (`moot graph --format parquet`)."""
+
 METRICS = pa.schema(
     [
         ("cycle", pa.int32()),

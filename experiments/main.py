@@ -119,6 +119,38 @@ def report(run: Directory) -> None:
 
 
 @app.command()
+def graph(
+    run: Directory,
+    level: Annotated[str, typer.Option("--level", help="agents or turns.")] = "agents",
+    form: Annotated[
+        str, typer.Option("--format", help="graphml, gexf, json or parquet (its edges).")
+    ] = "graphml",
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE", help="Default: DIR/graph-LEVEL.FORMAT.")
+    ] = None,
+) -> None:
+    """Write who heard whom, for other tools, and say whose answers were adopted."""
+    from .influence import save, told
+    from .report.readings import read
+
+    readings = read(run)
+    path = save(readings, level, form, to)
+    typer.echo("\n".join([*told(readings), f"graph: {path}"]))
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Runs' directories.")],
+) -> None:
+    """Set runs side by side: settings that differ, accuracy, what was gained over the first."""
+    from .compare import compare as lines
+    from .report.readings import read
+
+    for line in lines([read(run) for run in runs]):
+        typer.echo(line)
+
+
+@app.command()
 def export(
     run: Directory,
     kind: Annotated[str, typer.Option("--kind", help=f"One of: {', '.join(KINDS)}.")],

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import hypot, sqrt
 
 import networkx as nx
 
-from .graph import by_group
+from ..interaction import by_group
 
 MANY = 40
 """More agents than this are drawn by group."""
@@ -41,6 +42,8 @@ class Edge:
     listener: str
     role: str
     times: int
+    differed: int
+    adopted: int
     path: str
     head: str
     """The arrow's tip, as a polygon's points."""
@@ -79,7 +82,7 @@ def drawn(graph: nx.DiGraph[str]) -> Drawing:
     }
     often = max((seen["times"] for _, _, seen in shown.edges(data=True)), default=1)
     edges = [
-        _edge(nodes[a], nodes[b], seen["times"], 1 + 5 * seen["times"] / often)
+        _edge(nodes[a], nodes[b], seen, 1 + 5 * seen["times"] / often)
         for a, b, seen in shown.edges(data=True)
     ]
     return Drawing(tuple(nodes.values()), tuple(edges), groups)
@@ -104,14 +107,15 @@ def _spread(values: list[float], margin: float, size: float) -> list[float]:
     return [round(margin + (v - low) / (high - low) * (size - 2 * margin), 1) for v in values]
 
 
-def _edge(a: Node, b: Node, times: int, width: float) -> Edge:
+def _edge(a: Node, b: Node, seen: Mapping[str, int], width: float) -> Edge:
     """Return a bent arrow from `a` to `b`; both ways at once bend apart."""
+    told = (a.name, b.name, a.role, seen["times"], seen["differed"], seen["adopted"])
     if a.name == b.name:
         r, top = a.radius, a.y - a.radius
         path = f"M{a.x - 5:.1f} {top + 1:.1f}C{a.x - 2.2 * r:.1f} {top - 30:.1f} "
         path += f"{a.x + 2.2 * r:.1f} {top - 30:.1f} {a.x + 7:.1f} {top - 4:.1f}"
         head = _head(a.x + 5, top, -0.35, 0.94, width)
-        return Edge(a.name, b.name, a.role, times, path, head, width)
+        return Edge(*told, path, head, width)
     far = hypot(b.x - a.x, b.y - a.y) or 1.0
     middle_x = (a.x + b.x) / 2 + (b.y - a.y) * 0.12
     middle_y = (a.y + b.y) / 2 - (b.x - a.x) * 0.12
@@ -124,7 +128,7 @@ def _edge(a: Node, b: Node, times: int, width: float) -> Edge:
     path = f"M{x0:.1f} {y0:.1f}Q{middle_x:.1f} {middle_y:.1f} "
     path += f"{tip_x - way_x * size * 0.8:.1f} {tip_y - way_y * size * 0.8:.1f}"
     head = _head(tip_x, tip_y, way_x, way_y, width)
-    return Edge(a.name, b.name, a.role, times, path, head, width)
+    return Edge(*told, path, head, width)
 
 
 def _head(x: float, y: float, way_x: float, way_y: float, width: float) -> str:

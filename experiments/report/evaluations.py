@@ -34,7 +34,7 @@ def improvement(readings: Readings, first: int, last: int) -> Interval | None:
     if first not in readings.held_out or last not in readings.held_out:
         return None
     before, after = (accuracies(readings.held_out[n]) for n in (first, last))
-    return _paired(before, after, readings.seed)
+    return paired(before, after, readings.seed)
 
 
 def over_baseline(readings: Readings, last: int) -> Interval | None:
@@ -42,10 +42,11 @@ def over_baseline(readings: Readings, last: int) -> Interval | None:
     if readings.baseline is None or last not in readings.held_out:
         return None
     after = accuracies(readings.held_out[last])
-    return _paired(votes(readings.baseline), after, readings.seed)
+    return paired(votes(readings.baseline), after, readings.seed)
 
 
-def _paired(before: Mapping[str, float], after: Mapping[str, float], seed: int) -> Interval | None:
+def paired(before: Mapping[str, float], after: Mapping[str, float], seed: int) -> Interval | None:
+    """Return the mean of `after` - `before` over the tasks of both; `None`: there are too few."""
     both = [task for task in before if task in after]
     if len(both) < FEWEST:
         return None

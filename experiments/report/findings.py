@@ -7,8 +7,8 @@ from .conversations import Ending, endings
 from .evaluations import FEWEST, improvement, over_baseline, trained, whole_cycles
 from .panel import judges, warnings
 from .readings import Readings
+from .words import count, measured, share, signed
 
-WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 FIRST = ("the vote of the first answers", "the first vote")
 ALL = ("the majority of the answers it was made from", "the majority")
 WHO = {
@@ -212,25 +212,3 @@ def state(readings: Readings) -> str:
     if done < 0:
         return "not finished: nothing is evaluated yet"
     return f"not finished: {done} of {count(readings.cycles, 'cycle')}; the same command goes on"
-
-
-def measured(interval: Interval) -> str:
-    """Return a value with its interval, for reading."""
-    value, low, high = interval
-    return f"{value:.2f}" if low == high == value else f"{value:.2f} [{low:.2f}, {high:.2f}]"
-
-
-def signed(interval: Interval) -> str:
-    """Return a difference with its interval, signs always shown."""
-    value, low, high = (f"{x:+.2f}".replace("-", "−") for x in interval)
-    return f"{value} [{low}, {high}]"
-
-
-def share(value: float) -> str:
-    """Return a share as a percentage."""
-    return f"{100 * value:.0f}%"
-
-
-def count(n: int, noun: str) -> str:
-    """Return `n` of something, in words up to ten."""
-    return f"{WORDS[n] if 0 <= n < len(WORDS) else n} {noun}{'' if n == 1 else 's'}"

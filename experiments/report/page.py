@@ -5,20 +5,20 @@ script and no request.
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ..influence import graph, in_words
+from ..interaction import COLUMNS, adoption
 from ..progress import money
 from ..table import whole
 from . import figures, findings
 from .conversations import Conversation, Ending, chosen, conversation, endings
-from .drawing import Drawing, drawn
-from .graph import hearing
+from .drawing import drawn
 from .panel import judges, warnings
-from .readings import Readings, Row, read, rows
+from .readings import Readings, Row, read
 from .speakers import Account, accounts, phases, speakers
 
 PAGES = Path(__file__).parent / "pages"
@@ -82,18 +82,12 @@ def page(readings: Readings) -> str:
         examined=speakers(among(spent, readings.held_out.values())),
         phases=phases(spent),
         totals=totals(talking, episodes),
-        drawing=drawing(readings),
+        drawing=drawn(graph(readings, "agents")),
+        adopted=in_words(adoption(readings.turns(COLUMNS), readings.seed)),
         conversations=conversations(readings, episodes),
         pivot=pivot(readings.metrics),
         steps=steps_table(readings.metrics),
     )
-
-
-def drawing(readings: Readings) -> Drawing:
-    """Return who heard whom in all the talk so far."""
-    columns = ["cycle", "episode", "turn", "agent", "group", "role", "heard"]
-    turns = (rows(folder / "turns.parquet", columns) for folder in readings.talks.values())
-    return drawn(hearing(chain.from_iterable(turns)))
 
 
 def conversations(readings: Readings, episodes: Iterable[Ending]) -> list[Conversation]:

@@ -48,6 +48,11 @@ class Readings:
     unreadable: tuple[str, ...]
     """What lies there and can't be read, and why."""
 
+    def turns(self, columns: Sequence[str]) -> Iterator[Row]:
+        """Yield the turns of all talk, cycle by cycle, each episode's together."""
+        for folder in self.talks.values():
+            yield from rows(folder / "turns.parquet", columns)
+
     @property
     def cycles(self) -> int:
         """How many cycles the experiment is to have."""

@@ -3,7 +3,8 @@
 The preferences are the protocol's, fresh in every cycle (iterated, on-policy), or those of a file
 (offline), or both.  `variant` names the family's member, see `losses.preference`; with `sft` the
 negative log-likelihood of the chosen reply is added, the mean of its tokens (RPO, IRPO,
-arXiv:2404.19733), and with `soft` a judge's probability is the label.
+arXiv:2404.19733), and with `soft` a judge's probability is the label.  Left out: AOT, whose loss
+belongs to ranks in a batch (`losses.preference.aot` has it), for a step's pairs come in parts.
 """
 
 from __future__ import annotations

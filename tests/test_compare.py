@@ -1,0 +1,105 @@
+"""Runs side by side: what differs, what came of it, and what can't be told."""
+
+from pathlib import Path
+
+import pytest
+from command import moot
+
+from moot.experiments.compare import compare
+from moot.experiments.report.readings import read
+
+EXPERIMENT = """\
+name: any
+cycles: 1
+engines:
+  main: {kind: simulated, competence: 0.5}
+population:
+  - {name: solver, count: 3, engine: main}
+tasks: {kind: simulated, options: 4, size: 90, held_out: 60, per_cycle: 10}
+protocol: {kind: consensus}
+evaluation: {controls: false, samples: 4}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where runs lie: plain, an able one, and one with tasks of its own."""
+    folder = tmp_path_factory.mktemp("compare")
+    (folder / "x.yaml").write_text(EXPERIMENT)
+    for name, change in (
+        ("plain", "cycles=1"),
+        ("able", "engines.main.competence=0.9"),
+        ("other", "tasks.options=5"),
+    ):
+        assert moot("run", folder / "x.yaml", "--out", folder / name, "--set", change) == 0
+    return folder
+
+
+def table(folder: Path, *names: str) -> dict[str, list[str]]:
+    """Return the cells of each line, by what the line is about."""
+    lines = compare([read(folder / name) for name in names])
+    starts = [0, *(lines[0].index(name) for name in names)]
+    ends = [*starts[1:], None]
+    cut = ([line[a:b].strip() for a, b in zip(starts, ends, strict=True)] for line in lines if line)
+    return {cells[0]: cells[1:] for cells in cut}
+
+
+def test_settings_that_differ_come_first_and_then_what_came_of_them(folder: Path) -> None:
+    found = table(folder, "plain", "able")
+
+    assert [*found][:5] == [
+        "",
+        "engines.main.competence",
+        "held-out accuracy, untrained",
+        "held-out accuracy, in the end",
+        "after",
+    ]
+    assert found["engines.main.competence"] == ["0.5", "0.9"]
+    assert found["after"] == ["one cycle", "one cycle"]
+    assert found["tasks that both were asked"] == ["–", "60"]
+    nothing, gained = found["over plain, in the end"]
+    low = float(gained.partition("[")[2].partition(",")[0])
+    assert nothing == "–"
+    assert 0.25 < low < float(gained.split()[0]) < 0.5
+    assert all(cell.startswith("0.") for cell in found["talk/agreement"])
+    assert "held_out/majority" in found
+
+
+def test_what_is_set_beside_a_better_one_has_lost(folder: Path) -> None:
+    assert table(folder, "able", "plain")["over able, in the end"][1].startswith("−0.4")
+
+
+def test_other_tasks_are_not_compared(folder: Path) -> None:
+    found = table(folder, "plain", "other", "able")
+
+    assert found["over plain, in the end"][:2] == ["–", "–"]
+    assert found["tasks that both were asked"] == ["–", "0", "60"]
+
+
+def test_a_run_that_has_just_begun_has_dashes(folder: Path) -> None:
+    (folder / "begun").mkdir(exist_ok=True)
+    text = (folder / "plain" / "experiment.yaml").read_text()
+    (folder / "begun" / "experiment.yaml").write_text(text)
+
+    found = table(folder, "plain", "begun")
+    assert found["held-out accuracy, in the end"][1] == "–"
+    assert found["over plain, in the end"] == ["–", "–"]
+
+
+def test_runs_of_one_name_are_told_apart_by_their_paths(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    text = (folder / "plain" / "experiment.yaml").read_text()
+    (tmp_path / "plain" / "experiment.yaml").write_text(text)
+
+    lines = compare([read(folder / "plain"), read(tmp_path / "plain")])
+    assert lines[0].split() == [str(folder / "plain"), str(tmp_path / "plain")]
+
+
+def test_one_run_alone_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for some in (["plain"], ["plain", "plain"]):
+        assert moot("compare", *(folder / name for name in some)) == 2
+        assert capsys.readouterr().err == "moot compare: name two runs or more, each once\n"
+    assert moot("compare", folder / "plain", folder / "able") == 0
+    assert capsys.readouterr().out.startswith(" ")
+    assert moot("compare", folder / "plain", folder / "gone") == 2
+    assert "there is no such directory" in capsys.readouterr().err
