@@ -124,8 +124,9 @@ def _signed(difference: Interval | None) -> str | None:
 
 
 def _metrics(runs: Sequence[Readings]) -> Iterator[Cells]:
-    """Yield what every other metric last was."""
+    """Yield what every other metric last was, but for those of one of several weights."""
     names = {row["name"] for run in runs for row in run.metrics if row["step"] is None}
+    names = {name for name in names if "@" not in name}
     for name in sorted(names - {"held_out/accuracy"}, key=lambda n: (not n.startswith(FIRST), n)):
         each = [whole_cycles(run.metrics, name) for run in runs]
         yield (name, *(_value(found[max(found)]) if found else NOTHING for found in each))

@@ -7,8 +7,8 @@ WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "
 
 def measured(interval: Interval) -> str:
     """Return a value with its interval, for reading."""
-    value, low, high = interval
-    return f"{value:.2f}" if low == high == value else f"{value:.2f} [{low:.2f}, {high:.2f}]"
+    value, low, high = (f"{x:.2f}".replace("-", "−") for x in interval)
+    return value if len({*interval}) == 1 else f"{value} [{low}, {high}]"
 
 
 def signed(interval: Interval) -> str:
