@@ -40,7 +40,11 @@ class Fault(EngineError):
 
 
 class Overload(Fault):
-    """An engine was asked too much at once (429, 503, or it works and no answer comes in time)."""
+    """An engine was asked too much at once (429, 503)."""
+
+
+class TimedOut(Overload):
+    """No answer came in time, and it isn't known that nothing was done: what was done is lost."""
 
 
 class Missing(EngineError):

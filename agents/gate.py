@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from .breaker import Breaker
 from .engine import Engine, Limits, Resting, Telling, everywhere
-from .errors import EngineError, Fault, Overload
+from .errors import EngineError, Fault, Overload, TimedOut
 from .pace import Pace
 from .places import Places
 from .types import Completion, Request, Weights
@@ -135,6 +135,8 @@ class Gate:
                 self._watching = asyncio.create_task(self._watch(self._telling))
             tries, spent = 0, 0.0
             while True:
+                if tries:
+                    await self._places.again(rank)
                 await self._pace.wait(expected)
                 start, cost = self._clock(), 0
                 patience = self._limits.patience_s - spent
@@ -145,14 +147,13 @@ class Gate:
                 except Fault as fault:
                     tries += 1
                     if isinstance(fault, Overload):
-                        self._places.refused(start, self._clock())
+                        self._places.refused(start, self._clock(), lost=isinstance(fault, TimedOut))
                     spent += self._clock() - start
                     left = self._limits.patience_s - max(spent, self._breaker.down_s)
                     start = self._clock()
                     await self._wait(fault, tries, left)
                     self.retries += 1
                     spent += self._clock() - start
-                    await self._places.again(rank)
                 else:
                     self._places.served()
                     return result, tries + 1
@@ -168,7 +169,7 @@ class Gate:
             async with asyncio.timeout(self._deadline_s):
                 return await call()
         except TimeoutError:
-            raise Overload(f"no answer within {self._deadline_s:g} s") from None
+            raise TimedOut(f"no answer within {self._deadline_s:g} s") from None
 
     async def _wait(self, fault: Fault, tries: int, left: float) -> None:
         """Wait before another try: at least as long as was asked, at most as long as is left."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from .engine import Queue
-from .errors import EngineError, Fault, Gone, MootError, Overload
+from .errors import EngineError, Fault, Gone, MootError, TimedOut
 from .server import Server
 from .wire import Wire
 
@@ -114,9 +114,9 @@ class Life:
             with suppress(EngineError, TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await self._look()
-            if start >= self._began and time.monotonic() - self._moved >= limit:
-                self._hung = True
-            kind = Fault if self._hung else Overload
+            hung = start >= self._began and time.monotonic() - self._moved >= limit
+            self._hung |= hung
+            kind = Fault if hung else TimedOut
             raise kind(f"{self._wire.root}: no answer within {limit:g} s") from None
         self._moved, self._unanswered = time.monotonic(), 0
         return result

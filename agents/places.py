@@ -7,6 +7,7 @@ from .engine import Queue
 
 GROWTH = 1.5
 SHRINKAGE = 0.75
+LOST = 0.5
 SPARE = 8
 """An eighth of what runs may wait in the engine's own queue, so that it never runs dry."""
 
@@ -47,7 +48,7 @@ class Places:
 
     async def again(self, rank: int) -> None:
         """Return once who has a place may use it again: where there are fewer now, some wait."""
-        if self.taken <= self.number:
+        if self.taken - 1 < self.number:
             return
         self.leave()
         try:
@@ -61,18 +62,19 @@ class Places:
         self.taken -= 1
         self._let_in()
 
-    def refused(self, began: float, now: float) -> None:
-        """Take note that the engine was asked too much at once: there are fewer places now.
+    def refused(self, began: float, now: float, *, lost: bool = False) -> None:
+        """Take note that the engine was asked too much at once: fewer than now are let in.
 
         A burst is refused as one: what was asked before the last time tells nothing new.
 
         Args:
             began: when the refused request was asked, in seconds.
             now: the time by the same clock.
+            lost: whether it took all its time, and the engine's work on it is lost.
         """
         if began >= self._refused:
             self._refused = now
-            self._set(self.number * SHRINKAGE)
+            self._set(min(self.number, self.taken) * (LOST if lost else SHRINKAGE))
 
     def served(self) -> None:
         """Take note that the engine answered: after as many answers there is one place more."""

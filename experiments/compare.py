@@ -1,24 +1,43 @@
 """Runs side by side: what they were set to, what came of them, what one gained over the first."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from moot.agents.errors import InputError
 
 from .directory import flat
-from .report.evaluations import accuracies, improvement, paired, whole_cycles
+from .report.evaluations import accuracies, paired, whole_cycles
 from .report.readings import Readings
-from .report.words import count, measured, signed
+from .report.words import count, measured, signed, value
 from .stats import Interval
 
-OWN = ("name", "made_with")
-"""What differs between any two runs."""
+MADE = ("tasks", "replay")
+"""What of `made_with` is set side by side too: the tasks' fingerprint, and what is replayed."""
+HIDDEN = ("held_out/", "baseline/", "swap/", "train/")
+"""Metrics of which those of each of several weights (`@NAME`) are left out."""
 NOTHING = "–"
-FIRST = "held_out/"
-"""What the metrics of a comparison begin with."""
+WIDE = 40
+"""So many characters of a setting are shown."""
 
 Cells = tuple[str, ...]
 """A line of the table: what it is about, and what it says of each run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a run, as far as it was evaluated."""
+
+    cycles: int
+    """After how many cycles it was last evaluated."""
+    before: Interval | None
+    """Held-out accuracy of the untrained weights."""
+    after: Interval | None
+    """The same in the end."""
+    change: Interval | None
+    """What lies between, paired by task; `None` where there aren't two evaluations."""
+    tasks: Mapping[str, float]
+    """In the end, by task."""
 
 
 def compare(runs: Sequence[Readings]) -> list[str]:
@@ -33,13 +52,8 @@ def compare(runs: Sequence[Readings]) -> list[str]:
     """
     if len({run.path.resolve() for run in runs}) < max(2, len(runs)):
         raise InputError("moot compare: name two runs or more, each once")
-    blocks = [
-        [("", *titles(runs))],
-        _settings(runs),
-        [_line("held-out accuracy, untrained", runs, _at(min)), *_outcomes(runs)],
-        [*_beside(runs)],
-        [*_metrics(runs)],
-    ]
+    names = titles(runs)
+    blocks = [[("", *names)], settings(runs), [*_outcomes(runs, names[0])], [*_metrics(runs)]]
     return aligned(block for block in blocks if block)
 
 
@@ -47,6 +61,32 @@ def titles(runs: Sequence[Readings]) -> list[str]:
     """Return what the runs are called: their directories' names, in full where two are alike."""
     names = [run.path.resolve().name for run in runs]
     return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
+
+
+def settings(runs: Sequence[Readings]) -> list[Cells]:
+    """Return the settings in which the runs differ, and what else they were made with."""
+    each: list[Mapping[str, Any]] = []
+    for run in runs:
+        own = {k: v for k, v in run.experiment.items() if k not in ("name", "made_with")}
+        made = run.experiment.get("made_with") or {}
+        each.append(flat(own) | {f"made_with.{k}": made[k] for k in MADE if k in made})
+    keys = dict.fromkeys(key for some in each for key in some)
+    lines = ((key, *shortened([str(some.get(key, NOTHING)) for some in each])) for key in keys)
+    return [line for line in lines if len({*line[1:]}) > 1]
+
+
+def shortened(said: Sequence[str]) -> list[str]:
+    """Return each on one line of a bearable length, from where they begin to differ if need be."""
+    lines = [" ".join(one.split()) if "\n" in one else one for one in said]
+    if max(map(len, lines)) <= WIDE:
+        return lines
+    unlike = (i for i, letters in enumerate(zip(*lines, strict=False)) if len({*letters}) > 1)
+    start = max(0, next(unlike, min(map(len, lines))) - WIDE // 4)
+    cut = [line[start : start + WIDE] for line in lines]
+    return [
+        f"{'…' if start else ''}{part}{'…' if start + WIDE < len(line) else ''}"
+        for part, line in zip(cut, lines, strict=True)
+    ]
 
 
 def aligned(blocks: Iterable[Sequence[Cells]]) -> list[str]:
@@ -64,81 +104,53 @@ def aligned(blocks: Iterable[Sequence[Cells]]) -> list[str]:
     return said
 
 
-def _line(name: str, runs: Iterable[Readings], cell: Callable[[Readings], str | None]) -> Cells:
-    return (name, *(cell(run) or NOTHING for run in runs))
+def outcome(run: Readings) -> Outcome:
+    """Return what came of a run, by its complete evaluations."""
+    known = whole_cycles(run.metrics, "held_out/accuracy")
+    if not run.held_out:
+        return Outcome(0, None, None, None, {})
+    first, last = min(run.held_out), max(run.held_out)
+    before, after = (accuracies(run.held_out[version]) for version in (first, last))
+    change = paired(before, after, run.seed) if first < last else None
+    return Outcome(last, known.get(first), known.get(last), change, after)
 
 
-def _settings(runs: Sequence[Readings]) -> list[Cells]:
-    """Return the settings in which the runs differ."""
-    each = [flat({k: v for k, v in run.experiment.items() if k not in OWN}) for run in runs]
-    keys = sorted({key for settings in each for key in settings})
-    lines = ((key, *(_setting(settings, key) for settings in each)) for key in keys)
-    return [line for line in lines if len({*line[1:]}) > 1]
+def _outcomes(runs: Sequence[Readings], first_name: str) -> Iterator[Cells]:
+    """Yield what came of each run by itself, and then beside the first."""
+    found = [outcome(run) for run in runs]
+    first, *others = found
 
+    def line(name: str, cells: Iterable[str | None]) -> Cells:
+        return (name, *(cell or NOTHING for cell in cells))
 
-def _setting(settings: Mapping[str, Any], key: str) -> str:
-    said = str(settings.get(key, NOTHING)).splitlines() or [""]
-    return said[0] if len(said) == 1 and len(said[0]) <= 40 else f"{said[0][:37]}..."
+    def difference(interval: Interval | None) -> str | None:
+        return signed(interval) if interval else None
 
-
-def _at(which: Callable[[Iterable[int]], int]) -> Callable[[Readings], str | None]:
-    """Return what says the held-out accuracy of the first (`min`) or last (`max`) evaluation."""
-
-    def cell(run: Readings) -> str | None:
-        found = whole_cycles(run.metrics, "held_out/accuracy")
-        return measured(found[which(found)]) if found else None
-
-    return cell
-
-
-def _outcomes(runs: Sequence[Readings]) -> Iterator[Cells]:
-    """Yield what came of each run by itself."""
-
-    def change(run: Readings) -> Interval | None:
-        return improvement(run, min(run.held_out), max(run.held_out)) if run.held_out else None
-
-    def after(run: Readings) -> str:
-        return count(max(run.held_out, default=0), "cycle")
-
-    yield _line("held-out accuracy, in the end", runs, _at(max))
-    yield _line("after", runs, after)
-    yield _line("change", runs, lambda run: _signed(change(run)))
-
-
-def _beside(runs: Sequence[Readings]) -> Iterator[Cells]:
-    """Yield how much more accurate each is in the end than the first, and over how many tasks."""
-    first, *others = [
-        accuracies(run.held_out[max(run.held_out)]) if run.held_out else {} for run in runs
-    ]
-    yield (
-        f"over {titles(runs)[0]}, in the end",
-        NOTHING,
-        *(_signed(paired(first, other, runs[0].seed)) or NOTHING for other in others),
-    )
-    shared = (str(len(first.keys() & other.keys())) for other in others)
-    yield ("tasks that both were asked", NOTHING, *shared)
-
-
-def _signed(difference: Interval | None) -> str | None:
-    return signed(difference) if difference else None
+    yield line("held-out accuracy, untrained", (o.before and measured(o.before) for o in found))
+    yield line("held-out accuracy, in the end", (o.after and measured(o.after) for o in found))
+    yield line("after", (count(o.cycles, "cycle") for o in found))
+    yield line("change", (difference(o.change) for o in found))
+    gains = (difference(paired(first.tasks, o.tasks, runs[0].seed)) for o in others)
+    yield line(f"over {first_name}, in the end", (None, *gains))
+    shared = (str(len(first.tasks.keys() & o.tasks.keys())) for o in others)
+    yield line("tasks that both were asked", (None, *shared))
 
 
 def _metrics(runs: Sequence[Readings]) -> Iterator[Cells]:
-    """Yield what every other metric last was, but for those of one of several weights."""
+    """Yield what every other metric last was; evaluations come first."""
     names = {row["name"] for run in runs for row in run.metrics if row["step"] is None}
-    names = {name for name in names if "@" not in name}
-    for name in sorted(names - {"held_out/accuracy"}, key=lambda n: (not n.startswith(FIRST), n)):
+    names -= {name for name in names if "@" in name and name.startswith(HIDDEN)}
+    for name in sorted(
+        names - {"held_out/accuracy"}, key=lambda n: (not n.startswith("held_out/"), n)
+    ):
         each = [whole_cycles(run.metrics, name) for run in runs]
-        yield (name, *(_value(found[max(found)]) if found else NOTHING for found in each))
+        yield (name, *(_told(found[max(found)]) if found else NOTHING for found in each))
 
 
-def _value(metric: Interval) -> str:
+def _told(metric: Interval) -> str:
     """Return a metric of any size, with its interval where it has one."""
-    value, low, high = metric
-    if low == high == value:
-        return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.3g}"
-    return (
-        measured(metric)
-        if max(map(abs, metric)) < 10
-        else f"{value:,.0f} [{low:,.0f}, {high:,.0f}]"
-    )
+    if metric.low == metric.high == metric.value:
+        return value(metric.value)
+    if max(map(abs, metric)) < 10:
+        return measured(metric)
+    return f"{value(metric.value)} [{value(metric.low)}, {value(metric.high)}]"

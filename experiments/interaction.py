@@ -1,11 +1,9 @@
-"""Interaction: who heard whom, as the turns' `heard` has it, and whose answers were adopted.
+"""Interaction: whose answers policies adopted, of those that they heard and of those they missed.
 
 A policy that had answered, hears an unlike answer and says the same when it speaks again has
-adopted it.  It might have come to it by itself: so answers that it didn't hear are the control.
-Where several whom it heard had said the same, each has been adopted.
+adopted it.  It might have said so without: hence what it missed is set beside it.  Where several
+whom it heard had said the same, each has been adopted.
 """
-
-from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,26 +11,17 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-import networkx as nx
 import numpy as np
 
-from .stats import Interval, resampled_all
+from .stats import FEWEST, Interval, resampled_sums
 
 Row = Mapping[str, Any]
 """A turn, as a row of turns.parquet."""
-TOLD = ("cycle", "episode", "task", "turn", "round", "agent", "group", "role", "answer", "correct")
-"""What the graph says of a turn."""
-COLUMNS = (*TOLD, "heard")
-"""What is looked at of a turn."""
-COUNTS = ("times", "differed", "adopted", "corrected", "corrupted")
-"""What is counted of who spoke and who heard it: turns heard; answers unlike the listener's own
-among them, the last of each round of listening; those it adopted; those of them that made a wrong
-answer right, and a right one wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """A policy with an answer hears an unlike one of another."""
+    """A policy with an answer hears an unlike one, which is what another has last said."""
 
     speaker: Row
     """The turn that is heard."""
@@ -68,142 +57,81 @@ def episodes(turns: Iterable[Row]) -> Iterator[list[Row]]:
 
 
 def meetings(episode: Sequence[Row]) -> Iterator[Meeting]:
-    """Yield each unlike answer that a policy of the episode heard; of one's turns the last."""
-    given: dict[int, Row] = {}
-    last: dict[str, Row] = {}
-    for turn in _policies(episode):
-        if before := last.get(turn["agent"]):
-            heard = {given[n]["agent"]: given[n] for n in sorted(turn["heard"] or ()) if n in given}
-            for speaker, said in heard.items():
-                if speaker != turn["agent"] and said["answer"] != before["answer"]:
-                    yield Meeting(said, before, turn)
-        if turn["answer"] is not None:
-            given[turn["turn"]] = last[turn["agent"]] = turn
+    """Yield each unlike answer that a policy of the episode heard, if it still stood."""
+    by_turn = {turn["turn"]: turn for turn in episode}
+    for turn, standing in _speaking(episode):
+        before = standing[turn["agent"]]
+        for said in (by_turn.get(n) for n in turn["heard"] or ()):
+            stands = said is not None and standing.get(said["agent"]) is said
+            if said is not None and stands and said["answer"] != before["answer"]:
+                yield Meeting(said, before, turn)
 
 
-def missed(episode: Sequence[Row]) -> Iterator[tuple[int, int]]:
-    """Yield how many unlike answers a policy that speaks again had not heard, and now gives.
+def missed(episode: Sequence[Row]) -> tuple[int, int]:
+    """Return how many unlike answers policies missed in the episode, and gave all the same.
 
-    They are what those of whom it heard nothing had last answered in earlier rounds.
+    Missed are standing answers of others of whom a policy has heard nothing, not by way of a critic
+    or another who is no policy either.
     """
-    agents = {turn["turn"]: turn["agent"] for turn in episode}
-    standing: dict[str, str] = {}
-    for _, round_ in groupby(_policies(episode), key=lambda turn: turn["round"]):
-        turns, counts = [*round_], Counter(standing.values())
-        for turn in turns:
-            if (own := standing.get(turn["agent"])) is None:
-                continue
-            speakers = {agents.get(n) for n in turn["heard"] or ()} | {turn["agent"]}
-            heard = Counter(standing[one] for one in speakers if one in standing)
-            unheard, now = len(standing) - heard.total(), turn["answer"]
-            came = counts[now] - heard[now] if now not in (None, own) else 0
-            yield unheard - (counts[own] - heard[own]), came
-        standing |= {turn["agent"]: turn["answer"] for turn in turns if turn["answer"] is not None}
-
-
-def _policies(episode: Iterable[Row]) -> Iterator[Row]:
-    return (turn for turn in episode if turn["role"] == "policy")
-
-
-def by_agent(turns: Iterable[Row]) -> nx.DiGraph[str]:
-    """Return the graph with an edge a → b where b heard a, and what `COUNTS` says of it.
-
-    Nodes are agents by name, with their `group`, `role` and how many `turns` they spoke.
-
-    Args:
-        turns: rows of turns.parquet, each episode's together.
-    """
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    for episode in episodes(turns):
-        agents = {turn["turn"]: turn["agent"] for turn in episode}
-        for turn in episode:
-            agent = turn["agent"]
-            if agent not in graph:
-                graph.add_node(agent, group=turn["group"], role=turn["role"], turns=0)
-            graph.nodes[agent]["turns"] += 1
-            for earlier in turn["heard"] or ():
-                if earlier in agents:
-                    _add(graph, agents[earlier], agent, {"times": 1})
-        for one in meetings(episode):
-            counts = {name: int(getattr(one, name)) for name in COUNTS[2:]}
-            _add(graph, one.speaker["agent"], one.listener["agent"], {"differed": 1, **counts})
-    return graph
-
-
-def by_group(graph: nx.DiGraph[str]) -> nx.DiGraph[str]:
-    """Return the graph with each group of agents as one node, which counts its `members`."""
-    groups: nx.DiGraph[str] = nx.DiGraph()
-    of = {agent: str(seen["group"]) for agent, seen in graph.nodes(data=True)}
-    for agent, seen in graph.nodes(data=True):
-        if of[agent] not in groups:
-            groups.add_node(of[agent], role=seen["role"], turns=0, members=0)
-        groups.nodes[of[agent]]["turns"] += seen["turns"]
-        groups.nodes[of[agent]]["members"] += 1
-    for speaker, listener, seen in graph.edges(data=True):
-        _add(groups, of[speaker], of[listener], seen)
-    return groups
-
-
-def by_turn(turns: Iterable[Row]) -> nx.DiGraph[str]:
-    """Return the graph with an edge a → b where turn b heard turn a: did it differ, was it adopted?
-
-    Nodes are called EPISODE:TURN, as in `moot run --change`; what isn't known of one is left out.
-
-    Args:
-        turns: rows of turns.parquet, each episode's together.
-    """
-    graph: nx.DiGraph[str] = nx.DiGraph()
-
-    def name(turn: Row) -> str:
-        return f"{turn['episode']}:{turn['turn']}"
-
-    for episode in episodes(turns):
-        names = {turn["turn"]: name(turn) for turn in episode}
-        for turn in episode:
-            told = {key: turn[key] for key in TOLD if turn[key] is not None}
-            graph.add_node(name(turn), **told)
-            for earlier in turn["heard"] or ():
-                if earlier in names:
-                    graph.add_edge(names[earlier], name(turn), differed=False, adopted=False)
-        for one in meetings(episode):
-            edge = graph.edges[name(one.speaker), name(one.listener)]
-            edge.update(differed=True, adopted=one.adopted)
-    return graph
+    by_turn = {turn["turn"]: turn for turn in episode}
+    unlike = given = 0
+    for turn, standing in _speaking(episode):
+        counts = Counter(one["answer"] for one in standing.values())
+        for agent in {turn["agent"], *_heard(turn["heard"], by_turn)} & standing.keys():
+            counts[standing[agent]["answer"]] -= 1
+        del counts[standing[turn["agent"]]["answer"]]
+        unlike += counts.total()
+        given += counts[turn["answer"]]
+    return unlike, given
 
 
 def adoption(turns: Iterable[Row], seed: int) -> dict[str, Interval]:
-    """Return which share of the unlike answers that policies met they adopted, tasks being drawn.
+    """Return which share of unlike answers policies adopted, with an interval over tasks.
 
     Args:
         turns: rows of turns.parquet, each episode's together.
         seed: of the bootstrap.
 
     Returns:
-        `heard` and `unheard`, and `over`, the one less the other; what can't be told is left out.
+        Of those that they `heard`; of those that they `missed` and gave all the same; and `over`,
+        the one less the other, where there are at least 8 tasks.  What can't be told is left out.
     """
     tallies: dict[str, list[tuple[int, int, int, int]]] = {}
     for episode in episodes(turns):
         adopted = [one.adopted for one in meetings(episode)]
-        came = [*zip(*missed(episode), strict=True)] or [(), ()]
-        counted = len(adopted), sum(adopted), sum(came[0]), sum(came[1])
+        counted = len(adopted), sum(adopted), *missed(episode)
         tallies.setdefault(episode[0]["task"], []).append(counted)
-    table = np.array([np.sum(some, 0) for some in tallies.values()])
 
-    def shares(drawn: Sequence[int]) -> dict[str, float]:
-        heard, adopted, unheard, came = table[list(drawn)].sum(0).tolist()
+    def shares(sums: Sequence[float]) -> dict[str, float]:
+        heard, adopted, unheard, given = sums
         found = {"heard": adopted / heard} if heard else {}
         if unheard:
-            found["unheard"] = came / unheard
-        if len(found) == 2:
-            found["over"] = found["heard"] - found["unheard"]
+            found["missed"] = given / unheard
+        if len(found) == 2 and len(tallies) >= FEWEST:
+            found["over"] = found["heard"] - found["missed"]
         return found
 
-    return resampled_all(range(len(table)), shares, seed) if tallies else {}
+    return resampled_sums([np.sum(some, 0) for some in tallies.values()], shares, seed)
 
 
-def _add(graph: nx.DiGraph[str], speaker: str, listener: str, counts: Mapping[str, int]) -> None:
-    if not graph.has_edge(speaker, listener):
-        graph.add_edge(speaker, listener, **dict.fromkeys(COUNTS, 0))
-    seen = graph.edges[speaker, listener]
-    for name, number in counts.items():
-        seen[name] += number
+def _speaking(episode: Sequence[Row]) -> Iterator[tuple[Row, Mapping[str, Row]]]:
+    """Yield each turn of a policy that had answered, and what all had last answered until then.
+
+    What is said in a round is heard in later ones at the earliest.
+    """
+    standing: dict[str, Row] = {}
+    policies = (turn for turn in episode if turn["role"] == "policy")
+    for _, together in groupby(policies, key=lambda turn: turn["round"]):
+        turns = list(together)
+        yield from ((turn, standing) for turn in turns if turn["agent"] in standing)
+        standing |= {turn["agent"]: turn for turn in turns if turn["answer"] is not None}
+
+
+def _heard(turns: Sequence[int] | None, by_turn: Mapping[int, Row]) -> set[str]:
+    """Return who spoke these turns, and of whom the critics and judges among them had heard."""
+    due, seen = list(turns or ()), set[int]()
+    while due:
+        if (n := due.pop()) in by_turn and n not in seen:
+            seen.add(n)
+            due += () if by_turn[n]["role"] == "policy" else by_turn[n]["heard"] or ()
+    return {by_turn[n]["agent"] for n in seen}

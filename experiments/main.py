@@ -5,11 +5,14 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from moot.agents.errors import InputError, MootError, in_one_line
+
+if TYPE_CHECKING:
+    from .report.readings import Readings
 
 app = typer.Typer(
     name="moot",
@@ -130,12 +133,10 @@ def graph(
     ] = None,
 ) -> None:
     """Write who heard whom, for other tools, and say whose answers were adopted."""
-    from .influence import save, told
-    from .report.readings import read
+    from .influence import influence
 
-    readings = read(run)
-    path = save(readings, level, form, to)
-    typer.echo("\n".join([*told(readings), f"graph: {path}"]))
+    for line in influence(_readings(run), level, form, to):
+        typer.echo(line)
 
 
 @app.command()
@@ -144,9 +145,8 @@ def compare(
 ) -> None:
     """Set runs side by side: settings that differ, accuracy, what was gained over the first."""
     from .compare import compare as lines
-    from .report.readings import read
 
-    for line in lines([read(run) for run in runs]):
+    for line in lines([*map(_readings, runs)]):
         typer.echo(line)
 
 
@@ -232,6 +232,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         what = f"{error.filename}: " if error.filename else ""
         why = error.strerror or in_one_line(error)
         _leave(f"moot: {what}{why}; mend it and run again", 1)
+
+
+def _readings(run: Path) -> "Readings":
+    """Return what a run's directory holds; say what of it can't be read."""
+    from .report.readings import read
+
+    readings = read(run)
+    for trouble in readings.unreadable:
+        typer.echo(f"{run}: left out: {trouble}", err=True)
+    return readings
 
 
 def _leave(message: str, code: int) -> NoReturn:

@@ -9,10 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 T = TypeVar("T")
 
 RESAMPLES = 2_000
+FEWEST = 8
+"""Tasks there must be before anything is claimed of a difference."""
 
 
 class Interval(NamedTuple):
@@ -46,11 +49,35 @@ def resampled_all(
     units: Sequence[T], statistics: Callable[[Sequence[T]], Mapping[str, float]], seed: int
 ) -> dict[str, Interval]:
     """Return several statistics of `units`, by name, each with its 95 % bootstrap interval."""
-    whole, found = statistics(units), dict[str, list[float]]()
-    rng, n = np.random.default_rng(seed), len(units)
+    return _drawn(len(units), lambda drawn: statistics([units[i] for i in drawn.tolist()]), seed)
+
+
+def resampled_sums(
+    counts: Sequence[Sequence[float]],
+    statistics: Callable[[Sequence[float]], Mapping[str, float]],
+    seed: int,
+) -> dict[str, Interval]:
+    """Return several statistics of the sums of what was counted, each with its interval.
+
+    Args:
+        counts: the same counts of each unit; units are drawn anew.
+        statistics: of each count's sum.
+        seed: of the resampling.
+    """
+    if not len(counts):
+        return {}
+    table = np.asarray(counts)
+    return _drawn(len(table), lambda drawn: statistics(table[drawn].sum(0).tolist()), seed)
+
+
+def _drawn(
+    n: int, statistics: Callable[[NDArray[np.int64]], Mapping[str, float]], seed: int
+) -> dict[str, Interval]:
+    """Return statistics of all `n` units, with intervals of what draws of so many of them give."""
+    whole, found = statistics(np.arange(n)), dict[str, list[float]]()
+    rng = np.random.default_rng(seed)
     for _ in range(RESAMPLES // 4 if whole else 0):  # a statistic of its own costs more than a mean
-        sample = [units[i] for i in rng.integers(0, n, n).tolist()]
-        for name, value in statistics(sample).items():
+        for name, value in statistics(rng.integers(0, n, n)).items():
             found.setdefault(name, []).append(value)
     ends = {name: np.quantile(found[name], (0.025, 0.975)) for name in whole if name in found}
     return {

@@ -1,11 +1,12 @@
 """Runs side by side: what differs, what came of it, and what can't be told."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 from command import moot
 
-from moot.experiments.compare import compare
+from moot.experiments.compare import compare, outcome, shortened
 from moot.experiments.report.readings import read
 
 EXPERIMENT = """\
@@ -93,6 +94,30 @@ def test_runs_of_one_name_are_told_apart_by_their_paths(folder: Path, tmp_path: 
 
     lines = compare([read(folder / "plain"), read(tmp_path / "plain")])
     assert lines[0].split() == [str(folder / "plain"), str(tmp_path / "plain")]
+
+
+def test_long_settings_are_shown_from_where_they_begin_to_differ() -> None:
+    question = "You are a careful solver of hard questions. "
+    said = shortened(
+        [f"{question}Think step by step.", f"{question}Say it at once, without a word."]
+    )
+
+    assert said == ["…uestions. Think step by step.", "…uestions. Say it at once, without a word…"]
+    assert shortened(["a\nb", "a\nc"]) == ["a b", "a c"]
+    assert shortened(["x" * 60, "x" * 61])[0] != shortened(["x" * 60, "x" * 61])[1]
+
+
+def test_a_run_that_was_evaluated_once_shows_no_change(folder: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    for name in ("experiment.yaml", "metrics.parquet"):
+        (cut / name).write_bytes((folder / "plain" / name).read_bytes())
+    shutil.copytree(folder / "plain" / "held-out-000", cut / "held-out-000")
+
+    found = outcome(read(cut))
+    assert (found.cycles, found.change) == (0, None)
+    assert found.before == found.after
+    assert len(found.tasks) == 60
 
 
 def test_one_run_alone_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -193,7 +193,7 @@ def test_an_engine_too_slow_for_so_many_is_asked_by_fewer_until_its_answers_come
         async def short(seconds: float) -> None:
             await asyncio.sleep(seconds / 1000)
 
-        limits = Limits(timeout_s=0.1, concurrency=64, patience_s=3)
+        limits = Limits(timeout_s=0.1, concurrency=1024, patience_s=0.6)
         before = Gate("main", engine, limits, random.Random(0), short, deadline_s=0.1)
         return await asyncio.gather(*(before.generate(REQUEST) for _ in range(64)))
 

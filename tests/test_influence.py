@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from command import moot, rows
 
-from moot.experiments.influence import FORMATS, LEVELS, graph
+from moot.experiments.graph import COLUMNS, by_agent, by_turn
+from moot.experiments.influence import FORMATS, LEVELS
 from moot.experiments.report.readings import read
 
 EXPERIMENT = """\
@@ -56,7 +57,8 @@ def test_a_file_holds_the_graph(run: Path, tmp_path: Path, level: str, form: str
     to = tmp_path / f"graph.{form}"
     assert moot("graph", run, "--level", level, "--format", form, "--to", to) == 0
 
-    whole = {(a, b): dict(seen) for a, b, seen in graph(read(run), level).edges(data=True)}
+    graph = {"agents": by_agent, "turns": by_turn}[level](read(run).turns(COLUMNS))
+    whole = {(a, b): dict(seen) for a, b, seen in graph.edges(data=True)}
     assert edges(to) == whole
     heard = 4 * (1 + 2)  # itself and both neighbours
     assert len(whole) == {"agents": heard, "turns": 2 * 15 * heard}[level]
@@ -103,7 +105,7 @@ def test_it_lies_beside_the_run_and_the_terminal_says_who_was_adopted(
     said = capsys.readouterr().out.splitlines()
     assert said[-1] == f"graph: {run / 'graph-agents.graphml'}"
     assert "Of the unlike answers that they heard, policies adopted 0." in said[-2]
-    assert "of those that they missed 0." in said[-2]
+    assert "; of those that they missed they gave 0." in said[-2]
     assert len(said) == 8 + 2
     whole = edges(run / "graph-agents.graphml")
     for line in said[:8]:
@@ -125,5 +127,9 @@ def test_what_cannot_be_written_is_told(
         assert moot("graph", run, *arguments) == 2
         assert capsys.readouterr().err == f"{line}\n"
     (tmp_path / "experiment.yaml").write_text((run / "experiment.yaml").read_text())
+    (tmp_path / "cycle-000").mkdir()
+    (tmp_path / "cycle-000" / "turns.parquet").write_text("broken")
     assert moot("graph", tmp_path) == 1
-    assert "nobody has spoken in a complete cycle yet" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"{tmp_path}: left out: cycle-000/turns.parquet: " in told
+    assert "nobody has spoken in a complete cycle yet" in told

@@ -7,15 +7,8 @@ from typing import Any
 from test_simulated import play
 
 from moot.agents.simulated import Simulated
-from moot.experiments.interaction import (
-    COLUMNS,
-    adoption,
-    by_agent,
-    by_group,
-    by_turn,
-    meetings,
-    missed,
-)
+from moot.experiments.graph import COLUMNS, by_agent, by_group, by_turn
+from moot.experiments.interaction import adoption, meetings, missed
 from moot.experiments.report.drawing import HEIGHT, MANY, WIDTH, drawn
 from moot.experiments.report.readings import rows
 from moot.experiments.store import write_episodes
@@ -143,15 +136,35 @@ def test_what_is_missed_was_said_in_earlier_rounds_by_who_was_not_heard_at_all()
     talk = talked(["4", "5", "6"], ["4", "6", "6"], {1: (0,)})
 
     # Ann missed 5 and 6; Bob 6, which he gives now; Cat 4 and 5, and not what Bob says now.
-    assert [*missed(talk)] == [(2, 0), (1, 1), (2, 0)]
-    assert [*missed(talked(["4", None, "4"], ["5", "5", None], {}))] == [(0, 0), (0, 0)]
+    assert missed(talk) == (2 + 1 + 2, 1)
+    assert missed(talked(["4", None, "4"], ["5", "5", None], {})) == (0, 0)
+
+
+def test_what_a_critic_tells_of_others_is_neither_heard_from_them_nor_missed() -> None:
+    first = talked(["4", "5"], [], {})
+    critic = turn(2, "critic", (0, 1), "critic", round_=1)
+    again = [turn(3, "ann", (2,), answer="5", round_=2), turn(4, "bob", (), answer="5", round_=2)]
+
+    assert [*meetings([*first, critic, *again])] == []
+    assert missed([*first, critic, *again]) == (1, 0)  # what Bob missed of Ann
+
+
+def test_an_answer_that_no_longer_stands_is_not_met_again() -> None:
+    said = talked(["4", "5"], ["4", "6"], {0: (1,)})
+    said += [
+        turn(4, "ann", (1, 3), answer="6", round_=2),
+        turn(5, "ann", (1,), "policy", "e", "5", 3),
+    ]
+
+    assert [(m.speaker["turn"], m.listener["turn"]) for m in meetings(said)] == [(1, 2), (3, 4)]
+    assert missed(said) == (1, 0)  # Bob's first time: what he had heard later is not missed
 
 
 def test_of_what_was_heard_of_one_the_last_counts() -> None:
     said = [turn(0, "ann", answer="1"), turn(1, "bob", answer="2")]
     said += [turn(2, "ann", answer="3", round_=1), turn(3, "bob", (0, 2), answer="3", round_=2)]
 
-    [*_, one] = meetings(said)
+    [one] = meetings(said)
     assert (one.speaker["turn"], one.adopted) == (2, True)
     assert by_agent(said).edges["ann", "bob"]["times"] == 2
 
@@ -175,8 +188,8 @@ def test_what_was_heard_is_set_beside_what_was_not() -> None:
     found = adoption([one for episode in [*met, *kept] for one in episode], 0)
 
     assert found["heard"].value == 12 / 16
-    assert found["unheard"].value == 4 / (16 * 5)  # bob of cat's, ann and cat of the other two
-    assert found["over"].value == found["heard"].value - found["unheard"].value
+    assert found["missed"].value == 4 / (16 * 5)  # bob of cat's, ann and cat of the other two
+    assert found["over"].value == found["heard"].value - found["missed"].value
     assert found["heard"].low < 0.75 < found["heard"].high < 1
 
 
@@ -185,6 +198,12 @@ def test_where_all_hear_all_there_is_nothing_to_set_it_beside() -> None:
 
     assert {name: one.value for name, one in found.items()} == {"heard": 0.5}
     assert adoption([], 0) == {}
+
+
+def test_of_few_tasks_no_difference_is_claimed() -> None:
+    few = [talked(["4", "5", "6"], ["4", "4", "6"], {1: (0,)}, f"{i}/") for i in range(7)]
+
+    assert {*adoption([one for episode in few for one in episode], 0)} == {"heard", "missed"}
 
 
 def adopted(folder: Path, protocol: Protocol, agents: list[Simulated], n: int) -> dict[str, Any]:
@@ -201,7 +220,7 @@ def test_voters_adopt_as_often_as_they_must_and_the_stubborn_nothing(tmp_path: P
     voters = adopted(tmp_path / "voters", hears, [Simulated(competence=0.5)] * 3, 3000)
 
     assert voters["heard"].low < 0.5 < voters["heard"].high
-    assert voters["unheard"].low < 0.25 < voters["unheard"].high
+    assert voters["missed"].low < 0.25 < voters["missed"].high
     assert voters["over"].low < 0.25 < voters["over"].high
 
     firm = [Simulated(competence=0.5, stubbornness=1)] * 3

@@ -77,6 +77,7 @@ def test_an_engine_where_nothing_waits_is_given_more_as_long_as_all_places_are_t
 
 def test_refusals_take_places_away_at_once_and_answers_bring_them_back_one_by_one() -> None:
     places = Places(16)
+    places.taken = 16
     for began, now in ((0.0, 1.0), (0.5, 1.1), (0.9, 1.2), (2.0, 3.0)):
         places.refused(began, now)
     assert places.number == 9  # the three of one burst are one
@@ -91,12 +92,23 @@ def test_refusals_take_places_away_at_once_and_answers_bring_them_back_one_by_on
     assert places.number == 1
 
 
+def test_fewer_than_now_are_let_in_and_half_where_work_was_lost() -> None:
+    places = Places(1024)
+    places.taken = 64
+    places.refused(0.0, 1.0, lost=True)
+    assert places.number == 32
+    places.refused(1.0, 2.0)
+    assert places.number == 24
+
+
 def test_who_tries_again_queues_where_there_are_fewer_places_by_then() -> None:
     async def scene() -> list[tuple[int, int]]:
         places, found = Places(4), list[tuple[int, int]]()
         for _ in range(4):
             await places.take(0)
-        places.refused(0.0, 1.0)  # three are left
+        places.refused(0.0, 1.0)
+        places.refused(1.0, 2.0)
+        assert places.number == 2.25  # a third is let in, whether it comes or comes again
         again = [asyncio.create_task(places.again(0)) for _ in range(4)]
 
         async def look() -> None:

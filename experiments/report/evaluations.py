@@ -4,11 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import fmean
 
-from ..stats import Interval, paired_difference
+from ..stats import FEWEST, Interval, paired_difference
 from .readings import Readings, Row, rows
-
-FEWEST = 8
-"""Tasks that two evaluations must share before anything is claimed of their difference."""
 
 
 def whole_cycles(metrics: Iterable[Row], name: str) -> dict[int, Interval]:

@@ -1,10 +1,10 @@
 """Findings: what a run showed, in the sentences that stand first in its report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from ..stats import Interval
+from ..stats import FEWEST, Interval
 from .conversations import Ending, endings
-from .evaluations import FEWEST, improvement, over_baseline, trained, whole_cycles
+from .evaluations import improvement, over_baseline, trained, whole_cycles
 from .panel import judges, warnings
 from .readings import Readings
 from .words import count, measured, share, signed
@@ -201,6 +201,24 @@ def reference_findings(episodes: Sequence[Ending]) -> str | None:
             f"{majority} and neither in {neither}."
         )
     return said
+
+
+def adopted(shares: Mapping[str, Interval]) -> str:
+    """Return how much of what policies heard they adopted, and missed and said all the same.
+
+    Args:
+        shares: as `interaction.adoption` returns them.
+    """
+    if "heard" not in shares:
+        return "No policy that had answered heard an unlike answer."
+    said = f"Of the unlike answers that they heard, policies adopted {measured(shares['heard'])}"
+    if "missed" not in shares:
+        return (
+            f"{said}. They missed none, so this talk can't tell how often they would have said the "
+            "same without; `controls/reflection` says what they do alone."
+        )
+    said += f"; of those that they missed they gave {measured(shares['missed'])} all the same"
+    return f"{said} ({signed(shares['over'])})." if "over" in shares else f"{said}."
 
 
 def state(readings: Readings) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ..influence import graph, in_words
-from ..interaction import COLUMNS, adoption
+from ..graph import COLUMNS, by_agent
+from ..interaction import adoption
 from ..progress import money
 from ..table import whole
 from . import figures, findings
@@ -20,6 +20,7 @@ from .drawing import drawn
 from .panel import judges, warnings
 from .readings import Readings, Row, read
 from .speakers import Account, accounts, phases, speakers
+from .words import value
 
 PAGES = Path(__file__).parent / "pages"
 
@@ -82,8 +83,8 @@ def page(readings: Readings) -> str:
         examined=speakers(among(spent, readings.held_out.values())),
         phases=phases(spent),
         totals=totals(talking, episodes),
-        drawing=drawn(graph(readings, "agents")),
-        adopted=in_words(adoption(readings.turns(COLUMNS), readings.seed)),
+        drawing=drawn(by_agent(readings.turns(COLUMNS))),
+        adopted=findings.adopted(adoption(readings.turns(COLUMNS), readings.seed)),
         conversations=conversations(readings, episodes),
         pivot=pivot(readings.metrics),
         steps=steps_table(readings.metrics),
@@ -160,13 +161,6 @@ def several(setting: Any) -> list[Any]:
 def clip(text: str, most: int = MOST_TEXT) -> str:
     """Return `text`, cut where it is too long for a page."""
     return text if len(text) <= most else f"{text[:most].rstrip()} … ({len(text):,} characters)"
-
-
-def value(number: float | None, digits: int = 3) -> str:
-    """Return a measured number for a table."""
-    if number is None:
-        return "–"
-    return f"{number:,.0f}" if abs(number) >= 10_000 else f"{number:.{digits}g}".replace("-", "−")
 
 
 def thousands(number: float) -> str:

@@ -17,6 +17,13 @@ def signed(interval: Interval) -> str:
     return f"{value} [{low}, {high}]"
 
 
+def value(number: float | None, digits: int = 3) -> str:
+    """Return a measured number for a table."""
+    if number is None:
+        return "–"
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.{digits}g}".replace("-", "−")
+
+
 def share(value: float) -> str:
     """Return a share as a percentage."""
     return f"{100 * value:.0f}%"
