@@ -12,14 +12,15 @@ from torch import Tensor
 
 from moot.agents.errors import MootError
 
-from . import sharding, world
-from .checkpoint import Progress, latest, save
+from . import world
+from .checkpoint import Progress
 from .examples import Example, Rollout
 from .filed import Filed
 from .learner import Learner
 from .look import by_anchor, by_policy
 from .losses.policy import kl, mean
 from .nonsense import refuse_gradient, refuse_losses
+from .optimiser import Optimiser
 from .rows import columns, moved, parts, rows
 from .schedule import schedule
 from .settings import Fit
@@ -65,56 +66,26 @@ def fit(
     if look.old and not look.policy:
         # In the first step the policy still is what it was before training.
         steps[1:] = _remembered(learner, steps[1:], encode, settings.batch_tokens)
-    parameters = learner.parameters()
-    rollback = settings.guards.then == "rollback"
-    initial = {n: t.clone() for n, t in learner.tensors().items()} if rollback else {}
-    optimizer = torch.optim.AdamW(
-        sharding.groups(parameters.values()),
-        lr=settings.lr,
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
-    resumed = latest(folder)
-    if resumed is not None:
-        learner.set(resumed.weights)
-    (resumed or start).restore(optimizer, parameters)
-    done = resumed.step if resumed else 0
-    if resumed and done == len(steps):
-        return
-
-    def keep() -> None:
-        """Write a checkpoint of the steps that were taken, if there is none yet."""
-        if done % settings.checkpoint_every:
-            save(folder, learner, optimizer, step=done, taken=start.taken + done)
-
-    for step in range(done, len(steps)):
-        for group in optimizer.param_groups:
-            group["lr"] = settings.lr * _warm(start.taken + step, settings.warmup_steps)
+    optimiser = Optimiser(learner, settings, start, folder)
+    for step in range(optimiser.done, len(steps)):
         try:
             metrics = _descend(learner, method, steps[step], look, encode, settings)
         except MootError:
-            keep()
+            optimiser.keep()
             raise
         if broken := settings.guards.broken(metrics):
             yield step, {**metrics, "guarded": 1.0}
-            taken = start.taken + done
             if settings.guards.then == "fail":
-                keep()
+                optimiser.keep()
                 raise MootError(f"training: {broken}; the weights of before this step are kept")
-            if rollback:
-                learner.set(initial)
-                optimizer.state.clear()
-                start.restore(optimizer, parameters)
-                taken = start.taken
-            # As one whose steps are all taken: a second call takes none.
-            save(folder, learner, optimizer, step=len(steps), taken=taken)
-            return
-        optimizer.step()
+            if settings.guards.then == "rollback":
+                optimiser.roll_back()
+            break
+        optimiser.step()
         yield step, metrics
-        done = step + 1
-        if done % settings.checkpoint_every == 0 and done < len(steps):
-            save(folder, learner, optimizer, step=done, taken=start.taken + done)
-    save(folder, learner, optimizer, step=done, taken=start.taken + done)
+        if step + 1 < len(steps):
+            optimiser.keep_some()
+    optimiser.end(len(steps))
 
 
 def graded(
@@ -240,7 +211,3 @@ def distinct(examples: Sequence[Example]) -> float:
         learnt = example.rows[:1] if isinstance(example, Rollout) else example.rows
         texts.setdefault(example.episode, []).extend(one.text for one in learnt)
     return fmean(len(set(some)) / len(some) for some in texts.values())
-
-
-def _warm(step: int, warmup: int) -> float:
-    return min(1.0, (step + 1) / (warmup + 1))
