@@ -29,6 +29,7 @@ class Places:
         self._arrivals = 0
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._refused = float("-inf")
+        self._calm = 0.0
         self._seen: Queue | None = None
 
     async def take(self, rank: int) -> None:
@@ -74,12 +75,18 @@ class Places:
         """
         if began >= self._refused:
             self._refused = now
-            self._set(min(self.number, self.taken) * (LOST if lost else SHRINKAGE))
+            share = LOST if lost else SHRINKAGE
+            self._calm = self.number * share
+            self._set(min(self.number, self.taken) * share)
 
     def served(self) -> None:
-        """Take note that the engine answered: after as many answers there is one place more."""
+        """Take note that the engine answered: after as many answers there is one place more.
+
+        One more after each, up to as many as there would be had all places been taken when it was
+        last too much: where few were, that told little of more.
+        """
         if self.number < self._most:
-            self._set(self.number + 1 / self.number)
+            self._set(self.number + (1 if self.number < self._calm else 1 / self.number))
 
     def seen(self, queue: Queue) -> None:
         """Take note of what the engine says runs and waits there.

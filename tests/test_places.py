@@ -101,6 +101,18 @@ def test_fewer_than_now_are_let_in_and_half_where_work_was_lost() -> None:
     assert places.number == 24
 
 
+def test_a_straggler_that_is_refused_takes_no_places_for_long() -> None:
+    places = Places(256)
+    places.taken = 1
+    places.refused(0.0, 1.0)
+    assert places.number == 1
+    for _ in range(191):
+        places.served()
+    assert places.number == 192
+    places.served()
+    assert 192 < places.number < 193
+
+
 def test_who_tries_again_queues_where_there_are_fewer_places_by_then() -> None:
     async def scene() -> list[tuple[int, int]]:
         places, found = Places(4), list[tuple[int, int]]()
