@@ -8,6 +8,7 @@ from .engine import Queue
 GROWTH = 1.5
 SHRINKAGE = 0.75
 LOST = 0.5
+"""What is left of the places after a refusal, and where the refused one's work was lost with it."""
 SPARE = 8
 """An eighth of what runs may wait in the engine's own queue, so that it never runs dry."""
 

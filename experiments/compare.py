@@ -110,9 +110,9 @@ def outcome(run: Readings) -> Outcome:
     if not run.held_out:
         return Outcome(0, None, None, None, {})
     first, last = min(run.held_out), max(run.held_out)
-    before, after = (accuracies(run.held_out[version]) for version in (first, last))
-    change = paired(before, after, run.seed) if first < last else None
-    return Outcome(last, known.get(first), known.get(last), change, after)
+    tasks = accuracies(run.held_out[last])
+    change = paired(accuracies(run.held_out[first]), tasks, run.seed) if first < last else None
+    return Outcome(last, known.get(first), known.get(last), change, tasks)
 
 
 def _outcomes(runs: Sequence[Readings], first_name: str) -> Iterator[Cells]:

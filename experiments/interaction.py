@@ -58,12 +58,10 @@ def episodes(turns: Iterable[Row]) -> Iterator[list[Row]]:
 
 def meetings(episode: Sequence[Row]) -> Iterator[Meeting]:
     """Yield each unlike answer that a policy of the episode heard, if it still stood."""
-    by_turn = {turn["turn"]: turn for turn in episode}
     for turn, standing in _speaking(episode):
-        before = standing[turn["agent"]]
-        for said in (by_turn.get(n) for n in turn["heard"] or ()):
-            stands = said is not None and standing.get(said["agent"]) is said
-            if said is not None and stands and said["answer"] != before["answer"]:
+        before, heard = standing[turn["agent"]], {*(turn["heard"] or ())}
+        for said in standing.values():
+            if said["turn"] in heard and said["answer"] != before["answer"]:
                 yield Meeting(said, before, turn)
 
 

@@ -83,8 +83,7 @@ def fit(
             break
         optimiser.step()
         yield step, metrics
-        if step + 1 < len(steps):
-            optimiser.keep_some()
+        optimiser.keep_some()
     optimiser.end(len(steps))
 
 

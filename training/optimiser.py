@@ -37,12 +37,12 @@ class Optimiser:
             weight_decay=settings.weight_decay,
             fused=True,
         )
+        self._kept: int | None = None
         resumed = latest(folder)
         if resumed is not None:
-            self.done = resumed.step
+            self.done = self._kept = resumed.step
             learner.set(resumed.weights)
         (resumed or start).restore(self._adamw, self._parameters)
-        self._kept = None if resumed is None else resumed.step
 
     def step(self) -> None:
         """Follow the gradient that lies in the parameters."""

@@ -16,7 +16,7 @@ from ..progress import money
 from ..table import whole
 from . import figures, findings
 from .conversations import Conversation, Ending, chosen, conversation, endings
-from .drawing import drawn
+from .drawing import Drawing, drawn
 from .panel import judges, warnings
 from .readings import Readings, Row, read
 from .speakers import Account, accounts, phases, speakers
@@ -67,6 +67,7 @@ def page(readings: Readings) -> str:
     spent = accounts(readings.usage)
     talking = among(spent, readings.talks.values())
     judging = judges(readings.metrics)
+    drawing = drawn(by_agent(readings.turns(COLUMNS)))
     return environment.get_template("report.html").render(
         run=readings,
         versions=readings.experiment.get("made_with") or {},
@@ -83,12 +84,19 @@ def page(readings: Readings) -> str:
         examined=speakers(among(spent, readings.held_out.values())),
         phases=phases(spent),
         totals=totals(talking, episodes),
-        drawing=drawn(by_agent(readings.turns(COLUMNS))),
-        adopted=findings.adopted(adoption(readings.turns(COLUMNS), readings.seed)),
+        drawing=drawing,
+        adopted=adopted(readings, drawing),
         conversations=conversations(readings, episodes),
         pivot=pivot(readings.metrics),
         steps=steps_table(readings.metrics),
     )
+
+
+def adopted(readings: Readings, drawing: Drawing) -> str:
+    """Return how much of what policies heard they adopted; empty where there was nothing to."""
+    if not any(edge.differed for edge in drawing.edges):
+        return ""
+    return findings.adopted(adoption(readings.turns(COLUMNS), readings.seed))
 
 
 def conversations(readings: Readings, episodes: Iterable[Ending]) -> list[Conversation]:
