@@ -1,120 +1,19 @@
-"""Who heard whom and adopted what: graphs say what the turns say, and their drawing repeats."""
+"""Who adopted what they heard, and gave what they missed."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hearing import talked, turn
 from test_simulated import play
 
 from moot.agents.simulated import Simulated
-from moot.experiments.graph import COLUMNS, by_agent, by_group, by_turn
+from moot.experiments.graph import COLUMNS, by_agent
 from moot.experiments.interaction import adoption, meetings, missed
-from moot.experiments.report.drawing import HEIGHT, MANY, WIDTH, drawn
 from moot.experiments.report.readings import rows
 from moot.experiments.store import write_episodes
 from moot.protocols.debate import Debate
 from moot.protocols.topology import Link, Written
 from moot.protocols.types import Protocol
-
-RIGHT = "4"
-
-
-def turn(
-    n: int,
-    agent: str,
-    heard: tuple[int, ...] = (),
-    role: str = "policy",
-    episode: str = "e",
-    answer: str | None = None,
-    round_: int = 0,
-) -> Mapping[str, Any]:
-    correct = None if answer is None else answer == RIGHT
-    named = {"agent": agent, "group": agent.partition("-")[0], "role": role}
-    when = {"cycle": 0, "episode": episode, "task": episode.partition("/")[0], "round": round_}
-    return {**when, "turn": n, **named, "heard": [*heard], "answer": answer, "correct": correct}
-
-
-def talked(
-    first: Sequence[str | None],
-    then: Sequence[str | None],
-    heard: Mapping[int, tuple[int, ...]],
-    episode: str = "e",
-) -> list[Mapping[str, Any]]:
-    """Return two rounds of an episode; in the second, agent i has heard those of `heard`."""
-    names = ("ann", "bob", "cat")
-    alone = [
-        turn(i, name, episode=episode, answer=answer)
-        for i, (name, answer) in enumerate(zip(names, first, strict=False))
-    ]
-    return alone + [
-        turn(len(first) + i, name, heard.get(i, ()), episode=episode, answer=answer, round_=1)
-        for i, (name, answer) in enumerate(zip(names, then, strict=False))
-    ]
-
-
-def star(n: int) -> list[Mapping[str, Any]]:
-    """Return n solvers that an anchor hears."""
-    solvers = [turn(i, f"solver-{i}") for i in range(n)]
-    return [*solvers, turn(n, "anchor", tuple(range(n)), "critic")]
-
-
-def test_an_edge_goes_from_who_spoke_to_who_heard_and_counts() -> None:
-    graph = by_agent(
-        [turn(0, "ann"), turn(1, "bob", (0,)), turn(2, "ann", (1,)), turn(3, "bob", (0, 2))]
-    )
-
-    assert list(graph.edges(data="times")) == [("ann", "bob", 3), ("bob", "ann", 1)]
-    assert graph.nodes["ann"] == {"group": "ann", "role": "policy", "turns": 2}
-
-
-def test_turns_are_numbered_within_their_episode() -> None:
-    graph = by_agent(
-        [
-            turn(0, "ann"),
-            turn(1, "bob", (0,)),
-            turn(0, "cat", episode="f"),
-            turn(1, "bob", (0,), episode="f"),
-        ]
-    )
-
-    assert list(graph.edges(data="times")) == [("ann", "bob", 1), ("cat", "bob", 1)]
-
-
-def test_the_same_episode_of_two_cycles_is_two() -> None:
-    first, second = ({**t, "cycle": cycle} for cycle in (0, 1) for t in [turn(0, f"a{cycle}")])
-    third = {**turn(1, "bob", (0,)), "cycle": 1}
-
-    assert list(by_agent([first, second, third]).edges) == [("a1", "bob")]
-
-
-def test_who_hears_itself_has_a_loop() -> None:
-    graph = by_agent([turn(0, "ann"), turn(1, "ann", (0,))])
-
-    assert list(graph.edges(data="times")) == [("ann", "ann", 1)]
-    assert "nan" not in drawn(graph).edges[0].path
-
-
-def test_nobody_hears_anybody_where_nothing_is_heard() -> None:
-    graph = by_agent([turn(0, "ann"), {**turn(1, "bob"), "heard": None}])
-
-    assert list(graph.nodes) == ["ann", "bob"]
-    assert not graph.edges
-
-
-def test_groups_add_up_their_members() -> None:
-    groups = by_group(by_agent(star(5)))
-
-    assert groups.nodes["solver"] == {"role": "policy", "turns": 5, "members": 5}
-    assert list(groups.edges(data="times")) == [("solver", "anchor", 5)]
-
-
-def test_what_was_adopted_is_counted_with_what_it_did() -> None:
-    swapped = talked(["4", "5"], ["5", "4"], {0: (1,), 1: (0,)})
-    graph = by_agent([*swapped, *talked(["4", "5"], ["4", "4"], {0: (1,), 1: (0,)}, "f")])
-
-    told = {"times": 2, "differed": 2}
-    assert graph.edges["ann", "bob"] == {**told, "adopted": 2, "corrected": 2, "corrupted": 0}
-    assert graph.edges["bob", "ann"] == {**told, "adopted": 1, "corrected": 0, "corrupted": 1}
 
 
 def test_nothing_is_adopted_by_who_agreed_had_not_answered_or_is_no_policy() -> None:
@@ -169,18 +68,6 @@ def test_of_what_was_heard_of_one_the_last_counts() -> None:
     assert by_agent(said).edges["ann", "bob"]["times"] == 2
 
 
-def test_turns_are_named_as_they_are_changed_by_and_say_what_is_known() -> None:
-    graph = by_turn(talked(["4", None], ["4", "4"], {1: (0,)}, "cycle-000/t"))
-
-    assert [*graph.edges(data=True)] == [
-        ("cycle-000/t:0", "cycle-000/t:3", {"differed": False, "adopted": False})
-    ]
-    assert graph.nodes["cycle-000/t:0"]["correct"] is True
-    assert "answer" not in graph.nodes["cycle-000/t:1"]
-    moved = by_turn(talked(["4", "5"], ["4", "4"], {1: (0,)}))
-    assert moved.edges["e:0", "e:3"] == {"differed": True, "adopted": True}
-
-
 def test_what_was_heard_is_set_beside_what_was_not() -> None:
     met = [talked(["4", "5", "6"], ["4", "4", "6"], {1: (0,)}, f"{i}/") for i in range(12)]
     kept = [talked(["4", "5", "6"], ["4", "6", "6"], {1: (0,)}, f"{i}/") for i in range(12, 16)]
@@ -225,41 +112,3 @@ def test_voters_adopt_as_often_as_they_must_and_the_stubborn_nothing(tmp_path: P
 
     firm = [Simulated(competence=0.5, stubbornness=1)] * 3
     assert adopted(tmp_path / "firm", hears, firm, 100)["heard"].value == 0
-
-
-def test_the_same_turns_give_the_same_drawing() -> None:
-    assert drawn(by_agent(star(9))) == drawn(by_agent(star(9)))
-
-
-def test_everybody_is_on_the_page_and_apart() -> None:
-    nodes = drawn(by_agent(star(12))).nodes
-
-    for i, one in enumerate(nodes):
-        assert one.radius < one.x < WIDTH - one.radius
-        assert one.radius < one.y < HEIGHT - one.radius
-        for other in nodes[:i]:
-            assert (one.x - other.x) ** 2 + (one.y - other.y) ** 2 > one.radius**2
-
-
-def test_who_is_heard_more_has_thicker_arrows() -> None:
-    graph = by_agent([turn(0, "ann"), turn(1, "cat"), turn(2, "bob", (0, 1)), turn(3, "bob", (0,))])
-    width = {edge.speaker: edge.width for edge in drawn(graph).edges}
-
-    assert width["ann"] > width["cat"]
-
-
-def test_many_are_drawn_by_group() -> None:
-    drawing = drawn(by_agent(star(MANY + 5)))
-
-    assert drawing.groups
-    assert [(node.name, node.members) for node in drawing.nodes] == [
-        ("solver", MANY + 5),
-        ("anchor", 1),
-    ]
-
-
-def test_nobody_and_one_alone_can_be_drawn() -> None:
-    assert drawn(by_agent([])).nodes == ()
-    assert [(n.x, n.y) for n in drawn(by_agent([turn(0, "ann")])).nodes] == [
-        (WIDTH / 2, HEIGHT / 2)
-    ]
