@@ -22,6 +22,10 @@ class Queue:
     """Requests that wait for their turn there."""
     preempted: int
     """How often, since it started, one had to stop for want of memory and begin again."""
+    answered: int = 0
+    """How many it has answered since it started."""
+    latencies_s: float = 0.0
+    """How long these took, from when each came there: their sum."""
 
 
 class Engine(Protocol):

@@ -84,8 +84,13 @@ class Fleet:
         told = [one for one in seen if isinstance(one, Queue)]
         if not told:
             return None
-        counts = zip(*((one.running, one.waiting, one.preempted) for one in told), strict=True)
-        return Queue(*map(sum, counts))
+        return Queue(
+            running=sum(one.running for one in told),
+            waiting=sum(one.waiting for one in told),
+            preempted=sum(one.preempted for one in told),
+            answered=sum(one.answered for one in told),
+            latencies_s=sum(one.latencies_s for one in told),
+        )
 
     async def rest(self) -> None:
         """Have all replicas leave the GPU's memory to others, until the next call."""

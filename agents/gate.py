@@ -196,5 +196,5 @@ class Gate:
             with suppress(EngineError, TimeoutError):
                 async with asyncio.timeout(LONGEST_WAIT_S):
                     if (queue := await engine.queue()) is not None:
-                        self._places.seen(queue)
+                        self._places.seen(queue, self._clock())
         self._watching = None

@@ -19,11 +19,17 @@ UNANSWERED = 3
 """How often a server is started again that died before it answered anything."""
 LOOK_S = 10.0
 """How long the metrics may take, to tell whether a server did anything."""
-NUMBERS = re.compile(
-    rb"^vllm:(num_requests_running|num_requests_waiting|num_preemptions_total|prompt_tokens_total"
-    rb"|generation_tokens_total)\{[^}]*\} (\S+)$",
-    re.MULTILINE,
+READ = (
+    b"num_requests_running",
+    b"num_requests_waiting",
+    b"num_preemptions_total",
+    b"prompt_tokens_total",
+    b"generation_tokens_total",
+    b"e2e_request_latency_seconds_count",
+    b"e2e_request_latency_seconds_sum",
 )
+"""What is read of the metrics, summed over labels."""
+NUMBERS = re.compile(rb"^vllm:(%s)\{[^}]*\} (\S+)$" % b"|".join(READ), re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +136,18 @@ class Life:
         seen: dict[bytes, float] = {}
         for name, number in NUMBERS.findall(await self._wire.get("/metrics")):
             seen[name] = seen.get(name, 0.0) + float(number)
-        if len(seen) < 5:
+        if len(seen) < len(READ):
             return None
         worked = seen[b"prompt_tokens_total"] + seen[b"generation_tokens_total"]
         if worked != self._worked:
             self._worked, self._moved = worked, time.monotonic()
-        running, waiting = seen[b"num_requests_running"], seen[b"num_requests_waiting"]
-        return Queue(int(running), int(waiting), int(seen[b"num_preemptions_total"]))
+        return Queue(
+            running=int(seen[b"num_requests_running"]),
+            waiting=int(seen[b"num_requests_waiting"]),
+            preempted=int(seen[b"num_preemptions_total"]),
+            answered=int(seen[b"e2e_request_latency_seconds_count"]),
+            latencies_s=seen[b"e2e_request_latency_seconds_sum"],
+        )
 
     async def rest(self) -> None:
         """Leave the GPU's memory to others, until the next call, where it was set up for it."""

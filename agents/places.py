@@ -4,6 +4,7 @@ import asyncio
 from heapq import heappop, heappush
 
 from .engine import Queue
+from .knee import Knee
 
 GROWTH = 1.5
 SHRINKAGE = 0.75
@@ -26,7 +27,7 @@ class Places:
         self.number: float = most
         """How many there are now."""
         self.taken = 0
-        self._most = most
+        self._knee = Knee(most)
         self._arrivals = 0
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._refused = float("-inf")
@@ -86,17 +87,19 @@ class Places:
         One more after each, up to as many as there would be had all places been taken when it was
         last too much: where few were, that told little of more.
         """
-        if self.number < self._most:
+        if self.number < self._knee.bound:
             self._set(self.number + (1 if self.number < self._calm else 1 / self.number))
 
-    def seen(self, queue: Queue) -> None:
-        """Take note of what the engine says runs and waits there.
+    def seen(self, queue: Queue, now: float) -> None:
+        """Take note of what the engine says, at some time in seconds.
 
         It is as busy as can be where something waits and it runs no more than a moment ago.  What
         waits beyond a few is read later for no gain, and what was preempted is read twice; so there
         are then as many places as it runs, and a few.  Where nothing waits and all places are
-        taken, there is room for more.
+        taken, there is room for more, up to the engine's knee.
         """
+        self._knee.seen(queue, now, self.number, full=self.taken >= self.number)
+        self._set(self.number)
         before, self._seen = self._seen, queue
         if before is None:
             return
@@ -109,7 +112,7 @@ class Places:
             self._set(self.number * GROWTH)
 
     def _set(self, number: float) -> None:
-        self.number = min(float(self._most), max(1.0, number))
+        self.number = min(self._knee.bound, max(1.0, number))
         self._let_in()
 
     def _let_in(self) -> None:

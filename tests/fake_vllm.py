@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import os
 import sys
+import time
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ NOW: dict[str, Any] = {
     "asleep": False,
     "naps": 0,
     "answered": 0,
+    "latencies": 0.0,
     "method": "",
 }
 
@@ -113,10 +115,12 @@ async def chat(request: web.Request) -> web.StreamResponse:
     body: dict[str, Any] = orjson.loads(await request.read())
     NOW["running"] += 1
     NOW["chats"] += 1
+    start = time.monotonic()
     try:
         await asyncio.sleep(OPTIONS.latency)
         reply = await trouble(request) or answer(body)
         NOW["answered"] += 1
+        NOW["latencies"] += time.monotonic() - start
         return reply
     finally:
         NOW["running"] -= 1
@@ -240,10 +244,10 @@ async def metrics(request: web.Request) -> web.Response:
         "num_preemptions_total": 0,
         "prompt_tokens_total": NOW["answered"],
         "generation_tokens_total": NOW["answered"],
+        "e2e_request_latency_seconds_count": NOW["answered"],
+        "e2e_request_latency_seconds_sum": NOW["latencies"],
     }
-    lines = [
-        f"# TYPE vllm:{name} gauge\nvllm:{name}{label} {n:.1f}\n" for name, n in numbers.items()
-    ]
+    lines = [f"# TYPE vllm:{name} gauge\nvllm:{name}{label} {n}\n" for name, n in numbers.items()]
     return web.Response(text="".join(lines))
 
 

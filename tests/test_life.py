@@ -16,6 +16,8 @@ NAMES = (
     "num_requests_running",
     "num_requests_waiting",
     "num_preemptions_total",
+    "e2e_request_latency_seconds_count",
+    "e2e_request_latency_seconds_sum",
 )
 
 

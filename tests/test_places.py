@@ -1,14 +1,15 @@
 import asyncio
 
 from moot.agents.engine import Queue
+from moot.agents.knee import LEAST
 from moot.agents.places import Places
 
 
 def numbers(places: Places, *seen: Queue) -> list[int]:
     """Return how many places there are after each look."""
     found: list[int] = []
-    for queue in seen:
-        places.seen(queue)
+    for now, queue in enumerate(seen):
+        places.seen(queue, now)
         found.append(int(places.number))
     return found
 
@@ -67,12 +68,30 @@ def test_an_engine_where_nothing_waits_is_given_more_as_long_as_all_places_are_t
     async def scene() -> list[int]:
         places = Places(100)
         for _ in range(2):
-            places.seen(Queue(16, 84, 0))
+            places.seen(Queue(16, 84, 0), 0)
         for _ in range(18):
             await places.take(0)
         return numbers(places, Queue(18, 0, 0), Queue(18, 0, 0))
 
     assert asyncio.run(scene()) == [27, 27]
+
+
+def test_an_engine_that_answers_no_more_and_only_later_is_given_less() -> None:
+    async def scene() -> list[int]:
+        places, latencies, found = Places(64), 0.0, list[int]()
+        for now in range(200):
+            while places.taken < places.number:
+                await places.take(0)
+            while places.taken > places.number:
+                places.leave()
+            places.seen(Queue(places.taken, 0, 0, answered=5 * now, latencies_s=latencies), now)
+            latencies += places.taken
+            found.append(int(places.number))
+        return found
+
+    found = asyncio.run(scene())
+    assert found[100] == 64
+    assert min(found) == LEAST
 
 
 def test_refusals_take_places_away_at_once_and_answers_bring_them_back_one_by_one() -> None:

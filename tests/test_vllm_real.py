@@ -143,6 +143,7 @@ def test_a_server_says_how_busy_it_is_and_what_it_had_read_before(real: Stage) -
     assert queue is not None
     assert 0 <= queue.running <= 8
     assert queue.preempted == 0
+    assert 0 < queue.latencies_s < 600 * queue.answered
     assert sum(one.tokens_cached for one in said) > 0.7 * 7 * said[0].tokens_in
 
 
