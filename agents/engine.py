@@ -87,7 +87,8 @@ class Limits(Settings):
 
     concurrency: int = Field(default=256, ge=1, le=100_000)
     """How many requests may be under way at once, at most: fewer are where the engine is full (a
-    vLLM server says so, others refuse with 429 or 503)."""
+    vLLM server says so, others refuse with 429 or 503), or gains nothing from more (by a vLLM
+    server's latency)."""
     requests_per_second: float | None = Field(default=None, gt=0)
     """No bound where it is left out."""
     tokens_per_minute: float | None = Field(default=None, gt=0)

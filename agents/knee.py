@@ -13,18 +13,20 @@ SURE = 1.64
 """Standard errors that a figure must be away from a bound: one-sided, 95 % sure."""
 BEFORE = 8
 """Turnovers that are looked at before places are halved."""
-LOST, KEEP, ENOUGH = 2, 4, 16
+LOST, KEEP, ENOUGH = 3, 4, 16
 """Turnovers with half of them: from how many on a loss ends the trial, or they stay away, and after
 how many it ends undecided."""
 REST = 128
 """Turnovers from a trial that failed to the next."""
+SHORTEST_S = 10.0
+"""A turnover takes at least so long: it is looked at once a second, and may answer in fits."""
 LEAST = 4
 """No fewer places than these are tried."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turnover:
-    """The time in which as many requests were answered as there are places."""
+    """A time in which as many requests were answered as there are places, or more."""
 
     answers_per_s: float
     latency_s: float
@@ -70,7 +72,7 @@ class Knee:
             self._start = None
             return
         self._start = before, since
-        if answered < number:
+        if answered < number or now - since < SHORTEST_S:
             return
         self._start = queue, now
         if self._settled:

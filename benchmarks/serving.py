@@ -10,6 +10,9 @@
               once, without what they depend on, and set as the server is
     adapters  the same server: 64 agents on 32 adapters of rank 8, beside 64 agents on one, whose
               prompts the server reads once for all of them
+    knee      the same server, 32 requests at once, that mostly read (prompts of a hundred words,
+              4 tokens to say) or mostly say (48 tokens to prompts that are alike): beside the same
+              where nobody looks at its metrics
     samples   the same server: 16 agents who are alike, asked in one request a question, beside
               as many who are asked in one request each
 
@@ -52,7 +55,7 @@ from moot.agents.vllm import VLLM
 
 HERE = Path(__file__).parent
 SIDES = str(HERE / "serving_sides.py")
-CASES = ("calls", "episodes", "debate", "adapters", "samples")
+CASES = ("calls", "episodes", "debate", "adapters", "samples", "knee")
 REAL = {"debate": 24, "adapters": 2, "samples": 16}
 """Tasks of the cases that are measured against the real vLLM."""
 PYTHON = Path(".venv-peers/bin/python")
@@ -85,6 +88,7 @@ def main() -> None:
         "debate": lambda: real("debate", ("debate", "offline"), "vllm-offline", quick),
         "adapters": lambda: real("adapters", ("many", "one"), "one-adapter", quick),
         "samples": lambda: real("samples", ("together", "apart"), "apart", quick),
+        "knee": lambda: knee(quick),
     }
     for case in options.case:
         rows += cases[case]()
@@ -100,20 +104,8 @@ def calls(pythons: Mapping[str, str], quick: bool) -> list[Row]:
 
 def real(case: str, sides: tuple[str, str], peer: str, quick: bool) -> list[Row]:
     """Return how two sides fare with the real vLLM: the first is ours."""
-    n, around = max(1, REAL[case] // (4 if quick else 1)), VLLM(model="none")
-    with tempfile.TemporaryDirectory() as folder:
-        found = take_turns(
-            case,
-            sides,
-            fresh(
-                lambda side: [sys.executable, str(HERE / "serving_vllm.py"), side, folder, str(n)],
-                environment(around, is_cpu_build()),
-            ),
-            repetitions=2 if quick else 5,
-            own=set(sides),
-            brief=_brief,
-        )
-    ours, its = (found[side] for side in sides)
+    n = max(1, REAL[case] // (4 if quick else 1))
+    ours, its = by_vllm("serving_vllm.py", case, sides, n, 2 if quick else 5)
     pairs = [(a["tokens_per_s"], b["tokens_per_s"]) for a, b in zip(ours, its, strict=True)]
     rows = [_row(case, "tokens_per_s", "tokens/s", peer, pairs, more=True)]
     if case == "samples":
@@ -126,6 +118,37 @@ def real(case: str, sides: tuple[str, str], peer: str, quick: bool) -> list[Row]
         return [*rows, _row(case, "cache_share", "share", "shared", shares, more=True)]
     added = [(one["mb_an_adapter"], 1.0) for one in ours]
     return [*rows, _row(case, "mb_an_adapter", "MB", "1 MB", added, more=False)]
+
+
+def knee(quick: bool) -> list[Row]:
+    """Return what it gives to look at the server's metrics, for each load."""
+    rows: list[Row] = []
+    for load in ("reads", "says"):
+        sides = load, f"{load}-unheeded"
+        ours, its = by_vllm("serving_knee.py", "knee", sides, 4 if quick else 1, 2 if quick else 3)
+        for metric, unit, more in (("tokens_per_s", "tokens/s", True), ("latency_s", "s", False)):
+            pairs = [(a[metric], b[metric]) for a, b in zip(ours, its, strict=True)]
+            rows.append(_row("knee", f"{load}_{metric}", unit, "unheeded", pairs, more=more))
+    return rows
+
+
+def by_vllm(
+    script: str, case: str, sides: tuple[str, str], n: int, repetitions: int
+) -> list[list[Measured]]:
+    """Return what each side said of the real vLLM, which it starts for itself."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = take_turns(
+            case,
+            sides,
+            fresh(
+                lambda side: [sys.executable, str(HERE / script), side, folder, str(n)],
+                environment(VLLM(model="none"), is_cpu_build()),
+            ),
+            repetitions=repetitions,
+            own=set(sides),
+            brief=_brief,
+        )
+    return [found[side] for side in sides]
 
 
 @contextmanager

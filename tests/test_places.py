@@ -79,7 +79,7 @@ def test_an_engine_where_nothing_waits_is_given_more_as_long_as_all_places_are_t
 def test_an_engine_that_answers_no_more_and_only_later_is_given_less() -> None:
     async def scene() -> list[int]:
         places, latencies, found = Places(64), 0.0, list[int]()
-        for now in range(200):
+        for now in range(400):
             while places.taken < places.number:
                 await places.take(0)
             while places.taken > places.number:
