@@ -23,9 +23,11 @@ class Queue:
     preempted: int
     """How often, since it started, one had to stop for want of memory and begin again."""
     answered: int = 0
-    """How many it has answered since it started."""
+    """How many it has answered since it started; this and the next are 0 where it doesn't tell."""
+    tokens: int = 0
+    """Tokens that it has read and said."""
     latencies_s: float = 0.0
-    """How long these took, from when each came there: their sum."""
+    """How long the answers took, from when each request came there: their sum."""
 
 
 class Engine(Protocol):

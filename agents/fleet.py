@@ -44,6 +44,7 @@ class Fleet:
         self._replicas = list(replicas)
         self._under_way = dict.fromkeys(self._replicas, 0)
         self._sick: dict[Replica, float] = {}
+        self._told: dict[Replica, Queue] = {}
 
     async def generate(self, request: Request) -> Completion:
         """Return one replica's completion; a fault where another may answer the next time."""
@@ -78,18 +79,22 @@ class Fleet:
         }
 
     async def queue(self) -> Queue | None:
-        """Return what runs and waits at all of them together that tell."""
+        """Return what all of them together tell; one that doesn't now has done nothing since."""
         asked = (replica.queue() for replica in self._replicas)
         seen = await asyncio.gather(*asked, return_exceptions=True)
-        told = [one for one in seen if isinstance(one, Queue)]
+        now = zip(self._replicas, seen, strict=True)
+        told = {replica: one for replica, one in now if isinstance(one, Queue)}
         if not told:
             return None
+        self._told |= told
+        all_told = [self._told[replica] for replica in self._replicas if replica in self._told]
         return Queue(
-            running=sum(one.running for one in told),
-            waiting=sum(one.waiting for one in told),
-            preempted=sum(one.preempted for one in told),
-            answered=sum(one.answered for one in told),
-            latencies_s=sum(one.latencies_s for one in told),
+            running=sum(one.running for one in told.values()),
+            waiting=sum(one.waiting for one in told.values()),
+            preempted=sum(one.preempted for one in all_told),
+            answered=sum(one.answered for one in all_told),
+            tokens=sum(one.tokens for one in all_told),
+            latencies_s=sum(one.latencies_s for one in all_told),
         )
 
     async def rest(self) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from math import ceil
 from typing import TypeVar
 
 from .breaker import Breaker
@@ -72,6 +73,11 @@ class Gate:
         self._breaker = Breaker(clock, limits.patience_s)
         self._telling = engine if isinstance(engine, Telling) else None
         self._watching: asyncio.Task[None] | None = None
+
+    @property
+    def at_once(self) -> int:
+        """How many requests may be under way now: as many as the engine is found to bear."""
+        return ceil(self._places.number)
 
     async def generate(self, request: Request) -> Completion:
         """Return the completion of one request, spoken by the very version that it names."""
@@ -197,4 +203,5 @@ class Gate:
                 async with asyncio.timeout(LONGEST_WAIT_S):
                     if (queue := await engine.queue()) is not None:
                         self._places.seen(queue, self._clock())
+        self._places.idle()
         self._watching = None

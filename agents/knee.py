@@ -1,6 +1,6 @@
 """The knee: how many requests at once an engine gains from; with more it only answers later."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import hypot, sqrt
 from statistics import fmean, stdev
@@ -8,18 +8,21 @@ from statistics import fmean, stdev
 from .engine import Queue
 
 KEPT = 0.95
-"""So much of its answers an engine must still give for half as many places to stay."""
+"""So much of what an engine does it must still do for fewer places to stay."""
 SURE = 1.64
-"""Standard errors that a figure must be away from a bound: one-sided, 95 % sure."""
+"""Standard errors by which it must."""
 BEFORE = 8
-"""Turnovers that are looked at before places are halved."""
-LOST, KEEP, ENOUGH = 3, 4, 16
-"""Turnovers with half of them: from how many on a loss ends the trial, or they stay away, and after
-how many it ends undecided."""
+"""Turnovers that are looked at before another number of places is tried."""
+FEWEST, SOME, MANY = 3, 4, 16
+"""Turnovers of a trial after which it may end, after which fewer places may stay, and at most."""
 REST = 128
-"""Turnovers from a trial that failed to the next."""
+"""Turnovers from the end of a trial to the next."""
+SETTLING = 2
+"""Turnovers after a change that were asked, in part, before it."""
 SHORTEST_S = 10.0
 """A turnover takes at least so long: it is looked at once a second, and may answer in fits."""
+OTHER = 2.0
+"""Requests with so many times as many tokens, or so many times fewer, are another load."""
 LEAST = 4
 """No fewer places than these are tried."""
 
@@ -29,6 +32,8 @@ class Turnover:
     """A time in which as many requests were answered as there are places, or more."""
 
     answers_per_s: float
+    tokens_per_s: float
+    """Tokens read and said."""
     latency_s: float
     """How long a request took on the average, its wait in the engine's queue among it."""
 
@@ -38,24 +43,31 @@ class Knee:
 
     What is under way is the answers a second times an answer's latency (Little, 1961): where more
     at once don't get more done, all answers only come later.  So half of the places are taken away
-    for a trial, and stay away where the engine gives as many answers without them, and sooner.
-    That is read from its own metrics, and must be sure: a wrong guess costs throughput, a missed
-    one time.  Then half of what is left is tried, until that loses answers.  After that all stays
-    as it is for long, and then twice as many are let in, for by then the load may be another.
+    for a trial, and stay away where the engine surely does as much without them, and sooner, by
+    its own metrics; then half of what is left is tried, beside what it did at first.  A trial that
+    doesn't show that gives them back.  After a rest twice as many are tried, and twice as many
+    again as long as that may help; then fewer, and so on.
 
     The unit is the turnover, not the second: prompts are read in waves, while nobody answers.
     """
 
     def __init__(self, most: int) -> None:
         """Begin with `most` places, the most that there will ever be."""
-        self.bound = float(most)
-        """The most places that there may be now."""
         self._most = float(most)
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, with all places: the load will be another, or the engine is."""
+        self.bound = self._most
+        """The most places that there may be now."""
         self._start: tuple[Queue, float] | None = None
-        self._settled = False
+        self._settling = SETTLING
         self._found: list[Turnover] = []
-        self._wider: tuple[float, list[Turnover]] | None = None
-        self._rest = 0
+        self._due = BEFORE
+        self._fewer = True
+        self._before: list[Turnover] = []
+        self._back = self.bound
+        self._size = 0.0
 
     def seen(self, queue: Queue, now: float, number: float, *, full: bool) -> None:
         """Take note of what the engine says.
@@ -66,72 +78,94 @@ class Knee:
             number: how many places there are.
             full: whether all of them are taken.
         """
-        before, since = self._start or (queue, now)
-        answered = queue.answered - before.answered
-        if not full or answered < 0:  # fewer than ever: it was started again
-            self._start = None
+        if not full or self._start is None:
+            self._start = (queue, now) if full else None
             return
-        self._start = before, since
-        if answered < number or now - since < SHORTEST_S:
-            return
-        self._start = queue, now
-        if self._settled:
-            latency = (queue.latencies_s - before.latencies_s) / answered
-            self._found.append(Turnover(answered / (now - since), latency))
-            self._turned(number)
-        self._settled = True  # the first had some from before the change
+        before, since = self._start
+        answered, seconds = queue.answered - before.answered, now - since
+        tokens = queue.tokens - before.tokens
+        latencies = queue.latencies_s - before.latencies_s
+        if min(answered, tokens, latencies) < 0:  # it was started again
+            self.forget()
+        elif answered >= number and seconds >= SHORTEST_S and tokens and latencies:
+            self._start = queue, now
+            size = tokens / answered
+            self._size = self._size or size
+            if not 1 / OTHER < size / self._size < OTHER:
+                self.forget()
+            elif self._settling:
+                self._settling -= 1
+            else:
+                done = Turnover(answered / seconds, tokens / seconds, latencies / answered)
+                self._found.append(done)
+                self._turned(number)
 
     def _turned(self, number: float) -> None:
-        """Go on after a turnover."""
-        if self._rest:
-            self._rest -= 1
-            if not self._rest:
-                self._change(min(self._most, 2 * self.bound))
-        elif self._wider is None:
-            if len(self._found) == BEFORE:
-                self._halve(number)
-        elif (turnovers := len(self._found)) >= LOST:
-            bound, before = self._wider
-            nothing = costs_nothing(self._found, before)
-            if nothing and turnovers >= KEEP:
-                self._halve(number)
-            elif nothing is False or turnovers == ENOUGH:
-                self._end(bound, REST if nothing is False else 0)
-
-    def _halve(self, number: float) -> None:
-        if number / 2 < LEAST:
-            self._end(self.bound, REST)
+        """Go on after a turnover: to a trial, or with the one under way."""
+        found, before = self._found, self._before
+        turnovers = len(found)
+        if not before:
+            if turnovers == self._due:
+                self._try(found[-BEFORE:], number)
+        elif turnovers < FEWEST:
+            return
+        elif self._fewer:
+            nothing = costs_nothing(found, before)
+            if nothing and turnovers >= SOME:
+                self._try(before, number)
+            elif nothing is False:
+                self._stay(self._back)
+            elif turnovers == MANY:
+                self._before, self._due = [], BEFORE
+                self._change(self._back)
         else:
-            self._wider = self.bound, self._found
-            self._change(number / 2)
+            nothing = costs_nothing(before, found)
+            if nothing and turnovers >= BEFORE:
+                self._stay(self._back)
+            elif nothing is False or turnovers == BEFORE:
+                self._try(found, number)
 
-    def _end(self, bound: float, rest: int) -> None:
-        self._wider, self._rest = None, rest
+    def _try(self, before: list[Turnover], number: float) -> None:
+        """Try fewer or more places, beside what was found before."""
+        bound = number / 2 if self._fewer else min(self._most, 2 * self.bound)
+        if bound < LEAST or bound == self.bound:
+            self._stay(self.bound)
+        else:
+            self._before, self._back = before, self.bound
+            self._change(bound)
+
+    def _stay(self, bound: float) -> None:
+        """End a trial with so many, and try the other way the next time."""
+        self._before, self._due, self._fewer = [], REST, not self._fewer
         self._change(bound)
 
     def _change(self, bound: float) -> None:
-        self.bound, self._found, self._settled = bound, [], False
+        self.bound, self._found, self._settling = bound, [], SETTLING
 
 
 def costs_nothing(fewer: Sequence[Turnover], more: Sequence[Turnover]) -> bool | None:
-    """Return whether an engine surely answers as much, and sooner, with fewer places.
+    """Return whether an engine surely does as much with fewer places, and answers sooner.
+
+    As much is as many answers, and as many tokens: where requests grow longer or shorter between
+    the two, one of these rises and the other falls.
 
     Args:
         fewer: turnovers with fewer places, two at least.
         more: those with more, two at least.
 
     Returns:
-        Whether it does; `None` where that isn't sure, either way.
+        `True` where that is sure, `False` where it likely does less, `None` otherwise.
     """
-    share, off = _ratio([one.answers_per_s for one in fewer], [one.answers_per_s for one in more])
-    time, late = _ratio([one.latency_s for one in fewer], [one.latency_s for one in more])
-    if share - off >= KEPT and time + late <= 1:
-        return True
-    return False if share + off < KEPT else None
 
+    def ratio(of: Callable[[Turnover], float]) -> tuple[float, float]:
+        """Return the ratio of the means, and its standard error."""
+        both = [of(one) for one in fewer], [of(one) for one in more]
+        quotient = fmean(both[0]) / fmean(both[1])
+        return quotient, quotient * hypot(*(stdev(x) / fmean(x) / sqrt(len(x)) for x in both))
 
-def _ratio(of: Sequence[float], to: Sequence[float]) -> tuple[float, float]:
-    """Return the ratio of two means, and how far off it may be."""
-    ratio = fmean(of) / fmean(to)
-    parts = (stdev(one) / fmean(one) / sqrt(len(one)) for one in (of, to))
-    return ratio, SURE * ratio * hypot(*parts)
+    work = ratio(lambda one: one.answers_per_s), ratio(lambda one: one.tokens_per_s)
+    latency, error = ratio(lambda one: one.latency_s)
+    if any(share + off < KEPT for share, off in work):
+        return False
+    surely = all(share - SURE * off >= KEPT for share, off in work)
+    return True if surely and latency + SURE * error <= 1 else None

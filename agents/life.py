@@ -19,17 +19,17 @@ UNANSWERED = 3
 """How often a server is started again that died before it answered anything."""
 LOOK_S = 10.0
 """How long the metrics may take, to tell whether a server did anything."""
-READ = (
+NEEDED = {
     b"num_requests_running",
     b"num_requests_waiting",
     b"num_preemptions_total",
     b"prompt_tokens_total",
     b"generation_tokens_total",
-    b"e2e_request_latency_seconds_count",
-    b"e2e_request_latency_seconds_sum",
+}
+ANSWERED, LATENCIES = b"e2e_request_latency_seconds_count", b"e2e_request_latency_seconds_sum"
+NUMBERS = re.compile(
+    rb"^vllm:(%s)\{[^}]*\} (\S+)$" % b"|".join((*NEEDED, ANSWERED, LATENCIES)), re.MULTILINE
 )
-"""What is read of the metrics, summed over labels."""
-NUMBERS = re.compile(rb"^vllm:(%s)\{[^}]*\} (\S+)$" % b"|".join(READ), re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class Life:
         seen: dict[bytes, float] = {}
         for name, number in NUMBERS.findall(await self._wire.get("/metrics")):
             seen[name] = seen.get(name, 0.0) + float(number)
-        if len(seen) < len(READ):
+        if not seen.keys() >= NEEDED:
             return None
         worked = seen[b"prompt_tokens_total"] + seen[b"generation_tokens_total"]
         if worked != self._worked:
@@ -145,8 +145,9 @@ class Life:
             running=int(seen[b"num_requests_running"]),
             waiting=int(seen[b"num_requests_waiting"]),
             preempted=int(seen[b"num_preemptions_total"]),
-            answered=int(seen[b"e2e_request_latency_seconds_count"]),
-            latencies_s=seen[b"e2e_request_latency_seconds_sum"],
+            answered=int(seen.get(ANSWERED, 0)),
+            tokens=int(worked),
+            latencies_s=seen.get(LATENCIES, 0.0),
         )
 
     async def rest(self) -> None:

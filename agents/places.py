@@ -98,8 +98,10 @@ class Places:
         are then as many places as it runs, and a few.  Where nothing waits and all places are
         taken, there is room for more, up to the engine's knee.
         """
+        bound = self._knee.bound
         self._knee.seen(queue, now, self.number, full=self.taken >= self.number)
-        self._set(self.number)
+        if self._knee.bound != bound:
+            self._set(self._knee.bound)
         before, self._seen = self._seen, queue
         if before is None:
             return
@@ -110,6 +112,11 @@ class Places:
                 self._set(queue.running * (1 + 1 / SPARE))
         elif not queue.waiting and self.taken >= self.number:
             self._set(self.number * GROWTH)
+
+    def idle(self) -> None:
+        """Take note that nothing is asked for a while: what comes then may be another load."""
+        self._knee.forget()
+        self._seen = None
 
     def _set(self, number: float) -> None:
         self.number = min(self._knee.bound, max(1.0, number))

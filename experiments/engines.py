@@ -35,7 +35,9 @@ async def opened(
         check(experiment)
     with show.phase("engines"):
         return {
-            name: await stack.enter_async_context(_gated(name, settings, experiment.seed, logs))
+            name: await stack.enter_async_context(
+                _gated(name, settings, experiment.seed, logs, show)
+            )
             for name, settings in engines.items()
         }
 
@@ -65,7 +67,7 @@ async def replayed(
         @asynccontextmanager
         async def wake() -> AsyncGenerator[Engine]:
             show.line(f"  engine {name} is opened, for what isn't recorded")
-            async with _gated(name, settings, experiment.seed, logs) as engine:
+            async with _gated(name, settings, experiment.seed, logs, show) as engine:
                 yield engine
 
         async def take(engine: Engine, new: Weights) -> None:
@@ -79,10 +81,15 @@ async def replayed(
 
 @asynccontextmanager
 async def _gated(
-    name: str, settings: EngineSettings, experiment_seed: int, logs: Path
+    name: str, settings: EngineSettings, experiment_seed: int, logs: Path, show: Show
 ) -> AsyncGenerator[Engine]:
     async with settings.open(logs) as engine:
         jitter = Random(seed(experiment_seed, f"gate/{name}", 0))
         limits, deadline_s = settings.limits, settings.deadline_s
         async with aclosing(Gate(name, engine, limits, jitter, deadline_s=deadline_s)) as gate:
             yield gate
+            if gate.at_once < limits.concurrency:
+                show.line(
+                    f"engine {name}: asked {gate.at_once} at once in the end "
+                    f"(limits.concurrency: {limits.concurrency})"
+                )

@@ -12,6 +12,7 @@ from standing_in import Site, adapter, found, heard, request, servers
 
 from moot.agents.engine import Engine
 from moot.agents.errors import EngineError, Gone
+from moot.agents.fleet import Fleet
 from moot.agents.gate import Gate
 from moot.agents.population import Agent, Population
 from moot.agents.types import Task
@@ -68,6 +69,22 @@ def test_a_replica_that_takes_new_weights_and_speaks_as_before_is_caught(site: S
             (site.folder / "trouble" / f"deaf-{ports[1]}").touch()
             with pytest.raises(EngineError, match="the weights did not change"):
                 await proven(2)
+
+    site.gated(part, replicas=2)
+
+
+def test_a_replica_that_tells_nothing_for_a_while_has_done_what_it_told(site: Site) -> None:
+    async def part(engine: Engine, gate: Gate) -> None:
+        assert isinstance(engine, Fleet)
+        asked = [request(f"{i}") for i in range(40)]
+        await asyncio.gather(*map(engine.generate, asked))
+        before = await engine.queue()
+        assert before is not None
+        assert (before.answered, before.tokens, before.running) == (40, 80, 0)  # by the stand-in
+        assert 0 < before.latencies_s < 40 * 60
+        os.kill(min(servers()), signal.SIGKILL)
+        await asyncio.sleep(0.5)
+        assert await engine.queue() == before
 
     site.gated(part, replicas=2)
 

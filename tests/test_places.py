@@ -78,20 +78,22 @@ def test_an_engine_where_nothing_waits_is_given_more_as_long_as_all_places_are_t
 
 def test_an_engine_that_answers_no_more_and_only_later_is_given_less() -> None:
     async def scene() -> list[int]:
-        places, latencies, found = Places(64), 0.0, list[int]()
-        for now in range(400):
+        places, under_way, found = Places(64), 0.0, list[int]()
+        for now in range(500):
             while places.taken < places.number:
                 await places.take(0)
             while places.taken > places.number:
                 places.leave()
-            places.seen(Queue(places.taken, 0, 0, answered=5 * now, latencies_s=latencies), now)
-            latencies += places.taken
+            places.seen(Queue(places.taken, 0, 0, 5 * now, 50 * now, under_way), now)
+            under_way += places.taken  # latencies add up to that (Little)
             found.append(int(places.number))
-        return found
+        assert min(found) == LEAST
+        places.idle()
+        places.seen(Queue(LEAST, 0, 0), 500)
+        places.seen(Queue(LEAST, 0, 0), 501)
+        return [found[100], found[-1], int(places.number)]
 
-    found = asyncio.run(scene())
-    assert found[100] == 64
-    assert min(found) == LEAST
+    assert asyncio.run(scene()) == [64, 4, 6]  # another load may gain from more
 
 
 def test_refusals_take_places_away_at_once_and_answers_bring_them_back_one_by_one() -> None:
