@@ -11,10 +11,10 @@ KEPT = 0.95
 """So much of what an engine does it must still do for fewer places to stay."""
 SURE = 1.64
 """Standard errors by which it must."""
-BEFORE = 8
-"""Turnovers that are looked at before another number of places is tried."""
-FEWEST, SOME, MANY = 3, 4, 16
-"""Turnovers of a trial after which it may end, after which fewer places may stay, and at most."""
+BLOCK = 8
+"""Turnovers with one number of places, before another is tried."""
+FEWEST, BLOCKS = 3, 6
+"""Turnovers with either after which a trial may end for a loss, and blocks after which it ends."""
 REST = 128
 """Turnovers from the end of a trial to the next."""
 SETTLING = 2
@@ -43,10 +43,10 @@ class Knee:
 
     What is under way is the answers a second times an answer's latency (Little, 1961): where more
     at once don't get more done, all answers only come later.  So half of the places are taken away
-    for a trial, and stay away where the engine surely does as much without them, and sooner, by
-    its own metrics; then half of what is left is tried, beside what it did at first.  A trial that
-    doesn't show that gives them back.  After a rest twice as many are tried, and twice as many
-    again as long as that may help; then fewer, and so on.
+    and given back by turns, until it is sure that the engine does as much without them, and sooner,
+    by its own metrics; then half of what is left is tried, beside what it did with all.  Where it
+    is likely to do less, or nothing is sure after many turns, they are given back.  After a rest
+    twice as many are tried, and twice as many again as long as that may help; then fewer again.
 
     The unit is the turnover, not the second: prompts are read in waves, while nobody answers.
     """
@@ -58,16 +58,23 @@ class Knee:
 
     def forget(self) -> None:
         """Begin anew, with all places: the load will be another, or the engine is."""
-        self.bound = self._most
-        """The most places that there may be now."""
-        self._start: tuple[Queue, float] | None = None
-        self._settling = SETTLING
-        self._found: list[Turnover] = []
-        self._due = BEFORE
+        self._home = self._most
         self._fewer = True
-        self._before: list[Turnover] = []
-        self._back = self.bound
         self._size = 0.0
+        self._start: tuple[Queue, float] | None = None
+        self._rest(BLOCK)
+
+    def _rest(self, turnovers: int) -> None:
+        """Stay with what was found best, until the next trial."""
+        self._pair: tuple[float, float] | None = None
+        self._found: dict[float, list[Turnover]] = {}
+        self._due = turnovers
+        self._change(self._home)
+
+    def _change(self, bound: float) -> None:
+        self.bound = bound
+        """The most places that there may be now."""
+        self._block, self._settling = 0, SETTLING
 
     def seen(self, queue: Queue, now: float, number: float, *, full: bool) -> None:
         """Take note of what the engine says.
@@ -97,50 +104,56 @@ class Knee:
                 self._settling -= 1
             else:
                 done = Turnover(answered / seconds, tokens / seconds, latencies / answered)
-                self._found.append(done)
-                self._turned(number)
+                self._turned(done, number)
 
-    def _turned(self, number: float) -> None:
+    def _turned(self, done: Turnover, number: float) -> None:
         """Go on after a turnover: to a trial, or with the one under way."""
-        found, before = self._found, self._before
-        turnovers = len(found)
-        if not before:
-            if turnovers == self._due:
-                self._try(found[-BEFORE:], number)
-        elif turnovers < FEWEST:
+        self._found.setdefault(self.bound, []).append(done)
+        self._block += 1
+        if self._pair is None:
+            if self._block == self._due:
+                self._found[self._home] = self._found[self._home][-BLOCK:]
+                self._try(number)
             return
-        elif self._fewer:
-            nothing = costs_nothing(found, before)
-            if nothing and turnovers >= SOME:
-                self._try(before, number)
-            elif nothing is False:
-                self._stay(self._back)
-            elif turnovers == MANY:
-                self._before, self._due = [], BEFORE
-                self._change(self._back)
-        else:
-            nothing = costs_nothing(before, found)
-            if nothing and turnovers >= BEFORE:
-                self._stay(self._back)
-            elif nothing is False or turnovers == BEFORE:
-                self._try(found, number)
+        fewer, more = (self._found.get(bound, []) for bound in self._pair)
+        known = min(len(fewer), len(more))
+        if known < FEWEST:
+            return
+        nothing = costs_nothing(fewer, more)
+        if nothing is False:
+            self._decide(enough=False)
+        elif self._block == BLOCK:
+            if nothing or known >= BLOCKS * BLOCK:
+                self._decide(enough=bool(nothing))
+            else:
+                self._change(sum(self._pair) - self.bound)
 
-    def _try(self, before: list[Turnover], number: float) -> None:
-        """Try fewer or more places, beside what was found before."""
-        bound = number / 2 if self._fewer else min(self._most, 2 * self.bound)
-        if bound < LEAST or bound == self.bound:
-            self._stay(self.bound)
+    def _try(self, number: float) -> None:
+        """Try half of so many places, or twice as many as were found best."""
+        if self._fewer:
+            bound = number / 2
+            pair = bound, self._pair[1] if self._pair else self._home
         else:
-            self._before, self._back = before, self.bound
+            bound = min(self._most, 2 * self._home)
+            pair = self._home, bound
+        if bound < LEAST or bound == self._home:
+            self._turn()
+        else:
+            self._pair = pair
             self._change(bound)
 
-    def _stay(self, bound: float) -> None:
-        """End a trial with so many, and try the other way the next time."""
-        self._before, self._due, self._fewer = [], REST, not self._fewer
-        self._change(bound)
+    def _decide(self, *, enough: bool) -> None:
+        """End a trial, in which the fewer places were `enough` or weren't: go on if that helped."""
+        assert self._pair is not None
+        if enough == self._fewer:
+            self._home = self._pair[0] if enough else self._pair[1]
+            self._try(self._home)
+        else:
+            self._turn()
 
-    def _change(self, bound: float) -> None:
-        self.bound, self._found, self._settling = bound, [], SETTLING
+    def _turn(self) -> None:
+        self._fewer = not self._fewer
+        self._rest(REST)
 
 
 def costs_nothing(fewer: Sequence[Turnover], more: Sequence[Turnover]) -> bool | None:
@@ -165,7 +178,7 @@ def costs_nothing(fewer: Sequence[Turnover], more: Sequence[Turnover]) -> bool |
 
     work = ratio(lambda one: one.answers_per_s), ratio(lambda one: one.tokens_per_s)
     latency, error = ratio(lambda one: one.latency_s)
-    if any(share + off < KEPT for share, off in work):
+    if any(share + SURE * off < KEPT for share, off in work):
         return False
     surely = all(share - SURE * off >= KEPT for share, off in work)
     return True if surely and latency + SURE * error <= 1 else None

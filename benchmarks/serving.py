@@ -10,7 +10,7 @@
               once, without what they depend on, and set as the server is
     adapters  the same server: 64 agents on 32 adapters of rank 8, beside 64 agents on one, whose
               prompts the server reads once for all of them
-    knee      the same server, 16 requests at once, that mostly read (prompts of a hundred words,
+    knee      the same server, 32 requests at once, that mostly read (prompts of a hundred words,
               4 tokens to say) or mostly say (48 tokens to prompts that are alike): beside the same
               where nobody looks at its metrics
     samples   the same server: 16 agents who are alike, asked in one request a question, beside
@@ -56,7 +56,7 @@ from moot.agents.vllm import VLLM
 HERE = Path(__file__).parent
 SIDES = str(HERE / "serving_sides.py")
 CASES = ("calls", "episodes", "debate", "adapters", "samples", "knee")
-REAL = {"debate": 24, "adapters": 2, "samples": 16, "reads": 1000, "says": 600}
+REAL = {"debate": 24, "adapters": 2, "samples": 16, "reads": 1400, "says": 600}
 """Tasks of the cases that are measured against the real vLLM."""
 PYTHON = Path(".venv-peers/bin/python")
 PEERS = ("aiohttp", "openai", "autogen", "inspect")

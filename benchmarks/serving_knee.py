@@ -20,7 +20,7 @@ from moot.agents.types import Completion, Request, Sampling, Task, Weights
 from moot.protocols.consensus import Consensus
 from moot.protocols.verifiers import VERIFIERS
 
-PLACES = 16
+PLACES = 32
 WORDS = ("apple", "box", "school", "day", "number", "river", "stone", "house", "green", "light")
 
 
@@ -38,9 +38,9 @@ What mostly reads is as busy with a few prompts as with many; what mostly says g
 
 
 async def load(name: str, n: int, *, heeded: bool) -> dict[str, Any]:
-    """Ask one agent `n` questions, as many at once as there are places; latency is the last third's.
+    """Ask one agent `n` questions, at most as many at once as there are places.
 
-    It is the time at the server: what waits for its turn waits at the gate.
+    `latency_s` is the time at the server, of the last third: what isn't let in waits at the gate.
     """
     task, said = LOADS[name]
     people = Population((Agent("solver", "policy", "main", sampling=Sampling(max_tokens=said)),))
