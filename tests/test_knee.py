@@ -141,23 +141,23 @@ def test_a_trial_waits_for_turnovers_in_which_all_places_are_taken() -> None:
 
 
 def lowered() -> Server:
-    """Return a server that is asked few at once after ten minutes."""
-    server = Server(flat, seed=1)
-    assert list(server.seconds(0, 600))[-1] == LEAST
+    """Return a server that is asked few at once after a quarter of an hour."""
+    server = Server(flat, seed=2)
+    assert list(server.seconds(0, 900))[-1] == LEAST
     return server
 
 
 def test_another_load_gets_its_places_back() -> None:
     server = lowered()
     server.throughput = linear
-    back = list(server.seconds(600, 600 + 10 * (REST + 6 * BLOCK)))
+    back = list(server.seconds(900, 900 + 10 * (REST + 6 * BLOCK)))
     assert back[-1] == MOST
 
 
 def test_requests_of_another_length_are_another_load() -> None:
     server = lowered()
     server.words = 3 * WORDS
-    assert MOST in server.seconds(600, 660)
+    assert MOST in server.seconds(900, 960)
 
 
 def test_requests_that_grow_shorter_in_a_trial_do_not_end_it_well() -> None:
@@ -170,7 +170,7 @@ def test_requests_that_grow_shorter_in_a_trial_do_not_end_it_well() -> None:
 def test_what_was_found_is_forgotten_where_a_server_is_started_again() -> None:
     server = lowered()
     server.restart()
-    assert next(server.seconds(600, 601)) == MOST
+    assert next(server.seconds(900, 901)) == MOST
 
 
 def test_what_is_sure_is_told_from_what_is_not() -> None:
