@@ -126,7 +126,7 @@ class Knee:
             if nothing or known >= BLOCKS * BLOCK:
                 self._decide(enough=bool(nothing))
             else:
-                self._change(sum(self._pair) - self.bound)
+                self._change(next(bound for bound in self._pair if bound != self.bound))
 
     def _try(self, number: float) -> None:
         """Try half of so many places, or twice as many as were found best."""

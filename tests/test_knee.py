@@ -21,6 +21,8 @@ class Server:
         """Begin idle; from second to second its throughput goes up and down by `noise`, a share."""
         self.knee = Knee(MOST)
         self.throughput = throughput
+        self.limit = float(MOST)
+        """The most places by other rules than the knee's."""
         self._noise = noise
         self._numbers = random.Random(seed)
         self.restart()
@@ -35,12 +37,13 @@ class Server:
     def seconds(self, first: int, last: int) -> Iterator[float]:
         """Work and be looked at once a second; yield the bound."""
         for now in range(first, last):
-            while len(self._left) < self.knee.bound:
+            number = min(self.limit, self.knee.bound)
+            while len(self._left) < number:
                 self._left.append(self._request())
                 self._since.append(now)
             self._work(now)
             queue = Queue(0, 0, 0, self._answered, int(self._tokens), self._latencies)
-            self.knee.seen(queue, now, self.knee.bound, full=True)
+            self.knee.seen(queue, now, number, full=True)
             yield self.knee.bound
 
     def _request(self) -> float:
@@ -57,7 +60,7 @@ class Server:
                 self._answered += 1
                 self._latencies += now + 1 - self._since[i]
                 self._since[i] = now + 1
-                if len(self._left) > self.knee.bound:
+                if len(self._left) > min(self.limit, self.knee.bound):
                     del self._left[i], self._since[i]
                     break
                 self._left[i] += self._request()
@@ -105,6 +108,14 @@ def test_an_engine_that_gives_the_more_the_more_it_is_asked_is_soon_left_alone()
     assert {bounds[-1], *bounds} == {MOST, MOST / 2}
     assert 0 < bounds.count(MOST / 2) < 250
     assert server.rate > 0.95 * linear(MOST) * 3000
+
+
+def test_half_is_half_of_the_places_that_there_are() -> None:
+    server = Server(flat, noise=0.3, seed=5)
+    server.limit = 47.3
+    bounds = list(server.seconds(0, 4000))
+    assert set(bounds) <= {MOST, 47.3, 23.65, 11.825, 5.9125}
+    assert bounds[-1] < 12
 
 
 def test_places_are_halved_down_to_the_knee_and_no_further() -> None:
