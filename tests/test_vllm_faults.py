@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import signal
 import threading
 import time
@@ -169,9 +168,7 @@ evaluation: {samples: 1, controls: false, baseline: false}
 """
 
 
-def test_ten_kills_of_the_server_leave_every_episode_once(
-    site: Site, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ten_kills_of_the_server_leave_every_episode_once(site: Site) -> None:
     items = ", ".join(f"{{prompt: What is {i} + 2?, answer: {i + 2}}}" for i in range(502))
     text = KILLED.replace("MODEL", str(site.folder / "model")).replace("ITEMS", items)
     (site.folder / "x.yaml").write_text(text)
@@ -196,5 +193,3 @@ def test_ten_kills_of_the_server_leave_every_episode_once(
     turns = rows(out / "cycle-000" / "turns.parquet")
     assert len({(turn["episode"], turn["turn"]) for turn in turns}) == len(turns) == 500 * 4
     assert max(turn["tries"] for turn in turns) > 1
-    few = r"engine main: asked [3-9] at once in the end \(limits.concurrency: 32\)"  # it runs four
-    assert re.search(few, capsys.readouterr().out)
