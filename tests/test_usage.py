@@ -116,6 +116,21 @@ def test_a_run_writes_prints_and_reports_what_it_spent(
     assert f"In all it cost {sum(r['cost'] or 0 for r in rows):.2g}, at the prices" in page
 
 
+def test_a_run_says_that_an_engine_was_asked_less_at_once_than_it_might(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake = Fake()
+    fake.moods = [refuses(503)]
+    with serving(fake):
+        path = write(tmp_path, fake)
+        path.write_text(path.read_text().replace("concurrency: 1,", "concurrency: 200,"))
+        assert moot("run", path, "--out", tmp_path / "out") == 0
+    few = r"engine main: asked (\d+) at once in the end \(limits.concurrency: 200\)"
+    found = re.search(few, capsys.readouterr().out)
+    assert found is not None
+    assert 1 <= int(found[1]) < 100
+
+
 def test_a_run_that_fails_writes_what_it_spent_and_the_next_one_goes_on_from_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
