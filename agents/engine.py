@@ -23,7 +23,7 @@ class Queue:
     preempted: int
     """How often, since it started, one had to stop for want of memory and begin again."""
     answered: int = 0
-    """How many it has answered since it started; this and the next are 0 where it doesn't tell."""
+    """How many it has answered since it started: 0, like the next two, where it doesn't tell."""
     tokens: int = 0
     """Tokens that it has read and said."""
     latencies_s: float = 0.0

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import astuple, replace
 from hashlib import blake2b
 from typing import Protocol, TypeVar
 
@@ -82,20 +83,15 @@ class Fleet:
         """Return what all of them together tell; one that doesn't now has done nothing since."""
         asked = (replica.queue() for replica in self._replicas)
         seen = await asyncio.gather(*asked, return_exceptions=True)
-        now = zip(self._replicas, seen, strict=True)
-        told = {replica: one for replica, one in now if isinstance(one, Queue)}
-        if not told:
+        if not any(isinstance(one, Queue) for one in seen):
             return None
-        self._told |= told
-        all_told = [self._told[replica] for replica in self._replicas if replica in self._told]
-        return Queue(
-            running=sum(one.running for one in told.values()),
-            waiting=sum(one.waiting for one in told.values()),
-            preempted=sum(one.preempted for one in all_told),
-            answered=sum(one.answered for one in all_told),
-            tokens=sum(one.tokens for one in all_told),
-            latencies_s=sum(one.latencies_s for one in all_told),
-        )
+        for replica, one in zip(self._replicas, seen, strict=True):
+            if isinstance(one, Queue):
+                self._told[replica] = one
+            elif replica in self._told:
+                self._told[replica] = replace(self._told[replica], running=0, waiting=0)
+        told = (astuple(self._told[one]) for one in self._replicas if one in self._told)
+        return Queue(*map(sum, zip(*told, strict=True)))
 
     async def rest(self) -> None:
         """Have all replicas leave the GPU's memory to others, until the next call."""

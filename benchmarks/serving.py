@@ -43,7 +43,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -106,12 +106,10 @@ def real(case: str, sides: tuple[str, str], peer: str, quick: bool) -> list[Row]
     """Return how two sides fare with the real vLLM: the first is ours."""
     n = max(1, REAL[case] // (4 if quick else 1))
     ours, its = by_vllm("serving_vllm.py", case, sides, n, 2 if quick else 5)
-    pairs = [(a["tokens_per_s"], b["tokens_per_s"]) for a, b in zip(ours, its, strict=True)]
-    rows = [_row(case, "tokens_per_s", "tokens/s", peer, pairs, more=True)]
+    rows = [_both(case, "tokens_per_s", "tokens/s", peer, ours, its, more=True)]
     if case == "samples":
         for metric in ("cpu_ms_per_call", "server_ms_per_call"):
-            each = [(a[metric], b[metric]) for a, b in zip(ours, its, strict=True)]
-            rows.append(_row(case, metric, "ms", peer, each, more=False))
+            rows.append(_both(case, metric, "ms", peer, ours, its, more=False))
         return rows
     if case == "debate":
         shares = [(one["cache_share"], 1.0) for one in ours]
@@ -128,8 +126,7 @@ def knee(quick: bool) -> list[Row]:
         n = REAL[load] // (4 if quick else 1)
         ours, its = by_vllm("serving_knee.py", "knee", sides, n, 2 if quick else 3)
         for metric, unit, more in (("tokens_per_s", "tokens/s", True), ("latency_s", "s", False)):
-            pairs = [(a[metric], b[metric]) for a, b in zip(ours, its, strict=True)]
-            rows.append(_row("knee", f"{load}_{metric}", unit, "unheeded", pairs, more=more))
+            rows.append(_both(f"knee, {load}", metric, unit, "unheeded", ours, its, more=more))
     return rows
 
 
@@ -202,8 +199,8 @@ def growth(quick: bool) -> list[Row]:
     )
     rows: list[Row] = []
     for metric, unit in (("cpu_ms_per_episode", "ms"), ("memory_mb", "MB")):
-        pairs = [(b[metric], a[metric]) for a, b in zip(found[few], found[many], strict=True)]
-        rows.append(_row("episodes", metric, unit, f"{few} episodes", pairs, more=False))
+        peer, ours, its = f"{few} episodes", found[many], found[few]
+        rows.append(_both("episodes", metric, unit, peer, ours, its, more=False))
     return rows
 
 
@@ -217,9 +214,24 @@ def compared(found: dict[str, list[Measured]]) -> list[Row]:
     rows: list[Row] = []
     for peer, theirs in found.items():
         for metric, unit in UNITS.items():
-            pairs = [(one[metric], its[metric]) for one, its in zip(ours, theirs, strict=True)]
-            rows.append(_row("calls", metric, unit, peer, pairs, more=metric == "calls_per_s"))
+            more = metric == "calls_per_s"
+            rows.append(_both("calls", metric, unit, peer, ours, theirs, more=more))
     return rows
+
+
+def _both(
+    case: str,
+    metric: str,
+    unit: str,
+    peer: str,
+    ours: Sequence[Measured],
+    its: Sequence[Measured],
+    *,
+    more: bool,
+) -> Row:
+    """Return one comparison of what ours measured with what the peer did, by repetition."""
+    pairs = [(a[metric], b[metric]) for a, b in zip(ours, its, strict=True)]
+    return _row(case, metric, unit, peer, pairs, more=more)
 
 
 def _row(

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 from statistics import median
 from typing import Any
 
+from serving_engines import Silent
 from serving_vllm import play, question, settings, stage
 
-from moot.agents.engine import Engine, Limits
+from moot.agents.engine import Limits
 from moot.agents.gate import Gate
 from moot.agents.population import Agent, Population
-from moot.agents.types import Completion, Request, Sampling, Task, Weights
+from moot.agents.types import Sampling, Task
 from moot.protocols.consensus import Consensus
 from moot.protocols.verifiers import VERIFIERS
 
@@ -47,7 +48,7 @@ async def load(name: str, n: int, *, heeded: bool) -> dict[str, Any]:
     server = settings(4).model_copy(update={"limits": Limits(concurrency=PLACES)})
     async with stage(server) as (at, engine, run):
         if not heeded:
-            silent = Gate("main", _Silent(engine), server.limits, Random(0))
+            silent = Gate("main", Silent(engine), server.limits, Random(0))
             at = replace(at, engines={"main": silent})
         await play(at, Consensus(), [task(10**6)], people, run / "warm")
         episodes, seconds = await play(at, Consensus(), map(task, range(n)), people, run / "on")
@@ -57,22 +58,6 @@ async def load(name: str, n: int, *, heeded: bool) -> dict[str, Any]:
         "tokens_per_s": sum(one.tokens_out for one in turns) / seconds,
         "latency_s": median(one.latency_s for one in late),
     }
-
-
-class _Silent:
-    """An engine that doesn't tell how busy it is."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    async def generate(self, request: Request) -> Completion:
-        return await self._engine.generate(request)
-
-    async def load(self, weights: Weights) -> None:
-        await self._engine.load(weights)
-
-    async def held(self) -> Mapping[str, int]:
-        return await self._engine.held()
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +17,13 @@ from random import Random
 from typing import Any
 
 from processes import answering, resident
+from serving_engines import Apart
 
-from moot.agents.engine import Engine
 from moot.agents.gate import Gate
 from moot.agents.models import locate
 from moot.agents.population import Agent, Population
 from moot.agents.served import Served
-from moot.agents.types import Completion, Request, Sampling, Task, Weights
+from moot.agents.types import Sampling, Task, Weights
 from moot.agents.vllm import VLLM
 from moot.experiments.talk import talk
 from moot.protocols.consensus import Consensus
@@ -187,7 +187,7 @@ async def samples(n: int, *, together: bool) -> dict[str, Any]:
     )
     async with stage(settings(4)) as (at, _, run):
         if not together:
-            at = replace(at, engines={"main": _Apart(at.engines["main"])})
+            at = replace(at, engines={"main": Apart(at.engines["main"])})
         await play(at, Consensus(), [question(10_000)], people, run / "warm")
         own, front = time.process_time(), answering()
         episodes, seconds = await play(at, Consensus(), map(question, range(n)), people, run / "on")
@@ -198,22 +198,6 @@ async def samples(n: int, *, together: bool) -> dict[str, Any]:
         "cpu_ms_per_call": 1000 * own / len(said),
         "server_ms_per_call": 1000 * front / len(said),
     }
-
-
-class _Apart:
-    """An engine whose requests have seeds that don't follow one another."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    async def generate(self, request: Request) -> Completion:
-        return await self._engine.generate(replace(request, seed=2 * request.seed % 2**63))
-
-    async def load(self, weights: Weights) -> None:
-        await self._engine.load(weights)
-
-    async def held(self) -> Mapping[str, int]:
-        return await self._engine.held()
 
 
 def _agent(i: int, weights: str, sampling: Sampling) -> Agent:

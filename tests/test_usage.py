@@ -1,48 +1,18 @@
-"""Accounting of whole runs: what is written, printed, reported and served is what was spent."""
+"""Accounting of whole runs: what is written, printed and reported is what was spent."""
 
-import asyncio
 import re
-import socket
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import pyarrow.parquet as pq
 import pytest
-from aiohttp import web
 from command import moot
-from fake_endpoint import Fake, Mood, refuses, reply, says, serving
+from fake_endpoint import Fake, refuses, reply, says, serving
+from priced import write
 
-from moot.agents.errors import MootError
 from moot.experiments.columns import USAGE
-from moot.experiments.prometheus import serving as scraped
-from moot.protocols.ledger import Ledger
 
-EXPERIMENT = """\
-name: priced
-cycles: 1
-engines:
-  main:
-    kind: endpoint
-    url: {url}
-    model: m
-    limits: {{concurrency: 1, patience_s: {patience}}}
-    price: {{tokens_in: 100, tokens_cached: 10, tokens_out: 400}}
-  free: {{kind: scripted, lines: ["4"]}}
-population:
-  - {{name: solver, count: 2, engine: main}}
-  - {{name: writer, role: critic, engine: free}}
-tasks:
-  kind: inline
-  verifier: number
-  held_out: 3
-  per_cycle: 4
-  items: [{items}]
-protocol: {{kind: synthesis, by: critic}}
-evaluation: {{samples: 1, controls: {controls}}}
-"""
 CACHED = says(
     reply(
         usage={
@@ -52,14 +22,6 @@ CACHED = says(
         }
     )
 )
-
-
-def write(folder: Path, fake: Fake, patience: float = 60, controls: str = "false") -> Path:
-    path = folder / "x.yaml"
-    items = ", ".join(f"{{prompt: '{i} + 1?', answer: {i + 1}}}" for i in range(9))
-    text = EXPERIMENT.format(url=fake.url, patience=patience, items=items, controls=controls)
-    path.write_text(text)
-    return path
 
 
 def usage(out: Path) -> list[dict[str, Any]]:
@@ -185,68 +147,3 @@ def test_a_control_that_is_played_again_for_more_answers_is_counted_once(tmp_pat
         calls[row["engine"]] += row["calls"]
     assert any(row["phase"] == "controls-vote" for row in usage(out))
     assert calls["main"] == len(fake.asked)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def read(port: int) -> str:
-    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        return answer.read().decode()
-
-
-def test_prometheus_may_ask_while_the_run_lasts(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    port, pages = free_port(), list[str]()
-
-    def scrapes(then: Mood) -> Mood:
-        async def mood(request: web.Request) -> web.StreamResponse:
-            pages.append(await asyncio.to_thread(read, port))
-            return await then(request)
-
-        return mood
-
-    #  One at a time: six of the evaluation, and the talk's third is under way.
-    fake = Fake(moods=[*[says(reply())] * 8, scrapes(says(reply()))])
-    with serving(fake):
-        path = write(tmp_path, fake)
-        assert moot("run", path, "--out", tmp_path / "out", "--metrics", str(port)) == 0
-
-    [page] = pages
-    labels = (
-        'agent="solver-0",engine="main",phase="held-out-000",protocol="consensus",role="policy"'
-    )
-    assert re.search(rf"^moot_calls_total{{{labels}}} 3\.0$", page, re.MULTILINE)
-    assert re.search(rf"^moot_tokens_in_total{{{labels}}} 33\.0$", page, re.MULTILINE)
-    assert re.search(rf"^moot_cost_total{{{labels}}} 0\.0045", page, re.MULTILINE)
-    talk = re.findall(
-        r'^moot_calls_total{.*engine="main",phase="cycle-000".*} (\S+)$', page, re.MULTILINE
-    )
-    assert sum(map(float, talk)) == 2
-    assert "python_info" not in page
-    assert f"metrics: http://127.0.0.1:{port}/metrics" in capsys.readouterr().out
-    with pytest.raises(OSError, match="refused"):
-        read(port)
-
-
-def test_a_port_that_is_taken_and_a_package_that_is_missing_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = write(tmp_path, Fake(port=1))
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
-        assert moot("run", path, "--out", tmp_path / "out", "--metrics", port) == 2
-    assert f"--metrics {port}: Address already in use; choose another" in capsys.readouterr().err
-
-    monkeypatch.setitem(sys.modules, "prometheus_client", None)
-    with (
-        pytest.raises(MootError, match=r"needs prometheus_client: `pip install 'moot\[metrics\]'`"),
-        scraped(0, Ledger(), print),
-    ):
-        raise AssertionError
