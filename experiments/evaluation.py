@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from statistics import fmean
 
@@ -12,8 +13,10 @@ from moot.agents.population import Agent, Population
 from moot.agents.types import Settings, Task
 from moot.protocols.consensus import Consensus
 from moot.protocols.journal import Metric
+from moot.protocols.reliability.discrimination import auc, verification_f1
 from moot.protocols.stage import Stage
-from moot.protocols.types import Episode
+from moot.protocols.types import Episode, Turn
+from moot.protocols.voting import plurality
 
 
 class Evaluation(Settings):
@@ -46,6 +49,7 @@ async def evaluate(
     *,
     cycle: int,
     out: Path,
+    telling: Collection[str] = (),
 ) -> list[Metric]:
     """Ask the examinees every task `samples` times, write it down, and return the metrics.
 
@@ -53,8 +57,19 @@ async def evaluate(
     A task counts as a mean over its answers (accuracy) and as one vote (majority).  An answer that
     can't be read isn't right; how many there were is reported beside, and so are the episodes that
     failed: those are not part of any mean.
+
+    Args:
+        stage: where they are asked.
+        tasks: the held-out ones.
+        people: who is examined, at the versions that are.
+        samples: of each answer to a task.
+        cycle: how many cycles they have learnt.
+        out: the folder to write to.
+        telling: the weights that learnt verdicts on their own answers, which are read too.
     """
-    found, failed = await _asked(stage, tasks, people, samples, cycle=cycle, out=out)
+    found, failed = await _asked(
+        stage, tasks, people, samples, cycle=cycle, out=out, telling=telling
+    )
     metrics = [Metric(cycle, "held_out/failed_episodes", failed)]
     for suffix, episodes in found.items():
         metrics += summary(episodes, cycle, stage.seed, suffix)
@@ -69,6 +84,7 @@ async def _asked(
     *,
     cycle: int,
     out: Path,
+    telling: Collection[str] = (),
 ) -> tuple[dict[str, list[Episode]], int]:
     """Return the episodes of all examinees under "", those of each of several under @NAME, and
     how many failed."""
@@ -80,7 +96,8 @@ async def _asked(
     for name, agent in who.items():
         suffix = f"@{name}" if len(who) > 1 else ""
         alone = Population((agent,))
-        played = stage.play(Consensus(samples=samples), tasks, alone, out.name + suffix)
+        vote = Consensus(samples=samples, weigh="self_reward" if name in telling else "equal")
+        played = stage.play(vote, tasks, alone, out.name + suffix)
         results = [result async for result in played]
         episodes = sorted((e for e in results if isinstance(e, Episode)), key=lambda e: e.id)
         failed += len(results) - len(episodes)
@@ -92,8 +109,12 @@ async def _asked(
 
 
 def summary(episodes: Sequence[Episode], cycle: int, seed: int, suffix: str = "") -> list[Metric]:
-    """Return accuracy, majority vote and unreadable share, with bootstrap intervals over tasks."""
-    from .stats import mean_interval
+    """Return accuracy, majority vote and unreadable share, with bootstrap intervals over tasks.
+
+    Where verdicts were read, also how well they tell right answers from wrong ones, and how often a
+    vote is right that they weigh (LaSeR, arXiv:2510.14943).
+    """
+    from .stats import mean_interval, resampled_all
 
     tasks: dict[str, list[Episode]] = {}
     for episode in episodes:
@@ -101,7 +122,7 @@ def summary(episodes: Sequence[Episode], cycle: int, seed: int, suffix: str = ""
     known = [same for same in tasks.values() if same[0].task.answer is not None]
     columns = {
         "accuracy": [fmean(map(accuracy, same)) for same in known],
-        "majority": [fmean(bool(e.correct) for e in same) for same in known],
+        "majority": [fmean(map(majority, same)) for same in known],
         "unreadable": [fmean(map(unreadable, same)) for same in tasks.values()],
         "tokens": [fmean(map(spent, same)) for same in tasks.values()],
     }
@@ -110,22 +131,63 @@ def summary(episodes: Sequence[Episode], cycle: int, seed: int, suffix: str = ""
         interval = mean_interval(values, seed)
         if interval is not None:
             metrics.append(Metric(cycle, f"held_out/{name}{suffix}", *interval))
+    told = [list(chain.from_iterable(map(verdicts, same))) for same in known]
+    if any(told):
+        found = resampled_all(told, verification, seed)
+        weighed = mean_interval([fmean(bool(e.correct) for e in same) for same in known], seed)
+        found |= {} if weighed is None else {"weighted_majority": weighed}
+        metrics += [Metric(cycle, f"held_out/{name}{suffix}", *of) for name, of in found.items()]
     return metrics
+
+
+def answers(episode: Episode) -> list[Turn]:
+    """Return the turns of an episode that answer its task."""
+    return [turn for turn in episode.turns if turn.agent.role == "policy"]
 
 
 def accuracy(episode: Episode) -> float:
     """Return the share of an episode's answers that are right."""
-    return fmean(bool(episode.task.correct(turn.answer)) for turn in episode.turns)
+    return fmean(bool(episode.task.correct(turn.answer)) for turn in answers(episode))
+
+
+def majority(episode: Episode) -> bool:
+    """Return whether a vote in which all of an episode's answers count alike is right."""
+    winner = plurality([turn.answer for turn in answers(episode)]).winner
+    return bool(episode.task.correct(winner))
 
 
 def unreadable(episode: Episode) -> float:
     """Return the share of an episode's answers that can't be read."""
-    return fmean(turn.answer is None for turn in episode.turns)
+    return fmean(turn.answer is None for turn in answers(episode))
 
 
 def spent(episode: Episode) -> float:
     """Return the mean tokens, in and out, of an episode's answers."""
-    return fmean(t.completion.tokens_in + t.completion.tokens_out for t in episode.turns)
+    return fmean(t.completion.tokens_in + t.completion.tokens_out for t in answers(episode))
+
+
+def verdicts(episode: Episode) -> list[tuple[float, bool]]:
+    """Return each verdict that was read on an answer, and whether the answer is right."""
+    return [
+        (turn.completion.verdict, bool(episode.task.correct(episode.turns[turn.heard[-1]].answer)))
+        for turn in episode.turns
+        if turn.completion.verdict is not None
+    ]
+
+
+def verification(told: Sequence[Sequence[tuple[float, bool]]]) -> Mapping[str, float]:
+    """Return how well the verdicts on some tasks' answers tell the right from the wrong.
+
+    LaSeR's F1 asks of them to lie on the right side of one half, the area under the ROC curve only
+    to be higher for what is right.
+    """
+    pairs = list(chain.from_iterable(told))
+    scores, right = [score for score, _ in pairs], [truth for _, truth in pairs]
+    found = {
+        "verification_f1": verification_f1(scores, right),
+        "verification_auc": auc(scores, right),
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 async def baseline(

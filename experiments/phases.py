@@ -10,6 +10,7 @@ from typing import Any
 
 from moot.agents.engine import Engine, Resting
 from moot.agents.population import Population
+from moot.agents.self_reward import read as read_verdicts
 from moot.agents.types import Weights
 from moot.protocols.journal import Journal, Metric
 from moot.protocols.stage import Stage
@@ -33,6 +34,9 @@ from .store import write_metrics, write_usage
 from .swap import swap, tolerances
 from .talk import talk, taught
 from .tasks.split import Split, for_cycle
+
+SHOWN = ("held_out/accuracy", "held_out/majority", "held_out/verification_f1")
+"""What is said of an evaluation as soon as it is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +177,18 @@ async def examine(run: Run, version: int) -> None:
     if run.journal.finished(folder.name):
         return
     tasks, samples = run.split.held_out, run.experiment.evaluation.samples
-    answers = len(tasks) * samples * len(examinees(people))
-    with run.phase(f"held-out evaluation {version}", answers):
-        metrics = await evaluate(run.stage(), tasks, people, samples, cycle=version, out=folder)
+    who = examinees(people)
+    new = current(run.out, version)
+    telling = {name for name, weights in new.items() if read_verdicts(weights.path)}
+    calls = len(tasks) * samples * (len(who) + len(telling & who.keys()))
+    with run.phase(f"held-out evaluation {version}", calls):
+        metrics = await evaluate(
+            run.stage(), tasks, people, samples, cycle=version, out=folder, telling=telling
+        )
         run.record(metrics)
     run.journal.finish(folder.name)
     for metric in metrics:
-        if metric.name in ("held_out/accuracy", "held_out/majority"):
+        if metric.name in SHOWN:
             run.show.line(
                 f"  {metric.name} {metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]"
             )

@@ -7,6 +7,7 @@ from moot.agents.facts import Facts, facts
 from moot.agents.price import PER
 from moot.agents.types import WIDTH
 from moot.protocols.casting import EVERYBODY
+from moot.training.methods.laser import LaSeR
 from moot.training.settings import Fit
 
 from .evaluation import examinees
@@ -44,6 +45,8 @@ def _calls(experiment: Experiment, split: Split) -> Iterator[str]:
     talk = experiment.calls(people, first)
     who = list(examinees(people).values())
     held = dict.fromkeys(who, held_out * evaluation.samples)
+    method = experiment.method
+    told = sum(held.values()) if isinstance(method, LaSeR) and method.alpha else 0
     due = evaluation.baseline and cycles and people.learners()
     vote = dict.fromkeys(who, evaluation.baseline_votes * held_out) if due else {}
     groups: Counter[str] = Counter()
@@ -54,9 +57,10 @@ def _calls(experiment: Experiment, split: Split) -> Iterator[str]:
     if experiment.casting != EVERYBODY:
         yield "            as the first cycle is cast; in another, others may be drawn"
     total = sum(talk.values()) * cycles + sum(held.values()) * (cycles + 1) + sum(vote.values())
+    verdicts = f", and {told} verdicts after a cycle" if told else ""
     yield (
-        f"            {sum(held.values())} an evaluation, {sum(vote.values())} at most for the "
-        f"baseline; {total} in all"
+        f"            {sum(held.values())} an evaluation{verdicts}, {sum(vote.values())} at most "
+        f"for the baseline; {total + told * cycles} in all"
     )
     known = any(task.answer is not None for task in split.held_out)
     if evaluation.controls and experiment.protocol.yields and known:

@@ -65,7 +65,10 @@ class Consensus(Settings):
         won = vote.winner if (vote.share or 0.0) >= self.quorum and not drawn else None
         equal, first = self.weigh == "equal", giving(turns, won)
         return Outcome(
-            verdicts=matches(turns, won) if won is not None else (),
+            verdicts=(
+                *(matches(turns, won) if won is not None else ()),
+                *(() if equal else counting(turns, counts)),
+            ),
             reference=first and first.text,
             source=first and first.index,
             answer=won,
@@ -128,7 +131,10 @@ def concluded(
     won = vote.winner
     given = giving(last, won)
     return Outcome(
-        verdicts=matches(turns, won) if won is not None else (),
+        verdicts=(
+            *(matches(turns, won) if won is not None else ()),
+            *(() if weights is None else counting(last, weights)),
+        ),
         reference=given and given.text,
         source=given and given.index,
         answer=won,
@@ -142,6 +148,11 @@ def concluded(
 def giving(turns: Sequence[Turn], answer: str | None) -> Turn | None:
     """Return the first turn that gives `answer`, if one does."""
     return next((t for t in turns if answer is not None and t.answer == answer), None)
+
+
+def counting(turns: Sequence[Turn], weights: Sequence[float | None]) -> tuple[Verdict, ...]:
+    """Return, for each turn, how much its answer counts in a vote; `None`: it can't be told."""
+    return tuple(Verdict(t.index, "weight", w) for t, w in zip(turns, weights, strict=True))
 
 
 def matches(turns: Sequence[Turn], reference: str, by: int | None = None) -> tuple[Verdict, ...]:

@@ -60,7 +60,8 @@ class Verdict:
     of: int
     kind: str
     """What was judged: `match` is whether its answer is the reference's; `preference` how likely it
-    is better than the turn `over`; `grade` how good it is; `criterion` whether it meets one."""
+    is better than the turn `over`; `grade` how good it is; `criterion` whether it meets one;
+    `weight` how much its answer counts in a vote that weighs them."""
     score: float | None
     """In [0, 1]; `None` is unreadable, and never stands for a number."""
     by: int | None = None

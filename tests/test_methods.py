@@ -236,9 +236,8 @@ def test_verdicts_that_are_learnt_weigh_the_next_votes(roomy: Path, tmp_path: Pa
     )
 
     #  Long enough for some random words to end by themselves.
-    out = played(
-        tmp_path, roomy, "laser, voting", "cycles=2", "population.0.sampling.max_tokens=200"
-    )
+    long = "population.0.sampling.max_tokens=200"
+    out = played(tmp_path, roomy, "laser, voting", "cycles=2", long, "evaluation.samples=12")
 
     assert (out / "cycle-000/weights/pupil/self_reward.json").is_file()
     first, second = (rows(out / f"cycle-00{n}/turns.parquet") for n in range(2))
@@ -247,6 +246,14 @@ def test_verdicts_that_are_learnt_weigh_the_next_votes(roomy: Path, tmp_path: Pa
     assert {row["role"] for row in second} == {"policy", "judge"}
     judged = [row for row in second if row["role"] == "judge"]
     assert all(len(row["heard"]) == 1 for row in judged)
+    #  In an evaluation they are read as soon as they are learnt.
+    examined = [rows(out / f"held-out-00{n}/turns.parquet") for n in range(2)]
+    assert [{row["role"] for row in turns} for turns in examined] == [
+        {"policy"},
+        {"policy", "judge"},
+    ]
+    last = {row["name"] for row in rows(out / "metrics.parquet") if row["cycle"] == 1}
+    assert "held_out/weighted_majority" in last
 
 
 def test_what_a_file_teaches_stays_in_a_file_with_what_was_said(

@@ -261,6 +261,23 @@ def test_no_learning_is_said_plainly(tmp_path: Path) -> None:
     assert "not finished: 1 of two cycles" in text
 
 
+def test_what_learnt_verdicts_are_worth_is_said(run: Path) -> None:
+    found = pq.read_table(run / "metrics.parquet").to_pylist()
+    learnt = {"verification_f1": 0.8, "verification_auc": 0.9, "weighted_majority": 1.0}
+    known = [Metric(**row | {"step": -1 if row["step"] is None else row["step"]}) for row in found]
+    more = [Metric(2, f"held_out/{name}", v, v - 0.1, v) for name, v in learnt.items()]
+    write_metrics(run / "metrics.parquet", [*known, *more])
+
+    text = shown(run).text
+
+    assert (
+        "Its verdicts on its own answers: F1 0.80 [0.70, 0.80], and a right answer's is higher "
+        "than a wrong one's in 0.90 [0.80, 0.90] of pairs; the vote that they weigh gives 1.00 "
+        "[0.90, 1.00]."
+    ) in text
+    assert "their vote, weighed by their verdicts" in text
+
+
 def test_a_fall_is_called_a_fall(tmp_path: Path) -> None:
     (tmp_path / "experiment.yaml").write_text(RESOLVED)
     metrics = evaluation(tmp_path, 0, 0.95) + evaluation(tmp_path, 1, 0.1)

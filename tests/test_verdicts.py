@@ -20,6 +20,7 @@ from moot.agents.population import Agent, Population
 from moot.agents.self_reward import FILE, Reading, read, write
 from moot.agents.tokens import Tokens
 from moot.agents.types import Completion, Message, Request, Sampling, Weights
+from moot.experiments.evaluation import summary
 from moot.protocols.conformance import TASK, check, rehearse
 from moot.protocols.consensus import Consensus
 from moot.protocols.judged import Judged
@@ -91,6 +92,8 @@ def test_a_vote_counts_the_answers_as_their_policies_hold_them_right() -> None:
     outcome = episode.outcome
     assert (outcome.answer, outcome.majority) == ("42", "41")
     assert outcome.notes == {"tied": 0.0, "unweighed": 0.0}
+    weights = [(v.of, v.score) for v in outcome.verdicts if v.kind == "weight"]
+    assert weights == [(0, 0.2), (1, 0.1), (2, 0.9), (3, None)]
     #  Who gave a readable answer judges it, in the very chat that it was given in.
     judged = episode.turns[4:]
     assert [turn.agent.name for turn in judged] == ["p0", "p1", "p2"]
@@ -124,6 +127,35 @@ def test_no_answer_weighs_more_than_one() -> None:
     assert told(Consensus(weigh="self_reward"), SPOKEN, sure).outcome.answer == "41"
     #  But the best of n is the one that is held most right.
     assert told(Selection(by="self_reward"), SPOKEN, sure).outcome.answer == "42"
+
+
+def test_an_evaluation_says_how_well_they_tell_right_from_wrong() -> None:
+    verdicts = {"so 41": 0.2, "41!": 0.6, "is 42": 0.9}
+    episode = told(Consensus(weigh="self_reward"), SPOKEN, verdicts)
+    fresh = told(Consensus(weigh="self_reward"), SPOKEN, {}, FRESH)
+
+    measured = {m.name: m.value for m in summary([episode], 3, seed=0)}
+
+    assert measured == {
+        "held_out/accuracy": 1 / 4,
+        "held_out/majority": 0.0,  # two say 41
+        "held_out/weighted_majority": 1.0,
+        "held_out/unreadable": 1 / 4,
+        "held_out/tokens": 2.0,  # of an answer; what reads a verdict is none
+        "held_out/verification_f1": 2 / 3,  # of 1 on what is right, and of a half on what is wrong
+        "held_out/verification_auc": 1.0,
+    }
+    assert {m.name.partition("/")[2] for m in summary([fresh], 0, seed=0)} == {
+        "accuracy",
+        "majority",
+        "unreadable",
+        "tokens",
+    }
+    #  Where nothing is wrong, or nothing is known, there is nothing to tell.
+    right = told(Consensus(weigh="self_reward"), SPOKEN[2:3], verdicts, LEARNT[:1])
+    unknown = replace(episode, task=replace(episode.task, answer=None))
+    names = {m.name.partition("/")[2] for one in (right, unknown) for m in summary([one], 0, 0)}
+    assert not names & {"verification_f1", "verification_auc"}
 
 
 def test_until_verdicts_are_learnt_all_count_alike() -> None:

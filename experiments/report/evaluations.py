@@ -67,7 +67,7 @@ def accuracies(folder: Path) -> dict[str, float]:
         if e["expected"] is not None
     }
     right: dict[str, list[bool]] = {}
-    for turn in rows(folder / "turns.parquet", ["episode", "correct"]):
-        if turn["episode"] in known:
+    for turn in rows(folder / "turns.parquet", ["episode", "role", "correct"]):
+        if turn["episode"] in known and turn["role"] == "policy":
             right.setdefault(known[turn["episode"]], []).append(bool(turn["correct"]))
     return {task: fmean(answers) for task, answers in right.items()}

@@ -6,7 +6,11 @@ from .charts import Chart, Point, Series, chart
 from .evaluations import whole_cycles
 from .readings import Readings, Row
 
-HELD_OUT = {"held_out/accuracy": "single answers", "held_out/majority": "their vote"}
+HELD_OUT = {
+    "held_out/accuracy": "single answers",
+    "held_out/majority": "their vote",
+    "held_out/weighted_majority": "their vote, weighed by their verdicts",
+}
 
 TALK = {
     "Right in the talk": {

@@ -67,6 +67,7 @@ def findings(readings: Readings) -> list[str]:
     return [
         _change(accuracy[first], accuracy[last], difference, last - first),
         *_vote_of_samples(readings, last),
+        *_verification(readings, last),
         *_beside_baseline(readings, last),
         *_controls(readings, last),
         *_unreadable(readings, first, last),
@@ -107,6 +108,21 @@ def _vote_of_samples(readings: Readings, last: int) -> list[str]:
         return []
     ends = f"from {measured(majority[0])} to {measured(majority[last])}"
     return [f"A vote of {samples} such answers went {ends}."]
+
+
+def _verification(readings: Readings, last: int) -> list[str]:
+    """Return how well the trained model tells which of its answers are right, if it learnt to."""
+    f1, auc, weighed = (
+        whole_cycles(readings.metrics, f"held_out/{name}").get(last)
+        for name in ("verification_f1", "verification_auc", "weighted_majority")
+    )
+    if f1 is None or auc is None or weighed is None:
+        return []
+    return [
+        f"Its verdicts on its own answers: F1 {measured(f1)}, and a right answer's is higher than "
+        f"a wrong one's in {measured(auc)} of pairs; the vote that they weigh gives "
+        f"{measured(weighed)}."
+    ]
 
 
 def _beside_baseline(readings: Readings, last: int) -> list[str]:
