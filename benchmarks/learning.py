@@ -90,6 +90,22 @@ def compared(case: str, runs: list[Measured]) -> list[Row]:
     return rows
 
 
+def verification(benchmark: str, case: str, runs: list[Measured], last: int) -> list[Row]:
+    """Return what verdicts that were learnt are worth; nothing where none were."""
+    if not all(("held_out/verification_f1", last) in run for run in runs):
+        return []
+    f1, auc, weighed, plain = (
+        [run[f"held_out/{name}", last] for run in runs]
+        for name in ("verification_f1", "verification_auc", "weighted_majority", "majority")
+    )
+    chance = [0.5] * len(runs)
+    return [
+        row(benchmark, case, "verification F1", f1, "chance", chance),
+        row(benchmark, case, "verification AUC", auc, "chance", chance),
+        row(benchmark, case, "weighted vote", weighed, "plain vote", plain),
+    ]
+
+
 def row(
     benchmark: str, case: str, metric: str, ours: list[float], peer: str, theirs: list[float]
 ) -> Row:

@@ -6,8 +6,10 @@ synthesis, all by the untrained model on the held-out tasks.  With training: as 
 answers and steps for each, and then a single answer.  A line's difference is to the single answer
 of the untrained model, paired by seed; intervals are Student's t over seeds, at 95 %.
 
-`laser, weighted vote` is the vote of what LaSeR trained, each answer weighed by its policy's own
-verdict, beside the same policies' plain vote at the same tokens.
+Of LaSeR there are two lines more: how well its verdicts tell right answers from wrong ones, on
+held-out tasks, and the vote of the same answers that they weigh, beside their plain vote.  Only
+answers that end within the 8 tokens have a verdict, a quarter of them at first: learning.py gives
+it longer.
 
 Seeds change everything: the split, the adapter, the sampling.  `laser` alone learns from labels.
 `rlhf` is left out: it is `rlaif (model)` with people's preferences, and these would be the labels.
@@ -21,16 +23,13 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
-import pyarrow.parquet as pq
-from learning import CONFIGS, Measured, measured, play, row, show
+from learning import CONFIGS, Measured, measured, play, row, show, verification
 from rows import Row, write
 
 CONFIG = CONFIGS / "quickstart.yaml"
 VOTE = "{kind: consensus}"
 ALONE = "{kind: sample}"
-LASER_VOTE = "laser, weighted vote"
 MARKED = "{kind: judged, talk: {kind: sample}, judging: {kind: pointwise, better: the right sum}}"
 JUDGE = "{name: judge, role: judge, sampling: {temperature: 0}}"
 POLICY = "{name: solver, count: 8, learns: true, sampling: {temperature: 0.7, max_tokens: 8}}"
@@ -54,7 +53,6 @@ TRAINED: dict[str, tuple[str | None, str]] = {
     "intuitor": (ALONE, "{kind: intuitor, objective: {kl: 0}}"),
     "rent": (ALONE, "{kind: rent, objective: {kl: 0}}"),
     "laser (labels)": (ALONE, "{kind: laser, objective: {kl: 0}}"),
-    LASER_VOTE: ("{kind: consensus, weigh: self_reward}", "{kind: laser, objective: {kl: 0}}"),
     "laser (vote)": (VOTE, "{kind: laser, reward: match, objective: {kl: 0}}"),
     "dpo": (VOTE, "{kind: dpo, sft: 0.1}"),
     "kto": (VOTE, "{kind: kto}"),
@@ -82,7 +80,7 @@ def main() -> None:
     def played(name: str, seed: int) -> Measured:
         out = folder / f"{''.join(c if c.isalnum() else '-' for c in name)}-{seed}"
         play(CONFIG, seed, out, settings(name, cycles))
-        return measured(out) | verdicts(out)
+        return measured(out)
 
     rows: list[Row] = []
     with ThreadPoolExecutor(args.jobs) as pool:  # a seed of every method, then the next
@@ -101,38 +99,17 @@ def settings(name: str, cycles: int) -> list[str]:
         protocol = UNTRAINED[name]
     else:
         protocol, method = TRAINED[name]
-        voting = str(name == LASER_VOTE).lower()
-        sets += [f"cycles={cycles}", f"method={method}", f"evaluation.controls={voting}"]
+        sets += [f"cycles={cycles}", f"method={method}", "evaluation.controls=false"]
     sets += [] if protocol is None else [f"protocol={protocol}"]
     return [*sets, f"population=[{POLICY}, {JUDGE}]"] if protocol == MARKED else sets
-
-
-def verdicts(out: Path) -> Measured:
-    """Return LaSeR's self-verification in its last step: the harmonic mean over right and wrong.
-
-    That is what its paper calls F1.  Empty where nothing was verified.
-    """
-    rows: list[dict[str, Any]] = pq.read_table(out / "metrics.parquet").to_pylist()
-    last = {m["name"]: m["value"] for m in rows if m["name"].startswith("train/verdicts_on")}
-    if len(last) < 2:
-        return {}
-    right, wrong = last["train/verdicts_on_right"], last["train/verdicts_on_wrong"]
-    return {("verdicts/f1", 0): 2 * right * wrong / (right + wrong) if right + wrong else 0.0}
 
 
 def compared(name: str, runs: list[Measured], cycles: int) -> list[Row]:
     """Return how often the method's answer is right, beside a single answer before training."""
     before = [run["held_out/accuracy", 0] for run in runs]
-    if name == LASER_VOTE:
-        ours, plain = (
-            [run[f"controls/{arm}", cycles] for run in runs] for arm in ("protocol", "vote")
-        )
-        return [row("methods", name, "accuracy", ours, "plain vote", plain)]
     at = ("controls/protocol", 0) if name in UNTRAINED else ("held_out/accuracy", cycles)
     found = [row("methods", name, "accuracy", [run[at] for run in runs], "single", before)]
-    told = [run["verdicts/f1", 0] for run in runs if ("verdicts/f1", 0) in run]
-    if len(told) == len(runs):
-        found.append(row("methods", name, "verification F1", told, "chance", [0.5] * len(told)))
+    found += verification("methods", name, runs, cycles)
     print(f"{name}: {fmean(run[at] for run in runs):.3f}", flush=True)
     return found
 
