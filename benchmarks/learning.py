@@ -1,16 +1,24 @@
-"""Does the loop learn?  CaT against its starting point and against a vote at the same compute.
+"""Does the loop learn?  What is learnt beside where it began, and at the same compute.
+
+    sums, differences  CaT, without labels, beside the untrained model's vote at the run's compute
+    verdicts           LaSeR, from labels: how well it tells which of its held-out answers are right
+                       (chance is one half); the vote of eight answers that these verdicts weigh,
+                       beside their plain vote, and beside a plain vote of as many more answers as
+                       the reading of the verdicts cost in tokens
 
 Runs shipped experiments once for each seed, each in a process of its own, and reads what they
 measured.  Seeds change everything: the split into train and held-out, the adapter, the sampling.
 Differences are paired by seed; their intervals are Student's t over seeds, at 95 %.
 
-    python benchmarks/learning.py [--seeds 5] [--quick] [--json FILE] [--runs DIR]
+    python benchmarks/learning.py [--case NAME ...] [--seeds 5] [--quick] [--json FILE]
+                                  [--runs DIR] [--jobs 1]
 """
 
 import argparse
+import os
 import subprocess
 import sys
-import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import fmean
 
@@ -20,7 +28,7 @@ from rows import Row, table, write
 from scipy import stats
 
 CONFIGS = Path(__file__).parents[1] / "experiments" / "configs"
-CASES = {"one-digit sums": "quickstart.yaml", "one-digit differences": "differences.yaml"}
+CASES = {"sums": "quickstart.yaml", "differences": "differences.yaml", "verdicts": "laser.yaml"}
 PEERS = {"start": "the model before any training", "vote": "its vote at the run's compute"}
 VOTES = 10_000
 """The bound of the baseline's votes: more than any of these runs can afford."""
@@ -31,26 +39,39 @@ Measured = dict[tuple[str, int], float]
 
 def main() -> None:
     """Run the seeds, print the table, write the lines."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    about = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=about)
+    parser.add_argument("--case", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="two seeds and one cycle")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--runs", type=Path, default=Path("runs/learning"))
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, the cores shared out")
     args = parser.parse_args()
     seeds = range(2 if args.quick else args.seeds)
     folder = args.runs / ("quick" if args.quick else "whole")
+    share_cores(args.jobs)
+
+    def played(case: str, seed: int) -> Measured:
+        out = folder / f"{Path(CASES[case]).stem}-{seed}"
+        quick = ["cycles=1"] if args.quick else []
+        play(CONFIGS / CASES[case], seed, out, [f"evaluation.baseline_votes={VOTES}", *quick])
+        print(f"{case}, seed {seed}: done", flush=True)
+        return measured(out)
+
     rows: list[Row] = []
-    for case, config in CASES.items():
-        outs = [folder / f"{Path(config).stem}-{seed}" for seed in seeds]
-        for seed, out in zip(seeds, outs, strict=True):
-            start = time.monotonic()
-            quick = ["cycles=1"] if args.quick else []
-            play(CONFIGS / config, seed, out, [f"evaluation.baseline_votes={VOTES}", *quick])
-            print(f"{case}, seed {seed}: {time.monotonic() - start:.0f} s", flush=True)
-        rows += compared(case, [measured(out) for out in outs])
+    with ThreadPoolExecutor(args.jobs) as pool:
+        due = {case: [pool.submit(played, case, seed) for seed in seeds] for case in args.case}
+        for case, runs in due.items():
+            rows += compared(case, [run.result() for run in runs])
     show(rows)
     print("\n" + "\n".join(f"{peer}: {about}" for peer, about in PEERS.items()))
     write(rows, args.json)
+
+
+def share_cores(jobs: int) -> None:
+    """Have so many runs at a time compute with as many threads together as there are cores."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
 
 
 def play(config: Path, seed: int, out: Path, sets: list[str]) -> None:
@@ -78,16 +99,15 @@ def compared(case: str, runs: list[Measured]) -> list[Row]:
     rows: list[Row] = []
     for metric in ("held_out/accuracy", "held_out/majority"):
         ours = [run[metric, last] for run in runs]
-        theirs = {
-            "start": [run[metric, 0] for run in runs],
-            "vote": [run["baseline/majority", last] for run in runs],
-        }
-        for run in runs:
-            assert run["baseline/votes", last] == run["baseline/votes_affordable", last]
+        theirs = {"start": [run[metric, 0] for run in runs]}
+        if all(("baseline/majority", last) in run for run in runs):
+            theirs["vote"] = [run["baseline/majority", last] for run in runs]
+            for run in runs:
+                assert run["baseline/votes", last] == run["baseline/votes_affordable", last]
         rows += [
             row("learning", case, metric, ours, peer, values) for peer, values in theirs.items()
         ]
-    return rows
+    return rows + verification("learning", case, runs, last)
 
 
 def verification(benchmark: str, case: str, runs: list[Measured], last: int) -> list[Row]:
@@ -99,11 +119,17 @@ def verification(benchmark: str, case: str, runs: list[Measured], last: int) -> 
         for name in ("verification_f1", "verification_auc", "weighted_majority", "majority")
     )
     chance = [0.5] * len(runs)
-    return [
+    rows = [
         row(benchmark, case, "verification F1", f1, "chance", chance),
         row(benchmark, case, "verification AUC", auc, "chance", chance),
         row(benchmark, case, "weighted vote", weighed, "plain vote", plain),
     ]
+    if all(("controls/vote", last) in run for run in runs):
+        ours, vote = (
+            [run[f"controls/{arm}", last] for run in runs] for arm in ("protocol", "vote")
+        )
+        rows.append(row(benchmark, case, "weighted vote", ours, "plain vote, same tokens", vote))
+    return rows
 
 
 def row(

@@ -19,12 +19,11 @@ Seeds change everything: the split, the adapter, the sampling.  `laser` alone le
 """
 
 import argparse
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import fmean
 
-from learning import CONFIGS, Measured, measured, play, row, show, verification
+from learning import CONFIGS, Measured, measured, play, row, share_cores, show, verification
 from rows import Row, write
 
 CONFIG = CONFIGS / "quickstart.yaml"
@@ -75,7 +74,7 @@ def main() -> None:
     seeds, cycles = range(2 if args.quick else args.seeds), 1 if args.quick else 2
     folder = args.runs / ("quick" if args.quick else "whole")
     chosen = args.only or [*UNTRAINED, *TRAINED]
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // args.jobs)))
+    share_cores(args.jobs)
 
     def played(name: str, seed: int) -> Measured:
         out = folder / f"{''.join(c if c.isalnum() else '-' for c in name)}-{seed}"
