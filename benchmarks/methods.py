@@ -6,10 +6,9 @@ synthesis, all by the untrained model on the held-out tasks.  With training: as 
 answers and steps for each, and then a single answer.  A line's difference is to the single answer
 of the untrained model, paired by seed; intervals are Student's t over seeds, at 95 %.
 
-Of LaSeR there are two lines more: how well its verdicts tell right answers from wrong ones, on
-held-out tasks, and the vote of the same answers that they weigh, beside their plain vote.  Only
-answers that end within the 8 tokens have a verdict, a quarter of them at first: learning.py gives
-it longer.
+Of LaSeR there are lines more: how well its verdicts tell right answers from wrong ones, on held-out
+tasks, and the vote of the same answers that they weigh, beside their plain vote.  Only answers that
+end within the 8 tokens have a verdict, a quarter of them at first: learning.py gives it longer.
 
 Seeds change everything: the split, the adapter, the sampling.  `laser` alone learns from labels.
 `rlhf` is left out: it is `rlaif (model)` with people's preferences, and these would be the labels.
@@ -19,11 +18,10 @@ Seeds change everything: the split, the adapter, the sampling.  `laser` alone le
 """
 
 import argparse
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import fmean
 
-from learning import CONFIGS, Measured, measured, play, row, share_cores, show, verification
+from learning import CONFIGS, Measured, at_a_time, measured, play, row, show, verification
 from rows import Row, write
 
 CONFIG = CONFIGS / "quickstart.yaml"
@@ -74,7 +72,6 @@ def main() -> None:
     seeds, cycles = range(2 if args.quick else args.seeds), 1 if args.quick else 2
     folder = args.runs / ("quick" if args.quick else "whole")
     chosen = args.only or [*UNTRAINED, *TRAINED]
-    share_cores(args.jobs)
 
     def played(name: str, seed: int) -> Measured:
         out = folder / f"{''.join(c if c.isalnum() else '-' for c in name)}-{seed}"
@@ -82,7 +79,7 @@ def main() -> None:
         return measured(out)
 
     rows: list[Row] = []
-    with ThreadPoolExecutor(args.jobs) as pool:  # a seed of every method, then the next
+    with at_a_time(args.jobs) as pool:  # a seed of every method, then the next
         due = {(name, seed): pool.submit(played, name, seed) for seed in seeds for name in chosen}
         for name in chosen:
             rows += compared(name, [due[name, seed].result() for seed in seeds], cycles)

@@ -111,8 +111,8 @@ async def _asked(
 def summary(episodes: Sequence[Episode], cycle: int, seed: int, suffix: str = "") -> list[Metric]:
     """Return accuracy, majority vote and unreadable share, with bootstrap intervals over tasks.
 
-    Where verdicts were read, also how well they tell right answers from wrong ones, and how often a
-    vote is right that they weigh (LaSeR, arXiv:2510.14943).
+    Where verdicts were read, also how well they tell right answers from wrong ones, and how often
+    the vote is right that they weigh, which is the episode's own then (LaSeR, arXiv:2510.14943).
     """
     from .stats import mean_interval, resampled_all
 
@@ -126,47 +126,45 @@ def summary(episodes: Sequence[Episode], cycle: int, seed: int, suffix: str = ""
         "unreadable": [fmean(map(unreadable, same)) for same in tasks.values()],
         "tokens": [fmean(map(spent, same)) for same in tasks.values()],
     }
+    told = [list(chain.from_iterable(map(verified, same))) for same in known]
+    if any(told):
+        columns["weighted_majority"] = [fmean(bool(e.correct) for e in same) for same in known]
     metrics: list[Metric] = []
     for name, values in columns.items():
         interval = mean_interval(values, seed)
         if interval is not None:
             metrics.append(Metric(cycle, f"held_out/{name}{suffix}", *interval))
-    told = [list(chain.from_iterable(map(verdicts, same))) for same in known]
-    if any(told):
-        found = resampled_all(told, verification, seed)
-        weighed = mean_interval([fmean(bool(e.correct) for e in same) for same in known], seed)
-        found |= {} if weighed is None else {"weighted_majority": weighed}
-        metrics += [Metric(cycle, f"held_out/{name}{suffix}", *of) for name, of in found.items()]
-    return metrics
+    found = resampled_all(told, verification, seed)
+    return metrics + [Metric(cycle, f"held_out/{name}{suffix}", *of) for name, of in found.items()]
 
 
-def answers(episode: Episode) -> list[Turn]:
+def answering(episode: Episode) -> list[Turn]:
     """Return the turns of an episode that answer its task."""
     return [turn for turn in episode.turns if turn.agent.role == "policy"]
 
 
 def accuracy(episode: Episode) -> float:
     """Return the share of an episode's answers that are right."""
-    return fmean(bool(episode.task.correct(turn.answer)) for turn in answers(episode))
+    return fmean(bool(episode.task.correct(turn.answer)) for turn in answering(episode))
 
 
 def majority(episode: Episode) -> bool:
     """Return whether a vote in which all of an episode's answers count alike is right."""
-    winner = plurality([turn.answer for turn in answers(episode)]).winner
+    winner = plurality([turn.answer for turn in answering(episode)]).winner
     return bool(episode.task.correct(winner))
 
 
 def unreadable(episode: Episode) -> float:
     """Return the share of an episode's answers that can't be read."""
-    return fmean(turn.answer is None for turn in answers(episode))
+    return fmean(turn.answer is None for turn in answering(episode))
 
 
 def spent(episode: Episode) -> float:
     """Return the mean tokens, in and out, of an episode's answers."""
-    return fmean(t.completion.tokens_in + t.completion.tokens_out for t in answers(episode))
+    return fmean(t.completion.tokens_in + t.completion.tokens_out for t in answering(episode))
 
 
-def verdicts(episode: Episode) -> list[tuple[float, bool]]:
+def verified(episode: Episode) -> list[tuple[float, bool]]:
     """Return each verdict that was read on an answer, and whether the answer is right."""
     return [
         (turn.completion.verdict, bool(episode.task.correct(episode.turns[turn.heard[-1]].answer)))

@@ -179,7 +179,8 @@ async def examine(run: Run, version: int) -> None:
     tasks, samples = run.split.held_out, run.experiment.evaluation.samples
     who = examinees(people)
     new = current(run.out, version)
-    telling = {name for name, weights in new.items() if read_verdicts(weights.path)}
+    known = any(task.answer is not None for task in tasks)
+    telling = {name for name, one in new.items() if known and read_verdicts(one.path)}
     calls = len(tasks) * samples * (len(who) + len(telling & who.keys()))
     with run.phase(f"held-out evaluation {version}", calls):
         metrics = await evaluate(

@@ -46,7 +46,9 @@ def _calls(experiment: Experiment, split: Split) -> Iterator[str]:
     who = list(examinees(people).values())
     held = dict.fromkeys(who, held_out * evaluation.samples)
     method = experiment.method
-    told = sum(held.values()) if isinstance(method, LaSeR) and method.alpha else 0
+    known = any(task.answer is not None for task in split.held_out)
+    telling = known and cycles and isinstance(method, LaSeR) and method.alpha
+    told = sum(held.values()) if telling else 0
     due = evaluation.baseline and cycles and people.learners()
     vote = dict.fromkeys(who, evaluation.baseline_votes * held_out) if due else {}
     groups: Counter[str] = Counter()
@@ -57,12 +59,11 @@ def _calls(experiment: Experiment, split: Split) -> Iterator[str]:
     if experiment.casting != EVERYBODY:
         yield "            as the first cycle is cast; in another, others may be drawn"
     total = sum(talk.values()) * cycles + sum(held.values()) * (cycles + 1) + sum(vote.values())
-    verdicts = f", and {told} verdicts after a cycle" if told else ""
+    verdicts = f", and {told} verdicts at most after a cycle" if told else ""
     yield (
         f"            {sum(held.values())} an evaluation{verdicts}, {sum(vote.values())} at most "
         f"for the baseline; {total + told * cycles} in all"
     )
-    known = any(task.answer is not None for task in split.held_out)
     if evaluation.controls and experiment.protocol.yields and known:
         n = experiment.calls(people, split.held_out).total()
         yield (

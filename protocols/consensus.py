@@ -151,8 +151,9 @@ def giving(turns: Sequence[Turn], answer: str | None) -> Turn | None:
 
 
 def counting(turns: Sequence[Turn], weights: Sequence[float | None]) -> tuple[Verdict, ...]:
-    """Return, for each turn, how much its answer counts in a vote; `None`: it can't be told."""
-    return tuple(Verdict(t.index, "weight", w) for t, w in zip(turns, weights, strict=True))
+    """Return how much each readable answer counts in a vote; `None`: it can't be told."""
+    votes = zip(turns, weights, strict=True)
+    return tuple(Verdict(t.index, "weight", w) for t, w in votes if t.answer is not None)
 
 
 def matches(turns: Sequence[Turn], reference: str, by: int | None = None) -> tuple[Verdict, ...]:

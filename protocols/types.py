@@ -63,7 +63,7 @@ class Verdict:
     is better than the turn `over`; `grade` how good it is; `criterion` whether it meets one;
     `weight` how much its answer counts in a vote that weighs them."""
     score: float | None
-    """In [0, 1]; `None` is unreadable, and never stands for a number."""
+    """In [0, 1]; `None` is unreadable, of a weight untold, and never stands for a number."""
     by: int | None = None
     """The turn that judged; `None`: the protocol itself found it, from others' verdicts perhaps."""
     criterion: str | None = None

@@ -87,7 +87,7 @@ def test_a_plan_counts_what_would_be_asked(
     # A writer's reply may have 20 tokens: 6 of them; the other 76 have 10 at most.
     assert "tokens      at most 880 are generated" in found
     verdicts = said(capsys, "plan", str(tmp_path / "x.yaml"), "--set", "method={kind: laser}")
-    assert "10 an evaluation, and 10 verdicts after a cycle, 12 at most" in verdicts
+    assert "10 an evaluation, and 10 verdicts at most after a cycle, 12 at most" in verdicts
     assert "112 in all" in verdicts
     assert "memory      main: 135 M parameters: 0.5 GiB trained" in found
     assert "disk        solver: 3 versions with optimiser states" in found

@@ -59,14 +59,18 @@ def test_the_same_rows_are_the_same_tasks_in_every_format(tmp_path: Path, kind: 
     assert (len(split.train), len(split.held_out), split.dropped) == (68, 32, 0)
 
 
-def test_the_shipped_sums_are_right_and_none_is_another_turned_round() -> None:
+@pytest.mark.parametrize(("name", "n"), [("sums", 55), ("differences", 55), ("arithmetic", 156)])
+def test_the_shipped_sums_are_right_and_none_is_another_turned_round(name: str, n: int) -> None:
     """Or 3 + 5 might be learnt from and 5 + 3 be held out: no better than the same question."""
-    lines = (CONFIGS / "sums.jsonl").read_text().splitlines()
+    lines = (CONFIGS / f"{name}.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
-    pairs = [tuple(map(int, re.findall(r"\d+", row["prompt"]))) for row in rows]
+    found = [re.fullmatch(r"What is (\d+) ([+-]) (\d+)\?", row["prompt"]) for row in rows]
+    asked = [(int(m[1]), m[2], int(m[3])) for m in found if m is not None]
 
-    assert [row["answer"] for row in rows] == [str(a + b) for a, b in pairs]
-    assert len({frozenset(pair) for pair in pairs}) == len(pairs) == 55
+    assert [row["answer"] for row in rows] == [
+        str(a + b if s == "+" else a - b) for a, s, b in asked
+    ]
+    assert len({(s, frozenset((a, b))) for a, s, b in asked}) == len(rows) == n
 
 
 def test_a_template_is_put_around_each_question_and_only_its_field_is_filled(

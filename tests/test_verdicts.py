@@ -21,6 +21,8 @@ from moot.agents.self_reward import FILE, Reading, read, write
 from moot.agents.tokens import Tokens
 from moot.agents.types import Completion, Message, Request, Sampling, Weights
 from moot.experiments.evaluation import summary
+from moot.experiments.report.evaluations import accuracies
+from moot.experiments.store import write_episodes
 from moot.protocols.conformance import TASK, check, rehearse
 from moot.protocols.consensus import Consensus
 from moot.protocols.judged import Judged
@@ -93,7 +95,7 @@ def test_a_vote_counts_the_answers_as_their_policies_hold_them_right() -> None:
     assert (outcome.answer, outcome.majority) == ("42", "41")
     assert outcome.notes == {"tied": 0.0, "unweighed": 0.0}
     weights = [(v.of, v.score) for v in outcome.verdicts if v.kind == "weight"]
-    assert weights == [(0, 0.2), (1, 0.1), (2, 0.9), (3, None)]
+    assert weights == [(0, 0.2), (1, 0.1), (2, 0.9)]  # what turn 3 says is no answer
     #  Who gave a readable answer judges it, in the very chat that it was given in.
     judged = episode.turns[4:]
     assert [turn.agent.name for turn in judged] == ["p0", "p1", "p2"]
@@ -127,6 +129,14 @@ def test_no_answer_weighs_more_than_one() -> None:
     assert told(Consensus(weigh="self_reward"), SPOKEN, sure).outcome.answer == "41"
     #  But the best of n is the one that is held most right.
     assert told(Selection(by="self_reward"), SPOKEN, sure).outcome.answer == "42"
+
+
+def test_who_reads_a_verdict_gives_no_answer(tmp_path: Path) -> None:
+    episode = told(Consensus(weigh="self_reward"), SPOKEN, VERDICTS)
+
+    write_episodes(tmp_path, 3, [episode])
+
+    assert accuracies(tmp_path) == {TASK.id: 1 / 4}
 
 
 def test_an_evaluation_says_how_well_they_tell_right_from_wrong() -> None:
