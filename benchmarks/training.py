@@ -9,9 +9,9 @@ sides have as many threads: the physical cores, or OMP_NUM_THREADS if that is le
     short  the same of 32 and 256: little is shared
     dpo    4 pairs, 16 on a GPU: prompts of 512, completions of 128; sigmoid, beta 0.1
     tree   a debate of 4 agents over 3 rounds, as moot.protocols.debate has it: all 12 turns are
-           learnt from; prompts grow from 256 tokens to 832 with answers of 64 tokens, and to 1,856
-           with answers of 192 on a GPU; padded sides take a round at a time and accumulate
-           gradients, for in one pass they would need some 25 GB; it spares them padding too
+           learnt from; prompts grow from 256 tokens to 1,856 with answers of 192 tokens; padded
+           sides take half a round at a time, a round on a GPU, and accumulate gradients, for in one
+           pass they would need some 60 GB; it spares them padding too
     peak   ours alone, on grpo's work, beside what the machine's matrix product reaches
 
 The sides: `ours` is Moot's learner and loss on the tree; `padded` is the forward pass of

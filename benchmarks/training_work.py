@@ -18,7 +18,7 @@ SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
     "grpo": {"quick": (1, 48, 8), "cpu": (1, 512, 64), "gpu": (8, 512, 64)},
     "short": {"quick": (1, 8, 32), "cpu": (1, 32, 256), "gpu": (8, 32, 256)},
     "dpo": {"quick": (2, 48, 16), "cpu": (4, 512, 128), "gpu": (16, 512, 128)},
-    "tree": {"quick": (1, 32, 8), "cpu": (1, 256, 64), "gpu": (1, 256, 192)},
+    "tree": {"quick": (1, 32, 8), "cpu": (1, 256, 192), "gpu": (1, 256, 192)},
 }
 """Groups, pairs or debates; tokens of a prompt (a debate's question); tokens of a completion."""
 
@@ -68,7 +68,8 @@ def work(case: str, scale: str) -> Work:
         rows = [(one, ids(completion)) for one in asked for _ in range(MEMBERS)]
     advantages = [rng.gauss(0, 1) for _ in rows]
     prompts, completions = ([row[i] for row in rows] for i in range(2))
-    pieces = ROUNDS if case == "tree" else 1
+    # A round at a time on a GPU; half of one where all would be more than 24 GB.
+    pieces = (ROUNDS if scale == "gpu" else 2 * ROUNDS) if case == "tree" else 1
     return Work(case == "dpo", prompts, completions, advantages, pieces)
 
 
