@@ -179,8 +179,8 @@ async def examine(run: Run, version: int) -> None:
     tasks, samples = run.split.held_out, run.experiment.evaluation.samples
     who = examinees(people)
     new = current(run.out, version)
-    known = any(task.answer is not None for task in tasks)
-    telling = {name for name, one in new.items() if known and read_verdicts(one.path)}
+    due = run.split.measurable
+    telling = {name for name, one in new.items() if due and read_verdicts(one.path)}
     calls = len(tasks) * samples * (len(who) + len(telling & who.keys()))
     with run.phase(f"held-out evaluation {version}", calls):
         metrics = await evaluate(
@@ -198,8 +198,7 @@ async def examine(run: Run, version: int) -> None:
 async def play_controls(run: Run) -> None:
     """Play the protocol, and what its tokens buy without it, with the weights of the end."""
     experiment, cycles = run.experiment, run.experiment.cycles
-    known = any(task.answer is not None for task in run.split.held_out)
-    due = experiment.evaluation.controls and experiment.protocol.yields and known
+    due = experiment.evaluation.controls and experiment.protocol.yields and run.split.measurable
     if not due or run.journal.finished("controls"):
         return
     with run.phase("controls"):

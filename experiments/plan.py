@@ -46,8 +46,7 @@ def _calls(experiment: Experiment, split: Split) -> Iterator[str]:
     who = list(examinees(people).values())
     held = dict.fromkeys(who, held_out * evaluation.samples)
     method = experiment.method
-    known = any(task.answer is not None for task in split.held_out)
-    telling = known and cycles and isinstance(method, LaSeR) and method.alpha
+    telling = split.measurable and cycles and isinstance(method, LaSeR) and method.alpha
     told = sum(held.values()) if telling else 0
     due = evaluation.baseline and cycles and people.learners()
     vote = dict.fromkeys(who, evaluation.baseline_votes * held_out) if due else {}
@@ -64,7 +63,7 @@ def _calls(experiment: Experiment, split: Split) -> Iterator[str]:
         f"            {sum(held.values())} an evaluation{verdicts}, {sum(vote.values())} at most "
         f"for the baseline; {total + told * cycles} in all"
     )
-    if evaluation.controls and experiment.protocol.yields and known:
+    if evaluation.controls and experiment.protocol.yields and split.measurable:
         n = experiment.calls(people, split.held_out).total()
         yield (
             f"            and {n} for the protocol on the held-out tasks, with about as many "

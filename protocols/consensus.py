@@ -65,10 +65,7 @@ class Consensus(Settings):
         won = vote.winner if (vote.share or 0.0) >= self.quorum and not drawn else None
         equal, first = self.weigh == "equal", giving(turns, won)
         return Outcome(
-            verdicts=(
-                *(matches(turns, won) if won is not None else ()),
-                *(() if equal else counting(turns, counts)),
-            ),
+            verdicts=ruled(turns, won, turns, None if equal else counts),
             reference=first and first.text,
             source=first and first.index,
             answer=won,
@@ -131,10 +128,7 @@ def concluded(
     won = vote.winner
     given = giving(last, won)
     return Outcome(
-        verdicts=(
-            *(matches(turns, won) if won is not None else ()),
-            *(() if weights is None else counting(last, weights)),
-        ),
+        verdicts=ruled(turns, won, last, weights),
         reference=given and given.text,
         source=given and given.index,
         answer=won,
@@ -150,10 +144,24 @@ def giving(turns: Sequence[Turn], answer: str | None) -> Turn | None:
     return next((t for t in turns if answer is not None and t.answer == answer), None)
 
 
-def counting(turns: Sequence[Turn], weights: Sequence[float | None]) -> tuple[Verdict, ...]:
-    """Return how much each readable answer counts in a vote; `None`: it can't be told."""
-    votes = zip(turns, weights, strict=True)
-    return tuple(Verdict(t.index, "weight", w) for t, w in votes if t.answer is not None)
+def ruled(
+    turns: Sequence[Turn],
+    won: str | None,
+    voting: Sequence[Turn],
+    weights: Sequence[float | None] | None,
+) -> tuple[Verdict, ...]:
+    """Return which turns give what won, and how much each readable answer counted in the vote.
+
+    Args:
+        turns: all answers, each to be graded.
+        won: the answer that won; `None`: none did, and nothing is graded.
+        voting: the answers that voted.
+        weights: how much each of those counts, `None` where it can't be told; left out: all count
+            alike, which needs no telling.
+    """
+    votes = zip(voting, weights, strict=True) if weights is not None else ()
+    counted = (Verdict(t.index, "weight", w) for t, w in votes if t.answer is not None)
+    return (*(matches(turns, won) if won is not None else ()), *counted)
 
 
 def matches(turns: Sequence[Turn], reference: str, by: int | None = None) -> tuple[Verdict, ...]:

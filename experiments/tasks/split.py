@@ -38,6 +38,11 @@ class Split:
         if len(set(ids)) < len(ids):
             raise MootError("two tasks have the same id")
 
+    @property
+    def measurable(self) -> bool:
+        """Whether the answer to any held-out task is known, so that answers can be right."""
+        return any(task.answer is not None for task in self.held_out)
+
 
 def divide(
     tasks: Iterable[Task],
