@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import several_processes as jobs
 import test_attention as attention
 import test_forward as forward
 import test_local as local
 import torch
-import two_processes as jobs
 from command import moot, rows
 from conftest import BuildTiny
 from test_run import EXPERIMENT

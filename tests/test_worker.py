@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import several_processes as jobs
 import torch
-import two_processes as jobs
 
 from moot.agents.errors import MootError
 from moot.training.checkpoint import read
@@ -25,7 +25,7 @@ from moot.training.study import study
 PARENT = """\
 import sys
 from pathlib import Path
-import two_processes as jobs
+import several_processes as jobs
 from moot.training.job import Job
 from moot.training.launch import launch
 

@@ -1,4 +1,4 @@
-"""Several processes do what one does: two real ones, on the CPU, beside one."""
+"""Several processes do what one does: two and three real ones, on the CPU, beside one."""
 
 import json
 import subprocess
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import several_processes as jobs
 import torch
-import two_processes as jobs
 
 from moot.agents.errors import MootError
 from moot.training import world
@@ -25,10 +25,13 @@ def one(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def two(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("two")
-    torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+@pytest.fixture(scope="module", params=[2, 3])
+def several(
+    request: pytest.FixtureRequest, tiny: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """What so many processes left; three divide no tensor of the model evenly."""
+    folder = tmp_path_factory.mktemp("several")
+    torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(request.param)]
     run = subprocess.run(
         [sys.executable, "-m", *torchrun, jobs.__file__, str(tiny), str(folder)],
         capture_output=True,
@@ -40,11 +43,11 @@ def two(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("name", "lora", "shard"), jobs.CASES)
-def test_two_processes_end_where_one_does(
-    name: str, lora: bool, shard: bool, one: Path, two: Path
+def test_several_processes_end_where_one_does(
+    name: str, lora: bool, shard: bool, one: Path, several: Path
 ) -> None:
     alone = jobs.place(one, name, lora, shard=False)
-    shared = jobs.place(two, name, lora, shard)
+    shared = jobs.place(several, name, lora, shard)
 
     wanted, found = (json.loads((f / "steps.json").read_text()) for f in (alone, shared))
     assert found[1] is wanted[1] is True  # the weights moved
@@ -57,8 +60,8 @@ def test_two_processes_end_where_one_does(
     assert (read(after).step, read(after).taken) == (3, 3)
 
 
-def test_two_processes_give_the_rewards_that_one_gives(one: Path, two: Path) -> None:
-    wanted, found = ([*Filed(f / "reward/rewarded.parquet")] for f in (one, two))
+def test_several_processes_give_the_rewards_that_one_gives(one: Path, several: Path) -> None:
+    wanted, found = ([*Filed(f / "reward/rewarded.parquet")] for f in (one, several))
 
     assert [replace(cast(Rollout, e), reward=0.0) for e in found] == [
         replace(e, reward=0.0) for e in jobs.ROLLOUTS
@@ -80,8 +83,8 @@ def files(checkpoint: Path) -> dict[str, Any]:
     return {**progress.weights, **progress.moments}
 
 
-def test_a_sharded_model_is_filed_as_the_model_it_is(two: Path) -> None:
-    [checkpoint] = jobs.place(two, "cat", lora=False, shard=True).glob("step-*")
+def test_a_sharded_model_is_filed_as_the_model_it_is(several: Path) -> None:
+    [checkpoint] = jobs.place(several, "cat", lora=False, shard=True).glob("step-*")
 
     config = json.loads((checkpoint / "config.json").read_text())
 
