@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 
 from .errors import EngineError, in_one_line
 from .types import Message, Prompt
@@ -30,6 +30,7 @@ class Tokens:
             model: the folder.
             configs: the model's own, which may know of more tokens that end a reply.
         """
+        self._model = model
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(
                 model, trust_remote_code=False, local_files_only=True
@@ -74,8 +75,10 @@ class Tokens:
     def spare(self) -> int | None:
         """A special token that is no part of any chat; `None`: the vocabulary has none.
 
-        One that is called reserved or unused where there is one, else the last one.
+        One that is called reserved or unused where there is one, else the last one.  A tokenizer
+        may list more than its model has embeddings for.
         """
+        known = AutoConfig.from_pretrained(self._model).get_text_config().vocab_size
         # Those that have a part, and not all that are listed as special: Qwen lists these too.
         parts = (getattr(self._tokenizer, f"{part}_token_id", None) for part in PARTS)
         used = {*self.ends, *parts, *self._ids(self._chat(PROBE, reply=True))}
@@ -83,7 +86,7 @@ class Tokens:
         free = {
             i: str(token)
             for i, token in self._tokenizer.added_tokens_decoder.items()
-            if token.special and i not in used and str(token) not in template
+            if token.special and i < known and i not in used and str(token) not in template
         }
         named = [i for i, name in free.items() if RESERVED.search(name)]
         return max(named or free, default=None)

@@ -36,7 +36,7 @@ def tiny_model(
     """Make a checkpoint in `folder`: 2 layers, hidden 32, a byte a token, random weights.
 
     `spare` are special tokens more, that no chat uses; `overrides` are what is to be otherwise in
-    its configuration.
+    its configuration.  One that sees too, with a `vision_config`, has all else under `text_config`.
     """
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -68,7 +68,9 @@ def tiny_model(
         "eos_token_id": vocabulary["<|end|>"],
         "pad_token_id": vocabulary["<|pad|>"],
     }
-    config = AutoConfig.for_model(architecture, **{**shape, **overrides})
+    sight = overrides.pop("vision_config", None)
+    both = {"text_config": shape | overrides, "vision_config": sight}
+    config = AutoConfig.for_model(architecture, **(both if sight else shape | overrides))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)

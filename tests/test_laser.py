@@ -220,6 +220,15 @@ def test_tokens_that_a_tokenizer_lists_as_special_are_to_spare_where_no_chat_use
     assert Tokens(folder).spare == last
 
 
+def test_a_token_that_the_model_has_no_embedding_for_is_not_to_spare(
+    build_tiny: BuildTiny, tmp_path: Path
+) -> None:
+    spare, known = ["<|extra_0|>", "<|reserved_0|>", "<|reserved_1|>"], 259
+    folder = build_tiny(tmp_path, spare=spare, vocab_size=known + 2)
+
+    assert Tokens(folder).spare == known + 1
+
+
 def test_a_tokenizer_with_no_token_to_spare_is_told(tiny: Path) -> None:
     with pytest.raises(MootError, match=r"no special token that no chat uses.*<\|reserved_0\|>"):
         LaSeR().looks(Tokens(tiny))

@@ -1,6 +1,7 @@
 """Learners: all of a model's weights, one base for several, and who learns from whose words."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
@@ -9,10 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from told import FIT, learner, learnt, pair, rollout, words
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
+from moot.agents.errors import MootError
 from moot.agents.tokens import Tokens
 from moot.experiments.course import readable, sources
 from moot.experiments.experiment import Experiment
@@ -72,6 +75,45 @@ def test_all_weights_learn_and_are_kept_as_transformers_keeps_them(
     assert torch.equal(logp(again, model), logp(pupil, model))
     assert torch.equal(logits(loaded), logits(again.base))
     assert again.close() is None  # nobody's any more
+
+
+MIXED = {"num_experts": 4, "num_experts_per_tok": 2}
+EYES = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+OTHERS: dict[str, dict[str, Any]] = {
+    "qwen3_moe": {**MIXED, "moe_intermediate_size": 16},
+    "mixtral": {"num_local_experts": 4, "num_experts_per_tok": 2},
+    "gemma3": {"vision_config": {**EYES, "num_attention_heads": 2, "image_size": 28}},
+}
+"""Architectures that transformers files under other names than they have in memory."""
+
+
+@pytest.mark.parametrize("architecture", OTHERS)
+def test_all_weights_are_taken_up_again_where_files_have_other_names(
+    architecture: str, build_tiny: Any, tmp_path: Path
+) -> None:
+    model = build_tiny(tmp_path / "model", architecture=architecture, **OTHERS[architecture])
+    pupil = learner(model, WHOLE)
+    learnt(pupil, SFT(), SHOWN, model, tmp_path / "fit", WHOLE)
+    [kept] = (tmp_path / "fit").glob("step-*")
+    assert load_file(kept / "model.safetensors").keys() - pupil.tensors().keys()
+
+    again = learner(model, WHOLE, kept)
+
+    assert all(torch.equal(t, again.tensors()[name]) for name, t in pupil.tensors().items())
+    loaded = AutoModelForCausalLM.from_pretrained(kept, dtype=torch.float32)
+    assert torch.equal(logits(loaded), logits(again.base))
+
+
+def test_weights_of_another_model_are_refused(build_tiny: Any, tmp_path: Path) -> None:
+    shallow, deep = (
+        build_tiny(tmp_path / str(n), num_hidden_layers=n, layer_types=None) for n in (1, 2)
+    )
+    for settings in (FIT, WHOLE):
+        learner(shallow, settings).save(tmp_path / "weights")
+
+        with pytest.raises(MootError, match=r"weights of another model: .*layers\.1\."):
+            learner(deep, settings, tmp_path / "weights")
+        shutil.rmtree(tmp_path / "weights")
 
 
 def test_the_anchor_of_all_weights_is_the_base_while_the_policy_moves(

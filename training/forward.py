@@ -70,7 +70,7 @@ def score(
 
 def head(model: Any) -> Head:
     """Return how `model` turns hidden states into logits."""
-    config, embedding = model.config, model.get_output_embeddings()
+    config, embedding = model.config.get_text_config(), model.get_output_embeddings()
     assert isinstance(embedding, nn.Linear), "architecture.base refuses others"
     scale = getattr(config, "logit_scale", None) or 1 / (
         getattr(config, "logits_scaling", None) or 1

@@ -20,9 +20,12 @@ from peft import (
 )
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from transformers import AutoConfig
 
 from moot.agents import self_reward
 from moot.agents.errors import MootError, in_one_line
+from moot.agents.pretrained import load
+from moot.agents.types import Number
 
 from . import adapted, sharding, world
 from .architecture import base
@@ -33,8 +36,6 @@ from .types import Rows, Scores
 
 ADAPTER = "adapter_model.safetensors"
 """PEFT's file name for an adapter's tensors."""
-WHOLE = "model.safetensors"
-"""transformers' file name for a model's."""
 SCALAR = "scalar_head"
 """What the scalar head's tensors, and their folder, are called."""
 HEAD = Path(SCALAR) / "head.safetensors"
@@ -127,7 +128,7 @@ class Learner:
         return {name: p for name, p in named.items() if p.requires_grad}
 
     def tensors(self) -> Mapping[str, Tensor]:
-        """Return what learns under the names that PEFT, or transformers, files them."""
+        """Return what learns under the names that PEFT files, or that the model in memory has."""
         found = (
             self.base.state_dict() if self._peft is None else get_peft_model_state_dict(self._peft)
         )
@@ -146,17 +147,24 @@ class Learner:
         return torch.tensor(sums)
 
     def set(self, tensors: Mapping[str, Tensor]) -> None:
-        """Replace what learns."""
+        """Replace what learns, all of it.
+
+        Raises:
+            MootError: they are of another model.
+        """
         head = {n.removeprefix(f"{SCALAR}."): t for n, t in tensors.items() if n.startswith(SCALAR)}
         rest = {name: t for name, t in tensors.items() if not name.startswith(SCALAR)}
         if self.scalar is not None:
             self.scalar.load_state_dict(head)
+        names = self.tensors().keys() - self._head().keys()
+        if unlike := sorted(rest.keys() ^ names):
+            raise MootError(f"{self._model}: weights of another model: {unlike[0]}")
         if self._peft is not None:
             set_peft_model_state_dict(self._peft, rest)
         else:
             state = self.base.state_dict()
-            rest = {n: sharding.own(t, state[n]) for n, t in rest.items() if n in state}
-            self.base.load_state_dict(rest, strict=False)  # tied tensors are filed once
+            rest = {name: sharding.own(t, state[name]) for name, t in rest.items()}
+            self.base.load_state_dict(rest)
 
     def save(self, folder: Path) -> None:
         """Write what learns to `folder`, in PEFT's layout or in transformers'.
@@ -210,10 +218,19 @@ def _adapted(base: Any, lora: Lora, seed: int, model: Path) -> PeftModel:
 
 
 def tensors(folder: Path) -> dict[str, Tensor]:
-    """Return the tensors of a version of weights."""
+    """Return the tensors of a version of weights, as `Learner.tensors` names them."""
     file, head = folder / ADAPTER, folder / HEAD
-    found = load_file(file if file.exists() else folder / WHOLE)
+    found = load_file(file) if file.exists() else _whole(folder)
     return found | (load_file(head) if head.exists() else {})
+
+
+def _whole(folder: Path) -> dict[str, Tensor]:
+    """Return the tensors of the model in `folder`, in the numbers that they are filed in.
+
+    Only transformers knows what it calls in memory what it filed under another name.
+    """
+    number = str(AutoConfig.from_pretrained(folder).dtype).removeprefix("torch.")
+    return load(folder, cast(Number, number), "cpu").state_dict()
 
 
 def _scalar(base: Any, seed: int) -> nn.Linear:

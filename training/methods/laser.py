@@ -90,8 +90,9 @@ class LaSeR(Reinforcement):
         """Return that z is wanted, under the policy and under the anchor."""
         if encode.spare is None:
             raise MootError(
-                "method laser: the tokenizer has no special token that no chat uses, and its "
-                "verdicts need one: add one, such as <|reserved_0|>, or take another model"
+                "method laser: the tokenizer has no special token that no chat uses and that the "
+                "model has an embedding for, and its verdicts need one: add one, such as "
+                "<|reserved_0|>, to both, or take another model"
             )
         look = self.objective.look()
         return replace(look, policy=True, anchor=True, probe=encode.spare, beta=self.beta)

@@ -1,0 +1,73 @@
+"""Base models: what fits a prefix tree is loaded, and of what doesn't it is said why not."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import BuildTiny
+
+from moot.agents.errors import MootError
+from moot.agents.models import locate
+from moot.training.architecture import base
+from moot.training.forward import head
+from moot.training.settings import Fit
+from moot.training.sight import Sight
+
+FIT = Fit(device="cpu")
+
+
+@pytest.mark.parametrize("number", ["float32", "bfloat16"])
+def test_a_real_model_is_loaded_in_any_numbers(number: Any) -> None:
+    fit = FIT.model_copy(update={"dtype": number})
+
+    assert base(locate("smollm2-135m-instruct"), fit).dtype == getattr(torch, number)
+
+
+def test_a_cap_is_found_in_the_part_that_reads(build_tiny: BuildTiny, tmp_path: Path) -> None:
+    size = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 8}
+    model = build_tiny(
+        tmp_path,
+        architecture="gemma4",
+        vision_config={**size, **heads, "global_head_dim": 8},
+        final_logit_softcapping=2.0,
+        hidden_size_per_layer_input=0,
+        num_kv_shared_layers=0,
+        global_head_dim=8,
+    )
+
+    assert head(base(model, FIT)).cap == 2  # what transformers finds was compared
+
+
+@pytest.mark.parametrize(
+    ("architecture", "how", "error"),
+    [
+        ("phi", {}, "its head is no linear layer without a bias"),
+        ("mamba", {}, ""),
+        ("llama", {"logit_scale": 0.5}, r".* isn't what we find of it in transformers: .* apart"),
+        (
+            "llama",
+            {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}},
+            "its dynamic RoPE hangs on length",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    architecture: str, how: dict[str, Any], error: str, build_tiny: BuildTiny, tmp_path: Path
+) -> None:
+    model = build_tiny(tmp_path, architecture=architecture, **how)
+
+    with pytest.raises(MootError, match=rf"can't train this architecture: {error}"):
+        base(model, FIT)
+
+
+def test_rows_that_disturb_each_other_are_refused(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(  # all that comes before, and not what it follows
+        Sight, "of", lambda _, position: Sight(position, torch.full_like(position, len(position)))
+    )
+
+    with pytest.raises(MootError, match="isn't what we find of each row by itself"):
+        base(tiny, FIT)
