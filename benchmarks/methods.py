@@ -11,7 +11,9 @@ tasks, and the vote of the same answers that they weigh, beside their plain vote
 end within the 8 tokens have a verdict, a quarter of them at first: learning.py gives it longer.
 
 Seeds change everything: the split, the adapter, the sampling.  `laser` alone learns from labels.
-`rlhf` is left out: it is `rlaif (model)` with people's preferences, and these would be the labels.
+The reward models of `rlaif` learn which answers won the vote, or what a judge of the same size
+preferred; `direct` has no model, but the judge's marks.  `rlhf` is left out: it is the same with
+people's preferences, and these would be the labels.
 
     python benchmarks/methods.py [--seeds 5] [--quick] [--json FILE] [--runs DIR] [--only NAME ...]
                                  [--jobs 1]
@@ -27,7 +29,8 @@ from rows import Row, write
 CONFIG = CONFIGS / "quickstart.yaml"
 VOTE = "{kind: consensus}"
 ALONE = "{kind: sample}"
-MARKED = "{kind: judged, talk: {kind: sample}, judging: {kind: pointwise, better: the right sum}}"
+JUDGED = "{{kind: judged, talk: {{kind: sample}}, judging: {{kind: {}, better: the right sum}}}}"
+MARKED, COMPARED = JUDGED.format("pointwise"), JUDGED.format("pairwise")
 JUDGE = "{name: judge, role: judge, sampling: {temperature: 0}}"
 POLICY = "{name: solver, count: 8, learns: true, sampling: {temperature: 0.7, max_tokens: 8}}"
 
@@ -53,7 +56,8 @@ TRAINED: dict[str, tuple[str | None, str]] = {
     "laser (vote)": (VOTE, "{kind: laser, reward: match, objective: {kl: 0}}"),
     "dpo": (VOTE, "{kind: dpo, sft: 0.1}"),
     "kto": (VOTE, "{kind: kto}"),
-    "rlaif (model)": (VOTE, "{kind: rlaif, objective: {kl: 0}}"),
+    "rlaif (vote)": (VOTE, "{kind: rlaif, objective: {kl: 0}}"),
+    "rlaif (judge)": (COMPARED, "{kind: rlaif, objective: {kl: 0}}"),
     "rlaif (direct)": (MARKED, "{kind: rlaif, by: grade, objective: {kl: 0}}"),
 }
 """The protocol, and the method."""
@@ -97,7 +101,8 @@ def settings(name: str, cycles: int) -> list[str]:
         protocol, method = TRAINED[name]
         sets += [f"cycles={cycles}", f"method={method}", "evaluation.controls=false"]
     sets += [] if protocol is None else [f"protocol={protocol}"]
-    return [*sets, f"population=[{POLICY}, {JUDGE}]"] if protocol == MARKED else sets
+    judged = protocol in (MARKED, COMPARED)
+    return [*sets, f"population=[{POLICY}, {JUDGE}]"] if judged else sets
 
 
 def compared(name: str, runs: list[Measured], cycles: int) -> list[Row]:

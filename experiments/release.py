@@ -16,8 +16,16 @@ from .learn import current
 from .report.readings import Readings, read
 from .source import read as source
 
-TOKENIZER = ("tokenizer*", "special_tokens_map.json", "chat_template*", "vocab*", "merges.txt")
-"""What a tokenizer and its chat template lie in."""
+TOKENIZER = (
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template*",
+    "vocab*",
+    "merges.txt",
+    "*processor_config.json",
+)
+"""What a tokenizer and its chat template lie in, and what a model that sees too reads images by."""
 
 
 def release(run: Path, name: str | None, to: Path) -> Weights:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import BuildTiny
+from torch import Tensor
 
 from moot.agents.errors import MootError
 from moot.agents.models import locate
@@ -65,9 +66,11 @@ def test_what_does_not_fit_is_refused(
 def test_rows_that_disturb_each_other_are_refused(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(  # all that comes before, and not what it follows
-        Sight, "of", lambda _, position: Sight(position, torch.full_like(position, len(position)))
-    )
+    def everything(_: Any, position: Tensor) -> Sight:
+        """All that comes before, and not only what a token follows."""
+        return Sight(position, torch.full_like(position, len(position)))
+
+    monkeypatch.setattr(Sight, "of", everything)
 
     with pytest.raises(MootError, match="isn't what we find of each row by itself"):
         base(tiny, FIT)

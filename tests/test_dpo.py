@@ -29,8 +29,9 @@ def logistic(x: float) -> float:
 
 def loss_of(method: DPO, probability: float = 1.0) -> tuple[float, dict[str, float]]:
     """The loss of a chosen reply of two tokens, 1 + 2 nats likelier than under the anchor, over a
-    rejected one of one token, 1 nat less likely: D = 3 + 1."""
-    known = [Known(anchor=(-2.0, -3.0)), Known(anchor=(-1.0,))]
+    rejected one of one token, 1 nat less likely: D = 3 + 1.  Beside the policy that the cycle began
+    with: .5 + .5."""
+    known = [Known(anchor=(-2.0, -3.0), logp=(-1.5, -1.0)), Known(anchor=(-1.0,), logp=(-1.5,))]
     chosen, rejected = (
         Said((), "", tokens=tokens, prompt_tokens=(7,), known=anchor)
         for tokens, anchor in zip([(8, 9), (5,)], known, strict=True)
@@ -118,6 +119,7 @@ def test_ties_and_doubtful_preferences_are_left_out() -> None:
         ({"variant": "robust", "noise": 0.1}, 1, (0.9 * logistic(2) - 0.1 * logistic(-2)) / 0.8),
         #  Means of tokens: 3 / 2 + 1 = 2.5.
         ({"normalised": True}, 1, logistic(1.25)),
+        ({"against": "cycle"}, 1, logistic(0.5)),
         #  ... whatever `normalised` says: (2.5 - 1 / 2β)².
         ({"variant": "ipo"}, 1, 2.25),
         ({"variant": "ipo", "normalised": True}, 1, 2.25),
@@ -143,6 +145,8 @@ def test_what_is_seen_of_a_pair_by_hand() -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_anchor_is_asked_for_where_the_loss_needs_it(variant: Any, tiny: Path) -> None:
     assert DPO(variant=variant).looks(Tokens(tiny)) == Look(anchor=variant not in FREE)
+    if variant not in FREE:
+        assert DPO(variant=variant, against="cycle").looks(Tokens(tiny)) == Look(policy=True)
 
 
 # Learning.
@@ -178,6 +182,21 @@ def test_every_variant_sets_the_chosen_further_above_the_rejected(
     assert (lead() > before) == (variant != "discopop")
 
 
+def test_a_later_cycle_is_measured_against_the_policy_it_began_with(
+    tiny: Path, tmp_path: Path
+) -> None:
+    examples, margins = pairs_to_learn(), dict[str, float]()
+    learnt(learner(tiny), DPO(), examples, tiny, tmp_path / "first")
+    for against in ("start", "cycle"):
+        method = DPO(against=against)
+        again = learner(tiny, weights=next((tmp_path / "first").glob("step-*")))
+        steps = learnt(again, method, examples, tiny, tmp_path / against)
+        margins[against] = steps[0][1]["margin"]
+
+    assert margins["cycle"] == pytest.approx(0, abs=1e-5)
+    assert margins["start"] > 0.01
+
+
 def test_imitation_of_the_chosen_keeps_it_likely(tiny: Path, tmp_path: Path) -> None:
     def chosen(sft: float, name: str) -> float:
         pupil, method = learner(tiny), DPO(sft=sft)
@@ -197,10 +216,13 @@ def test_without_talk_and_without_a_file_there_is_nothing_to_learn_from() -> Non
     assert DPO().given() is None
 
 
+OTHERWISE = {"soft": True, "noise": 0.1, "gamma": 1.0, "against": "cycle"}
+
+
 @pytest.mark.parametrize("option", OPTIONS)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_an_option_that_would_change_nothing_is_an_error(option: str, variant: Any) -> None:
-    given = {"variant": variant, option: {"soft": True, "noise": 0.1, "gamma": 1.0}[option]}
+    given = {"variant": variant, option: OTHERWISE[option]}
     if variant in OPTIONS[option]:
         before, after = (
             loss_of(DPO.model_validate(one), 0.8)[0] for one in ({"variant": variant}, given)

@@ -247,7 +247,7 @@ def test_fail_ends_the_run_and_names_the_guard(name: str, tiny: Path, tmp_path: 
     settings, message = BROKEN[name]
     pupil = learner(tiny)
 
-    with pytest.raises(MootError, match=f"^training: {message}; the weights of before"):
+    with pytest.raises(MootError, match=f"^training: {message}; the step was of [ab] turn 0"):
         steps(pupil, tiny, tmp_path, guarded(**settings, then="fail"))
 
     kept = latest(tmp_path)

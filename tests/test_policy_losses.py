@@ -60,6 +60,18 @@ def test_importance_by_hand(
     assert old.grad is None
 
 
+@pytest.mark.parametrize("gain", [1.0, 0.0, -1.0])
+def test_a_long_completion_that_became_far_likelier_has_a_finite_gradient(gain: float) -> None:
+    old = torch.full((1, 600), -1.0)
+    logp = (old + 0.2).requires_grad_()
+
+    ratio = importance(logp, old, torch.ones(1, 600).bool(), "sum")
+    surrogate(ratio, torch.tensor([gain]), **CLIP).sum().backward()
+
+    assert ratio.unique().log().tolist() == pytest.approx([20])
+    assert slope(logp) == [[0.0] * 600]
+
+
 def test_the_surrogate_of_the_policy_that_spoke_is_minus_the_advantage() -> None:
     logp, mask = leaf([-1.0, -2.0], [-0.5, -1.5]), torch.ones(2, 2).bool()
     gain = torch.tensor([1.5, -0.5], requires_grad=True)

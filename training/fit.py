@@ -19,7 +19,7 @@ from .filed import Filed
 from .learner import Learner
 from .look import by_anchor, by_policy
 from .losses.policy import kl, mean
-from .nonsense import refuse_gradient, refuse_losses
+from .nonsense import named, refuse_gradient, refuse_losses
 from .optimiser import Optimiser
 from .rows import columns, moved, parts, rows
 from .schedule import schedule
@@ -77,7 +77,10 @@ def fit(
             yield step, {**metrics, "guarded": 1.0}
             if settings.guards.then == "fail":
                 optimiser.keep()
-                raise MootError(f"training: {broken}; the weights of before this step are kept")
+                what = f"the step was of {named(steps[step])}"
+                raise MootError(
+                    f"training: {broken}; {what}; the weights of before this step are kept"
+                )
             if settings.guards.then == "rollback":
                 optimiser.roll_back()
             break

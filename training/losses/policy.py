@@ -9,6 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+FARTHEST = 20.0
+"""Nats that a log-ratio is held within, as verl does: a long completion's may be infinite else."""
+
 
 def importance(
     logp: Tensor, old: Tensor, mask: Tensor, level: Literal["token", "mean", "sum"] = "token"
@@ -24,14 +27,15 @@ def importance(
             (RLOO, arXiv:2402.14740).
 
     Returns:
-        (N, T) ratios, all tokens of a completion alike unless `level` is `token`.
+        (N, T) ratios, all tokens of a completion alike unless `level` is `token`; within
+        exp(±FARTHEST), beyond which they are constant.
     """
     change = logp - old.detach()
     if level == "mean":
         change = mean(change, mask)[:, None].expand_as(change)
     elif level == "sum":
         change = total(change, mask)[:, None].expand_as(change)
-    return change.exp()
+    return change.clamp(-FARTHEST, FARTHEST).exp()
 
 
 def surrogate(

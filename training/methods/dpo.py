@@ -3,14 +3,16 @@
 The preferences are the protocol's, fresh in every cycle (iterated, on-policy), or those of a file
 (offline), or both.  `variant` names the family's member, see `losses.preference`; with `sft` the
 negative log-likelihood of the chosen reply is added, the mean of its tokens (RPO, IRPO,
-arXiv:2404.19733), and with `soft` a judge's probability is the label.  Left out: AOT, whose loss
-belongs to ranks in a batch (`losses.preference.aot` has it), for a step's pairs come in parts.
+arXiv:2404.19733), and with `soft` a judge's probability is the label.  Rewards are measured against
+the model of before the run, or with `against: cycle` of before the cycle, as iterated DPO has it
+(IRPO; Self-Rewarding, arXiv:2401.10020).  Left out: AOT, whose loss belongs to ranks in a batch
+(`losses.preference.aot` has it), for a step's pairs come in parts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
 
 from pydantic import Field, model_validator
 
@@ -43,6 +45,7 @@ OPTIONS: dict[str, tuple[Loss, ...]] = {
     "soft": ("sigmoid", "sppo"),
     "noise": ("sigmoid", "robust", "exo", "sppo"),
     "gamma": ("simpo",),
+    "against": tuple(one for one in get_args(Loss) if one not in FREE),
 }
 """The losses that have a use for an option."""
 OWN: dict[str, dict[str, float]] = {"simpo": {"beta": 2.5, "gamma": 1.375}, "orpo": {"sft": 1.0}}
@@ -58,8 +61,10 @@ class DPO(Preferring):
     variant: Loss = "sigmoid"
     """Which loss of the family; `sigmoid` is DPO's own."""
     beta: float = Field(default=0.1, gt=0)
-    """Reward of a nat: the larger, the closer the policy stays to the anchor.  2.5 where it is left
-    out with `simpo`."""
+    """Reward of a nat: the larger, the closer the policy stays to what rewards are measured
+    against.  2.5 where it is left out with `simpo`."""
+    against: Literal["start", "cycle"] = "start"
+    """What rewards are measured against: the anchor, or the policy that the cycle began with."""
     normalised: bool = False
     """Whether log-probabilities are means over tokens in place of sums (LN-DPO)."""
     noise: float = Field(default=0.0, ge=0, lt=0.5)
@@ -89,8 +94,9 @@ class DPO(Preferring):
         return self
 
     def looks(self, encode: Encoder) -> Look:
-        """Return that the anchor's word is wanted, but of the losses that need none."""
-        return Look(anchor=self.variant not in FREE)
+        """Return that another model's word is wanted, but of the losses that need none."""
+        against = None if self.variant in FREE else self.against
+        return Look(policy=against == "cycle", anchor=against == "start")
 
     def loss(self, policy: Scores, rows: Rows, examples: Sequence[Pair]) -> tuple[Tensor, Metrics]:
         """Return (P,) losses of the family, and how the policy took the pairs."""
@@ -101,8 +107,9 @@ class DPO(Preferring):
         means = mean(policy.logp, rows.mask)
         per = mean if self.normalised or self.variant in MEANS else total
         logp = per(policy.logp, rows.mask)
-        anchor = None if self.variant in FREE else rows.anchor  # a guard may have asked it
-        ratio = logp if anchor is None else logp - per(anchor, rows.mask)
+        other = rows.old if self.against == "cycle" else rows.anchor
+        held = None if self.variant in FREE else other  # a guard may have asked the anchor
+        ratio = logp if held is None else logp - per(held, rows.mask)
         chosen, rejected = ratio.chunk(2)
         sure = [e.probability if self.soft else 1.0 for e in examples]
         probability = torch.tensor(sure, device=logp.device) * (1 - 2 * self.noise) + self.noise
