@@ -12,6 +12,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from math import ceil, comb, prod
 from types import FrameType
@@ -25,22 +26,37 @@ MOST_TERMS = 1000
 GREATEST = 1000
 """The greatest exponent or factorial that is worked out."""
 SECONDS = 2.0
+PLACES = 6
+"""Decimals that a percentage may have."""
 
+TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
 MINUS = str.maketrans("−–", "--")
 BINOMIAL = re.compile(r"\\[dt]?binom|\\choose|\\brace")
 RATIONAL = re.compile(r"-?[0-9]+(?:/[0-9]+)?")
+DELIMITED = re.compile(r"(?<!\\)\$|\\\(|\\\[|\\boxed")
+WORD = re.compile(r"(?<!\\)\b[^\W\d_]{2,}")
+"""Two letters and more that are no command of LaTeX's."""
+SAID = re.compile(r"\\(?:text|mbox|mathrm|textbf|begin|end|left|right)\b\s*(?:\{[^{}]*\})?")
+BEYOND = re.compile(r"[\\^_(\[a-zA-Z]|,(?![0-9]{3}(?![0-9]))")
+"""What makes an expression of more than one number."""
+EQUATION = re.compile(r"[^=]*|\s*[a-zA-Z](?:\([a-z]\))?\s*=[^=]*")
 CLOSING, OPENING = frozenset(")]}"), frozenset("([{")
 
 
 @dataclass(frozen=True, slots=True)
 class Mathematics:
-    r"""The answer is an expression: what \boxed{} holds, or else what the text states last."""
+    r"""The answer is an expression: what \boxed{} holds, or else what the text states last.
+
+    It is looked for in the last <answer> tags, if there are any.  A text without dollars or a box
+    that is nothing but an expression is one, as most known answers are written: 3\sqrt{13}.
+    """
 
     def read(self, text: str) -> str | None:
-        """Return the answer in a normal form: a/b, or LaTeX in dollars."""
+        r"""Return the answer in a normal form: a/b, or LaTeX in dollars; 50% is $50\%$."""
+        tagged = TAGGED.findall(text)
         try:
             with _limited():
-                return _settled(text)
+                return _settled(tagged[-1] if tagged else text)
         except _TooLong:
             return None
 
@@ -103,8 +119,10 @@ def _normal(text: str) -> str | None:
 
     try:
         value = _worked_out(found[0])
-        if value is None or isinstance(value, sympy.Rational):
-            return None if value is None else str(value)
+        if value is None:
+            return None
+        if isinstance(value, sympy.Rational):
+            return _percent(found[0], value) or str(value)
         if isinstance(value, sympy.Symbol) and value.name.isalpha() and len(value.name) > 1:
             return rf"$\text{{{value.name}}}$"
         normal = f"${sympy.latex(value)}$"
@@ -112,6 +130,21 @@ def _normal(text: str) -> str | None:
     except (ArithmeticError, AttributeError, RecursionError, TypeError, ValueError):
         # Nonsense that parses, such as a matrix to the power of a set.
         return None
+
+
+def _percent(found: Any, value: Any) -> str | None:
+    r"""Return a `value` that was `found` as a percentage as $50\%$; `None`: it wasn't.
+
+    It may be meant as 50 or as 1/2, and math-verify takes it for either.
+    """
+    import sympy as sp
+
+    if sp.UnevaluatedExpr(sp.Rational(1, 100)) not in found.args:
+        return None
+    points = value * 100 * 10**PLACES
+    if not points.is_Integer:
+        return None
+    return rf"${Decimal(int(points)).scaleb(-PLACES).normalize():f}\%$"
 
 
 def _worked_out(found: Any) -> Any:
@@ -143,6 +176,26 @@ def _terms(value: Any) -> int:
 def _parse(text: str) -> list[Any]:
     """Return what math-verify finds: [expression, its text]; nothing where it is out of bounds."""
     text = text[-LONGEST:].translate(MINUS)
+    if _is_expression(text):
+        found = _found(rf"\boxed{{{text.strip()}}}")
+        if found or "\\" in text:  # of what isn't read whole no part is the answer
+            return found
+    return _found(text)
+
+
+def _is_expression(text: str) -> bool:
+    """Return whether all of `text` is one expression, beyond a number, that nothing delimits."""
+    return bool(
+        len(text) <= LONGEST_ANSWER
+        and "\n" not in text.strip()
+        and BEYOND.search(text)
+        and EQUATION.fullmatch(text)
+        and not DELIMITED.search(text)
+        and not WORD.search(SAID.sub("", text))
+    )
+
+
+def _found(text: str) -> list[Any]:
     if _depth(text) > DEEPEST or BINOMIAL.search(text):
         return []
     parse, configs = _parser()

@@ -13,19 +13,28 @@ from typing import Literal
 
 from moot.agents.types import Verifier
 
-from .mathematics import Mathematics
+from .mathematics import TAGGED, Mathematics
 
-TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
 MARKED = re.compile(r"answer\s*(?:is\b|:|=)\s*:?", re.IGNORECASE)
 QUOTES = "\"'`“”‘’*"
 
-BOXED = re.compile(r"\\boxed\s*\{([^{}]*)\}")
+BOXED = re.compile(r"\\boxed\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}")
+FRACTION = re.compile(r"\\[dt]?frac\s*(?:\{\s*([-−]?\d+)\s*\}\s*\{\s*(\d+)\s*\}|(\d)\s*(\d))")
+SPACED = re.compile(
+    r"(?<=[0-9])(?:\{,\}|,\\!\s*|[\u00a0\u2009\u202f]|[ ](?=0))(?=[0-9]{3}(?![0-9]))"
+)
+"""What stands before thousands and isn't a comma: LaTeX's, narrow space, space before a zero."""
+BEYOND = re.compile(r"\\(?:[dt]?frac|sqrt|pi)\b")
+"""What makes of the numbers in a box one that isn't read here."""
 
 # A word comes first, so that its digits (H2O, x23) are no number.  A minus after a digit, a letter
-# or a closing bracket is an operator: 7-3 states 7, then 3.
+# or a closing bracket is an operator: 7-3 states 7, then 3.  One with space behind it is a dash, or
+# an item's, but after an equals sign or an opening bracket.
 NUMBER = re.compile(
     r"""[^\W\d]\w*
-    | (?: (?<![\w)\]}]) (?P<sign>[-+−–]) \s?[$€£]? )?
+    | (?: (?<![\w)\]}]) (?P<sign>[-+−–]) [$€£]?
+        | (?: (?<=[=(\[{]) | (?<=[=(\[{]\s) ) (?P<apart>[-+−–]) \s [$€£]? )?
+        (?: (?P<whole>[0-9]{1,4}) [ ] (?=[0-9]+/[0-9]) )?
         (?P<body> (?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9]) | [0-9]+) (?:\.[0-9]+)?
                 | (?<![0-9.])\.[0-9]+ )
         (?: [eE](?P<exponent>[-+]?[0-9]{1,3}) (?!\w)
@@ -36,6 +45,7 @@ LONGEST = 100
 
 LETTER = re.compile(r"(?<![\w'’])([A-H])(?![\w'’])|\(([a-h])\)")
 ALONE = re.compile(r"[^\w]*([A-Ha-h])[^\w]*")
+BOX = re.compile(r"\\boxed\s*\{\W*(?:text\s*\{\W*)?(?P<letter>[A-Ha-h])(?:\W{0,3}\}|\W)")
 ARTICLE = r"A(?=[ \t]+(?!(?:or|and|because|since|as)\b)[a-z])"
 """An A before a small letter, as in "A cat"."""
 DENIED = re.compile(
@@ -97,10 +107,13 @@ class Number:
 
         It is looked for in the last <answer> tags, or else in the last \boxed{}, if there is one.
         Thousands have commas and decimals a point: 1,234.5.  Units, currencies and % are passed
-        over.  A number of more than a hundred characters is nobody's answer.
+        over; 3 1/2 is 3.5.  A number of more than a hundred characters is nobody's answer.
         """
         marked = TAGGED.findall(text) or BOXED.findall(text)
-        text = (marked[-1] if marked else text).replace("{,}", ",")
+        text = SPACED.sub(",", marked[-1] if marked else text)
+        text = FRACTION.sub(_over, text)
+        if marked and BEYOND.search(text):
+            return None
         found = [one for one in NUMBER.finditer(text) if one["body"]]
         return _normal(found[-1]) if found else None
 
@@ -112,8 +125,15 @@ class Number:
 MINUS = ("-", "−", "–")
 
 
+def _over(found: re.Match[str]) -> str:
+    """Return a fraction of LaTeX's as a/b, apart from a whole number before it."""
+    before = found.string[found.start() - 1 : found.start()]
+    return f"{' ' * before.isdigit()}{found[1] or found[3]}/{found[2] or found[4]}"
+
+
 def _normal(found: re.Match[str]) -> str | None:
     sign, body, exponent, under = found.group("sign", "body", "exponent", "under")
+    sign = sign or found["apart"]
     if len(found[0]) > 2 * LONGEST or (under is not None and int(under) == 0):
         return None
     if exponent is under is None and body.isascii() and body.isdigit():  # by far the most frequent
@@ -121,7 +141,10 @@ def _normal(found: re.Match[str]) -> str | None:
         text = f"-{whole}" if sign in MINUS and whole != "0" else whole
         return text if len(text) <= LONGEST else None
     value = Fraction(body.replace(",", "")) * Fraction(10) ** int(exponent or 0)
-    value = value / int(under or 1) * (-1 if sign in MINUS else 1)
+    value /= int(under or 1)
+    if under and value < 1:
+        value += int(found["whole"] or 0)
+    value *= -1 if sign in MINUS else 1
     text = _decimal(value)
     return text if len(text) <= LONGEST else None
 
@@ -145,12 +168,17 @@ class Choice:
     def read(self, text: str) -> str | None:
         """Return the letter that `text` chooses, as a capital; `None` where that is not clear.
 
+        The last <answer> tags choose, or else the last box with a letter.
         "The answer is (b)" chooses, and the last such phrase counts.  Without one, "option B"
         does, and else the text must name a letter: "B", "(b)", "B) Paris"; several choose nothing.
         A letter that is ruled out ("not B", "B is wrong") isn't counted.
         """
         if alone := ALONE.fullmatch(text):
             return alone[1].upper()
+        if marked := TAGGED.findall(text) or [one["letter"] for one in BOX.finditer(text)]:
+            text = marked[-1]
+            if alone := ALONE.fullmatch(text):
+                return alone[1].upper()
         text = DENIED.sub("", text)
         chosen = list(CHOSEN.finditer(text))
         if answered := [one for one in chosen if one["by"].casefold() == "answer"]:

@@ -43,6 +43,25 @@ NUMBERS = {
     "\\boxed{42}": "42",
     "The answer is...5": "5",
     "0.1": "0.1",
+    "Total apples:\n- 42": "42",
+    "The answer – 42": "42",
+    "12 - 4": "4",
+    "x = - 4": "-4",
+    "(- 4)": "-4",
+    "\\boxed{\\frac{3}{4}}": "0.75",
+    "So \\boxed{5} is wrong. \\boxed{\\frac{3}{4}}": "0.75",
+    "-\\frac{1}{3}": "-1/3",
+    "2\\frac{1}{2}": "2.5",
+    "\\dfrac34": "0.75",
+    "\\boxed{\\frac{\\sqrt{3}}{2}}": None,
+    "\\boxed{\\text{12 apples}}": "12",
+    "3 1/2": "3.5",
+    "-3 1/2": "-3.5",
+    "2 3/2": "1.5",
+    "1 000": "1000",
+    "12\u202f345": "12345",
+    "11,\\! 111": "11111",
+    "10 200": "200",
     "1/0": None,
     "": None,
     "seven": None,
@@ -77,6 +96,10 @@ CHOICES = {
     "Answer: A. No, wait. Answer: B": "B",
     "Final answer: \\boxed{E}": "E",
     "\\boxed{\\text{E}}": "E",
+    "A) 3\nB) 4\nSo \\boxed{B}": "B",
+    "Both A and C look right. <answer>B</answer>": "B",
+    "<answer>The answer is (c)</answer>": "C",
+    "<answer>A or B</answer>": None,
     "I choose option (c).": "C",
     "I choose option c": "C",
     "The answer B is right, not C.": "B",
@@ -110,7 +133,13 @@ MATHEMATICS = {
     "so the answer is $7$.": "7",
     r"\boxed{\frac{1}{2}}": "1/2",
     "0.5": "1/2",
-    "50%": "1/2",
+    "50%": r"$50\%$",
+    r"\boxed{12.5\%}": r"$12.5\%$",
+    "$200%$": r"$200\%$",
+    "0": "0",
+    "7 - 3 is what I mean, so 4": "4",
+    "5 or 7": "7",
+    "<answer>5</answer> (9 checks)": "5",
     "−7 it is: $−7$": "-7",
     r"First 12, then 13, so \boxed{25}. I checked 3 times.": "25",
     "$x = 5$": "5",
@@ -129,6 +158,37 @@ SAME = [
     (r"$\{1, 2\}$", r"$\{2, 1\}$"),
     ("$ab + ac$", "$a(b + c)$"),
 ]
+
+KNOWN = [
+    r"3\sqrt{13}",
+    "6 - 5i",
+    "1,-2",
+    "2k",
+    r"\frac 59",
+    "y = 2x + 3",
+    "x = 5",
+    r"10\%",
+    "3, 5, 7",
+    "3R^2",
+    r"2\pi",
+    r"\left( 3, \frac{\pi}{2} \right)",
+    r"(-\infty,2)\cup(3,\infty)",
+    r"\begin{pmatrix} -1/3 \\ 2/3 \\ 5/3 \end{pmatrix}",
+    r"\sqrt{51}",
+    r"\dfrac{9}{7}",
+    "(6,31,-1)",
+    "[-2,7]",
+    "(3,4]",
+    r"\text{Evelyn}",
+    r"\$18.90",
+    r"\$32,\!348",
+    r"12\text{ cm}",
+    r"18^\circ",
+    "1,234",
+    "-50",
+    "0.35",
+]
+"""As the answers of MATH are written: without dollars."""
 
 ENDLESS = [
     r"$\frac{1}{(a+b+c+d)^{60}}$",
@@ -191,6 +251,19 @@ def test_equal_expressions_vote_together(one: str, other: str) -> None:
     assert read(one) == read(other) is not None
 
 
+@pytest.mark.parametrize("known", KNOWN)
+def test_a_known_answer_is_read_whole_as_a_boxed_one_is(known: str) -> None:
+    verifier = VERIFIERS["math"]
+
+    answer = verifier.read(rf"So it is $\boxed{{{known}}}$.")
+
+    assert answer is not None
+    assert verifier.read(known) == answer
+    assert verifier.score(answer, known) == 1.0
+    for part in ("2", "3", "7", "9", "13", "59", "5/3"):
+        assert verifier.score(part, known) == 0.0
+
+
 @pytest.mark.parametrize("text", ENDLESS)
 def test_what_would_take_for_ever_is_not_begun(text: str) -> None:
     verifier = VERIFIERS["math"]
@@ -232,6 +305,10 @@ def test_mathematics_is_read_in_any_thread() -> None:
         ("math", "1/2", r"$\frac{2}{4}$", 1.0),
         ("math", r"$2 \sqrt{2}$", r"$\sqrt{8}$", 1.0),
         ("math", "1/3", "1/2", 0.0),
+        ("math", r"$50\%$", "50", 1.0),
+        ("math", r"$50\%$", "0.5", 1.0),
+        ("math", "50", r"50\%", 1.0),
+        ("math", r"$50\%$", "5", 0.0),
         ("math", "1/3", "nothing", 0.0),
         ("math", r"$\left\{1, 2\right\}$", r"$\{2,1\}$", 1.0),
     ],
