@@ -21,6 +21,14 @@ class Context:
         self._cache: Any = DynamicCache(config=model.config)
         self._mask = torch.ones(1, 0, dtype=torch.long, device=model.device)
 
+    @property
+    def windowed(self) -> bool:
+        """Whether some layer sees no further back than so many places, padding counted among them.
+
+        Then padding may stand before all of a row or behind it, but not in the midst.
+        """
+        return any(self._cache.is_sliding)
+
     def read(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Read (N, L) more tokens, real where `mask` is 1, and return (N, V) logits after them."""
         return self.follow(ids, mask, keep=1)[:, -1]
@@ -52,10 +60,11 @@ class Context:
 def begin(model: Any, prompts: Sequence[Sequence[int]]) -> tuple[Context, Tensor]:
     """Return the context of unlike prompts, a row each, and (N, V) logits of what follows them.
 
-    What all prompts begin with, such as a system message, is read once.
+    What all prompts begin with, such as a system message, is read once where the padding of what
+    follows it does no harm.
     """
     context = Context(model)
-    start = shared(prompts) if len(prompts) > 1 else 0
+    start = shared(prompts) if len(prompts) > 1 and not context.windowed else 0
     if start:
         context.read(*padded([prompts[0][:start]], model.device))
     context.select([0] * len(prompts))
@@ -70,9 +79,19 @@ def shared(prompts: Sequence[Sequence[int]]) -> int:
     return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
 
 
-def padded(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return (N, L) ids and mask; padding is on the left, so that the last token ends every row."""
+def padded(
+    rows: Sequence[Sequence[int]], device: torch.device, *, behind: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Return (N, L) ids and mask; padding is on the left, so that the last token ends every row.
+
+    Args:
+        rows: ids.
+        device: where the tensors are to be.
+        behind: whether padding is on the right.
+    """
     length = max(map(len, rows))
-    ids = [[0] * (length - len(row)) + list(row) for row in rows]
-    mask = [[0] * (length - len(row)) + [1] * len(row) for row in rows]
+    pads = [[0] * (length - len(row)) for row in rows]
+    ids = [[*row, *pad] if behind else [*pad, *row] for row, pad in zip(rows, pads, strict=True)]
+    ones = [[1] * len(row) for row in rows]
+    mask = [[*one, *pad] if behind else [*pad, *one] for one, pad in zip(ones, pads, strict=True)]
     return torch.tensor(ids, device=device), torch.tensor(mask, device=device)

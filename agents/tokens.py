@@ -114,7 +114,7 @@ class Tokens:
     def _ends(self, configs: Iterable[Any]) -> Iterable[int]:
         """Yield what the files call the end, and what the template ends a reply with."""
         for config in (self._tokenizer, *configs):
-            ends: Any = config.eos_token_id
+            ends: Any = getattr(config, "eos_token_id", None)
             yield from [] if ends is None else [ends] if isinstance(ends, int) else ends
         if self._end is not None:
             yield self._end

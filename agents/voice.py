@@ -3,11 +3,15 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
+from typing import Any
+
+import torch
 
 from .adapters import Adapters
 from .choices import Ballot
-from .errors import EngineError, Refusal
+from .errors import EngineError, Refusal, in_one_line
 from .generate import Row, generate
+from .plain import alone, apart, plain
 from .pretrained import load
 from .self_reward import Reading, read, wanted
 from .tokens import Tokens
@@ -21,12 +25,12 @@ class Voice:
     def __init__(self, model: Path, dtype: Number, device: Device) -> None:
         """Load the model in the folder `model`."""
         base = load(model, dtype, device)
-        self._tokens = Tokens(model, (base.config, base.generation_config))
+        text = base.config.get_text_config()
+        self._tokens = Tokens(model, (text, base.generation_config))
         self._adapters = Adapters(base.eval())
         self._verdicts: dict[str, Reading | None] = {}
-        self._context: int | None = getattr(
-            base.config.get_text_config(), "max_position_embeddings", None
-        )
+        self._context = _context(text)
+        _check(base, self._tokens, model)
 
     def speak(
         self, requests: Sequence[Request], unwanted: Sequence[Callable[[], bool]]
@@ -100,6 +104,34 @@ class Voice:
                 f"in the model's context of {self._context}"
             )
         return prompt, room
+
+
+def _context(config: Any) -> int | None:
+    """Return the most tokens that a model reads; `None`: it has no bound.
+
+    With a longrope it reads all of a text otherwise once it is longer than the original: no row may
+    hang on the length of another, nor on its own end.
+    """
+    rope: dict[str, Any] = getattr(config, "rope_parameters", None) or {}
+    original = rope.get("original_max_position_embeddings")
+    if rope.get("rope_type") == "longrope" and original:
+        return int(original)
+    return getattr(config, "max_position_embeddings", None)
+
+
+def _check(base: Any, tokens: Tokens, model: Path) -> None:
+    """Raise where rows side by side aren't to the model what each is by itself."""
+    (prompt, one), (_, other) = plain(tokens)
+    rows = [(prompt, one), ((*prompt, *other), one), (prompt, other)]
+    wrong = f"{model}: the local engine can't serve this architecture: "
+    try:
+        own = torch.cat([alone(base, row) for row in rows])
+        found = weigh(base, [begin for begin, _ in rows], [[end] for _, end in rows])
+    except Exception as error:  # caches of another kind raise what they like
+        raise EngineError(f"{wrong}{in_one_line(error)}") from error
+    beside = torch.tensor([p for [told] in found for p in told], device=own.device)
+    if far := apart(base, beside, own):
+        raise EngineError(f"{wrong}rows disturb each other ({far:.2g} nats a token)")
 
 
 def _completion(row: Row | Ballot, request: Request) -> Completion:

@@ -54,8 +54,8 @@ def _rest(
     context: Context, replies: Sequence[tuple[int, ...]], vocabulary: int, device: torch.device
 ) -> list[list[float]]:
     """Return the log-probabilities of all tokens but the first, a few columns at a time."""
-    ids, mask = padded([reply[:-1] for reply in replies], device)
-    goals, _ = padded([reply[1:] for reply in replies], device)
+    ids, mask = padded([reply[:-1] for reply in replies], device, behind=True)
+    goals, _ = padded([reply[1:] for reply in replies], device, behind=True)
     step = max(1, MOST // (len(replies) * vocabulary))
     columns: list[list[list[float]]] = []
     for some in range(0, ids.shape[1], step):
@@ -63,7 +63,7 @@ def _rest(
         logits = context.follow(ids[:, part], mask[:, part])
         columns.append(_told(logits, goals[:, part].tolist()))
     rows = [[p for part in row for p in part] for row in zip(*columns, strict=True)]
-    return [row[len(row) - len(reply) + 1 :] for row, reply in zip(rows, replies, strict=True)]
+    return [row[: len(reply) - 1] for row, reply in zip(rows, replies, strict=True)]
 
 
 def _told(logits: Tensor, goals: Sequence[Sequence[int]]) -> list[list[float]]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from moot.agents.errors import MootError, in_one_line
+from moot.agents.plain import Row, alone, apart, plain
 from moot.agents.pretrained import load
 from moot.agents.tokens import Tokens
 
@@ -17,12 +18,6 @@ from .examples import Said
 from .forward import score
 from .rows import moved, rows
 from .settings import Fit
-
-PROMPT, *ENDS = "One and two make", " three, as all know.", " a pair of shoes."
-"""Two plain rows that begin alike.  Of odd ones a model in bfloat16 is sure of nothing: SmolLM2's
-special tokens change by nats with the order of a sum, these words by a twentieth."""
-APART, APART_HALF = 1e-3, 0.2
-"""Nats of a token in the mean that two ways may be apart, in float32 and in half its width."""
 
 
 def base(model: Path, fit: Fit) -> Any:
@@ -57,39 +52,33 @@ def check(loaded: Any, model: Path) -> None:
     rope: Any = getattr(loaded.config.get_text_config(), "rope_parameters", None) or {}
     if (kind := rope.get("rope_type")) in ("dynamic", "longrope"):
         raise MootError(f"{model}: can't train this architecture: its {kind} RoPE hangs on length")
-    encode = Tokens(model)
-    prompt, *ends = (tuple(encode.completion(text, ended=False)) for text in (PROMPT, *ENDS))
-    two = [Said((), "", tokens=end, prompt_tokens=prompt) for end in ends]
+    two = plain(Tokens(model))
     try:
         with torch.no_grad():
             both = _found(loaded, two)
-            apart = torch.cat([_found(loaded, [one]) for one in two])
-            own = torch.cat([_said(loaded, one) for one in two])
+            apiece = torch.cat([_found(loaded, [row]) for row in two])
+            own = _own(loaded, two)
     except (KeyError, AttributeError, TypeError, RuntimeError) as error:  # not as others are built
         raise MootError(f"{model}: can't train this architecture: {in_one_line(error)}") from error
-    most = APART if loaded.dtype == torch.float32 else APART_HALF
-    for other, what in ((apart, "of each row by itself"), (own, "of it in transformers")):
-        if not (far := float((both - other).abs().mean())) <= most:
+    for other, what in ((apiece, "of each row by itself"), (own, "of it in transformers")):
+        if far := apart(loaded, both, other):
             raise MootError(
                 f"{model}: can't train this architecture: what we find of rows that begin alike "
                 f"isn't what we find {what}: log-probabilities are {far:.2g} nats apart"
             )
 
 
-def _found(loaded: Any, some: Sequence[Said]) -> Tensor:
-    """Return the log-probabilities of the tokens of all rows, one after the other, in a tree."""
-    batch = moved(rows(some), loaded.device)
+def _found(loaded: Any, some: Sequence[Row]) -> Tensor:
+    """Return the log-probabilities of what follows in all rows, one after the other, in a tree."""
+    said = [Said((), "", tokens=end, prompt_tokens=begin) for begin, end in some]
+    batch = moved(rows(said), loaded.device)
     return score(loaded, batch).logp[batch.mask]
 
 
-def _said(loaded: Any, one: Said) -> Tensor:
-    """Return the log-probabilities of a row's tokens as transformers alone finds them."""
-    tokens = torch.tensor([[*one.prompt_tokens, *one.tokens]], device=loaded.device)
+def _own(loaded: Any, some: Sequence[Row]) -> Tensor:
+    """Return the same as transformers alone finds them."""
     loaded.set_attn_implementation("eager")
     try:
-        logits = loaded(input_ids=tokens, use_cache=False).logits[0]
+        return torch.cat([alone(loaded, row) for row in some])
     finally:
         loaded.set_attn_implementation(KERNEL)
-    start = len(one.prompt_tokens)
-    logp = logits[start - 1 : -1].float().log_softmax(-1)
-    return logp.gather(-1, tokens[0, start:, None])[:, 0]

@@ -1,0 +1,43 @@
+"""Plain rows: what a model says of a few words by itself, to hold other ways through it to.
+
+Trees of rows, and rows side by side with padding between, go through a model by ways of ours.
+Whether an architecture bears these is seen when it is loaded, and not assumed by its name.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .tokens import Tokens
+
+PROMPT, *ENDS = "One and two make", " three, as all know.", " a pair of shoes."
+"""Of odd rows a model in bfloat16 is sure of nothing: SmolLM2's special tokens change by nats with
+the order of a sum, these words by a twentieth."""
+APART, APART_HALF = 1e-3, 0.2
+"""Nats of a token in the mean that two ways may be apart, in float32 and in half its width."""
+
+Row = tuple[tuple[int, ...], tuple[int, ...]]
+"""The ids of a beginning, and those of what follows it."""
+
+
+def plain(encode: Tokens) -> list[Row]:
+    """Return rows of unlike words that begin alike."""
+    prompt, *ends = (tuple(encode.completion(text, ended=False)) for text in (PROMPT, *ENDS))
+    return [(prompt, end) for end in ends]
+
+
+def alone(model: Any, row: Row) -> Tensor:
+    """Return (T,) the natural-log probabilities of what follows, by transformers alone."""
+    begin, end = row
+    tokens = torch.tensor([[*begin, *end]], device=model.device)
+    with torch.no_grad():
+        logits = model(input_ids=tokens, use_cache=False).logits[0]
+    logp = logits[len(begin) - 1 : -1].float().log_softmax(-1)
+    return logp.gather(-1, tokens[0, len(begin) :, None])[:, 0]
+
+
+def apart(model: Any, found: Tensor, own: Tensor) -> float:
+    """Return how far what was found is from the model's own, in nats a token; 0: near enough."""
+    far = float((found - own).abs().mean())
+    return 0.0 if far <= (APART if model.dtype == torch.float32 else APART_HALF) else far
