@@ -1,6 +1,8 @@
 """Adapters: the weights that one model in memory can speak with."""
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from itertools import count
 from typing import Any, cast
 
@@ -12,6 +14,7 @@ from peft import (
     get_peft_model_state_dict,
     set_peft_model_state_dict,
 )
+from peft.tuners.lora.layer import ParamWrapper
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -21,6 +24,14 @@ from .types import Number, Weights
 
 PLAIN = (".lora_A.weight", ".lora_B.weight")
 """How the names of all tensors of a plain LoRA on linear layers end."""
+
+
+@contextmanager
+def quietly() -> Generator[None]:
+    """While this lasts, PEFT doesn't warn of its own notes on the rank of fused experts."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The following (rank|alpha)_pattern keys")
+        yield
 
 
 class Adapters:
@@ -97,11 +108,12 @@ class Adapters:
             raise EngineError(f"expected a plain LoRA on linear layers, found {found}")
         config.inference_mode = True
         # The layers are made without memory and then given it: nothing is drawn at random.
-        if self._peft is None:
-            self._peft = PeftModel(self._base, config, slot, low_cpu_mem_usage=True)
-            self._peft.eval()
-        else:
-            self._peft.add_adapter(slot, config, low_cpu_mem_usage=True)
+        with quietly():
+            if self._peft is None:
+                self._peft = PeftModel(self._base, config, slot, low_cpu_mem_usage=True)
+                self._peft.eval()
+            else:
+                self._peft.add_adapter(slot, config, low_cpu_mem_usage=True)
         set_peft_model_state_dict(
             self._peft, dict(tensors), adapter_name=slot, low_cpu_mem_usage=True
         )
@@ -117,21 +129,27 @@ class Adapters:
                 raise EngineError(f"tensor {name} did not arrive in the model")
 
     def _add(self, slot: str | None) -> None:
-        """Have the linear layers hold the base's weights with the product of `slot` added."""
+        """Have the linear layers hold the base's weights with the product of `slot` added.
+
+        An adapter of other layers too, such as a mixture's experts, is left beside the base.
+        """
         if slot == self._added:
             return
         for linear, original in self._originals.items():
             linear.weight = original
         self._originals.clear()
+        self._added = None
+        layers = [m for m in self._base.modules() if slot in getattr(m, "lora_A", ())]
+        if slot is None or any(isinstance(layer, ParamWrapper) for layer in layers):
+            return
+        for layer in layers:
+            linear = layer.get_base_layer()
+            self._originals[linear] = linear.weight
+            with torch.no_grad():
+                both = linear.weight + layer.get_delta_weight(slot)
+            # A parameter of its own: the original may be tied to another layer's.
+            linear.weight = nn.Parameter(both, requires_grad=False)
         self._added = slot
-        for layer in self._base.modules() if slot is not None else ():
-            if slot in getattr(layer, "lora_A", ()):
-                linear = layer.get_base_layer()
-                self._originals[linear] = linear.weight
-                with torch.no_grad():
-                    both = linear.weight + layer.get_delta_weight(slot)
-                # A parameter of its own: the original may be tied to another layer's.
-                linear.weight = nn.Parameter(both, requires_grad=False)
 
     def _drop(self, slot: str) -> None:
         """Forget what is in `slot`, if anything is."""

@@ -39,4 +39,13 @@ def load(model: Path, dtype: Number, device: Device, attention: str | None = Non
     # What a checkpoint lacks, transformers draws at random and only mentions.
     if lacking := sorted(found["missing_keys"]):
         raise EngineError(f"{model}: {len(lacking)} tensors are missing, such as {lacking[0]}")
+    _mend(loaded.generation_config)
     return loaded.to(place)
+
+
+def _mend(generation: Any) -> None:
+    """Have sampling said where a temperature is: transformers saves no model that says but this."""
+    try:
+        generation.validate(strict=True)
+    except ValueError:
+        generation.do_sample = True

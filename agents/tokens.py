@@ -91,6 +91,11 @@ class Tokens:
         named = [i for i, name in free.items() if RESERVED.search(name)]
         return max(named or free, default=None)
 
+    @property
+    def dated(self) -> bool:
+        """Whether the chat template prints the date of the day it is used on."""
+        return "strftime_now" in str(self._tokenizer.chat_template)
+
     def completion(self, text: str, *, ended: bool) -> list[int]:
         """Return the ids of a reply, with the token that ends one if it `ended`."""
         end = [self._end] if ended and self._end is not None else []

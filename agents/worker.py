@@ -33,8 +33,10 @@ class Worker:
         if not getattr(model.config, "tie_word_embeddings", False):
             return
         layers = [one for one in model.modules() if isinstance(one, VocabParallelEmbedding)]
-        [embedding] = [one for one in layers if not isinstance(one, ParallelLMHead)]
-        for head in layers:
-            if isinstance(head, ParallelLMHead):
-                head.weight = embedding.weight
-                head.quant_method.process_weights_after_loading(head)
+        heads = [one for one in layers if isinstance(one, ParallelLMHead)]
+        for head in heads:
+            # A model may have other embeddings beside, such as one for each layer: less wide.
+            others = (one for one in layers if one not in heads)
+            tied = next(one for one in others if one.embedding_dim == head.embedding_dim)
+            head.weight = tied.weight
+            head.quant_method.process_weights_after_loading(head)

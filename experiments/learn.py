@@ -44,6 +44,10 @@ def learn(
     taught: list[Sequence[Example]] = []
     for model, names in models.items():
         taught += yield from Course(experiment, model, before, cycle, folder).take(names, lessons)
+    if experiment.fit.processes == 1:
+        from moot.training.learner import release
+
+        release()  # the last base, which nobody holds now: an engine that slept wants the room
     if any(taught):
         write_examples(folder, cycle, chain.from_iterable(taught))
     shutil.rmtree(folder / GIVEN, ignore_errors=True)

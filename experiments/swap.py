@@ -87,7 +87,8 @@ async def _compare(
 ) -> float | None:
     """Return how far the engine is from the trainer, in the mean over a reply's tokens, in nats.
 
-    `None`: it can't be told: the weights come without a proof, or the engine tells no tokens.
+    `None`: it can't be told: the weights come without a proof, the engine tells no tokens, or the
+    chat template prints the date and it is another day.
     """
     proof = read(new.path)
     if proof is None:
@@ -98,12 +99,14 @@ async def _compare(
     await journal.record(_canary(new.name, name), new.version, digest(asked), every[0])
     if not all(said.tokens for said in every):
         return None
-    own = proof.prompt_tokens, proof.tokens
-    if any((said.prompt_tokens, said.tokens) != own for said in every):
+    same = all(said.prompt_tokens == proof.prompt_tokens for said in every)
+    if any(said.tokens != proof.tokens for said in every) or not (same or proof.dated):
         raise EngineError(
             f"engine {name!r} reads other tokens than the trainer in the same chat: its tokenizer "
             "or chat template isn't that of the model that was trained"
         )
+    if not same:  # on another day it is another prompt
+        return None
     gaps = [
         fmean(abs(a - b) for a, b in zip(said.logprobs, proof.logprobs, strict=True))
         for said in every

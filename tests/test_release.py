@@ -1,10 +1,12 @@
 """A run's weights come out as a model that transformers loads, with a card."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from conftest import BuildTiny
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from moot.agents.adapters import Adapters
 from moot.agents.errors import InputError, MootError
@@ -55,6 +57,20 @@ def test_what_is_exported_speaks_as_what_was_learnt(tiny: Path, tmp_path: Path, 
         torch.testing.assert_close(exported(IDS).logits, expected, atol=1e-5, rtol=1e-5)
     assert not torch.allclose(expected, base, atol=1e-3)
     assert AutoTokenizer.from_pretrained(tmp_path / "model").chat_template
+
+
+@pytest.mark.parametrize("lora", ["{rank: 4}", "null"])
+def test_a_temperature_without_sampling_is_no_hindrance(
+    build_tiny: BuildTiny, tmp_path: Path, lora: str
+) -> None:
+    model = build_tiny(tmp_path / "odd")
+    file = model / "generation_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "temperature": 0.6}))
+
+    release(played(tmp_path, model, lora), "pupil-1", tmp_path / "model")
+
+    found = GenerationConfig.from_pretrained(tmp_path / "model")
+    assert (found.temperature, found.do_sample) == (0.6, True)
 
 
 def test_the_card_says_what_the_run_was_and_what_was_measured(tiny: Path, tmp_path: Path) -> None:

@@ -175,6 +175,14 @@ def test_an_engine_with_another_chat_template_is_caught(
         proven(Server(), 1, proved(tmp_path, replace(PROOF, **other)))
 
 
+def test_a_prompt_with_the_date_in_it_is_another_one_on_another_day(tmp_path: Path) -> None:
+    proof = replace(PROOF, prompt_tokens=(1, 9), dated=True)
+    folder = proved(tmp_path, proof)
+
+    assert read(folder.parent) == proof
+    assert [m.name for m in proven(Server(), 1, folder)] == ["swap/canary_change"]
+
+
 def said(tokens: tuple[int, ...], logprobs: tuple[float, ...]) -> Completion:
     return Completion("x", "stop", 0, 1, len(tokens), 0.0, tokens, logprobs)
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig
 
 from moot.agents import self_reward
+from moot.agents.adapters import quietly
 from moot.agents.errors import MootError, in_one_line
 from moot.agents.pretrained import load
 from moot.agents.types import Number
@@ -205,7 +206,8 @@ def _adapted(base: Any, lora: Lora, seed: int, model: Path) -> PeftModel:
         lora_alpha=cast(int, lora.alpha),
         target_modules=targets,
     )
-    with torch.random.fork_rng():  # PEFT draws a fresh adapter from the global generator
+    # PEFT draws a fresh adapter from the global generator.
+    with torch.random.fork_rng(), quietly():
         torch.manual_seed(seed)
         try:
             found = cast(PeftModel, get_peft_model(base, config))

@@ -42,6 +42,8 @@ class Proof:
     """The natural-log probability of each, at temperature 1."""
     before: tuple[float, ...] = ()
     """The same under the version before."""
+    dated: bool = False
+    """Whether the chat template prints the date, so that another day's ids may be others."""
 
 
 def chosen(examples: Iterable[Example], encode: Encoder) -> Said | None:
@@ -112,4 +114,5 @@ def read(folder: Path) -> Proof | None:
         return None
     found = json.loads(file.read_bytes())
     prompt = tuple(Message(**message) for message in found.pop("prompt"))
-    return Proof(prompt, found.pop("text"), **{name: tuple(ids) for name, ids in found.items()})
+    text, dated = found.pop("text"), found.pop("dated", False)
+    return Proof(prompt, text, **{name: tuple(ids) for name, ids in found.items()}, dated=dated)

@@ -92,7 +92,8 @@ def _trained(
     yield from steps
     if row is not None:
         after = thought(learner, row, encode)
-        proof = Proof(row.prompt, row.text, row.prompt_tokens, row.tokens, after, before)
+        words = row.prompt, row.text, row.prompt_tokens, row.tokens
+        proof = Proof(*words, after, before, encode.dated)
         write(job.folder, proof)
     return own, not torch.equal(learner.fingerprint(), was)
 
