@@ -1,12 +1,13 @@
 """Judges: how far each can be trusted, by all that it found so far.
 
 Where answers are known a judge is held against them: its AUC is how often it finds the right one of
-a right and a wrong answer better.  If the interval holds 0.5 it is at chance: it is named in the
-report and gets no weight from the next cycle on.  No label has any other say.  Else, from three
-judges and a hundred claims on, what they agree about tells how good each is (Dawid and Skene,
-1979).
+a right and a wrong answer better.  If the interval holds 0.5 it is at chance, below it is worse: it
+is named in the report and gets no weight from the next cycle on.  No label has any other say.
+Else, from three judges and a hundred claims on, what they agree about tells how good each is (Dawid
+and Skene, 1979).
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import chain
@@ -42,7 +43,8 @@ equals was right more often (docs/lab-log.md)."""
 class Claim:
     """What a judge found in the end: how good one reply is, or how likely better than another.
 
-    The two orders of a pair are one claim, their mean; and so are the criteria of a rubric.
+    The two orders of a pair are one claim, their mean.  So are the criteria of a rubric, as much as
+    each is worth: one of less than 0 points speaks for the reply where it isn't true of it.
     """
 
     episode: str
@@ -82,8 +84,12 @@ def _claim(same: Sequence[Ruling]) -> Claim | None:
     read = [(one, one.score) for one in same if one.score is not None]
     first = same[0]
     if first.over is None:
-        scores = [score for _, score in read]
-        return Claim(first.episode, first.of, None, fmean(scores)) if scores else None
+        worth = math.fsum(abs(ruling.points) for ruling, _ in read)
+        good = math.fsum(
+            abs(ruling.points) * (score if ruling.points > 0 else 1 - score)
+            for ruling, score in read
+        )
+        return Claim(first.episode, first.of, None, good / worth) if read else None
     one = [score for ruling, score in read if ruling.of.turn == first.of.turn]
     other = [score for ruling, score in read if ruling.of.turn != first.of.turn]
     score = either_way(fmean(one) if one else None, fmean(other) if other else None)
@@ -108,7 +114,7 @@ def judged(rulings: Sequence[Ruling], cycle: int, seed: int) -> list[Metric]:
         area = _area(some, seed)
         if area is not None:
             metrics.append(Metric(cycle, f"judges/auc@{judge}", *area))
-            if area.low <= 0.5 <= area.high:
+            if area.low <= 0.5:
                 chance.add(judge)
         metrics += [
             Metric(cycle, f"judges/{name}@{judge}", value)
@@ -183,7 +189,7 @@ def trusted(
     Args:
         judges: their names.
         ratings: claims × judges, as `_ratings` gives them.
-        chance: those who can't be told from chance.
+        chance: those who can't be told from chance, or are worse.
     """
     labels = [[None if x is None else int(x) for x in item] for item in ratings]
     tell = len(judges) > 2 and len(labels) >= ENOUGH

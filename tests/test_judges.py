@@ -1,13 +1,24 @@
 """What becomes known of judges in a run: planted tempers are found, and guessers lose their say."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pyarrow.parquet as pq
 import pytest
 
+from moot.agents.population import Agent, Population
+from moot.agents.types import Completion
 from moot.experiments.judges import judged
 from moot.experiments.main import main
-from moot.experiments.rulings import Reply, Ruling
+from moot.experiments.rulings import Reply, Ruling, rulings
+from moot.experiments.store import write_episodes
+from moot.protocols.conformance import rehearse
+from moot.protocols.consensus import Consensus
+from moot.protocols.equivalent import Equivalent
+from moot.protocols.rubric import Rubric
+from moot.protocols.types import Protocol, Say
 
 EXPERIMENT = """\
 name: court
@@ -129,3 +140,56 @@ def test_ones_own_replies_are_held_against_what_all_other_judges_find_of_them() 
     assert found["judges/self_preference@a"] == pytest.approx(0.9 - (0.4 + 0.6) / 2)
     assert found["judges/self_preference@b"] == pytest.approx(0.8 - (0.5 + 0.2) / 2)
     assert "judges/self_preference@c" not in found
+
+
+def truthful(text: str) -> bool:
+    """Whether a criterion of good and bad is true of an answer, or a reply the reference's."""
+    if "<right" in text:
+        return line_of(text, "<right") == line_of(text, "<reply")
+    return (line_of(text, "<answer") == "42") == ("correct" in line_of(text, "<criterion"))
+
+
+def lying(text: str) -> bool:
+    return not truthful(text)
+
+
+def line_of(text: str, mark: str) -> str:
+    return text.split(mark)[1].split("\n")[1]
+
+
+RUBRIC = "[5] the result is correct\n[-5] the result is wrong\n[-1] the result is absurd"
+
+
+@pytest.mark.parametrize(
+    "protocol", [Rubric(talk=Consensus(), written=RUBRIC), Equivalent(talk=Consensus())]
+)
+@pytest.mark.parametrize(("finds", "area", "trust"), [(truthful, 1, 1), (lying, 0, 0)])
+def test_judges_of_what_is_bad_or_the_same_are_held_to_what_they_were_asked(
+    protocol: Protocol,
+    finds: Callable[[str], bool],
+    area: float,
+    trust: float,
+    tmp_path: Path,
+) -> None:
+    """One who is always right has an AUC of 1, though references are often wrong; and a liar 0."""
+    policies = [Agent(f"p{i}", "policy", "main") for i in range(4)]
+    people, rng = Population((*policies, Agent("j", "judge", "main"))), Random(1)
+
+    def told() -> Callable[[int, Say], str | Completion]:
+        said = [rng.choice(["41", "42"]) for _ in policies]
+
+        def reply(turn: int, say: Say) -> str | Completion:
+            p = 0.95 if say.choices and finds(say.text) else 0.05
+            shares = (p, 1 - p)
+            return (
+                Completion("?", "stop", 0, 1, 1, 0.0, shares=shares) if say.choices else said[turn]
+            )
+
+        return reply
+
+    episodes = [replace(rehearse(protocol, people, told()), id=f"e{n}") for n in range(30)]
+    write_episodes(tmp_path, 0, episodes)
+
+    found = {metric.name: metric.value for metric in judged([*rulings(tmp_path)], 0, seed=0)}
+
+    assert (found["judges/auc@j"], found["judges/trust@j"]) == (area, trust)
