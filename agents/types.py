@@ -34,6 +34,16 @@ class Settings(BaseModel):
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
 
+    def refuse(self, *names: str, where: str) -> None:
+        """Raise where one of the options `names` isn't what it is by default.
+
+        Raises:
+            ValueError: names it, and says in which setting it means nothing.
+        """
+        for name in names:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"`{name}` means nothing {where}")
+
 
 T = TypeVar("T")
 

@@ -200,13 +200,14 @@ async def baseline(
 ) -> list[Metric]:
     """Return how right majority votes of the untrained policies are at the run's own compute.
 
-    The run's compute is every token it talked with plus three times every token it trained on (a
-    backward pass costs two forward passes).  Spread over the examinees and the held-out tasks, it
+    The run's compute is every token it talked with plus three times every token that a step was
+    taken on, by a reward model too (a backward pass costs two forward passes; what models thought
+    of examples before is left out).  Spread over the examinees and the held-out tasks, it
     buys each untrained policy so many votes on each; `baseline_votes` bounds them.
     """
 
     def total(name: str) -> float:
-        return sum(m.value for m in metrics if m.name == name)
+        return sum(m.value for m in metrics if m.name.partition("@")[0] == name)
 
     run = total("talk/tokens") + 3 * total("train/tokens")
     vote = sum(m.value for m in metrics if m.name == "held_out/tokens" and m.cycle == 0)

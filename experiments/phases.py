@@ -20,7 +20,7 @@ from moot.training.job import BEFORE
 from moot.training.types import Method
 
 from .controls import controls
-from .course import JUDGE, Lessons, kept, sources
+from .course import JUDGE, Lessons, kept
 from .directory import held_out_folder, talk_folder
 from .evaluation import baseline, evaluate, examinees
 from .experiment import Experiment
@@ -113,8 +113,7 @@ async def let_talk(run: Run, cycle: int) -> Lessons:
         examples = [] if method is None else gathered(method, found, folder)
         pairs = [] if judge is None else gathered(judge, compared, folder)
         write_examples(folder, cycle, examples)
-        heard = [sources(experiment, name) for name in experiment.people().learners()]
-        run.record(taught(examples, heard, cycle=cycle, epochs=experiment.fit.epochs))
+        run.record(taught(examples, cycle))
         if people.cast()["judge"]:
             so_far = [one for n in range(cycle + 1) for one in rulings(talk_folder(run.out, n))]
             run.record(judged(so_far, cycle, experiment.seed))

@@ -1,6 +1,6 @@
 """Talk: a cycle's tasks go through the protocol, and what was said becomes what is learnt."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from pathlib import Path
 from statistics import fmean
 
@@ -11,7 +11,7 @@ from moot.protocols.journal import Metric
 from moot.protocols.stage import Failure, Stage
 from moot.protocols.types import Episode, Protocol, Signal, Turn
 from moot.protocols.voting import plurality
-from moot.training.examples import Example, Rollout, contrast, is_for
+from moot.training.examples import Example, Rollout, contrast
 
 from .store import writing
 
@@ -160,37 +160,13 @@ def differing(episode: Episode) -> dict[str, float | None]:
     }
 
 
-def taught(
-    examples: Sequence[Example], learners: Iterable[Collection[str]], *, cycle: int, epochs: int
-) -> list[Metric]:
-    """Return what a cycle's talk gave to learn: tokens, mean reward, groups without contrast.
-
-    Args:
-        examples: what it gave.
-        learners: of each that learns, the weights whose words it learns from.
-        cycle: whose talk it was.
-        epochs: how often examples are gone through.
-    """
+def taught(examples: Sequence[Example], cycle: int) -> list[Metric]:
+    """Return what a cycle's talk gave to learn: examples, mean reward, groups without contrast."""
     rewards = [e.reward for e in examples if isinstance(e, Rollout) and e.reward is not None]
-    found = {
-        "train/tokens": float(sum(_learnt(examples, heard) for heard in learners) * epochs),
-        "talk/examples": float(sum(example.teaches for example in examples)),
-    }
+    found = {"talk/examples": float(sum(example.teaches for example in examples))}
     found |= {"talk/reward": fmean(rewards)} if rewards else {}
     found |= {f"talk/{name}": share for name, share in contrast(examples).items()}
     return [Metric(cycle, name, value) for name, value in found.items()]
-
-
-def _learnt(examples: Iterable[Example], heard: Collection[str]) -> int:
-    """Return the tokens, in and out, of all turns that one learns from; a file's have none."""
-    found: dict[tuple[str, int], int] = {}
-    for example in examples:
-        if not example.teaches or not is_for(example, heard):
-            continue
-        for turn, said in zip(example.turns, example.rows, strict=False):
-            if turn is not None and said.length:
-                found[example.episode, turn] = said.read + said.length
-    return sum(found.values())
 
 
 def tokens(episodes: Iterable[Episode]) -> int:

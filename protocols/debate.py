@@ -10,9 +10,9 @@ beside the vote of the first answers.
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from random import Random
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from moot.agents.population import Agent, Population
 from moot.agents.types import Settings, Task
@@ -20,7 +20,7 @@ from moot.agents.types import Settings, Task
 from .consensus import VOTED, concluded
 from .fence import exchange, fenced, filled
 from .sample import answers
-from .topology import Edge, Full, Sees, Topology
+from .topology import DRAWN, Edge, Full, Sees, Topology
 from .types import Say, Script, Signal, Turn
 
 REVISE = """\
@@ -59,6 +59,13 @@ class Debate(Settings):
     """Whether the debate ends as soon as all readable answers of a round are the same."""
     prompt: str = Field(default=REVISE, pattern=r"\{others\}")
     """What is asked after the first round; {others} stands for what is heard."""
+
+    @model_validator(mode="after")
+    def _what_is_drawn_is_drawn_anew(self) -> Self:
+        if not isinstance(self.topology, DRAWN):
+            where = f"with topology: {self.topology.kind}, in which nothing is drawn"
+            self.refuse("redraw", "topology_seed", where=where)
+        return self
 
     @property
     def yields(self) -> frozenset[Signal]:

@@ -7,16 +7,16 @@ paper puts what is read into the system prompt, which here holds the persona.
 
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from moot.agents.population import Agent, Population
 from moot.agents.types import Settings, Task
 
 from .fence import filled, numbered
 from .sample import answers
-from .synthesis import Synthesis
+from .synthesis import CRITICS_OWN, Synthesis
 from .types import Say, Script, Signal, Turn
 
 AGAIN = """\
@@ -41,6 +41,12 @@ class Mixture(Settings):
     """The anchor's; 0 takes the likeliest token each time.  A critic has the population's."""
     max_tokens: int = Field(default=512, ge=1)
     """The bound of the anchor's reference, in tokens.  A critic has the population's."""
+
+    @model_validator(mode="after")
+    def _critics_sample_as_the_population_says(self) -> Self:
+        if self.by == "critic":
+            self.refuse("temperature", "max_tokens", where=CRITICS_OWN)
+        return self
 
     @property
     def yields(self) -> frozenset[Signal]:

@@ -34,7 +34,7 @@ from .rubrics.drafts import Weights
 from .rubrics.marking import all_at_once, one_by_one
 from .rubrics.proposals import Source, proposals
 from .rubrics.review import reviewed
-from .synthesis import Synthesis, frozen
+from .synthesis import CRITICS_OWN, Synthesis, frozen
 from .talk import TalkChoice, most_standing, played, standing
 from .types import Script, Signal, Turn
 
@@ -77,11 +77,15 @@ class Rubric(Settings):
             given(self.written)
             if self.review:
                 raise ValueError("review: a written rubric is used as it is; leave one of them out")
+            proposing = ("source", "by", "weights", "criteria", "most", "temperature", "max_tokens")
+            self.refuse(*proposing, where="with `written`: nobody proposes a rubric then")
         elif self.source == "reference" and "reference" not in self.talk.yields:
             wrong = f"a talk of kind '{self.talk.kind}' gives no reference to take criteria from"
             raise ValueError(f"{wrong}; choose another talk, such as synthesis, or another source")
         if self.source != "reference" and self.question != "hidden":
             raise ValueError(f"`question` means nothing with `source: {self.source}`: it is shown")
+        if self.by == "critic":
+            self.refuse("temperature", "max_tokens", where=CRITICS_OWN)
         if self.criteria > self.most:
             raise ValueError(f"criteria: asks for {self.criteria}, of which {self.most} are used")
         return self

@@ -37,6 +37,7 @@ write the one best answer, in the form that the question asks for.
 Question: {question}"""
 
 ANSWER = "Answer: {answer}"
+CRITICS_OWN = "with `by: critic`: a critic has the population's sampling"
 
 
 class Synthesis(Settings):
@@ -71,6 +72,8 @@ class Synthesis(Settings):
             raise ValueError("`prompt` has {question}: set `question: shown`, or take it out")
         if self.prompt is not None and not shown and self.question == "shown":
             raise ValueError("`question: shown`, but `prompt` has no {question}: put it in")
+        if self.by == "critic":
+            self.refuse("temperature", "max_tokens", where=CRITICS_OWN)
         return self
 
     def __call__(self, task: Task, people: Population) -> Script:

@@ -188,6 +188,10 @@ Topology = Annotated[
 ]
 
 
+DRAWN = Regular | SmallWorld | Chance
+"""Those that are drawn at random."""
+
+
 def _both_ways(graph: Any) -> list[Edge]:
     """Return the edges of an undirected graph, each once in either direction."""
     ways = (way for a, b in graph.edges for way in (Edge(a, b), Edge(b, a)))

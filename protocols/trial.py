@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from moot.agents.population import Agent, Population, acting
 from moot.agents.types import Settings, Task
@@ -27,7 +27,8 @@ from .judging.panel import counted, either_way, mean
 from .sample import answers
 from .types import Demonstration, Outcome, Preference, Say, Script, Signal, Turn, Verdict
 
-SOURCE = re.compile(r"<source>.*?</source>", re.DOTALL)
+SOURCE = re.compile(r"<source>(?:.*</source>|.*)", re.DOTALL | re.IGNORECASE)
+"""To the last closing tag, or to the end where there is none: what may be source isn't shown."""
 HIDDEN = "(You are not shown the source.)"
 
 CASE = """\
@@ -117,6 +118,12 @@ class Trial(Settings):
     """Whether after each round the (first) judge asks each advocate a question, and it replies."""
     judge_sees: Literal["question", "source"] = "question"
     """Whether judges see the prompt without its <source> part, or all of it."""
+
+    @model_validator(mode="after")
+    def _one_has_nobody_to_take_turns_with(self) -> Self:
+        if self.form == "consultancy":
+            self.refuse("speak", where="with `form: consultancy`: one advocate speaks alone")
+        return self
 
     @property
     def yields(self) -> frozenset[Signal]:

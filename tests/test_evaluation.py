@@ -94,7 +94,8 @@ def test_the_baseline_votes_at_the_compute_that_the_run_spent(
     spent = [
         Metric(0, "talk/tokens", 10),
         Metric(1, "talk/tokens", 6),
-        Metric(0, "train/tokens", 20),
+        Metric(0, "train/tokens", 12, step=0),
+        Metric(0, "train/tokens@reward_model", 8, step=0),
         Metric(0, "held_out/tokens", 4),
         Metric(1, "held_out/tokens", 999),
     ]

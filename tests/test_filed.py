@@ -32,7 +32,6 @@ SAID = Said(
     temperature=0.7,
     most=2,
     length=2,
-    read=9,
     engine="main",
     known=KNOWN,
 )

@@ -54,8 +54,6 @@ class Said:
     """The most tokens it might have had; `None`: not known."""
     length: int = 0
     """How many tokens the engine counted in the reply."""
-    read: int = 0
-    """How many it counted in what was asked."""
     engine: str = ""
     """The engine that read and sampled the tokens: another model has other ids."""
     known: Known = Known()
@@ -81,7 +79,6 @@ def said(turn: Turn, prompt: Turn | None = None) -> Said:
         temperature=turn.agent.sampling.temperature,
         most=turn.agent.sampling.max_tokens,
         length=words.tokens_out,
-        read=asked.completion.tokens_in,
         engine=turn.agent.engine,
     )
 

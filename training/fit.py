@@ -171,17 +171,19 @@ def _descend(
         if counts:
             learnt = len(part) if isinstance(part[0], Rollout) else len(batch)
             seen_there = {n: values[:learnt] for n, values in _seen(scores, there).items()}
-            own = {**seen_there, **metrics, "loss": losses.detach()}
+            lengths = there.position[there.last] + 1
+            own = {**seen_there, **metrics, "loss": losses.detach(), "tokens": lengths}
             seen[i] = {name: values.cpu() for name, values in own.items()}
     found = _joined(world.gathered(seen))
     refuse_losses(found["loss"], examples)
     world.add(parameters)
     norm = world.clip(parameters, settings.clip_norm)
     refuse_gradient(norm, examples)
-    loss = found.pop("loss").sum().item() / total
+    loss, tokens = (found.pop(name).sum().item() for name in ("loss", "tokens"))
     means = {name: values.nanmean().item() for name, values in found.items()}
     means = {name: value for name, value in means.items() if not math.isnan(value)}
-    own = {"loss": loss, "grad_norm": norm, "completions": float(len(examples))}
+    counts = {"completions": float(len(examples)), "tokens": float(tokens)}
+    own = {"loss": loss / total, "grad_norm": norm, **counts}
     return {**own, **means, "distinct": distinct(examples)}
 
 

@@ -75,7 +75,8 @@ def warnings(found: Iterable[Judge]) -> list[str]:
         elif one.auc is not None and one.auc.high < CHANCE:
             said.append(
                 f"Judge {one.name} is worse than chance: {one.auc.value:.2f} "
-                f"[{one.auc.low:.2f}, {one.auc.high:.2f}]. From the next cycle on it gets no weight."
+                f"[{one.auc.low:.2f}, {one.auc.high:.2f}]. "
+                "From the next cycle on it gets no weight."
             )
         if one.position_bias is not None and abs(one.position_bias) > LEANING:
             place = "first" if one.position_bias > 0 else "second"

@@ -1,0 +1,40 @@
+"""An option of a protocol that would change nothing is an error, and its default is none."""
+
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from moot.protocols.debate import Debate
+from moot.protocols.mixture import Mixture
+from moot.protocols.rubric import Rubric
+from moot.protocols.synthesis import Synthesis
+from moot.protocols.trial import Trial
+
+WRITTEN: dict[str, Any] = {"written": "[1] it is right"}
+UNUSED: list[tuple[type, dict[str, Any], str]] = [
+    (Synthesis, {"by": "critic", "temperature": 0.5}, "temperature"),
+    (Synthesis, {"by": "critic", "max_tokens": 9}, "max_tokens"),
+    (Mixture, {"by": "critic", "temperature": 0.5}, "temperature"),
+    (Rubric, {"by": "critic", "max_tokens": 9}, "max_tokens"),
+    (Rubric, {**WRITTEN, "weights": "signed"}, "weights"),
+    (Rubric, {**WRITTEN, "criteria": 7}, "criteria"),
+    (Rubric, {**WRITTEN, "by": "critic"}, "by"),
+    (Rubric, {**WRITTEN, "source": "question"}, "source"),
+    (Debate, {"redraw": "round"}, "redraw"),
+    (Debate, {"topology": {"kind": "ring"}, "topology_seed": 1}, "topology_seed"),
+    (Trial, {"form": "consultancy", "speak": "in_turn"}, "speak"),
+]
+
+
+@pytest.mark.parametrize(("protocol", "settings", "option"), UNUSED)
+def test_an_option_that_means_nothing_is_refused(
+    protocol: type, settings: dict[str, Any], option: str
+) -> None:
+    read: TypeAdapter[Any] = TypeAdapter(protocol)
+
+    with pytest.raises(ValidationError, match=f"`{option}` means nothing with"):
+        read.validate_python(settings)
+    usual = {name: value for name, value in settings.items() if name != option}
+    written = read.dump_python(read.validate_python(usual))
+    assert read.validate_python(written) == read.validate_python(usual)
