@@ -223,7 +223,7 @@ def test_the_bound_on_calls_is_reached_and_not_passed() -> None:
         (Rubric(), 3, 2 * 20 * 2),  # two answers; the anchor, alike in both, also synthesises
         (Rubric(talk=Reflection(samples=3, rounds=2)), 2, 2 * 20 * 6),
         (Rubric(talk=Sample(samples=3), source="question", most=7), 2, 2 * 7 * 6),
-        (Rubric(talk=Sample(), written=WRITTEN, most=9), 0, 2 * 3 * 2),
+        (Rubric(talk=Sample(), written=WRITTEN), 0, 2 * 3 * 2),
         (Rubric(talk=Sample(), written=WRITTEN, score="implicit"), 0, 2 * 2),
     ],
 )
