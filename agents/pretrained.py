@@ -1,10 +1,12 @@
 """A pretrained model in memory, from a folder of safetensors: the one way to load any."""
 
+from contextlib import suppress
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GenerationConfig
 from transformers.utils import logging
 
 from .errors import EngineError, in_one_line
@@ -39,13 +41,22 @@ def load(model: Path, dtype: Number, device: Device, attention: str | None = Non
     # What a checkpoint lacks, transformers draws at random and only mentions.
     if lacking := sorted(found["missing_keys"]):
         raise EngineError(f"{model}: {len(lacking)} tensors are missing, such as {lacking[0]}")
-    _mend(loaded.generation_config)
+    loaded.generation_config = _mended(loaded.generation_config)
     return loaded.to(place)
 
 
-def _mend(generation: Any) -> None:
-    """Have sampling said where a temperature is: transformers saves no model that says but this."""
-    try:
-        generation.validate(strict=True)
-    except ValueError:
-        generation.do_sample = True
+def _mended(generation: Any) -> Any:
+    """Return settings that transformers saves: it loads what it then refuses to write.
+
+    Sampling is said where a temperature is; of others than that, what ends a text is kept.
+    """
+    sampled = copy(generation)
+    sampled.do_sample = True
+    ends = {f"{part}_token_id": getattr(generation, f"{part}_token_id") for part in ("bos", "eos")}
+    pad = generation.pad_token_id
+    ends["pad_token_id"] = pad if isinstance(pad, int) and pad >= 0 else None
+    for settings in (generation, sampled):
+        with suppress(ValueError):
+            settings.validate(strict=True)
+            return settings
+    return GenerationConfig(**ends)

@@ -26,7 +26,7 @@ class Voice:
         """Load the model in the folder `model`."""
         base = load(model, dtype, device)
         text = base.config.get_text_config()
-        self._tokens = Tokens(model, (text, base.generation_config))
+        self._tokens = Tokens(model, (text, base.config, base.generation_config))
         self._adapters = Adapters(base.eval())
         self._verdicts: dict[str, Reading | None] = {}
         self._context = _context(text)
@@ -121,7 +121,7 @@ def _context(config: Any) -> int | None:
 
 def _check(base: Any, tokens: Tokens, model: Path) -> None:
     """Raise where rows side by side aren't to the model what each is by itself."""
-    (prompt, one), (_, other) = plain(tokens)
+    (prompt, one), (_, other) = plain(tokens, base)
     rows = [(prompt, one), ((*prompt, *other), one), (prompt, other)]
     wrong = f"{model}: the local engine can't serve this architecture: "
     try:

@@ -11,6 +11,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -136,9 +137,8 @@ def _read(resolved: Path) -> dict[str, Any]:
 
 
 def _compare(there: Mapping[str, Any], experiment: Experiment, split: Split, out: Path) -> None:
-    old = flat({key: value for key, value in there.items() if key != "made_with"})
-    # Through YAML, which doesn't give every character back as it was.
-    new = flat(YAML(typ="safe", pure=True).load(_yaml(described(experiment))))
+    old = _as_now({key: value for key, value in there.items() if key != "made_with"})
+    new = _leaves(experiment)
     differing = [
         f"{key} ({old.get(key, 'absent')!s} there, {new.get(key, 'absent')!s} here)"
         for key in sorted(old.keys() | new.keys())
@@ -158,6 +158,22 @@ def _compare(there: Mapping[str, Any], experiment: Experiment, split: Split, out
             f"{out}: its tasks had the fingerprint {tasks} and now have "
             f"{fingerprint(split)}: the task file changed; choose another --out"
         )
+
+
+def _leaves(experiment: Experiment) -> dict[str, Any]:
+    """Return its description, flat; through YAML, which doesn't give every character back."""
+    return flat(YAML(typ="safe", pure=True).load(_yaml(described(experiment))))
+
+
+def _as_now(there: dict[str, Any]) -> dict[str, Any]:
+    """Return an earlier moot's description, with the options that there are now at their defaults.
+
+    One that no longer is an experiment is returned as it is.
+    """
+    try:
+        return _leaves(Experiment.model_validate(there, strict=False))
+    except ValidationError:
+        return flat(there)
 
 
 def flat(value: Any, path: str = "") -> dict[str, Any]:

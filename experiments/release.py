@@ -68,6 +68,7 @@ def release(run: Path, name: str | None, to: Path) -> Weights:
 def _write(base: Path, weights: Weights, to: Path) -> None:
     from peft import PeftModel
 
+    from moot.agents.adapters import quietly
     from moot.agents.pretrained import load
 
     if weights.whole:
@@ -75,7 +76,8 @@ def _write(base: Path, weights: Weights, to: Path) -> None:
             if (weights.path / name).is_file():
                 shutil.copy(weights.path / name, to)
     else:
-        model: Any = PeftModel.from_pretrained(load(base, "auto", "cpu"), str(weights.path))
+        with quietly():
+            model: Any = PeftModel.from_pretrained(load(base, "auto", "cpu"), str(weights.path))
         model.merge_and_unload().save_pretrained(str(to))
     if (weights.path / SELF_REWARD).is_file():
         shutil.copy(weights.path / SELF_REWARD, to)

@@ -42,8 +42,7 @@ def rulings(folder: Path) -> Iterator[Ruling]:
     """Yield the rulings of the talk in `folder`, in the order they were made.
 
     A ruling is by a `judge`.  Who picks or writes a reference, which answers then match or don't,
-    has not judged them one by one.  Whether a reply comes to the same as the reference is known
-    where both could be read, whatever the right answer is.
+    has not judged them one by one.  Who judges sameness is held to the reference, right or wrong.
     """
     columns = ["episode", "turn", "agent", "role", "answer", "correct", "text"]
     turns = pq.read_table(folder / "turns.parquet", columns=columns).to_pylist()
@@ -56,7 +55,11 @@ def rulings(folder: Path) -> Iterator[Ruling]:
         )
         for row in turns
     }
-    same, points = _references(folder, turns), _points(folder)
+    columns = ["episode", "answer", "correct", "rubric"]
+    episodes = pq.read_table(folder / "episodes.parquet", columns=columns).to_pylist()
+    references = {row["episode"]: row for row in episodes}
+    same = {(r["episode"], r["turn"]): _same(r, references[r["episode"]]) for r in turns}
+    points = {(r["episode"], text): p for r in episodes for text, p in _worth(r["rubric"]).items()}
     for row in pq.read_table(folder / "verdicts.parquet").to_pylist():
         place, criterion = (row["episode"], row["of"]), row["criterion"]
         judge = judges.get((row["episode"], row["by"]))
@@ -74,24 +77,20 @@ def rulings(folder: Path) -> Iterator[Ruling]:
             )
 
 
-def _references(
-    folder: Path, turns: Sequence[Mapping[str, Any]]
-) -> dict[tuple[str, int], bool | None]:
-    """Return, of each turn, whether its answer is the reference's; `None`: one can't be read."""
-    columns = ["episode", "reference"]
-    episodes = pq.read_table(folder / "episodes.parquet", columns=columns).to_pylist()
-    texts = {row["episode"]: row["reference"] for row in episodes}
-    read = {row["episode"]: row["answer"] for row in turns if row["text"] == texts[row["episode"]]}
-    found: dict[tuple[str, int], bool | None] = {}
-    for row in turns:
-        both = row["answer"], read.get(row["episode"])
-        found[row["episode"], row["turn"]] = None if None in both else both[0] == both[1]
-    return found
+def _same(turn: Mapping[str, Any], reference: Mapping[str, Any]) -> bool | None:
+    """Return whether a turn's answer is the reference's, by what is known of both; `None`: nothing.
+
+    Where no answer is known, words that differ may come to the same: that is what judges are for.
+    """
+    one, other = turn["correct"], reference["correct"]
+    if None in (one, other, turn["answer"], reference["answer"]):
+        return None
+    if turn["answer"] == reference["answer"] or (one and other):
+        return True
+    return False if one != other else None
 
 
-def _points(folder: Path) -> dict[tuple[str, str], float]:
-    """Return what each criterion of each episode's rubric is worth."""
-    columns = ["episode", "rubric"]
-    episodes = pq.read_table(folder / "episodes.parquet", columns=columns).to_pylist()
-    lines = [(row["episode"], POINTS.match(line)) for row in episodes for line in row["rubric"]]
-    return {(e, it.string[it.end() :].strip()): float(it[1]) for e, it in lines if it is not None}
+def _worth(rubric: Sequence[str]) -> dict[str, float]:
+    """Return what each criterion of a rubric's lines is worth."""
+    read = filter(None, map(POINTS.match, rubric))
+    return {found.string[found.end() :].strip(): float(found[1]) for found in read}

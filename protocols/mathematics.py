@@ -18,6 +18,8 @@ from math import ceil, comb, prod
 from types import FrameType
 from typing import Any
 
+from .marks import SPACED, TAGGED
+
 LONGEST = 4000
 """Characters of the end of a text that are searched for an answer."""
 LONGEST_ANSWER = 300
@@ -29,7 +31,6 @@ SECONDS = 2.0
 PLACES = 6
 """Decimals that a percentage may have."""
 
-TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
 MINUS = str.maketrans("−–", "--")
 BINOMIAL = re.compile(r"\\[dt]?binom|\\choose|\\brace")
 RATIONAL = re.compile(r"-?[0-9]+(?:/[0-9]+)?")
@@ -39,6 +40,8 @@ WORD = re.compile(r"(?<!\\)\b[^\W\d_]{2,}")
 SAID = re.compile(r"\\(?:text|mbox|mathrm|textbf|begin|end|left|right)\b\s*(?:\{[^{}]*\})?")
 BEYOND = re.compile(r"[\\^_(\[a-zA-Z]|,(?![0-9]{3}(?![0-9]))")
 """What makes an expression of more than one number."""
+PROSE = re.compile(r"\A\s*\(?[a-hA-H]\)\s|[0-9]\s+\(|[0-9][eE][-+]?[0-9]")
+"""An option's label, a number with a remark behind it, a number of a program's."""
 EQUATION = re.compile(r"[^=]*|\s*[a-zA-Z](?:\([a-z]\))?\s*=[^=]*")
 CLOSING, OPENING = frozenset(")]}"), frozenset("([{")
 
@@ -175,7 +178,7 @@ def _terms(value: Any) -> int:
 
 def _parse(text: str) -> list[Any]:
     """Return what math-verify finds: [expression, its text]; nothing where it is out of bounds."""
-    text = text[-LONGEST:].translate(MINUS)
+    text = SPACED.sub(",", text[-LONGEST:].translate(MINUS))
     if _is_expression(text):
         found = _found(rf"\boxed{{{text.strip()}}}")
         if found or "\\" in text:  # of what isn't read whole no part is the answer
@@ -191,6 +194,7 @@ def _is_expression(text: str) -> bool:
         and BEYOND.search(text)
         and EQUATION.fullmatch(text)
         and not DELIMITED.search(text)
+        and not PROSE.search(text)
         and not WORD.search(SAID.sub("", text))
     )
 

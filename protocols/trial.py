@@ -27,8 +27,11 @@ from .judging.panel import counted, either_way, mean
 from .sample import answers
 from .types import Demonstration, Outcome, Preference, Say, Script, Signal, Turn, Verdict
 
-SOURCE = re.compile(r"<source>(?:.*</source>|.*)", re.DOTALL | re.IGNORECASE)
-"""To the last closing tag, or to the end where there is none: what may be source isn't shown."""
+BODY = r"(?:(?!<source>).)*"
+SOURCE = re.compile(
+    rf"<source>(?:{BODY}</source>|{BODY}(?=<source>|\Z))", re.DOTALL | re.IGNORECASE
+)
+"""To the last closing tag before the next source, or to that or the end where there is none."""
 HIDDEN = "(You are not shown the source.)"
 
 CASE = """\

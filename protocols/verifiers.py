@@ -13,28 +13,25 @@ from typing import Literal
 
 from moot.agents.types import Verifier
 
-from .mathematics import TAGGED, Mathematics
+from .marks import BOXED, SPACED, TAGGED
+from .mathematics import Mathematics
 
 MARKED = re.compile(r"answer\s*(?:is\b|:|=)\s*:?", re.IGNORECASE)
 QUOTES = "\"'`“”‘’*"
 
-BOXED = re.compile(r"\\boxed\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}")
 FRACTION = re.compile(r"\\[dt]?frac\s*(?:\{\s*([-−]?\d+)\s*\}\s*\{\s*(\d+)\s*\}|(\d)\s*(\d))")
-SPACED = re.compile(
-    r"(?<=[0-9])(?:\{,\}|,\\!\s*|[\u00a0\u2009\u202f]|[ ](?=0))(?=[0-9]{3}(?![0-9]))"
-)
-"""What stands before thousands and isn't a comma: LaTeX's, narrow space, space before a zero."""
-BEYOND = re.compile(r"\\(?:[dt]?frac|sqrt|pi)\b")
+WORKED = re.compile(r"\\(?:[dt]?frac|sqrt|pi)\b")
 """What makes of the numbers in a box one that isn't read here."""
 
 # A word comes first, so that its digits (H2O, x23) are no number.  A minus after a digit, a letter
 # or a closing bracket is an operator: 7-3 states 7, then 3.  One with space behind it is a dash, or
-# an item's, but after an equals sign or an opening bracket.
+# an item's, but where a value begins: first of all, or in the line of "=", ":", "is", "(" or "$".
 NUMBER = re.compile(
     r"""[^\W\d]\w*
     | (?: (?<![\w)\]}]) (?P<sign>[-+−–]) [$€£]?
-        | (?: (?<=[=(\[{]) | (?<=[=(\[{]\s) ) (?P<apart>[-+−–]) \s [$€£]? )?
-        (?: (?P<whole>[0-9]{1,4}) [ ] (?=[0-9]+/[0-9]) )?
+        | (?: \A\s* | (?<=[=(\[{$:]) | (?<=[=(\[{$:][ ]) | (?<=\bis[ ]) )
+          (?P<apart>[-+−–]) [ ] [$€£]? )?
+        (?: (?<![0-9,.]) (?P<whole>[0-9]{1,3}) [ ] (?=[0-9]+/[0-9]) )?
         (?P<body> (?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9]) | [0-9]+) (?:\.[0-9]+)?
                 | (?<![0-9.])\.[0-9]+ )
         (?: [eE](?P<exponent>[-+]?[0-9]{1,3}) (?!\w)
@@ -45,7 +42,12 @@ LONGEST = 100
 
 LETTER = re.compile(r"(?<![\w'’])([A-H])(?![\w'’])|\(([a-h])\)")
 ALONE = re.compile(r"[^\w]*([A-Ha-h])[^\w]*")
-BOX = re.compile(r"\\boxed\s*\{\W*(?:text\s*\{\W*)?(?P<letter>[A-Ha-h])(?:\W{0,3}\}|\W)")
+BOX = re.compile(
+    r"""\\boxed \s* \{ \s* (?:\\text\w*\s*\{)? \s* [(\[]? ([A-Ha-h]) (?:[)\].:]|[)\].:]\s[^{}]*)?
+        \s* \}""",
+    re.VERBOSE,
+)
+"""One that holds a letter, and perhaps what it stands for."""
 ARTICLE = r"A(?=[ \t]+(?!(?:or|and|because|since|as)\b)[a-z])"
 """An A before a small letter, as in "A cat"."""
 DENIED = re.compile(
@@ -109,10 +111,10 @@ class Number:
         Thousands have commas and decimals a point: 1,234.5.  Units, currencies and % are passed
         over; 3 1/2 is 3.5.  A number of more than a hundred characters is nobody's answer.
         """
-        marked = TAGGED.findall(text) or BOXED.findall(text)
-        text = SPACED.sub(",", marked[-1] if marked else text)
-        text = FRACTION.sub(_over, text)
-        if marked and BEYOND.search(text):
+        text = (TAGGED.findall(text) or [text])[-1]
+        boxed = BOXED.findall(text)
+        text = FRACTION.sub(_over, SPACED.sub(",", boxed[-1] if boxed else text))
+        if boxed and WORKED.search(text):
             return None
         found = [one for one in NUMBER.finditer(text) if one["body"]]
         return _normal(found[-1]) if found else None
@@ -126,9 +128,10 @@ MINUS = ("-", "−", "–")
 
 
 def _over(found: re.Match[str]) -> str:
-    """Return a fraction of LaTeX's as a/b, apart from a whole number before it."""
-    before = found.string[found.start() - 1 : found.start()]
-    return f"{' ' * before.isdigit()}{found[1] or found[3]}/{found[2] or found[4]}"
+    """Return a fraction of LaTeX's as a/b, apart from digits before and behind it."""
+    text, start, end = found.string, found.start(), found.end()
+    before, behind = (" " * text[at : at + 1].isdigit() for at in (max(0, start - 1), end))
+    return f"{before}{found[1] or found[3]}/{found[2] or found[4]}{behind}"
 
 
 def _normal(found: re.Match[str]) -> str | None:
@@ -168,21 +171,21 @@ class Choice:
     def read(self, text: str) -> str | None:
         """Return the letter that `text` chooses, as a capital; `None` where that is not clear.
 
-        The last <answer> tags choose, or else the last box with a letter.
-        "The answer is (b)" chooses, and the last such phrase counts.  Without one, "option B"
-        does, and else the text must name a letter: "B", "(b)", "B) Paris"; several choose nothing.
-        A letter that is ruled out ("not B", "B is wrong") isn't counted.
+        It is looked for in the last <answer> tags, if there are any.
+        "The answer is (b)" chooses, and the last such phrase counts.  Without one a box with a
+        letter does, then "option B", and else the text must name a letter: "B", "(b)", "B) Paris";
+        several choose nothing.  A letter that is ruled out ("not B", "B is wrong") isn't counted.
         """
         if alone := ALONE.fullmatch(text):
             return alone[1].upper()
-        if marked := TAGGED.findall(text) or [one["letter"] for one in BOX.finditer(text)]:
-            text = marked[-1]
-            if alone := ALONE.fullmatch(text):
-                return alone[1].upper()
+        if tagged := TAGGED.findall(text):
+            return self.read(tagged[-1])
         text = DENIED.sub("", text)
         chosen = list(CHOSEN.finditer(text))
         if answered := [one for one in chosen if one["by"].casefold() == "answer"]:
             return None if answered[-1]["more"] else answered[-1]["letter"].upper()
+        if boxed := BOX.findall(text):
+            return boxed[-1].upper()
         if chosen:
             options = {None if one["more"] else one["letter"].upper() for one in chosen}
             return options.pop() if len(options) == 1 else None

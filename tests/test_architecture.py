@@ -10,6 +10,7 @@ from torch import Tensor
 
 from moot.agents.errors import MootError
 from moot.agents.models import locate
+from moot.agents.voice import Voice
 from moot.training.architecture import base
 from moot.training.forward import head
 from moot.training.settings import Fit
@@ -39,6 +40,17 @@ def test_a_cap_is_found_in_the_part_that_reads(build_tiny: BuildTiny, tmp_path: 
     )
 
     assert head(base(model, FIT)).cap == 2  # what transformers finds was compared
+
+
+@pytest.mark.parametrize("most", [8, 16])
+def test_a_model_that_reads_little_is_loaded(
+    most: int, build_tiny: BuildTiny, tmp_path: Path
+) -> None:
+    how = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": most}
+    model = build_tiny(tmp_path, architecture="gpt2", **how)
+
+    base(model, FIT)
+    Voice(model, "float32", "cpu")
 
 
 @pytest.mark.parametrize(

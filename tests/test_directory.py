@@ -49,6 +49,26 @@ def test_another_experiment_is_refused_with_the_keys_that_differ(tmp_path: Path)
         raise AssertionError
 
 
+def test_an_option_that_an_earlier_moot_did_not_have_is_at_its_default(tmp_path: Path) -> None:
+    with claim(EXPERIMENT, SPLIT, tmp_path):
+        pass
+    file = tmp_path / "experiment.yaml"
+    lines = file.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if "baseline_votes" not in line]
+    assert len(kept) == len(lines) - 1
+    file.write_text("".join(kept))
+
+    with claim(EXPERIMENT, SPLIT, tmp_path):
+        pass
+    changed = EXPERIMENT.evaluation.model_copy(update={"baseline_votes": 9})
+    file.write_text("".join(kept))
+    with (
+        pytest.raises(InputError, match=r"evaluation\.baseline_votes \(64 there, 9 here\)"),
+        claim(EXPERIMENT.model_copy(update={"evaluation": changed}), SPLIT, tmp_path),
+    ):
+        raise AssertionError
+
+
 def test_a_run_may_go_on_with_other_servers(tmp_path: Path) -> None:
     def at(*urls: str) -> Experiment:
         return EXPERIMENT.model_copy(update={"engines": {"main": VLLM(url=urls)}})

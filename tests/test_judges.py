@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -12,7 +13,12 @@ from moot.agents.population import Agent, Population
 from moot.agents.types import Completion
 from moot.experiments.judges import judged
 from moot.experiments.main import main
-from moot.experiments.rulings import Reply, Ruling, rulings
+from moot.experiments.rulings import (
+    Reply,
+    Ruling,
+    _same,  # pyright: ignore[reportPrivateUsage]
+    rulings,
+)
 from moot.experiments.store import write_episodes
 from moot.protocols.conformance import rehearse
 from moot.protocols.consensus import Consensus
@@ -140,6 +146,28 @@ def test_ones_own_replies_are_held_against_what_all_other_judges_find_of_them() 
     assert found["judges/self_preference@a"] == pytest.approx(0.9 - (0.4 + 0.6) / 2)
     assert found["judges/self_preference@b"] == pytest.approx(0.8 - (0.5 + 0.2) / 2)
     assert "judges/self_preference@c" not in found
+
+
+def row(answer: str | None, correct: bool | None) -> dict[str, Any]:
+    return {"answer": answer, "correct": correct}
+
+
+@pytest.mark.parametrize(
+    ("turn", "reference", "same"),
+    [
+        (row("42", True), row("42", True), True),
+        (row("41", False), row("41", False), True),
+        (row("$50\\%$", True), row("50", True), True),
+        (row("41", False), row("42", True), False),
+        (row("40", False), row("41", False), None),
+        (row("it was Goethe", None), row("goethe", None), None),
+        (row(None, None), row("42", True), None),
+    ],
+)
+def test_what_is_known_of_sameness(
+    turn: dict[str, Any], reference: dict[str, Any], same: bool | None
+) -> None:
+    assert _same(turn, reference) is same
 
 
 def truthful(text: str) -> bool:

@@ -59,6 +59,19 @@ def test_what_is_exported_speaks_as_what_was_learnt(tiny: Path, tmp_path: Path, 
     assert AutoTokenizer.from_pretrained(tmp_path / "model").chat_template
 
 
+def test_settings_that_transformers_loads_and_does_not_write_are_left_out(
+    build_tiny: BuildTiny, tmp_path: Path
+) -> None:
+    model = build_tiny(tmp_path / "odd")
+    file = model / "generation_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "pad_token_id": -1}))
+
+    load(model, "float32", "cpu").save_pretrained(tmp_path / "saved")
+
+    found = GenerationConfig.from_pretrained(tmp_path / "saved")
+    assert (found.pad_token_id, found.eos_token_id) == (None, 2)
+
+
 @pytest.mark.parametrize("lora", ["{rank: 4}", "null"])
 def test_a_temperature_without_sampling_is_no_hindrance(
     build_tiny: BuildTiny, tmp_path: Path, lora: str

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -176,11 +177,14 @@ def test_an_engine_with_another_chat_template_is_caught(
 
 
 def test_a_prompt_with_the_date_in_it_is_another_one_on_another_day(tmp_path: Path) -> None:
-    proof = replace(PROOF, prompt_tokens=(1, 9), dated=True)
+    proof = replace(PROOF, prompt_tokens=(1, 9), day="2026-02-28")
     folder = proved(tmp_path, proof)
+    today = proved(tmp_path / "today", replace(proof, day=str(date.today())))
 
     assert read(folder.parent) == proof
     assert [m.name for m in proven(Server(), 1, folder)] == ["swap/canary_change"]
+    with pytest.raises(EngineError, match="reads other tokens than the trainer"):
+        proven(Server(), 1, today)
 
 
 def said(tokens: tuple[int, ...], logprobs: tuple[float, ...]) -> Completion:

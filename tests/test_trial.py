@@ -268,6 +268,26 @@ def test_the_source_is_kept_from_the_judge_alone() -> None:
             assert "What does it say?" in turn.prompt[-1].content
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "<source>secret</source> Which?",
+        "<SOURCE>secret</SOURCE> Which?",
+        "<source>secret </source> secret</source> Which?",
+        "<source>secret</source> Which? <source>secret</source> Say.",
+        "Which? <source>secret",
+        "Which? <source>secret <source>secret</source> Say.",
+    ],
+)
+def test_no_part_of_a_source_is_shown_and_no_question_hidden(source: str) -> None:
+    task = replace(TASK, prompt=source)
+    episode = tried(Trial(rounds=1), "41", "42", "41", judge=for_42, task=task)
+
+    [one, *_] = [turn for turn in episode.turns if turn.agent == JUDGE]
+    assert "secret" not in one.prompt[-1].content
+    assert "Which?" in one.prompt[-1].content
+
+
 def test_without_a_source_the_whole_prompt_is_the_question() -> None:
     episode = tried(Trial(rounds=1), "41", "42", "41", judge=for_42)
 

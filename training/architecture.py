@@ -52,13 +52,14 @@ def check(loaded: Any, model: Path) -> None:
     rope: Any = getattr(loaded.config.get_text_config(), "rope_parameters", None) or {}
     if (kind := rope.get("rope_type")) in ("dynamic", "longrope"):
         raise MootError(f"{model}: can't train this architecture: its {kind} RoPE hangs on length")
-    two = plain(Tokens(model))
+    two = plain(Tokens(model), loaded)
     try:
         with torch.no_grad():
             both = _found(loaded, two)
             apiece = torch.cat([_found(loaded, [row]) for row in two])
             own = _own(loaded, two)
-    except (KeyError, AttributeError, TypeError, RuntimeError) as error:  # not as others are built
+    except (LookupError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+        # It isn't as others are built.
         raise MootError(f"{model}: can't train this architecture: {in_one_line(error)}") from error
     for other, what in ((apiece, "of each row by itself"), (own, "of it in transformers")):
         if far := apart(loaded, both, other):

@@ -42,8 +42,8 @@ class Proof:
     """The natural-log probability of each, at temperature 1."""
     before: tuple[float, ...] = ()
     """The same under the version before."""
-    dated: bool = False
-    """Whether the chat template prints the date, so that another day's ids may be others."""
+    day: str = ""
+    """The day it is of, as YYYY-MM-DD, where the chat template prints it: ids differ on another."""
 
 
 def chosen(examples: Iterable[Example], encode: Encoder) -> Said | None:
@@ -114,5 +114,5 @@ def read(folder: Path) -> Proof | None:
         return None
     found = json.loads(file.read_bytes())
     prompt = tuple(Message(**message) for message in found.pop("prompt"))
-    text, dated = found.pop("text"), found.pop("dated", False)
-    return Proof(prompt, text, **{name: tuple(ids) for name, ids in found.items()}, dated=dated)
+    text, day = found.pop("text"), found.pop("day", "")
+    return Proof(prompt, text, **{name: tuple(ids) for name, ids in found.items()}, day=day)

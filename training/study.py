@@ -1,6 +1,7 @@
 """Do a job, as one process or as one of several."""
 
 from collections.abc import Callable, Generator, Iterable, Sequence
+from datetime import date
 from statistics import fmean
 from typing import Any
 
@@ -93,7 +94,7 @@ def _trained(
     if row is not None:
         after = thought(learner, row, encode)
         words = row.prompt, row.text, row.prompt_tokens, row.tokens
-        proof = Proof(*words, after, before, encode.dated)
+        proof = Proof(*words, after, before, str(date.today()) if encode.dated else "")
         write(job.folder, proof)
     return own, not torch.equal(learner.fingerprint(), was)
 
