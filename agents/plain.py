@@ -14,7 +14,7 @@ from .tokens import Tokens
 PROMPT, *ENDS = "One and two make", " three, as all know.", " a pair of shoes."
 """Of odd rows a model in bfloat16 is sure of nothing: SmolLM2's special tokens change by nats with
 the order of a sum, these words by a twentieth."""
-LEAST = 20
+MOST = 20
 """Tokens of a beginning and of an end at most."""
 APART, APART_HALF = 1e-3, 0.2
 """Nats of a token in the mean that two ways may be apart, in float32 and in half its width."""
@@ -25,9 +25,9 @@ Row = tuple[tuple[int, ...], tuple[int, ...]]
 
 def plain(encode: Tokens, model: Any) -> list[Row]:
     """Return two rows of unlike words that begin alike, as long as `model` reads them."""
-    most = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 3 * LEAST
+    most = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 3 * MOST
     prompt, *ends = (encode.completion(text, ended=False) for text in (PROMPT, *ENDS))
-    third = min(LEAST, most // 3)
+    third = min(MOST, most // 3)
     return [(tuple(prompt[:third]), tuple(end[:third])) for end in ends]
 
 
