@@ -90,8 +90,10 @@ def padded(
         behind: whether padding is on the right.
     """
     length = max(map(len, rows))
-    pads = [[0] * (length - len(row)) for row in rows]
-    ids = [[*row, *pad] if behind else [*pad, *row] for row, pad in zip(rows, pads, strict=True)]
-    ones = [[1] * len(row) for row in rows]
-    mask = [[*one, *pad] if behind else [*pad, *one] for one, pad in zip(ones, pads, strict=True)]
+
+    def filled(row: Sequence[int]) -> list[int]:
+        pad = [0] * (length - len(row))
+        return [*row, *pad] if behind else [*pad, *row]
+
+    ids, mask = ([filled(row) for row in some] for some in (rows, [[1] * len(r) for r in rows]))
     return torch.tensor(ids, device=device), torch.tensor(mask, device=device)

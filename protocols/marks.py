@@ -8,3 +8,8 @@ SPACED = re.compile(
     r"(?<=[0-9])(?:\{,\}|,\\!\s*|\\[,!]|[\u00a0\u2009\u202f]|[ ](?=0))(?=[0-9]{3}(?![0-9]))"
 )
 """What stands before thousands and isn't a comma: LaTeX's, narrow space, space before a zero."""
+
+
+def tagged(text: str) -> str:
+    """Return what the last <answer> tags hold, or all of `text` where there are none."""
+    return (TAGGED.findall(text) or [text])[-1]

@@ -18,7 +18,7 @@ from math import ceil, comb, prod
 from types import FrameType
 from typing import Any
 
-from .marks import SPACED, TAGGED
+from .marks import SPACED, tagged
 
 LONGEST = 4000
 """Characters of the end of a text that are searched for an answer."""
@@ -56,10 +56,9 @@ class Mathematics:
 
     def read(self, text: str) -> str | None:
         r"""Return the answer in a normal form: a/b, or LaTeX in dollars; 50% is $50\%$."""
-        tagged = TAGGED.findall(text)
         try:
             with _limited():
-                return _settled(tagged[-1] if tagged else text)
+                return _settled(tagged(text))
         except _TooLong:
             return None
 

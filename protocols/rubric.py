@@ -82,8 +82,8 @@ class Rubric(Settings):
         elif self.source == "reference" and "reference" not in self.talk.yields:
             wrong = f"a talk of kind '{self.talk.kind}' gives no reference to take criteria from"
             raise ValueError(f"{wrong}; choose another talk, such as synthesis, or another source")
-        if self.source != "reference" and self.question != "hidden":
-            raise ValueError(f"`question` means nothing with `source: {self.source}`: it is shown")
+        if self.source != "reference":
+            self.refuse("question", where=f"with `source: {self.source}`: it is shown")
         if self.by == "critic":
             self.refuse("temperature", "max_tokens", where=CRITICS_OWN)
         if self.criteria > self.most:

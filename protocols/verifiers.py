@@ -13,7 +13,7 @@ from typing import Literal
 
 from moot.agents.types import Verifier
 
-from .marks import BOXED, SPACED, TAGGED
+from .marks import BOXED, SPACED, TAGGED, tagged
 from .mathematics import Mathematics
 
 MARKED = re.compile(r"answer\s*(?:is\b|:|=)\s*:?", re.IGNORECASE)
@@ -76,8 +76,8 @@ def stated(text: str) -> str:
     before = None
     while text != before:  # until there is nothing more to strip, so that reading is idempotent
         before = text
-        if tagged := TAGGED.findall(text):
-            text = tagged[-1]
+        if TAGGED.search(text):
+            text = tagged(text)
         elif marked := list(MARKED.finditer(text)):
             text = text[marked[-1].end() :]
         text = text.strip().strip(QUOTES).removesuffix(".").strip()
@@ -111,7 +111,7 @@ class Number:
         Thousands have commas and decimals a point: 1,234.5.  Units, currencies and % are passed
         over; 3 1/2 is 3.5.  A number of more than a hundred characters is nobody's answer.
         """
-        text = (TAGGED.findall(text) or [text])[-1]
+        text = tagged(text)
         boxed = BOXED.findall(text)
         text = FRACTION.sub(_over, SPACED.sub(",", boxed[-1] if boxed else text))
         if boxed and WORKED.search(text):
@@ -178,8 +178,8 @@ class Choice:
         """
         if alone := ALONE.fullmatch(text):
             return alone[1].upper()
-        if tagged := TAGGED.findall(text):
-            return self.read(tagged[-1])
+        if (answer := tagged(text)) != text:
+            return self.read(answer)
         text = DENIED.sub("", text)
         chosen = list(CHOSEN.finditer(text))
         if answered := [one for one in chosen if one["by"].casefold() == "answer"]:

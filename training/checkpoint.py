@@ -28,9 +28,15 @@ class Progress:
     """Steps taken in this cycle."""
     taken: int = 0
     """Optimiser steps taken since the run began."""
-    weights: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    folder: Path | None = None
+    """The checkpoint's; `None`: nothing was taken yet."""
     moments: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
     """AdamW's state, as `exp_avg.NAME`, `exp_avg_sq.NAME` and `step.NAME`."""
+
+    @property
+    def weights(self) -> Mapping[str, Tensor]:
+        """Its weights, read when they are asked for: of all of a model's they are many."""
+        return {} if self.folder is None else tensors(self.folder)
 
     def restore(
         self, optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]
@@ -92,4 +98,4 @@ def read(checkpoint: Path) -> Progress:
     file = checkpoint / OPTIMIZER
     with safe_open(file, framework="pt") as opened:
         step, taken = json.loads(opened.metadata()["progress"])
-    return Progress(step, taken, tensors(checkpoint), load_file(file))
+    return Progress(step, taken, checkpoint, load_file(file))

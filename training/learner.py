@@ -130,10 +130,13 @@ class Learner:
 
     def tensors(self) -> Mapping[str, Tensor]:
         """Return what learns under the names that PEFT files, or that the model in memory has."""
-        found = (
+        return {**self._body(), **self._head()}
+
+    def _body(self) -> Mapping[str, Tensor]:
+        """Return what learns but for the scalar head."""
+        return (
             self.base.state_dict() if self._peft is None else get_peft_model_state_dict(self._peft)
         )
-        return {**found, **self._head()}
 
     def _head(self) -> dict[str, Tensor]:
         """Return the scalar head's tensors, if there is one."""
@@ -155,17 +158,15 @@ class Learner:
         """
         head = {n.removeprefix(f"{SCALAR}."): t for n, t in tensors.items() if n.startswith(SCALAR)}
         rest = {name: t for name, t in tensors.items() if not name.startswith(SCALAR)}
+        own = self._body()
+        if unlike := sorted(rest.keys() ^ own.keys()):
+            raise MootError(f"{self._model}: weights of another model: {unlike[0]}")
         if self.scalar is not None:
             self.scalar.load_state_dict(head)
-        names = self.tensors().keys() - self._head().keys()
-        if unlike := sorted(rest.keys() ^ names):
-            raise MootError(f"{self._model}: weights of another model: {unlike[0]}")
         if self._peft is not None:
             set_peft_model_state_dict(self._peft, rest)
         else:
-            state = self.base.state_dict()
-            rest = {name: sharding.own(t, state[name]) for name, t in rest.items()}
-            self.base.load_state_dict(rest)
+            self.base.load_state_dict({n: sharding.own(t, own[n]) for n, t in rest.items()})
 
     def save(self, folder: Path) -> None:
         """Write what learns to `folder`, in PEFT's layout or in transformers'.

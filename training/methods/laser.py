@@ -88,14 +88,15 @@ class LaSeR(Reinforcement):
 
     def looks(self, encode: Encoder) -> Look:
         """Return that z is wanted, under the policy and under the anchor."""
-        if encode.spare is None:
+        spare = encode.spare
+        if spare is None:
             raise MootError(
                 "method laser: the tokenizer has no special token that no chat uses and that the "
                 "model has an embedding for, and its verdicts need one: add one, such as "
                 "<|reserved_0|>, to both, or take another model"
             )
         look = self.objective.look()
-        return replace(look, policy=True, anchor=True, probe=encode.spare, beta=self.beta)
+        return replace(look, policy=True, anchor=True, probe=spare, beta=self.beta)
 
     def graded(self, examples: Sequence[Rollout], taken: int = 0) -> list[Rollout]:
         """Return the rollouts with their advantages, verdicts mixed in, and the verdicts' goals."""

@@ -20,6 +20,5 @@ def refuse_unused(
         ValueError: says which option, and what it is for.
     """
     for option, choices in used.items():
-        usual = type(settings).model_fields[option].default
-        if choice not in choices and getattr(settings, option) != usual:
-            raise ValueError(f"`{option}` means nothing {where}: it is for {', '.join(choices)}")
+        if choice not in choices:
+            settings.refuse(option, where=f"{where}: it is for {', '.join(choices)}")
