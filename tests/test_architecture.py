@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import BuildTiny
+from conftest import EYES, BuildTiny
 from torch import Tensor
 
 from moot.agents.errors import MootError
@@ -27,12 +27,11 @@ def test_a_real_model_is_loaded_in_any_numbers(number: Any) -> None:
 
 
 def test_a_cap_is_found_in_the_part_that_reads(build_tiny: BuildTiny, tmp_path: Path) -> None:
-    size = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
-    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 8}
+    heads = {"num_key_value_heads": 2, "head_dim": 8, "global_head_dim": 8}
     model = build_tiny(
         tmp_path,
         architecture="gemma4",
-        vision_config={**size, **heads, "global_head_dim": 8},
+        vision_config={**EYES, **heads},
         final_logit_softcapping=2.0,
         hidden_size_per_layer_input=0,
         num_kv_shared_layers=0,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import BuildTiny
+from conftest import EYES, BuildTiny
 
 from moot.agents.errors import EngineError
 from moot.agents.generate import Row, generate
@@ -19,7 +19,6 @@ from moot.agents.voice import Voice
 from moot.agents.weigh import weigh
 
 BOTH = ["sliding_attention", "full_attention"]
-EYES = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "image_size": 28}
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "llama": {},
     "mistral": {"sliding_window": 4},
@@ -28,7 +27,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "gemma3": {
         "sliding_window": 4,
         "layer_types": BOTH,
-        "vision_config": {**EYES, "num_attention_heads": 2},
+        "vision_config": EYES,
     },
     "qwen2": {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1},
     "qwen3_moe": {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16},
