@@ -161,7 +161,7 @@ class Whole:
         try:
             async with asyncio.timeout(self._within_s):
                 await self._call(str(path.resolve()))
-                await self._wire.order("/reset_prefix_cache", {})
+                await self._forget()
                 await self._wire.order("/update_weight_version", {"new_version": label})
                 held = await self.held()
         except TimeoutError:
@@ -170,6 +170,19 @@ class Whole:
         if held != label:
             raise EngineError(f"{self._wire.root}: was given '{label}' and holds '{held}'")
         self._now, self._torn = wanted, False
+
+    async def _forget(self) -> None:
+        """Have the server forget what prompts came to under the weights before.
+
+        While it holds anything of anybody's request it says 200, and that it hasn't: those that
+        run, which aren't ours, are therefore begun again.
+        """
+        answer = await self._wire.order("/reset_prefix_cache?reset_running_requests=true", {})
+        if b"false" in answer:  # versions before told nothing
+            raise Fault(
+                f"{self._wire.root}: still holds what it read with other weights, "
+                "for it is asked by others too"
+            )
 
     async def _call(self, folder: str) -> None:
         """Have the server's workers read the weights in a folder."""

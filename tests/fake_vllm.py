@@ -39,6 +39,7 @@ NOW: dict[str, Any] = {
     "chats": 0,
     "asleep": False,
     "naps": 0,
+    "clung": False,
     "answered": 0,
     "latencies": 0.0,
     "method": "",
@@ -217,7 +218,10 @@ async def about_weights(request: web.Request) -> web.Response:
 
 
 async def reset(request: web.Request) -> web.Response:
-    return web.Response()
+    """Forget, but where weights called held were read: not the first time."""
+    clings = NOW["weights"].endswith("held") and not NOW["clung"]
+    NOW["clung"] = NOW["clung"] or clings
+    return web.json_response({"success": not clings})
 
 
 async def sleep(request: web.Request) -> web.Response:

@@ -66,6 +66,21 @@ def test_whole_weights_that_the_server_cant_read_leave_it_usable(site: Site) -> 
     site.gated(part)
 
 
+def test_a_server_that_keeps_what_it_read_before_is_not_spoken_with(site: Site) -> None:
+    async def part(engine: Engine, gate: Gate) -> None:
+        weights = whole(site.folder, 1, "held")
+        with pytest.raises(Fault, match="still holds what it read with other weights"):
+            await engine.load(weights)
+        assert await engine.held() == {}
+        assert heard(await engine.generate(request("hello")))["weights"].endswith("model")
+        await engine.load(weights)
+        assert heard(await engine.generate(request("hello", 1, "pupil")))["weights"].endswith(
+            "held"
+        )
+
+    site.gated(part)
+
+
 def test_weights_that_another_put_in_an_attached_servers_memory_speak_for_nobody(
     site: Site,
 ) -> None:
