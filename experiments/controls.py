@@ -60,12 +60,12 @@ async def controls(
         out: the run's directory; each control gets a folder in it, controls-NAME.
     """
     cast = seating(casting, people, tasks, stage.seed)
-    patient = replace(telling_once(stage), bears_refusals=True)
+    patient = replace(stage, bears_refusals=True)
     failed: dict[str, int] = {}
 
-    async def played(name: str, one: Protocol) -> list[Episode]:
+    async def played(name: str, one: Protocol, of: str = "") -> list[Episode]:
         folder = out / f"controls-{name}"
-        results = [e async for e in patient.play(one, tasks, cast, folder.name)]
+        results = [e async for e in patient.play(one, tasks, cast, folder.name + of)]
         episodes = sorted((e for e in results if isinstance(e, Episode)), key=lambda e: e.id)
         write_episodes(folder, cycle, episodes)
         failed[name] = len(results) - len(episodes)
@@ -73,7 +73,8 @@ async def controls(
 
     async def matched(name: str, make: Callable[[int], Protocol]) -> list[Episode]:
         """Return the episodes of `make(n)`: the greatest n that costs no more, or else 1."""
-        once = await played(name, make(1))
+        # A phase of its own: there the second turn is another agent's than among n answers each.
+        once = await played(name, make(1), "-once")
         ours, theirs = shared(whole, once), shared(once, whole)
         n = min(MOST, tokens(ours) // tokens(theirs)) if tokens(theirs) else 1
         return once if n <= 1 else await played(name, make(n))
@@ -126,24 +127,6 @@ def compared(
         found += [Metric(cycle, f"controls/{name}", *alone)] if alone else []
         found += [Metric(cycle, f"controls/over_{name}", *over)] if over else []
     return found
-
-
-def telling_once(stage: Stage) -> Stage:
-    """Return `stage`, which tells once of what is played again.
-
-    A control that is played for more answers takes from the journal what it asked before: the same
-    at the same place, as whoever's turn it is now.
-    """
-    known: set[tuple[object, ...]] = set()
-
-    def told(phase: str, protocol: str, turn: Turn) -> None:
-        agent = turn.agent
-        place = (phase, turn.index, agent.weights, agent.version, agent.sampling, turn.prompt)
-        if place not in known:
-            known.add(place)
-            stage.told(phase, protocol, turn)
-
-    return replace(stage, told=told)
 
 
 def shared(episodes: Sequence[Episode], others: Sequence[Episode]) -> list[Episode]:

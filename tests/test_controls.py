@@ -145,3 +145,19 @@ def test_what_has_no_answer_is_part_of_no_control(tmp_path: Path) -> None:
 
     assert (found["protocol"], found["vote"], found["over_vote"]) == (0, 0, 0)
     assert "likeliest" not in found
+
+
+def test_nobody_is_given_the_words_of_anothers_model(tmp_path: Path) -> None:
+    spoken = {name: ScriptedEngine(lambda _, said=name: f"answer: {said}") for name in "AB"}
+    people = Population(tuple(Agent(name, "policy", name) for name in "AB"))
+
+    async def play() -> None:
+        with Journal(tmp_path / "journal.sqlite") as journal:
+            stage = Stage(spoken, journal, 0)
+            await controls(stage, Debate(rounds=4), TASKS[:5], people, cycle=0, out=tmp_path)
+
+    asyncio.run(play())
+
+    turns = pq.read_table(tmp_path / "controls-vote" / "turns.parquet").to_pylist()
+    assert len(turns) > 10
+    assert all(turn["answer"] == turn["agent"] for turn in turns)
