@@ -52,7 +52,8 @@ class Served:
         self._life = Life(wire, server, endurance, self._settle)
         self._labels = Labels()
         self._lent = Lent(wire, self._labels)
-        self._whole = Whole(wire, self._labels, endurance.start_s, ours=self._ours)
+        timed = self._life.timed
+        self._whole = Whole(wire, self._labels, endurance.start_s, timed, ours=self._ours)
         self._polls = Polls(wire)
         self._together = Together(wire)
         self._verdicts: dict[str, Reading | None] = {}
@@ -75,7 +76,7 @@ class Served:
     async def generate(self, request: Request) -> Completion:
         """Return the completion, stamped with the version that the server says has spoken."""
         await self._life.serving()
-        return await self._life.timed(self._by_whom(request))
+        return await self._by_whom(request)
 
     async def load(self, weights: Weights) -> None:
         """Serve `weights` from now on; the server's own list says that it does."""
@@ -147,20 +148,20 @@ class Served:
             said = await self._in_memory(request.weights, request)
             return replace(said, version=request.version)
         model = self._labels.of(request.weights, request.version)
-        said, speaker = await self._asked(model, request)
+        said, speaker = await self._life.timed(self._asked(model, request))
         name, version = self._labels.read(speaker)
         if name != request.weights and speaker != self._base:
             raise EngineError(f"{self.root}: asked '{model}', and '{speaker}' answered")
         return replace(said, version=version)
 
     async def _in_memory(self, name: str | None, request: Request) -> Completion:
-        """Return what all the weights in memory say: those of `name`, or the base model's."""
+        """Return what all the weights in memory say: those of `name`, or the base model's.
+
+        The clock doesn't run while others speak first: the server isn't slow, nor asked too much.
+        """
         await self._whole.enter(name, request.version)
         try:
-            said = await self._as_base(request)
-            if not self._ours and self._whole.given:
-                await self._whole.confirm()
-            return said
+            return await self._life.timed(self._as_base(request))
         finally:
             self._whole.leave()
 
@@ -168,6 +169,8 @@ class Served:
         said, speaker = await self._asked(self._base, request)
         if speaker != self._base:
             raise EngineError(f"{self.root}: asked '{self._base}', and '{speaker}' answered")
+        if not self._ours and self._whole.given:
+            await self._whole.confirm()
         return said
 
     async def _asked(self, model: str, request: Request) -> tuple[Completion, str]:

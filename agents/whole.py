@@ -6,8 +6,9 @@ goes on together with all who want the same.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -25,18 +26,28 @@ BASE = "default"
 class Whole:
     """What one server has in its memory, and who waits for something else."""
 
-    def __init__(self, wire: Wire, labels: Labels, within_s: float, *, ours: bool) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        labels: Labels,
+        within_s: float,
+        timed: Callable[[Coroutine[Any, Any, None]], Awaitable[None]],
+        *,
+        ours: bool,
+    ) -> None:
         """Begin with the base model.
 
         Args:
             wire: the line to the server.
             labels: what weights are called there.
             within_s: how long the server may take to read others.
+            timed: sees to it that a server which hangs over that is found out.
             ours: whether we started it, with what `worker` adds; to another's it may be added.
         """
         self._wire = wire
         self._labels = labels
         self._within_s = within_s
+        self._timed = timed
         self._ours = ours
         self._method = OURS
         self._given: dict[str, Weights] = {}
@@ -134,7 +145,7 @@ class Whole:
         failed: Exception | None = None
         try:
             if (wanted != self._now or self._torn) and not all(p.done() for p in self._due[wanted]):
-                await self._read(wanted)
+                await self._timed(self._read(wanted))
         except Exception as error:  # whatever it is, it concerns those who wait
             failed = error
         self._changing = None

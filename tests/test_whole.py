@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from standing_in import Site, elsewhere, found, heard, request, servers
 
-from moot.agents.engine import Engine
+from moot.agents.engine import Engine, Limits
 from moot.agents.errors import EngineError, Fault
 from moot.agents.gate import Gate
 from moot.agents.served import Served
@@ -64,6 +64,19 @@ def test_whole_weights_that_the_server_cant_read_leave_it_usable(site: Site) -> 
         assert await gate.held() == {}
 
     site.gated(part)
+
+
+def test_who_waits_for_others_weights_to_have_spoken_is_not_too_slow(site: Site) -> None:
+    async def part(engine: Engine, gate: Gate) -> list[int]:
+        names = [f"pupil-{i}" for i in range(7)]
+        for name in names:
+            place = whole(site.folder, 1, f"whole-{name}").path
+            await engine.load(Weights(name, 1, place))
+        asked = (engine.generate(request("hello", 1, name)) for name in names)
+        return [one.version for one in await asyncio.gather(*asked)]
+
+    limits, slow = Limits(timeout_s=4), ("--latency", "1")
+    assert site.gated(part, arguments=slow, limits=limits) == [1] * 7
 
 
 def test_a_server_that_keeps_what_it_read_before_is_not_spoken_with(site: Site) -> None:
