@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
-from msgspec import DecodeError, Meta, Struct, json
+from msgspec import DecodeError, Meta, Struct, ValidationError, json
 
-from .errors import Fault, Refusal
+from .errors import Fault, Refusal, Unusable
 from .types import Completion, Request
 from .wire import Wire
 
@@ -17,6 +17,8 @@ Count = Annotated[int, Meta(ge=0)]
 
 class _Said(Struct, frozen=True, gc=False):
     content: str | None = None
+    refusal: str | None = None
+    """What it says instead of what was asked, where the server tells that apart."""
 
 
 class Alternative(Struct, frozen=True, gc=False):
@@ -77,6 +79,8 @@ class Reply(Struct, frozen=True, gc=False):
         return (first.top_logprobs or ()) if first else ()
 
 
+BROKEN = (None, "abort", "error")
+"""Reasons to end that are the server's own trouble."""
 READ = json.Decoder(Reply)
 
 
@@ -109,7 +113,9 @@ async def sample(
     try:
         reply = READ.decode(answer)
     except (DecodeError, UnicodeDecodeError) as error:
-        raise Fault(f"{wire.root}: unreadable answer: {error}") from None
+        kind = Unusable if isinstance(error, ValidationError) else Fault
+        unread = kind(f"{wire.root}: unreadable answer: {error}")
+        raise wire.inside(answer) or unread from None
     latency_s = time.monotonic() - start
     choices = _numbered(reply, n, wire.root) if n > 1 else reply.choices[:1]
     lengths = _lengths(choices, reply.usage.completion_tokens)
@@ -173,11 +179,11 @@ def _completion(
         raise Refusal(f"{where}: the server's content filter withheld the answer")
     finish = choice.finish_reason
     if finish != "stop" and finish != "length":
-        raise Fault(f"{where}: finish_reason {finish!r} is neither 'stop' nor 'length'")
-    text = choice.message.content
-    if text is None and finish == "length":
-        text = ""  # all its tokens went into thinking
-    if text is None:
+        kind = Fault if finish in BROKEN else Unusable
+        raise kind(f"{where}: finish_reason {finish!r} is neither 'stop' nor 'length'")
+    said = choice.message
+    text = said.refusal if said.content is None else said.content
+    if text is None and finish == "stop" and not length:
         raise Fault(f"{where}: the answer has no text (content: null, finish_reason: {finish})")
     tokens = choice.token_ids or ()
     # Log-probs without ids are of nothing that could be learnt from.
@@ -186,7 +192,7 @@ def _completion(
     if len(tokens) != len(logprobs):
         raise Fault(f"{where}: {len(tokens)} token ids came with {len(logprobs)} log-probs")
     return Completion(
-        text=text,
+        text=text or "",  # null: all its tokens went into thinking
         finish=finish,
         version=0,
         tokens_in=reply.usage.prompt_tokens,

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from .wire import Wire
 
 
+EVEN = 0.5
+"""How likely a reply must begin with a choice, that its first token is read for one."""
+
+
 def _checked(url: str) -> str:
     try:
         parts = urlsplit(url)
@@ -154,19 +158,23 @@ class _Remote:
 def shares_of(choices: Sequence[str], first: Sequence[tuple[str, float]]) -> tuple[float, ...]:
     """Return how likely each choice is, by what the first token might have been.
 
-    Nothing is told where no alternative is a choice, where one may be the beginning of several, or
-    of a choice that doesn't stand there itself: "dis" hides how likely "disagree" is.
+    Letter case doesn't matter, where the choices differ without it: "No" is a no.  Nothing is told
+    where an alternative may be the beginning of several choices, or of one that doesn't stand there
+    itself ("dis" hides how likely "disagree" is), or where the reply most likely begins with no
+    choice at all, as with "**": what is likely then among the rest says little of what follows.
     """
-    likely = dict.fromkeys(choices, 0.0)
-    words = [token.strip() for token, _ in first]
+    named = {choice.casefold() for choice in choices}
+    cased = str.casefold if len(named) == len(choices) else str
+    likely = dict.fromkeys(map(cased, choices), 0.0)
+    words = [cased(token.strip()) for token, _ in first]
     for word, (_, logprob) in zip(words, first, strict=True):
-        begun = {choice for choice in choices if word and choice.startswith(word)}
+        begun = {choice for choice in likely if word and choice.startswith(word)}
         if begun - set(words) or (word not in likely and len(begun) > 1):
             return ()
         if word in likely:
             likely[word] += math.exp(logprob)
     total = math.fsum(likely.values())
-    return tuple(p / total for p in likely.values()) if total > 0 else ()
+    return tuple(p / total for p in likely.values()) if total >= EVEN else ()
 
 
 def _shape(schema: str) -> dict[str, Any]:

@@ -4,7 +4,8 @@ MootError            a clear line for the user; anything else is a bug of ours
 ├── InputError       what the user wrote is wrong: nothing was begun
 └── EngineError      an engine refused or broke for good: the run stops
     ├── Fault        an engine stumbled: worth another try
-    │   └── Overload   it was asked too much at once: worth another try with fewer at a time
+    │   ├── Overload   it was asked too much at once: worth another try with fewer at a time
+    │   └── Unusable   its answer is of no use, and may have cost: worth a few tries
     ├── Missing      what was named isn't there
     ├── Gone         a server of an engine's is lost for good
     └── Refusal      an engine won't answer this very request: its episode fails, no other does
@@ -45,6 +46,10 @@ class Overload(Fault):
 
 class TimedOut(Overload):
     """No answer came in time, and it isn't known that nothing was done: what was done is lost."""
+
+
+class Unusable(Fault):
+    """An engine gave a whole answer of a form that nothing can be made of."""
 
 
 class Missing(EngineError):

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from .breaker import Breaker
 from .engine import Engine, Limits, Resting, Telling, everywhere
-from .errors import EngineError, Fault, Overload, TimedOut
+from .errors import EngineError, Fault, Overload, TimedOut, Unusable
 from .pace import Pace
 from .places import Places
 from .types import Completion, Request, Weights
@@ -22,6 +22,8 @@ LETTERS = 4
 """How many letters a token is taken for, until it is counted."""
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
+FEW = 4
+"""So many answers to one request that are of no use, and the engine is given up."""
 LOOK_S = 1.0
 """How often an engine that has work is asked how busy it is."""
 
@@ -139,7 +141,7 @@ class Gate:
         try:
             if self._watching is None and self._telling is not None:
                 self._watching = asyncio.create_task(self._watch(self._telling))
-            tries, spent = 0, 0.0
+            tries, unusable, spent = 0, 0, 0.0
             while True:
                 if tries:
                     await self._places.again(rank)
@@ -152,6 +154,9 @@ class Gate:
                         cost = result.tokens_in + result.tokens_out
                 except Fault as fault:
                     tries += 1
+                    unusable += isinstance(fault, Unusable)
+                    if unusable == FEW:
+                        raise EngineError(f"{fault} ({FEW} times for one request)") from None
                     if isinstance(fault, Overload):
                         self._places.refused(start, self._clock(), lost=isinstance(fault, TimedOut))
                     spent += self._clock() - start

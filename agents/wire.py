@@ -81,20 +81,29 @@ class Wire:
             async with self._session.request(method, url, data=data, allow_redirects=False) as it:
                 answer = await it.read()
         except aiohttp.ClientSSLError as error:
-            raise EngineError(f"{url}: {self._line(str(error))}") from None
+            kind = Fault if "INTERNAL_ERROR" in str(error) else EngineError  # an alert of theirs
+            raise kind(f"{url}: {self._line(str(error))}") from None
         except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
             reason = self._line(str(error) or type(error).__name__)
             raise Fault(f"{url}: {reason}") from None
         if it.status == 200:
             return answer
         message = f"{url}: HTTP {it.status}: {self._line(_reason(answer) or it.reason or '')}"
-        passing = it.status in PASSING or (it.status >= 500 and it.status != 501)
-        if passing and it.status not in hopeless:
-            kind = Overload if it.status in FULL else Fault
-            raise kind(message, _seconds(it.headers.get("Retry-After")))
-        if it.status == 404:
-            raise Missing(message)
-        raise Refusal(message) if it.status in REFUSING else EngineError(message)
+        if it.status in hopeless:
+            raise EngineError(message)
+        raise failure(it.status, message, _seconds(it.headers.get("Retry-After")))
+
+    def inside(self, answer: bytes) -> EngineError | None:
+        """Return the error that a 200 holds, as those of servers before others may; or `None`."""
+        try:
+            error = orjson.loads(answer)["error"]
+        except (ValueError, KeyError, TypeError):
+            return None
+        if not error:
+            return None
+        code = error.get("code") if isinstance(error, dict) else None
+        status = code if isinstance(code, int) and 400 <= code < 600 else 500
+        return failure(status, f"{self.root}: HTTP 200: {self._line(_reason(answer))}")
 
     def _line(self, text: str) -> str:
         """Return `text` as one line of bounded length, without the key if a server echoed it."""
@@ -102,6 +111,15 @@ class Wire:
             text = text.replace(self._key, "[key]")
         text = " ".join(text.split())
         return text if len(text) <= 300 else text[:299] + "…"
+
+
+def failure(status: int, message: str, retry_after: float | None = None) -> EngineError:
+    """Return the error that an HTTP status stands for."""
+    if status in PASSING or (status >= 500 and status != 501):
+        return (Overload if status in FULL else Fault)(message, retry_after)
+    if status == 404:
+        return Missing(message)
+    return (Refusal if status in REFUSING else EngineError)(message)
 
 
 def _reason(answer: bytes) -> str:

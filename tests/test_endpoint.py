@@ -130,13 +130,22 @@ UNREADABLE = {
     "no choices": (says(reply(choices=[])), "of length >= 1 - at `$.choices`"),
     "choices missing": (says({"model": "m"}), "missing required field `choices`"),
     "no usage": (says(reply(usage=None)), "got `null` - at `$.usage`"),
-    "no text": (says(reply(choices=[choice(message={"content": None})])), "answer has no text"),
+    "no text": (
+        says(
+            reply(
+                choices=[choice(message={"content": None})],
+                usage={"prompt_tokens": 11, "completion_tokens": 0},
+            )
+        ),
+        "answer has no text",
+    ),
     "a number": (
         says(reply(choices=[choice(message={"content": 4})])),
         "got `int` - at `$.choices[0].message.content`",
     ),
     "aborted": (says(reply(choices=[choice(finish_reason="abort")])), "finish_reason 'abort'"),
     "unfinished": (says(reply(choices=[choice(finish_reason=None)])), "finish_reason None"),
+    "called": (says(reply(choices=[choice(finish_reason="tool_calls")])), "'tool_calls' is nei"),
     "half a body": (half, "/v1/chat/completions: "),
     "a reset": (resets, "/v1/chat/completions: "),
 }
@@ -162,11 +171,43 @@ def test_a_request_that_the_server_finds_fault_with_is_refused_and_no_other(stat
 
 
 def test_thinking_that_used_up_the_tokens_leaves_an_empty_answer() -> None:
-    thought = choice(message={"content": None}, finish_reason="length")
+    for finish in ("length", "stop"):
+        thought = choice(message={"content": None}, finish_reason=finish)
 
-    completion = ask(says(reply(choices=[thought])))
+        completion = ask(says(reply(choices=[thought])))
 
-    assert (completion.text, completion.finish) == ("", "length")
+        assert (completion.text, completion.finish) == ("", finish)
+
+
+def test_what_a_model_says_instead_of_what_it_was_asked_is_what_it_says() -> None:
+    refused = choice(message={"content": None, "refusal": "I can't help with that."})
+
+    assert ask(says(reply(choices=[refused]))).text == "I can't help with that."
+
+
+def test_an_error_inside_a_200_is_what_its_code_says() -> None:
+    def inside(error: Any) -> Mood:
+        return says({"id": "1", "error": error})
+
+    with pytest.raises(Fault, match="HTTP 200: upstream is away"):
+        ask(inside({"message": "upstream is away", "code": 502}))
+    with pytest.raises(Fault, match="HTTP 200: bad luck"):
+        ask(inside("bad luck"))
+    with pytest.raises(EngineError, match="HTTP 200: no credits") as caught:
+        ask(inside({"message": "no credits", "code": 402}))
+    assert not isinstance(caught.value, Fault)
+
+
+@pytest.mark.parametrize("name", ["no usage", "a number", "called"])
+def test_an_answer_that_nothing_can_be_made_of_is_not_bought_for_long(name: str) -> None:
+    mood = {name: mood for name, (mood, _) in UNREADABLE.items()}[name]
+    fake = Fake([mood] * 99)
+
+    with pytest.raises(EngineError, match=r"\(4 times for one request\)") as caught:
+        play(fake, lambda engine: gated(engine).generate(REQUEST))
+
+    assert not isinstance(caught.value, Fault)
+    assert len(fake.asked) == 4
 
 
 def test_a_server_that_isnt_there_may_come() -> None:

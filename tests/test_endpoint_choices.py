@@ -45,6 +45,9 @@ def test_choices_are_weighed_by_what_the_first_token_might_have_been() -> None:
         (("yes", "no"), [("yes", 0.6), ("y", 0.1), ("no", 0.2)], (0.75, 0.25)),
         (("agree", "disagree"), [("dis", 0.6), ("agree", 0.2)], ()),  # the likelier is in pieces
         (("1", "2"), [], ()),
+        (("yes", "no"), [("No", 0.85), ("Yes", 0.1), ("no", 0.05)], (0.1, 0.9)),
+        (("a", "A"), [("A", 0.6), ("a", 0.2)], (0.25, 0.75)),
+        (("1", "2"), [("**", 0.98), ("1", 3e-6), ("2", 1e-6)], ()),  # it goes on to name one
     ],
 )
 def test_what_the_first_token_cant_tell_apart_has_no_shares(
