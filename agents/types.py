@@ -1,5 +1,6 @@
 """What an agent is given and what it gives back.  Nothing here knows of protocols or training."""
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,11 @@ def on_this_machine(dtype: Number, device: Device = "auto") -> Number:
         return dtype
     gpu = device == "cuda" or (device == "auto" and shutil.which("nvidia-smi") is not None)
     return "bfloat16" if gpu else "float32"
+
+
+HALF = re.compile("[\ud800-\udfff]")
+"""Half a surrogate pair, which JSON and YAML may hold: it is no character, and no tokenizer, no
+file in UTF-8 and no table takes a text with one."""
 
 
 class Settings(BaseModel):

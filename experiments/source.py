@@ -16,6 +16,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from moot.agents.errors import InputError
+from moot.agents.types import HALF
 
 Steps = tuple[str | int, ...]
 
@@ -153,6 +154,9 @@ class _Reader:
 
     def _scalar(self, node: ScalarNode) -> Any:
         text, kind = str(node.value), str(node.tag).rpartition(":")[2]
+        if half := HALF.search(text):
+            wrong = f"{half[0]!r} is half a surrogate pair, no character"
+            self.problems.append(f"{self._place(node)}: {wrong}")
         if node.style in ("'", '"', "|", ">"):
             kind = "str"
         if kind in ("str", "timestamp", "value") or len(text) > LONGEST_NUMBER:

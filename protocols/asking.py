@@ -143,6 +143,11 @@ def parsed(text: str, model: type[M]) -> M | None:
     return None
 
 
+def _whole(value: Any) -> Any:
+    """Return a JSON value with "?" for halves of surrogate pairs, which are no characters."""
+    return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+
+
 def objects(text: str) -> Iterator[dict[str, Any]]:
     """Return the JSON objects in `text`, the last first; none that is inside another."""
     decoder = json.JSONDecoder()
@@ -151,7 +156,7 @@ def objects(text: str) -> Iterator[dict[str, Any]]:
     while place >= 0 and failed < MOST_TRIES:
         try:
             value, end = decoder.raw_decode(text, place)
-            found.append(value)
+            found.append(_whole(value))
         except (ValueError, RecursionError):
             end, failed = place + 1, failed + 1
         place = text.find("{", end)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from moot.agents.errors import MootError
 from moot.agents.population import Population
 
 from .asking import Wishes
@@ -59,5 +60,14 @@ def standing(turns: list[Turn]) -> list[Turn]:
 
 
 def most_standing(talk: TalkChoice, people: Population) -> int:
-    """Return how many answers stand at most when the talk is over: see `standing`."""
+    """Return how many answers stand at most when the talk is over: see `standing`.
+
+    Raises:
+        MootError: one policy takes both sides of a debate; what it said first wouldn't stand.
+    """
+    if isinstance(talk, Moderated) and len(people.playing("policy")) == 1:
+        raise MootError(
+            "a moderated debate in which one policy takes both sides can't be judged: only its "
+            "last speech stands; give it two policies, or let the protocol be the debate itself"
+        )
     return getattr(talk, "samples", 1) * len(people.playing("policy"))

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import BaseModel
 
-from moot.protocols.asking import named, parsed
+from moot.protocols.asking import named, objects, parsed
 
 PLACES = ("1", "2")
 MARKS = tuple(str(i) for i in range(1, 11))
@@ -99,3 +99,9 @@ class Shape(BaseModel):
 )
 def test_the_last_object_of_the_shape_is_read(text: str, found: int | None) -> None:
     assert parsed(text, Shape) == (None if found is None else Shape(a=found))
+
+
+def test_what_is_no_character_is_a_question_mark() -> None:
+    assert list(objects('{"a": "42 \\ud83d", "b": ["\\ud83d\\ude00"]}')) == [
+        {"a": "42 ?", "b": ["😀"]}
+    ]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from moot.agents.errors import MootError
 from moot.agents.population import Agent, Population
 from moot.agents.types import Completion
 from moot.protocols.conformance import TASK, rehearse
@@ -134,6 +135,14 @@ def test_who_disagreed_and_won_is_preferred_as_a_reply_to_the_question() -> None
     episode = rehearse(Judged(talk=Moderated(rounds=1)), PEOPLE, reply)
 
     assert [(p.asked, p.chosen, p.rejected) for p in episode.outcome.preferences] == [(0, 1, 0)]
+
+
+def test_both_sides_of_one_policy_cant_be_judged() -> None:
+    alone = Population((PEOPLE.playing("policy")[0], *PEOPLE.playing("judge")))
+
+    with pytest.raises(MootError, match="one policy takes both sides can't be judged"):
+        Judged(talk=Moderated(rounds=1)).calls(alone)
+    assert Moderated(rounds=1).calls(alone)
 
 
 def test_so_many_pairs_as_wanted_are_drawn_by_the_task() -> None:

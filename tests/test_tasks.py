@@ -144,6 +144,11 @@ def bad(path: Path, **fields: Any) -> File:
         ),
         ("x.jsonl", b'{"prompt": "a", "answer": 1}\n\xff', "x.jsonl:2: not UTF-8 (byte 0xff)"),
         ("x.jsonl", b'{"prompt": "a", "answer": NaN}', "x.jsonl:1: not JSON: "),
+        (
+            "x.jsonl",
+            b'{"prompt": "a\\ud83d", "answer": 1}',
+            "x.jsonl:1: prompt: '\\ud83d' is half a surrogate pair",
+        ),
         ("x.csv", b"", "x.csv: holds no rows"),
         ("x.csv", b"prompt,answer\n", "x.csv: holds no rows"),
         (

@@ -87,6 +87,7 @@ FORMS = [
         "evaluation: {baseline: no}",
         ":14:24 evaluation.baseline: expected true or false, got 'no'",
     ),
+    added('system: "\\ud83d"', ":14:9: '\\ud83d' is half a surrogate pair, no character"),
     added("seed: 0b11", ":14:7: '0b11' is no int in YAML 1.2"),
     added("seed: !!int abc", ":14:7: 'abc' is no int in YAML 1.2"),
     added("seed: !!bool maybe", ":14:7: the tag tag:yaml.org,2002:bool is not allowed here"),

@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +10,11 @@ from typing import Any, TypeGuard, cast, get_args, get_type_hints
 import pyarrow.parquet as pq
 
 from moot.agents.errors import InputError
-from moot.agents.types import Message, Prompt
+from moot.agents.types import HALF, Message, Prompt
 from moot.protocols.types import Episode, Preference
 
 from .examples import EVERYONE, Pair, Said, said
 
-HALF = re.compile("[\ud800-\udfff]")
-"""Half a surrogate pair, which JSON may hold: no tokenizer takes a text with one."""
 ROWS = 512
 """Of a Parquet file, read at once."""
 ROLES = get_args(get_type_hints(Message)["role"])

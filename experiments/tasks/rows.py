@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from moot.agents.errors import MootError, near
+from moot.agents.types import HALF
 
 Row = tuple[str, Mapping[str, Any]]
 """Where it stands, and its cells by column."""
@@ -45,6 +46,8 @@ def cell(row: Row, column: str) -> str | None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise MootError(f"{where}: {column}: expected text or a number, found {repr(value)[:40]}")
+    if half := HALF.search(str(value)):
+        raise MootError(f"{where}: {column}: {half[0]!r} is half a surrogate pair, no character")
     return str(value)
 
 
