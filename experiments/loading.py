@@ -181,6 +181,9 @@ def _learning(experiment: Experiment) -> Iterator[Problem]:
             yield at, f"only policies learn, and this is a {' and '.join(group.roles)}"
     if method is None:
         return
+    if experiment.fit.guards.kl is not None and not hasattr(method, "objective"):
+        wrong = f"{method.kind} doesn't learn from what the policy has just said, by which alone"
+        yield ("fit", "guards", "kl"), f"{wrong} its KL can be told; guard `loss` or `grad_norm`"
     yield from _asked(experiment)
     if not any(group.learns for group in experiment.population):
         yield ("method",), "nobody learns; set `learns: true` for a policy, or leave `method` out"

@@ -44,12 +44,23 @@ def test_what_was_preferred_is_liked_and_what_was_not_is_not() -> None:
         turns,
         preferences=(
             Preference(0, 0, 1, 0.9),
-            Preference(0, 2, 0, 0.6),  # 0 lost once and won once: it is liked
-            Preference(0, 3, 4, 0.5),  # a tie says nothing
+            Preference(0, 2, 0, 0.6),  # 0 lost once and won once, which says nothing
+            Preference(0, 2, 1, 0.6),
+            Preference(0, 3, 4, 0.5),  # nor does a tie
         ),
     )
 
-    assert liked(KTO(), told) == [(0, 1), (1, 0), (2, 1)]
+    assert liked(KTO(), told) == [(1, 0), (2, 1)]
+
+
+def test_both_are_replies_to_what_the_preference_names() -> None:
+    turns = [turn(0, "41"), turn(1, "no", asked="Criticise it."), turn(2, "42", asked="Again?")]
+    told = episode(turns, preferences=(Preference(0, 2, 0, 0.9),))
+
+    found = KTO().examples(told)
+
+    assert [(one.turn, one.reward) for one in found] == [(0, 0), (2, 1)]
+    assert all(one.said.prompt == turns[0].prompt for one in found)
 
 
 @pytest.mark.parametrize(

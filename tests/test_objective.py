@@ -200,6 +200,21 @@ def test_the_kl_in_the_reward_by_hand() -> None:
     assert advantages({"like": "rloo", "kl": 0.5, "kl_by": "k2"}, batch) == [0.0, 0.0]
 
 
+def test_who_spoke_sets_nobody_apart_where_the_kl_is_in_the_reward() -> None:
+    # .5 and .7 nats of the learner's own, of each group one; what the others said wasn't looked at
+    own = [Known(logp=(-1.0,), anchor=(-1.5,)), Known(logp=(-1.0,), anchor=(-1.7,))]
+    batch = [
+        rollout(1.0, episode=name, known=known)
+        for name, one in zip("ef", own, strict=True)
+        for known in (one, Known(), Known())
+    ]
+
+    found = advantages({"like": "rloo", "kl": 1.0}, batch)
+
+    # the others pay .6, the mean: the first is .1 ahead of its group, the second .1 behind
+    assert found == pytest.approx([0.1, -0.05, -0.05, -0.1, 0.05, 0.05])
+
+
 def test_batch_scale_by_hand() -> None:
     # without a baseline: mean ½, standard deviation 1 (squared deviations 9/4 + 3/4 = 3 over 3)
     batch = [rollout(2.0), rollout(0.0), rollout(0.0, episode="f"), rollout(0.0, episode="g")]

@@ -1,6 +1,7 @@
 """Examples that guards watch, and a pupil that learns from them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from moot.training.learner import Learner
 from moot.training.methods.sft import SFT
 from moot.training.objective import Objective
 from moot.training.settings import Fit, Guards
+from moot.training.types import Encoder, Look
 
 
 def shown(name: str, i: int, text: str, tokens: tuple[int, ...]) -> Shown:
@@ -59,10 +61,18 @@ def equal(one: Any, other: Any) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
 
 
+class Own(SFT):
+    """Demonstrations that the policy has just said itself."""
+
+    def looks(self, encode: Encoder) -> Look:
+        """Say so."""
+        return replace(super().looks(encode), sampled=True)
+
+
 def steps(
     pupil: Learner, model: Path, folder: Path, settings: Fit, examples: Sequence[Shown] = EXAMPLES
 ) -> list[tuple[int, Metrics]]:
-    return learnt(pupil, SFT(), examples, model, folder, settings)
+    return learnt(pupil, Own(), examples, model, folder, settings)
 
 
 def work(model: Path, folder: Path, method: Any, settings: Fit) -> Job:

@@ -170,7 +170,8 @@ def _descend(
         (losses.sum() / total * counts).backward()
         if counts:
             learnt = len(part) if isinstance(part[0], Rollout) else len(batch)
-            seen_there = {n: values[:learnt] for n, values in _seen(scores, there).items()}
+            seen_there = _seen(scores, there, sampled=look.sampled)
+            seen_there = {name: values[:learnt] for name, values in seen_there.items()}
             lengths = there.position[there.last] + 1
             own = {**seen_there, **metrics, "loss": losses.detach(), "tokens": lengths}
             seen[i] = {name: values.cpu() for name, values in own.items()}
@@ -196,14 +197,18 @@ def _joined(seen: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     return {name: torch.cat(values) for name, values in found.items()}
 
 
-def _seen(scores: Scores, batch: Rows) -> dict[str, Tensor]:
-    """Return (N,) what can be said of the rows, whatever the method."""
+def _seen(scores: Scores, batch: Rows, *, sampled: bool) -> dict[str, Tensor]:
+    """Return (N,) what can be said of the rows, whatever the method.
+
+    The KL is estimated (k3) where they were `sampled` from the policy: of what it is taught not to
+    say, as rejected replies, the estimate grows without bound while the KL doesn't.
+    """
     with torch.no_grad():
         found = {
             "entropy": mean(scores.entropy, batch.mask),
             "length": batch.mask.sum(-1).float(),
         }
-        if batch.anchor is not None:
+        if sampled and batch.anchor is not None:
             found["kl"] = mean(kl(scores.logp, batch.anchor), batch.mask)
     return found
 

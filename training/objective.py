@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import fsum
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -105,6 +107,7 @@ class Objective(Settings):
             scalar=self.critic is not None,
             old=True,
             entropy=self.entropy > 0,
+            sampled=True,
         )
 
     @property
@@ -124,9 +127,8 @@ class Objective(Settings):
         if self.critic is not None:
             return self.critic.credited(rollouts, self._earned, self._paid, self.teaches)
         groups: dict[tuple[str, int], dict[int, float]] = {}
-        for i, rollout in enumerate(rollouts):
-            if rollout.reward is not None:
-                groups.setdefault(rollout.group, {})[i] = self._reward(rollout)
+        for i, reward in self._rewards(rollouts).items():
+            groups.setdefault(rollouts[i].group, {})[i] = reward
         found = self.advantages(groups.values())
         apart = {i for group in groups.values() if any(found[i] for i in group) for i in group}
         return [
@@ -160,9 +162,16 @@ class Objective(Settings):
             return rollout.reward
         return rollout.reward + overlong(said.length, said.most, self.overlong)
 
-    def _reward(self, rollout: Rollout) -> float:
-        """Return what a rollout earned, less its KL to the anchor where that counts there."""
-        return self._earned(rollout) - sum(self._paid(rollout))
+    def _rewards(self, rollouts: Sequence[Rollout]) -> dict[int, float]:
+        """Return what each earned, by its place, less its KL to the anchor where that counts there.
+
+        The KL is known of the learner's own.  The others in their groups pay what these pay in the
+        mean: or else who spoke would set answers apart that are equally good.
+        """
+        earned = {i: self._earned(r) for i, r in enumerate(rollouts) if r.reward is not None}
+        paid = {i: fsum(each) for i in earned if (each := self._paid(rollouts[i]))}
+        usual = fmean(paid.values()) if paid else 0.0
+        return {i: reward - paid.get(i, usual) for i, reward in earned.items()}
 
     def _paid(self, rollout: Rollout) -> list[float]:
         """Return what each token pays for its KL to the anchor; nothing where that isn't known."""

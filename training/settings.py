@@ -28,7 +28,8 @@ class Guards(Settings):
     entropy: float | None = Field(default=None, gt=0)
     """The least entropy of the next token, in nats."""
     kl: float | None = Field(default=None, gt=0)
-    """The greatest KL to the anchor, in nats a token; costs the anchor's forward pass."""
+    """The greatest KL to the anchor, in nats a token, of a method that learns from what the policy
+    has just said; costs the anchor's forward pass."""
     length: float | None = Field(default=None, gt=0)
     """The greatest length of a completion, in tokens."""
     loss: float | None = None

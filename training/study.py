@@ -139,6 +139,8 @@ def _found(
     found = {"too_long": float(room.left_out)} if room.left_out else {}
     if isinstance(own, Filed):
         return found
+    rewards = [e.reward for e in own if isinstance(e, Rollout) and e.reward is not None]
+    found |= {"earned": fmean(rewards)} if rewards else {}
     groups = {e.group for e in own if isinstance(e, Rollout)}
     others = (e for e in examples if isinstance(e, Rollout) and not job.mine(e))
     return found | contrast([*own, *(e for e in others if e.group in groups)])

@@ -95,6 +95,8 @@ class Look:
     """How many verdicts a nat of it is, where verdicts are learnt."""
     scalar: bool = False
     """A scalar head on the policy."""
+    sampled: bool = False
+    """Whether what is learnt from is what the policy has just said: of that its KL can be told."""
 
 
 class Encoder(Protocol):

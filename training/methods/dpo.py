@@ -120,6 +120,8 @@ class DPO(Preferring):
         return loss, {
             "preferred": (lead > 0).float(),
             "margin": self.beta * lead,
+            "chosen_reward": self.beta * chosen.detach(),
+            "rejected_reward": self.beta * rejected.detach(),
             "chosen_logp": means.chunk(2)[0].detach(),
             "rejected_logp": means.chunk(2)[1].detach(),
         }

@@ -1,9 +1,10 @@
 """KTO: learning from what was liked and what was not, without pairs (arXiv:2402.01306).
 
-An answer is desirable if it was preferred, or if its grade or its agreement with the reference is
-over `threshold`.  The baseline is the policy's KL to the anchor, estimated by each completion after
-another episode's prompt, in the same forward pass: a step of several parts (`fit.batch_tokens`)
-has a baseline for each, as TRL's microbatches do.
+An answer is desirable if it won more comparisons than it lost, as a reply to what the preference
+names, or if its grade or its agreement with the reference is over `threshold`.  The baseline is the
+policy's KL to the anchor, estimated by each completion after another episode's prompt, in the same
+forward pass: a step of several parts (`fit.batch_tokens`) has a baseline for each, as TRL's
+microbatches do.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pydantic import Field, model_validator
 from moot.agents.types import Settings
 from moot.protocols.types import Episode, Signal
 
-from ..examples import Known, Rollout, Said
+from ..examples import Known, Rollout, Said, said
 from ..types import Encoder, Look, Metrics, Rows, Scores
 from .options import refuse_unused
 from .reinforcement import rollout
@@ -64,18 +65,28 @@ class KTO(Settings):
 
     def examples(self, episode: Episode) -> list[Rollout]:
         """Return every answer that was liked (reward 1) or was not (reward 0)."""
+        found: dict[tuple[int, int], float] = {}
         if self.on == "preferences":
-            liked = {p.chosen: 1.0 for p in episode.outcome.preferences if p.probability > 0.5}
-            lost = {p.rejected: 0.0 for p in episode.outcome.preferences if p.probability > 0.5}
-            found = lost | liked
+            won: Counter[tuple[int, int]] = Counter()
+            for one in episode.outcome.preferences:
+                if one.probability > 0.5:
+                    won[one.chosen, one.asked] += 1
+                    won[one.rejected, one.asked] -= 1
+            found = {place: float(n > 0) for place, n in won.items() if n}
         else:
             found = {
-                v.of: float(v.score > self.threshold)
+                (v.of, v.of): float(v.score > self.threshold)
                 for v in episode.outcome.verdicts
                 if v.kind == self.on and v.score is not None and (v.kind == "match" or v.by is None)
             }
-        rated = (rollout(episode, episode.turns[i], reward) for i, reward in sorted(found.items()))
-        return [replace(one, said=replace(one.said, temperature=1.0)) for one in rated]
+        turns = episode.turns
+        return [
+            replace(
+                rollout(episode, turns[of], reward),
+                said=replace(said(turns[of], turns[asked]), temperature=1.0),
+            )
+            for (of, asked), reward in sorted(found.items())
+        ]
 
     def looks(self, encode: Encoder) -> Look:
         """Return that the anchor's word is wanted."""
