@@ -57,15 +57,16 @@ async def controls(
         people: who plays, at the versions that are to speak.
         casting: who of them plays which task, in the controls too.
         cycle: whose metrics these are.
-        out: the run's directory; each control gets a folder in it, controls-NAME.
+        out: the run's directory; each control gets a folder in it, controls-NAME-N for N answers of
+            each policy, and one for a single answer of each, by which it is known how many to take.
     """
     cast = seating(casting, people, tasks, stage.seed)
     patient = replace(stage, bears_refusals=True)
     failed: dict[str, int] = {}
 
-    async def played(name: str, one: Protocol, of: str = "") -> list[Episode]:
-        folder = out / f"controls-{name}"
-        results = [e async for e in patient.play(one, tasks, cast, folder.name + of)]
+    async def played(name: str, one: Protocol, n: str = "") -> list[Episode]:
+        folder = out / f"controls-{name}{n}"
+        results = [e async for e in patient.play(one, tasks, cast, folder.name)]
         episodes = sorted((e for e in results if isinstance(e, Episode)), key=lambda e: e.id)
         write_episodes(folder, cycle, episodes)
         failed[name] = len(results) - len(episodes)
@@ -74,10 +75,10 @@ async def controls(
     async def matched(name: str, make: Callable[[int], Protocol]) -> list[Episode]:
         """Return the episodes of `make(n)`: the greatest n that costs no more, or else 1."""
         # A phase of its own: there the second turn is another agent's than among n answers each.
-        once = await played(name, make(1), "-once")
+        once = await played(name, make(1), "-1")
         ours, theirs = shared(whole, once), shared(once, whole)
         n = min(MOST, tokens(ours) // tokens(theirs)) if tokens(theirs) else 1
-        return once if n <= 1 else await played(name, make(n))
+        return once if n <= 1 else await played(name, make(n), f"-{n}")
 
     whole = await played("protocol", protocol)
     vote = await matched("vote", lambda n: Consensus(samples=n))

@@ -125,7 +125,7 @@ def test_a_run_casts_its_episodes_and_its_controls(
 
     turns = pq.read_table(tmp_path / "run" / "cycle-000" / "turns.parquet").to_pylist()
     assert Counter(turn["agent"] for turn in turns) == {f"solver-{i}": 4 for i in range(5)}
-    held = pq.read_table(tmp_path / "run" / "controls-vote" / "turns.parquet").to_pylist()
+    held = pq.read_table(tmp_path / "run" / "controls-vote-1" / "turns.parquet").to_pylist()
     assert set(Counter(turn["episode"] for turn in held).values()) == {2}
 
 

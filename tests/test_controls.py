@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -44,6 +45,12 @@ def measured(
     return asyncio.run(all_of())
 
 
+def spoken(folder: Path, name: str) -> list[dict[str, Any]]:
+    """Return the turns of a control, of as many answers as the protocol's tokens buy."""
+    found = max(folder.glob(f"controls-{name}-*"), key=lambda one: int(one.name.split("-")[-1]))
+    return pq.read_table(found / "turns.parquet").to_pylist()
+
+
 def test_controls_cost_no_more_than_the_protocol_and_nearly_as_much(tmp_path: Path) -> None:
     engine = ScriptedEngine(lambda request: "A " * 5)
 
@@ -53,8 +60,7 @@ def test_controls_cost_no_more_than_the_protocol_and_nearly_as_much(tmp_path: Pa
     assert found["reflection_tokens"] <= found["protocol_tokens"]
     once = 3 * (5 + len(TASKS[0].prompt.split()))
     assert found["protocol_tokens"] - found["vote_tokens"] < once
-    turns = pq.read_table(tmp_path / "controls-vote" / "turns.parquet")
-    assert turns.num_rows == 20 * 3 * (found["vote_tokens"] // once)
+    assert len(spoken(tmp_path, "vote")) == 20 * 3 * (found["vote_tokens"] // once)
 
 
 def test_a_debate_of_unbiased_updaters_loses_to_a_vote_of_as_many_tokens(tmp_path: Path) -> None:
@@ -62,15 +68,14 @@ def test_a_debate_of_unbiased_updaters_loses_to_a_vote_of_as_many_tokens(tmp_pat
 
     found = measured(tmp_path, Debate(rounds=3), engine)
 
-    votes = pq.read_table(tmp_path / "controls-vote" / "turns.parquet").num_rows // len(TASKS)
+    votes = len(spoken(tmp_path, "vote")) // len(TASKS)
     assert votes > 3
     assert found["single"] == pytest.approx(0.6, abs=0.02)
     assert found["over_vote"] < 0
     assert found["over_vote"] == pytest.approx(found["protocol"] - found["vote"])
     assert found["over_single"] == pytest.approx(found["protocol"] - found["single"])
     # Whoever checks its own answer without peers keeps it here: reflection is a smaller vote.
-    turns = pq.read_table(tmp_path / "controls-reflection" / "turns.parquet").num_rows
-    n = turns // len(TASKS) // 2
+    n = len(spoken(tmp_path, "reflection")) // len(TASKS) // 2
     tail = float(stats.binom.sf(n // 2, n, 0.6))
     tie = float(stats.binom.pmf(n // 2, n, 0.6)) / 2 if n % 2 == 0 else 0.0
     assert found["reflection"] == pytest.approx(tail + tie, abs=0.04)
@@ -148,16 +153,16 @@ def test_what_has_no_answer_is_part_of_no_control(tmp_path: Path) -> None:
 
 
 def test_nobody_is_given_the_words_of_anothers_model(tmp_path: Path) -> None:
-    spoken = {name: ScriptedEngine(lambda _, said=name: f"answer: {said}") for name in "AB"}
+    engines = {name: ScriptedEngine(lambda _, said=name: f"answer: {said}") for name in "AB"}
     people = Population(tuple(Agent(name, "policy", name) for name in "AB"))
 
     async def play() -> None:
         with Journal(tmp_path / "journal.sqlite") as journal:
-            stage = Stage(spoken, journal, 0)
+            stage = Stage(engines, journal, 0)
             await controls(stage, Debate(rounds=4), TASKS[:5], people, cycle=0, out=tmp_path)
 
     asyncio.run(play())
 
-    turns = pq.read_table(tmp_path / "controls-vote" / "turns.parquet").to_pylist()
+    turns = spoken(tmp_path, "vote")
     assert len(turns) > 10
     assert all(turn["answer"] == turn["agent"] for turn in turns)

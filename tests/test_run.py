@@ -60,7 +60,7 @@ def test_the_directory_answers_every_question(whole: Path) -> None:
     taught = ("examples", "preferences", "demonstrations")
     expected = {f"cycle-00{n}/{name}.parquet" for n in (0, 1) for name in (*talk, *taught)}
     expected |= {f"held-out-00{n}/{name}.parquet" for n in (0, 1, 2) for name in talk}
-    controls = ("protocol", "vote", "reflection")
+    controls = ("protocol", "vote-1", "reflection-1")
     expected |= {f"controls-{one}/{name}.parquet" for one in controls for name in talk}
     expected |= {f"baseline/{name}.parquet" for name in talk}
     expected |= {"metrics.parquet", "usage.parquet"}

@@ -145,5 +145,5 @@ def test_a_control_that_is_played_again_for_more_answers_is_counted_once(tmp_pat
     calls: Counter[str] = Counter()
     for row in usage(out):
         calls[row["engine"]] += row["calls"]
-    assert any(row["phase"] == "controls-vote" for row in usage(out))
+    assert any(row["phase"] == "controls-vote-1" for row in usage(out))
     assert calls["main"] == len(fake.asked)
