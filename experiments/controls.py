@@ -24,7 +24,7 @@ from moot.protocols.reflection import Reflection
 from moot.protocols.stage import Stage
 from moot.protocols.types import Episode, Protocol, Turn
 
-from .stats import mean_interval
+from .stats import FEWEST, mean_interval
 from .store import write_episodes
 from .talk import tokens
 
@@ -44,11 +44,11 @@ async def controls(
 ) -> list[Metric]:
     """Play the protocol and its controls on `tasks`, write them down, and return how right each is.
 
-    The metrics are controls/NAME, what is gained over each is controls/over_NAME (paired by task),
-    and the mean tokens of an episode are controls/NAME_tokens.  A control takes as many answers of
-    each policy as the protocol's tokens buy, and one at least; all are compared on the same tasks.
-    An episode that is too long for an engine is left out and counted (controls/failed_episodes),
-    for the run has come to its end.
+    The metrics are controls/NAME, what is gained over each is controls/over_NAME (paired by task,
+    from 8 tasks on), and the mean tokens of an episode are controls/NAME_tokens.  A control takes
+    as many answers of each policy as the protocol's tokens buy, and one at least; all are compared
+    on the same tasks.  An episode that is too long for an engine is left out and counted
+    (controls/failed_episodes), for the run has come to its end.
 
     Args:
         stage: where they are played.
@@ -124,7 +124,8 @@ def compared(
         both = [task for task in known if task in values]
         alone = mean_interval([values[task] for task in both], seed)
         gain = [right["protocol"][task] - values[task] for task in both]
-        over = mean_interval(gain, seed) if name != "protocol" else None
+        told = name != "protocol" and len(both) >= FEWEST
+        over = mean_interval(gain, seed) if told else None
         found += [Metric(cycle, f"controls/{name}", *alone)] if alone else []
         found += [Metric(cycle, f"controls/over_{name}", *over)] if over else []
     return found

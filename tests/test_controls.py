@@ -152,6 +152,16 @@ def test_what_has_no_answer_is_part_of_no_control(tmp_path: Path) -> None:
     assert "likeliest" not in found
 
 
+def test_of_few_tasks_no_gain_is_claimed(tmp_path: Path) -> None:
+    for n, told in ((7, False), (8, True)):
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        engine = ScriptedEngine(Simulated(competence=0.6).say)
+        found = measured(folder, Debate(), engine, n=n)
+        assert {"protocol", "single", "vote", "reflection"} <= found.keys()
+        assert [name in found for name in ("over_single", "over_vote")] == [told, told]
+
+
 def test_nobody_is_given_the_words_of_anothers_model(tmp_path: Path) -> None:
     engines = {name: ScriptedEngine(lambda _, said=name: f"answer: {said}") for name in "AB"}
     people = Population(tuple(Agent(name, "policy", name) for name in "AB"))

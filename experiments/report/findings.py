@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ..stats import FEWEST, Interval
+from .controls import beside_controls
 from .conversations import Ending, endings
 from .evaluations import improvement, over_baseline, trained, whole_cycles
 from .panel import judges, warnings
@@ -27,19 +28,6 @@ WHO = {
     "rubric": ("The reference", ALL[0], "the reference", ALL[1]),
 }
 """What is set beside which majority, by protocol: in full, and for short."""
-NAMES = {
-    "judged": "judgement",
-    "moderated": "moderated debate",
-    "equivalent": "judged agreement",
-    "reconcile": "round table",
-}
-"""What a protocol is called in a sentence, where its kind is no noun."""
-CONTROLS = {
-    "single": "a single answer",
-    "vote": "a vote",
-    "likeliest": "the likeliest of its answers",
-    "reflection": "reflection without peers",
-}
 
 
 def in_short(readings: Readings) -> list[str]:
@@ -61,7 +49,7 @@ def findings(readings: Readings) -> list[str]:
             "no trained weights have been evaluated yet."
             if first == 0
             else f"Held-out accuracy after {count(first, 'cycle')} is {measured(accuracy[first])}.",
-            *_controls(readings, last),
+            *beside_controls(readings, last),
         ]
     difference = improvement(readings, first, last)
     return [
@@ -69,7 +57,7 @@ def findings(readings: Readings) -> list[str]:
         *_vote_of_samples(readings, last),
         *_verification(readings, last),
         *_beside_baseline(readings, last),
-        *_controls(readings, last),
+        *beside_controls(readings, last),
         *_unreadable(readings, first, last),
         *([] if trained(readings) else ["No weights were trained in this run."]),
     ]
@@ -156,34 +144,6 @@ def _beside(difference: Interval | None) -> str:
     if difference.high < 0:
         return f"it beats a single answer of the trained model ({paired})"
     return f"a single answer of the trained model can't be told from it ({paired})"
-
-
-def _controls(readings: Readings, last: int) -> list[str]:
-    """Return how the protocol itself does beside what its tokens buy without it."""
-    ours = whole_cycles(readings.metrics, "controls/protocol").get(last)
-    if ours is None:
-        return []
-    kind = readings.experiment.get("protocol", {}).get("kind") or "protocol"
-    kind = NAMES.get(kind, kind)
-    said: list[str] = []
-    for name, words in CONTROLS.items():
-        theirs = whole_cycles(readings.metrics, f"controls/{name}").get(last)
-        over = whole_cycles(readings.metrics, f"controls/over_{name}").get(last)
-        if theirs is not None and over is not None:
-            words += _cost(readings, name, last)
-            said.append(f"{words} {measured(theirs)} ({signed(over)})")
-    if not said:
-        return []
-    return [
-        f"The {kind} itself{_cost(readings, 'protocol', last)} is right in {measured(ours)} of the "
-        f"held-out tasks. Beside it (and what it gains): {', '.join(said)}."
-    ]
-
-
-def _cost(readings: Readings, name: str, last: int) -> str:
-    """Return what a control costs, if that was measured."""
-    found = whole_cycles(readings.metrics, f"controls/{name}_tokens").get(last)
-    return f", at {found.value:.0f} tokens a task," if found else ""
 
 
 def _unreadable(readings: Readings, first: int, last: int) -> list[str]:
