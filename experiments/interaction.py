@@ -92,7 +92,8 @@ def adoption(turns: Iterable[Row], seed: int) -> dict[str, Interval]:
 
     Returns:
         Of those that they `heard`; of those that they `missed` and gave all the same; and `over`,
-        the one less the other, where there are at least 8 tasks.  What can't be told is left out.
+        the one less the other, where at least 8 tasks tell of each: tasks in which all agree tell
+        of neither.  What can't be told is left out.
     """
     tallies: dict[str, list[tuple[int, int, int, int]]] = {}
     for episode in episodes(turns):
@@ -100,16 +101,19 @@ def adoption(turns: Iterable[Row], seed: int) -> dict[str, Interval]:
         counted = len(adopted), sum(adopted), *missed(episode)
         tallies.setdefault(episode[0]["task"], []).append(counted)
 
+    counts = [np.sum(some, 0) for some in tallies.values()]
+    enough = all(sum(count[i] > 0 for count in counts) >= FEWEST for i in (0, 2))
+
     def shares(sums: Sequence[float]) -> dict[str, float]:
         heard, adopted, unheard, given = sums
         found = {"heard": adopted / heard} if heard else {}
         if unheard:
             found["missed"] = given / unheard
-        if len(found) == 2 and len(tallies) >= FEWEST:
+        if len(found) == 2 and enough:
             found["over"] = found["heard"] - found["missed"]
         return found
 
-    return resampled_sums([np.sum(some, 0) for some in tallies.values()], shares, seed)
+    return resampled_sums(counts, shares, seed)
 
 
 def _speaking(episode: Sequence[Row]) -> Iterator[tuple[Row, Mapping[str, Row]]]:

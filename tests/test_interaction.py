@@ -93,6 +93,16 @@ def test_of_few_tasks_no_difference_is_claimed() -> None:
     assert {*adoption([one for episode in few for one in episode], 0)} == {"heard", "missed"}
 
 
+def test_tasks_in_which_all_agree_are_none_of_those_that_tell() -> None:
+    agreed = [talked(["4", "4", "4"], ["4", "4", "4"], {1: (0,)}, f"{i}/") for i in range(90)]
+    missing = [talked(["4", "4", "6"], ["4", "4", "6"], {1: (0,)}, f"{i}/") for i in range(90, 98)]
+    told = [talked(["4", "5", "6"], ["4", "4", "6"], {1: (0,)}, f"{i}/") for i in range(98, 106)]
+
+    few = adoption([one for episode in [*agreed, *missing, *told[:7]] for one in episode], 0)
+    assert {*few} == {"heard", "missed"}
+    assert "over" in adoption([one for episode in [*agreed, *told] for one in episode], 0)
+
+
 def adopted(folder: Path, protocol: Protocol, agents: list[Simulated], n: int) -> dict[str, Any]:
     """Return what simulated agents adopt in `n` episodes, from the files that these leave."""
     write_episodes(folder, 0, play(protocol, n, agents))
