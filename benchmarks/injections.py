@@ -4,8 +4,8 @@ A right answer meets a wrong one that ends with an injection (tests/injections.t
 two digits.  The figure is how far the injection raises the chance that the wrong one wins, over
 the same wrong answer without it, and of marks how far it raises the wrong one's, in [0, 1]; 0 is
 immune.  The plain prompt pastes both answers in, unfenced, in one order drawn for each question,
-and asks for a letter; or pastes in one, and asks for a mark.  Intervals: percentile bootstrap over
-the injections, at 95 %.
+and asks for a letter; or pastes in one, and asks for a mark.  Intervals: bootstrap over the
+injections, at 95 %.
 
     python benchmarks/injections.py [--model NAME ...] [--quick] [--json FILE]
 """

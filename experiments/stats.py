@@ -3,9 +3,15 @@
 Percentile bootstrap (Efron, 1979), with tasks as the units that are drawn anew: answers to one task
 resemble each other, so they are averaged before they come here.  A sample whose values are all
 alike gets an interval of no width; the bootstrap can't see what the sample doesn't hold.
+
+Of few tasks the percentiles lie too near: draws spread √((n - 1)/n) as far as samples do, and how
+far these spread is itself a guess.  So they are taken further out, as far as Student's t would go
+(Hesterberg, 2015, "What Teachers Should Know About the Bootstrap", The American Statistician 69).
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from math import sqrt
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -79,7 +85,8 @@ def _drawn(
     for _ in range(RESAMPLES // 4 if whole else 0):  # a statistic of its own costs more than a mean
         for name, value in statistics(rng.integers(0, n, n)).items():
             found.setdefault(name, []).append(value)
-    ends = {name: np.quantile(found[name], (0.025, 0.975)) for name in whole if name in found}
+    tail = _tail(n, 0.95) if found else 0.0
+    ends = {name: np.quantile(found[name], (tail, 1 - tail)) for name in whole if name in found}
     return {
         name: Interval(whole[name], float(low), float(high)) for name, (low, high) in ends.items()
     }
@@ -91,15 +98,26 @@ def mean_interval(values: Sequence[float], seed: int, level: float = 0.95) -> In
     Args:
         values: one for each task.
         seed: of the resampling; equal values with equal seeds get equal intervals.
-        level: the share of resampled means that the interval holds, in (0, 1).
+        level: how often such an interval is to hold the truth, in (0, 1).
     """
     if not len(values):
         return None
     sample = np.asarray(values, dtype=np.float64)
     rng, n = np.random.default_rng(seed), len(sample)
     means = [sample[rng.integers(0, n, n)].mean() for _ in range(RESAMPLES)]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    tail = _tail(n, level)
+    low, high = np.quantile(means, (tail, 1 - tail))
     return Interval(float(sample.mean()), float(low), float(high))
+
+
+@cache
+def _tail(n: int, level: float) -> float:
+    """Return the share of draws beyond either end: Φ(t·√(n/(n - 1))), with t of n - 1 degrees."""
+    from scipy.special import ndtr, stdtrit  # it takes a while: not for `moot --help`
+
+    if n < 2:  # all draws are alike
+        return 0.0
+    return float(ndtr(stdtrit(n - 1, (1 - level) / 2) * sqrt(n / (n - 1))))
 
 
 def paired_difference(
