@@ -122,10 +122,9 @@ def judged(rulings: Sequence[Ruling], cycle: int, seed: int) -> list[Metric]:
             if value is not None
         ]
     ratings = _ratings(found)
-    trust = trusted(list(found), ratings, chance)
+    trust = trusted(list(found), [*chain.from_iterable(ratings)], chance)
     metrics += [Metric(cycle, f"judges/trust@{judge}", value) for judge, value in trust.items()]
-    # Krippendorff's alpha of what they found, with its interval over claims.
-    agreement = resampled(ratings, krippendorff_alpha, seed) if len(found) > 1 else None
+    agreement = _agreement(ratings, seed) if len(found) > 1 else None
     metrics += [Metric(cycle, "judges/agreement", *agreement)] if agreement else []
     return [*metrics, *rated(found, cycle, seed)]
 
@@ -148,6 +147,15 @@ def _area(some: Sequence[Claim], seed: int) -> Interval | None:
         ),
         seed,
     )
+
+
+def _agreement(ratings: Sequence[Sequence[Sequence[float | None]]], seed: int) -> Interval | None:
+    """Return Krippendorff's alpha of all claims, with its interval over episodes.
+
+    The claims of one episode are about the same few replies: drawn one by one, they would seem more
+    than they are.
+    """
+    return resampled(ratings, lambda drawn: krippendorff_alpha([*chain.from_iterable(drawn)]), seed)
 
 
 def _habits(
@@ -188,7 +196,7 @@ def trusted(
 
     Args:
         judges: their names.
-        ratings: claims × judges, as `_ratings` gives them.
+        ratings: claims × judges, as `_ratings` gives them of each episode.
         chance: those who can't be told from chance, or are worse.
     """
     labels = [[None if x is None else int(x) for x in item] for item in ratings]
@@ -198,14 +206,18 @@ def trusted(
     return {j: 0.0 if j in chance else s for j, s in zip(judges, skill, strict=True)}
 
 
-def _ratings(found: Mapping[str, Sequence[Claim]]) -> list[list[float | None]]:
-    """Return claims × judges: whether each found it so (1) or not (0)."""
-    items: dict[tuple[str, int, int | None], dict[str, float]] = {}
+def _ratings(found: Mapping[str, Sequence[Claim]]) -> list[list[list[float | None]]]:
+    """Return episodes × claims × judges: whether each found it so (1) or not (0)."""
+    episodes: dict[str, dict[tuple[str, int, int | None], dict[str, float]]] = {}
     for judge, some in found.items():
         for c in some:
             if c.score != 0.5:
+                items = episodes.setdefault(c.episode, {})
                 items.setdefault(c.about, {})[judge] = float(c.score > 0.5)
-    return [[said.get(judge) for judge in found] for said in items.values()]
+    return [
+        [[said.get(judge) for judge in found] for said in items.values()]
+        for items in episodes.values()
+    ]
 
 
 def rated(found: Mapping[str, Sequence[Claim]], cycle: int, seed: int) -> list[Metric]:

@@ -148,6 +148,27 @@ def test_ones_own_replies_are_held_against_what_all_other_judges_find_of_them() 
     assert "judges/self_preference@c" not in found
 
 
+def test_claims_of_one_episode_tell_no_more_for_being_many() -> None:
+    """Agreement is drawn by episode: what is found twice of the same replies is found once."""
+    rng = Random(3)
+    once = [
+        Ruling(f"e{e}", judge, "grade", None, Reply(0, "a", None, 5), None, mark)
+        for e in range(24)
+        for good in [rng.choice([0.1, 0.9])]
+        for judge in ("j", "k")
+        for mark in [good if rng.random() < 0.8 else 1 - good]
+    ]
+    thrice = [replace(one, of=replace(one.of, turn=turn)) for one in once for turn in range(3)]
+
+    one, three = (
+        next(m for m in judged(some, 0, seed=0) if m.name == "judges/agreement")
+        for some in (once, thrice)
+    )
+
+    assert one.value == pytest.approx(three.value, abs=0.02)
+    assert three.high - three.low == pytest.approx(one.high - one.low, rel=0.1)
+
+
 def row(answer: str | None, correct: bool | None) -> dict[str, Any]:
     return {"answer": answer, "correct": correct}
 
