@@ -46,7 +46,7 @@ def test_scipy_finds_the_same_interval() -> None:
         (values,),
         np.mean,
         n_resamples=RESAMPLES,
-        confidence_level=1 - 2 * norm.cdf(t.ppf(0.025, 79) * (80 / 79) ** 0.5),
+        confidence_level=1 - 2 * float(norm.cdf(t.ppf(0.025, 79) * (80 / 79) ** 0.5)),
         method="percentile",
         rng=np.random.default_rng(8),
     ).confidence_interval
