@@ -7,7 +7,7 @@ from typing import Any
 from moot.agents.errors import InputError
 
 from .directory import flat
-from .report.evaluations import accuracies, paired, whole_cycles
+from .report.evaluations import accuracies, paired, pooled, whole_cycles
 from .report.readings import Readings
 from .report.words import count, measured, signed, value
 from .stats import Interval
@@ -110,8 +110,8 @@ def outcome(run: Readings) -> Outcome:
     if not run.held_out:
         return Outcome(0, None, None, None, {})
     first, last = min(run.held_out), max(run.held_out)
-    tasks = accuracies(run.held_out[last])
-    change = paired(accuracies(run.held_out[first]), tasks, run.seed) if first < last else None
+    before, tasks = pooled(accuracies(run.held_out[first]), accuracies(run.held_out[last]))
+    change = paired(before, tasks, run.seed) if first < last else None
     return Outcome(last, known.get(first), known.get(last), change, tasks)
 
 

@@ -111,6 +111,9 @@ async def _asked(
 def summary(episodes: Sequence[Episode], cycle: int, seed: int, suffix: str = "") -> list[Metric]:
     """Return accuracy, majority vote and unreadable share, with bootstrap intervals over tasks.
 
+    How right several examinees are together is told of the tasks that all of them answered: else
+    it would rise where a weak one's episodes fail.
+
     Where verdicts were read, also how well they tell right answers from wrong ones, and how often
     the vote is right that they weigh, which is the episode's own then (LaSeR, arXiv:2510.14943).
     """
@@ -119,7 +122,10 @@ def summary(episodes: Sequence[Episode], cycle: int, seed: int, suffix: str = ""
     tasks: dict[str, list[Episode]] = {}
     for episode in episodes:
         tasks.setdefault(episode.task.id, []).append(episode)
-    known = [same for same in tasks.values() if same[0].task.answer is not None]
+    who = {episode.id.removesuffix(episode.task.id) for episode in episodes}
+    known = [
+        same for same in tasks.values() if same[0].task.answer is not None and len(same) == len(who)
+    ]
     columns = {
         "accuracy": [fmean(map(accuracy, same)) for same in known],
         "majority": [fmean(map(majority, same)) for same in known],

@@ -1,12 +1,18 @@
 """Findings: what a run is said to have shown, and what of it can't be told."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from handmade import RESOLVED, evaluation
+from handmade import RESOLVED, evaluation, sums, told
 
+from moot.agents.population import Agent, Population
+from moot.experiments.evaluation import summary
+from moot.experiments.report.evaluations import improvement
 from moot.experiments.report.findings import findings
 from moot.experiments.report.readings import read
-from moot.experiments.store import write_metrics
+from moot.experiments.store import write_episodes, write_metrics
+from moot.protocols.consensus import Consensus
 from moot.protocols.journal import Metric
 
 
@@ -26,3 +32,34 @@ def test_what_the_protocol_gains_over_a_control_is_said_where_it_is_known(tmp_pa
     more = said(tmp_path, ours, vote, over)
     assert "Beside it (and what it gains): a vote 1.00 (−0.25 [−0.50, +0.00])." in more
     assert "Fewer" not in more
+
+
+def examined(run: Path, version: int, answered: Mapping[str, int]) -> list[Metric]:
+    """Let two answer 16 tasks, one rightly and one wrongly, each so many, and measure it."""
+    phase = f"held-out-{version:03d}"
+    episodes = [
+        replace(
+            told(task, Consensus(samples=1), Population((Agent(name, "policy", "main"),)), [text]),
+            id=f"{phase}@{name}/{task.id}",
+        )
+        for name, n in answered.items()
+        for task in sums(0, 16)[:n]
+        for text in [str(task.answer) if name == "strong" else "none"]
+    ]
+    write_episodes(run / phase, version, episodes)
+    return summary(episodes, version, 0)
+
+
+def test_whose_episodes_fail_is_no_loss_that_counts_as_a_gain(tmp_path: Path) -> None:
+    (tmp_path / "experiment.yaml").write_text(RESOLVED)
+    answered = [{"strong": 16, "weak": n} for n in (16, 10, 2)] + [{"strong": 16}]
+    metrics = [examined(tmp_path, n, some) for n, some in enumerate(answered)]
+
+    for some in metrics[:3]:
+        assert {m.name: m.value for m in some}["held_out/accuracy"] == 0.5
+    readings = read(tmp_path)
+    change = improvement(readings, 0, 1)
+    assert change is not None
+    assert [*change] == [0, 0, 0]
+    assert improvement(readings, 0, 2) is None  # two tasks are too few
+    assert improvement(readings, 0, 3) is None  # the one who remains is not both

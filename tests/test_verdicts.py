@@ -120,7 +120,7 @@ def test_who_reads_a_verdict_gives_no_answer(tmp_path: Path) -> None:
 
     write_episodes(tmp_path, 3, [episode])
 
-    assert accuracies(tmp_path) == {TASK.id: 1 / 4}
+    assert accuracies(tmp_path) == {(TASK.id, ""): 1 / 4}
 
 
 def test_an_evaluation_says_how_well_they_tell_right_from_wrong() -> None:

@@ -7,6 +7,11 @@ from statistics import fmean
 from ..stats import FEWEST, Interval, paired_difference
 from .readings import Readings, Row, rows
 
+Answered = tuple[str, str]
+"""A task, and who of several examinees answered it."""
+Shares = Mapping[Answered, float]
+"""How many of the answers are right, in [0, 1]."""
+
 
 def whole_cycles(metrics: Iterable[Row], name: str) -> dict[int, Interval]:
     """Return a metric that is not per step, by cycle; without an interval it is a bare value."""
@@ -30,7 +35,7 @@ def improvement(readings: Readings, first: int, last: int) -> Interval | None:
     """Return the paired difference of accuracy between two evaluations; `None`: not to be told."""
     if first not in readings.held_out or last not in readings.held_out:
         return None
-    before, after = (accuracies(readings.held_out[n]) for n in (first, last))
+    before, after = pooled(*(accuracies(readings.held_out[n]) for n in (first, last)))
     return paired(before, after, readings.seed)
 
 
@@ -38,8 +43,8 @@ def over_baseline(readings: Readings, last: int) -> Interval | None:
     """Return how much more accurate a single trained answer is than the untrained model's vote."""
     if readings.baseline is None or last not in readings.held_out:
         return None
-    after = accuracies(readings.held_out[last])
-    return paired(votes(readings.baseline), after, readings.seed)
+    before, after = pooled(votes(readings.baseline), accuracies(readings.held_out[last]))
+    return paired(before, after, readings.seed)
 
 
 def paired(before: Mapping[str, float], after: Mapping[str, float], seed: int) -> Interval | None:
@@ -50,24 +55,47 @@ def paired(before: Mapping[str, float], after: Mapping[str, float], seed: int) -
     return paired_difference([before[t] for t in both], [after[t] for t in both], seed)
 
 
-def votes(folder: Path) -> dict[str, float]:
-    """Return for each task whose answer is known the share of right votes on it."""
-    right: dict[str, list[bool]] = {}
-    for episode in rows(folder / "episodes.parquet", ["task", "expected", "correct"]):
+def pooled(*evaluations: Shares) -> list[dict[str, float]]:
+    """Return, by task, the mean over the examinees of each evaluation.
+
+    Tasks are left out that not everybody answered who is in any of the evaluations: where a weak
+    one's episodes fail, those who remain are not an improvement.
+    """
+    who = {name for shares in evaluations for _, name in shares}
+
+    def means(shares: Shares) -> dict[str, float]:
+        tasks: dict[str, list[float]] = {}
+        for (task, _), share in shares.items():
+            tasks.setdefault(task, []).append(share)
+        return {task: fmean(some) for task, some in tasks.items() if len(some) == len(who)}
+
+    return [*map(means, evaluations)]
+
+
+def votes(folder: Path) -> Shares:
+    """Return the share of right votes on each task whose answer is known."""
+    right: dict[Answered, list[bool]] = {}
+    for episode in rows(folder / "episodes.parquet", ["episode", "task", "expected", "correct"]):
         if episode["expected"] is not None:
-            right.setdefault(episode["task"], []).append(bool(episode["correct"]))
-    return {task: fmean(found) for task, found in right.items()}
+            right.setdefault(_answered(episode), []).append(bool(episode["correct"]))
+    return {of: fmean(found) for of, found in right.items()}
 
 
-def accuracies(folder: Path) -> dict[str, float]:
+def accuracies(folder: Path) -> Shares:
     """Return the share of right answers to each task whose answer is known."""
     known = {
-        e["episode"]: e["task"]
+        e["episode"]: _answered(e)
         for e in rows(folder / "episodes.parquet", ["episode", "task", "expected"])
         if e["expected"] is not None
     }
-    right: dict[str, list[bool]] = {}
+    right: dict[Answered, list[bool]] = {}
     for turn in rows(folder / "turns.parquet", ["episode", "role", "correct"]):
         if turn["episode"] in known and turn["role"] == "policy":
             right.setdefault(known[turn["episode"]], []).append(bool(turn["correct"]))
-    return {task: fmean(answers) for task, answers in right.items()}
+    return {of: fmean(answers) for of, answers in right.items()}
+
+
+def _answered(episode: Row) -> Answered:
+    """Return the task of an episode, and the examinee: FOLDER@NAME/TASK, or FOLDER/TASK of one."""
+    task = episode["task"]
+    return task, episode["episode"].removesuffix(task).partition("@")[2]
