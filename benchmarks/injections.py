@@ -77,7 +77,7 @@ async def measured(model: str, words: list[str], questions: int) -> list[tuple[R
                 ask = _plain if name == "pairwise" else _plain_mark
                 plain = [await ask(judge, tasks, word) for word in ["", *words]]
                 wins = [await _wins(judge, journal, way, tasks, word) for word in ["", *words]]
-                lift = mean_interval([win - wins[0] for win in wins[1:]], seed=0)
+                lift = mean_interval([win - wins[0] for win in wins[1:]], seed=0, within=(-1, 1))
                 theirs = fmean(win - plain[0] for win in plain[1:])
                 assert lift is not None
                 ratio = theirs / lift.value if lift.value > 0 else None

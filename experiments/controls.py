@@ -122,10 +122,10 @@ def compared(
     known = [episode.task.id for episode in everywhere if episode.task.answer is not None]
     for name, values in right.items():
         both = [task for task in known if task in values]
-        alone = mean_interval([values[task] for task in both], seed)
+        alone = mean_interval([values[task] for task in both], seed, within=(0, 1))
         gain = [right["protocol"][task] - values[task] for task in both]
         told = name != "protocol" and len(both) >= FEWEST
-        over = mean_interval(gain, seed) if told else None
+        over = mean_interval(gain, seed, within=(-1, 1)) if told else None
         found += [Metric(cycle, f"controls/{name}", *alone)] if alone else []
         found += [Metric(cycle, f"controls/over_{name}", *over)] if over else []
     return found

@@ -137,7 +137,8 @@ def summary(episodes: Sequence[Episode], cycle: int, seed: int, suffix: str = ""
         columns["weighted_majority"] = [fmean(bool(e.correct) for e in same) for same in known]
     metrics: list[Metric] = []
     for name, values in columns.items():
-        interval = mean_interval(values, seed)
+        within = None if name == "tokens" else (0, 1)
+        interval = mean_interval(values, seed, within=within)
         if interval is not None:
             metrics.append(Metric(cycle, f"held_out/{name}{suffix}", *interval))
     found = resampled_all(told, verification, seed)

@@ -1,8 +1,9 @@
 """Intervals: how far a mean over tasks might have come out otherwise.
 
 Percentile bootstrap (Efron, 1979), with tasks as the units that are drawn anew: answers to one task
-resemble each other, so they are averaged before they come here.  A sample whose values are all
-alike gets an interval of no width; the bootstrap can't see what the sample doesn't hold.
+resemble each other, so they are averaged before they come here.  The bootstrap can't see what the
+sample doesn't hold: values that are all alike get an interval of no width, unless their bounds are
+known.
 
 Of few tasks the percentiles lie too near: draws spread √((n - 1)/n) as far as samples do, and how
 far these spread is itself a guess.  So they are taken further out, as far as Student's t would go
@@ -92,22 +93,42 @@ def _drawn(
     }
 
 
-def mean_interval(values: Sequence[float], seed: int, level: float = 0.95) -> Interval | None:
+def mean_interval(
+    values: Sequence[float],
+    seed: int,
+    level: float = 0.95,
+    within: tuple[float, float] | None = None,
+) -> Interval | None:
     """Return the mean of `values` with its bootstrap interval; `None`: there are no values.
 
     Args:
         values: one for each task.
         seed: of the resampling; equal values with equal seeds get equal intervals.
         level: how often such an interval is to hold the truth, in (0, 1).
+        within: the least and the greatest that a value can be, which tell how far the mean may lie
+            from values that are all alike; `None`: they can be anything.
     """
     if not len(values):
         return None
     sample = np.asarray(values, dtype=np.float64)
     rng, n = np.random.default_rng(seed), len(sample)
+    if within is not None and (sample == sample[0]).all():
+        return _alike(float(sample[0]), n, level, within)
     means = [sample[rng.integers(0, n, n)].mean() for _ in range(RESAMPLES)]
     tail = _tail(n, level)
     low, high = np.quantile(means, (tail, 1 - tail))
     return Interval(float(sample.mean()), float(low), float(high))
+
+
+def _alike(value: float, n: int, level: float, within: tuple[float, float]) -> Interval:
+    """Return `n` tasks' mean where all have the same value, and how far it may lie from that.
+
+    At least a share p of all tasks has it (Clopper and Pearson, 1934), while the others may lie at
+    either end: right answers to all of 8 tasks are 1 [.63, 1], and no difference in any is 0 ± .37.
+    """
+    p = ((1 - level) / 2) ** (1 / n)
+    low, high = (p * value + (1 - p) * end for end in within)
+    return Interval(value, low, high)
 
 
 @cache
@@ -125,9 +146,11 @@ def paired_difference(
 ) -> Interval | None:
     """Return the mean of `after` - `before`, task by task, with its interval; `None`: no tasks.
 
-    Pairing takes out how hard each task is, so the interval is narrower than the two apart.
+    Both are shares.  Pairing takes out how hard each task is, so the interval is narrower than the
+    two apart.
 
     Raises:
         ValueError: the two are not of the same tasks, for they differ in number.
     """
-    return mean_interval([b - a for a, b in zip(before, after, strict=True)], seed, level)
+    gains = [b - a for a, b in zip(before, after, strict=True)]
+    return mean_interval(gains, seed, level, within=(-1, 1))

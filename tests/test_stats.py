@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap, norm, t
+from scipy.stats import binomtest, bootstrap, norm, t
 
 from moot.experiments.stats import (
     RESAMPLES,
@@ -36,6 +36,15 @@ def test_no_values_have_no_interval() -> None:
 def test_values_all_alike_have_an_interval_of_no_width() -> None:
     assert mean_interval([1.0] * 9, seed=0) == Interval(1.0, 1.0, 1.0)
     assert mean_interval([0.25], seed=0) == Interval(0.25, 0.25, 0.25)
+
+
+def test_shares_that_are_all_alike_are_as_sure_as_their_number() -> None:
+    least, most = binomtest(8, 8).proportion_ci(), binomtest(0, 8).proportion_ci()
+
+    assert mean_interval([1.0] * 8, seed=0, within=(0, 1)) == pytest.approx((1, least.low, 1))
+    assert mean_interval([0.0] * 8, seed=0, within=(0, 1)) == pytest.approx((0, 0, most.high))
+    same = paired_difference([1.0, 0.5] * 4, [1.0, 0.5] * 4, seed=0)
+    assert same == pytest.approx((0, -most.high, most.high))
 
 
 def test_scipy_finds_the_same_interval() -> None:
