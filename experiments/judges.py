@@ -152,8 +152,7 @@ def _area(some: Sequence[Claim], seed: int) -> Interval | None:
 def _agreement(ratings: Sequence[Sequence[Sequence[float | None]]], seed: int) -> Interval | None:
     """Return Krippendorff's alpha of all claims, with its interval over episodes.
 
-    The claims of one episode are about the same few replies: drawn one by one, they would seem more
-    than they are.
+    The claims of one episode are about the same few replies: one by one they'd seem to tell more.
     """
     return resampled(ratings, lambda drawn: krippendorff_alpha([*chain.from_iterable(drawn)]), seed)
 
@@ -183,7 +182,12 @@ def _habits(
         "consistency": consistency(pairs),
         "fairness": fairness(pairs),
         "length_bias": length_bias(
-            [(c.of.length, c.over.length, c.score) for c in some if c.over is not None]
+            [
+                (c.of.length, c.over.length, c.score)
+                for c in some
+                # Where one reply is the right one, and the longer, it may have won by that.
+                if c.over is not None and c.right is None
+            ]
         ),
         "self_preference": self_preference([a for a, _ in shared], [b for _, b in shared]),
     }

@@ -148,6 +148,25 @@ def test_ones_own_replies_are_held_against_what_all_other_judges_find_of_them() 
     assert "judges/self_preference@c" not in found
 
 
+def test_a_judge_of_rightness_has_no_taste_for_the_length_of_what_is_right() -> None:
+    """Right replies are half as long here; nothing but their rightness is looked at."""
+    right, wrong = Reply(0, "a", True, 50), Reply(1, "b", False, 100)
+    likes = [Ruling("e0", "j", "preference", None, right, wrong, 0.9)]
+    likes += [Ruling("e0", "j", "preference", None, wrong, right, 0.1)]
+    alike = [Reply(2, "c", True, 40), Reply(3, "d", True, 80)]
+    even = [Ruling("e1", "j", "preference", None, a, b, 0.5) for a, b in (alike, alike[::-1])]
+
+    found = {metric.name: metric.value for metric in judged([*likes, *even], 0, seed=0)}
+    assert found["judges/length_bias@j"] == pytest.approx(0)
+    unknown = [
+        replace(one, of=replace(one.of, correct=None), over=replace(one.over, correct=None))
+        for one in likes
+        if one.over is not None
+    ]
+    found = {metric.name: metric.value for metric in judged(unknown, 0, seed=0)}
+    assert found["judges/length_bias@j"] < -0.5
+
+
 def test_claims_of_one_episode_tell_no_more_for_being_many() -> None:
     """Agreement is drawn by episode: what is found twice of the same replies is found once."""
     rng = Random(3)
