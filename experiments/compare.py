@@ -7,7 +7,7 @@ from typing import Any
 from moot.agents.errors import InputError
 
 from .directory import flat
-from .report.evaluations import accuracies, paired, pooled, whole_cycles
+from .report.evaluations import accuracies, expected, paired, pooled, whole_cycles
 from .report.readings import Readings
 from .report.words import count, measured, signed, value
 from .stats import Interval
@@ -38,6 +38,17 @@ class Outcome:
     """What lies between, paired by task; `None` where there aren't two evaluations."""
     tasks: Mapping[str, float]
     """In the end, by task."""
+    known: Mapping[str, str]
+    """What the right answer to each task was held to be."""
+
+    def beside(self, first: "Outcome") -> dict[str, float]:
+        """Return what it came to on those of `first`'s tasks that are held to have its answer.
+
+        A task is called by its question alone, so a file that was corrected has tasks of the same
+        name, of which other answers are right.
+        """
+        known = first.known
+        return {t: share for t, share in self.tasks.items() if known.get(t) == self.known[t]}
 
 
 def compare(runs: Sequence[Readings]) -> list[str]:
@@ -108,11 +119,12 @@ def outcome(run: Readings) -> Outcome:
     """Return what came of a run, by its complete evaluations."""
     known = whole_cycles(run.metrics, "held_out/accuracy")
     if not run.held_out:
-        return Outcome(0, None, None, None, {})
+        return Outcome(0, None, None, None, {}, {})
     first, last = min(run.held_out), max(run.held_out)
     before, tasks = pooled(accuracies(run.held_out[first]), accuracies(run.held_out[last]))
     change = paired(before, tasks, run.seed) if first < last else None
-    return Outcome(last, known.get(first), known.get(last), change, tasks)
+    right = expected(run.held_out[last])
+    return Outcome(last, known.get(first), known.get(last), change, tasks, right)
 
 
 def _outcomes(runs: Sequence[Readings], first_name: str) -> Iterator[Cells]:
@@ -130,10 +142,15 @@ def _outcomes(runs: Sequence[Readings], first_name: str) -> Iterator[Cells]:
     yield line("held-out accuracy, in the end", (o.after and measured(o.after) for o in found))
     yield line("after", (count(o.cycles, "cycle") for o in found))
     yield line("change", (difference(o.change) for o in found))
-    gains = (difference(paired(first.tasks, o.tasks, runs[0].seed)) for o in others)
+    both = [o.beside(first) for o in others]
+    gains = (difference(paired(first.tasks, tasks, runs[0].seed)) for tasks in both)
     yield line(f"over {first_name}, in the end", (None, *gains))
-    shared = (str(len(first.tasks.keys() & o.tasks.keys())) for o in others)
-    yield line("tasks that both were asked", (None, *shared))
+    shared = [len(first.tasks.keys() & tasks.keys()) for tasks in both]
+    yield line("tasks that both were asked", (None, *map(str, shared)))
+    asked = (len(first.tasks.keys() & o.tasks.keys()) for o in others)
+    unlike = [n - m for n, m in zip(asked, shared, strict=True)]
+    if any(unlike):
+        yield line("left out, for other answers are right", (None, *map(str, unlike)))
 
 
 def _metrics(runs: Sequence[Readings]) -> Iterator[Cells]:

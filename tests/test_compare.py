@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from command import moot
 
@@ -75,6 +77,26 @@ def test_other_tasks_are_not_compared(folder: Path) -> None:
 
     assert found["over plain, in the end"][:2] == ["–", "–"]
     assert found["tasks that both were asked"] == ["–", "0", "60"]
+
+
+def test_tasks_whose_known_answer_was_corrected_are_left_out_and_counted(
+    folder: Path, tmp_path: Path
+) -> None:
+    for name in ("plain", "able"):
+        shutil.copytree(folder / name, tmp_path / name)
+    for path in (tmp_path / "able").glob("held-out-*/episodes.parquet"):
+        episodes = pq.read_table(path)
+        some = sorted({*episodes["task"].to_pylist()})[:25]
+        rows = [
+            row | {"expected": "E"} if row["task"] in some else row for row in episodes.to_pylist()
+        ]
+        pq.write_table(pa.Table.from_pylist(rows, schema=episodes.schema), path)
+
+    found = table(tmp_path, "plain", "able")
+
+    assert found["tasks that both were asked"] == ["–", "35"]
+    assert found["left out, for other answers are right"] == ["–", "25"]
+    assert "left out, for other answers are right" not in table(folder, "plain", "able")
 
 
 def test_a_run_that_has_just_begun_has_dashes(folder: Path) -> None:

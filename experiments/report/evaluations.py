@@ -95,6 +95,12 @@ def accuracies(folder: Path) -> Shares:
     return {of: fmean(answers) for of, answers in right.items()}
 
 
+def expected(folder: Path) -> dict[str, str]:
+    """Return the known answers, by task."""
+    episodes = rows(folder / "episodes.parquet", ["task", "expected"])
+    return {e["task"]: e["expected"] for e in episodes if e["expected"] is not None}
+
+
 def _answered(episode: Row) -> Answered:
     """Return the task of an episode, and the examinee: FOLDER@NAME/TASK, or FOLDER/TASK of one."""
     task = episode["task"]
