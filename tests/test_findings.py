@@ -9,7 +9,7 @@ from handmade import RESOLVED, evaluation, sums, told
 from moot.agents.population import Agent, Population
 from moot.experiments.evaluation import summary
 from moot.experiments.report.evaluations import improvement
-from moot.experiments.report.findings import findings
+from moot.experiments.report.findings import findings, state
 from moot.experiments.report.readings import read
 from moot.experiments.store import write_episodes, write_metrics
 from moot.protocols.consensus import Consensus
@@ -32,6 +32,26 @@ def test_what_the_protocol_gains_over_a_control_is_said_where_it_is_known(tmp_pa
     more = said(tmp_path, ours, vote, over)
     assert "Beside it (and what it gains): a vote 1.00 (−0.25 [−0.50, +0.00])." in more
     assert "Fewer" not in more
+
+
+def test_a_run_is_not_finished_before_its_controls_and_baseline_are_there(tmp_path: Path) -> None:
+    begun = evaluation(tmp_path, 2, 0.5)
+    controls, vote = Metric(2, "controls/failed_episodes", 0), Metric(2, "baseline/votes", 3)
+    (tmp_path / "cycle-001" / "weights" / "solver").mkdir(parents=True)
+
+    def stands(kind: str, *metrics: Metric) -> str:
+        text = RESOLVED.replace("baseline: true", "baseline: true, controls: true")
+        text = text.replace("{kind: synthesis, samples: 1, question: hidden}", f"{{kind: {kind}}}")
+        (tmp_path / "experiment.yaml").write_text(text)
+        write_metrics(tmp_path / "metrics.parquet", [*begun, *metrics])
+        return state(read(tmp_path))
+
+    both = "the controls and the untrained model's vote"
+    assert stands("synthesis") == f"not finished: two cycles, but not yet {both}"
+    assert stands("synthesis", vote) == "not finished: two cycles, but not yet the controls"
+    assert stands("synthesis", controls, vote) == "finished: two cycles"
+    assert stands("sample", vote) == "finished: two cycles"  # it comes to no answer
+    assert stands("gone", vote) == "finished: two cycles"
 
 
 def examined(run: Path, version: int, answered: Mapping[str, int]) -> list[Metric]:
