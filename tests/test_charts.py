@@ -13,7 +13,19 @@ def test_ticks_are_round_and_enclose() -> None:
     assert ticks(3, 3, 6, whole=True) == [3]
 
 
-@pytest.mark.parametrize(("low", "high"), [(5, 5), (0, 0), (-1e-9, 1e-9), (1e12, 1.1e12), (-7, -7)])
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        (5, 5),
+        (0, 0),
+        (-1e-9, 1e-9),
+        (3e-17, 5e-17),
+        (1e-13, 1e-13),
+        (1e12, 1.1e12),
+        (-7, -7),
+        (1, 1 + 2e-16),
+    ],
+)
 def test_ticks_enclose_whatever_there_is(low: float, high: float) -> None:
     found = ticks(low, high, 5)
 
@@ -34,6 +46,14 @@ def test_points_stand_where_their_numbers_say() -> None:
     )
     assert [label for _, label in made.x_ticks] == ["cycle 0", "1", "2", "3", "4"]
     assert made.about == "Accuracy. a: from 0 at 0 to 1 at 4."
+
+
+def test_what_exceeds_a_share_is_drawn_inside_all_the_same() -> None:
+    rewards = (Point(0, -2.0), Point(1, 3.0))
+    made = chart("Reward", [Series("mean", rewards)], x_title="cycle", share=True)
+
+    assert made is not None
+    assert all(made.top <= y <= made.bottom for _, y in made.lines[0].dots)
 
 
 def test_what_is_not_finite_is_left_out_and_nothing_is_no_chart() -> None:

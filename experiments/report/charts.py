@@ -77,7 +77,8 @@ def chart(
         title: what it shows.
         series: at least one point in all; points that are not finite are left out.
         x_title: what runs along the bottom, in a word; the first tick bears it.
-        share: whether values are shares, shown on the whole of [0, 1].
+        share: whether values are shown on the whole of [0, 1], if they all lie in it: rewards may
+            not.
         marks: places along the bottom where something begins, drawn as faint lines.
         width: of the page; letters keep their size.
         height: of the page.
@@ -88,7 +89,8 @@ def chart(
     left, right, top, bottom = 50, width - 16, 14, height - 28
     xs = [p.x for s in kept for p in s.points]
     x_ticks = ticks(min(xs), max(xs), 6, whole=True)
-    y_ticks = [0, 0.25, 0.5, 0.75, 1.0] if share else ticks(*_reach(kept), 5)
+    low, high = _reach(kept)
+    y_ticks = [0, 0.25, 0.5, 0.75, 1.0] if share and 0 <= low <= high <= 1 else ticks(low, high, 5)
     x_span = (min(xs), max(xs)) if max(xs) > min(xs) else (min(xs) - 1, max(xs) + 1)
     y_span = (y_ticks[0], y_ticks[-1])
 
@@ -133,7 +135,7 @@ def chart(
 
 def ticks(low: float, high: float, most: int, whole: bool = False) -> list[float]:
     """Return round numbers at equal steps, at most about `most`, that enclose [low, high]."""
-    if high <= low:
+    if high - low <= 1e-9 * max(abs(low), abs(high)):  # what lies between is rounding
         low, high = (
             (low, high) if whole else (low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2)
         )
@@ -144,7 +146,7 @@ def ticks(low: float, high: float, most: int, whole: bool = False) -> list[float
     step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= rough * 0.999)
     step = max(1, ceil(step)) if whole else step
     first, last = floor(low / step + 1e-9), ceil(high / step - 1e-9)
-    return [round(i * step, 12) for i in range(first, last + 1)]
+    return [float(f"{i * step:.12g}") for i in range(first, last + 1)]
 
 
 def _reach(series: Sequence[Series]) -> tuple[float, float]:
