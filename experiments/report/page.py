@@ -20,7 +20,7 @@ from .drawing import Drawing, drawn
 from .panel import judges, warnings
 from .readings import Readings, Row, read
 from .speakers import Account, accounts, phases, speakers
-from .words import value
+from .words import share, value
 
 PAGES = Path(__file__).parent / "pages"
 
@@ -60,6 +60,7 @@ def page(readings: Readings) -> str:
         "several": several,
         "clip": clip,
         "value": value,
+        "share": share,
         "thousands": thousands,
         "money": money,
     }

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ..stats import Interval
 from .readings import Row
+from .words import share
 
 CHANCE = 0.5
 """The AUC of a judge that doesn't tell right from wrong."""
@@ -86,7 +87,7 @@ def warnings(found: Iterable[Judge]) -> list[str]:
             )
         if one.unreadable > UNREADABLE:
             said.append(
-                f"Judge {one.name} can't be read in {one.unreadable:.0%} of its verdicts, and "
+                f"Judge {one.name} can't be read in {share(one.unreadable)} of its verdicts, and "
                 "abstains there."
             )
     return said

@@ -7,26 +7,37 @@ WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "
 
 def measured(interval: Interval) -> str:
     """Return a value with its interval, for reading."""
-    value, low, high = (f"{x:.2f}".replace("-", "−") for x in interval)
+    value, low, high = _decimals(interval, "")
     return value if len({*interval}) == 1 else f"{value} [{low}, {high}]"
 
 
 def signed(interval: Interval) -> str:
     """Return a difference with its interval, signs always shown."""
-    value, low, high = (f"{x:+.2f}".replace("-", "−") for x in interval)
+    value, low, high = _decimals(interval, "+")
     return f"{value} [{low}, {high}]"
 
 
+def _decimals(interval: Interval, sign: str) -> list[str]:
+    """Return value and ends with two decimals, or three where one of them would seem to be 0."""
+    places = 3 if any(0.0005 <= abs(x) < 0.005 for x in interval) else 2
+    rounded = (round(x, places) + 0.0 for x in interval)  # + 0.0: there is no -0
+    return [f"{x:{sign}.{places}f}".replace("-", "−") for x in rounded]
+
+
 def value(number: float | None, digits: int = 3) -> str:
-    """Return a measured number for a table."""
+    """Return a measured number for a table: whole where it has more digits than are shown."""
     if number is None:
         return "–"
-    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.{digits}g}".replace("-", "−")
+    whole = abs(number) >= 10**digits - 0.5
+    return (f"{number:,.0f}" if whole else f"{number + 0.0:.{digits}g}").replace("-", "−")
 
 
 def share(value: float) -> str:
-    """Return a share as a percentage."""
-    return f"{100 * value:.0f}%"
+    """Return a share as a percentage: of all or of none only if it is."""
+    percent = f"{100 * value:.0f}%"
+    if percent == "100%" and value < 1:
+        return "over 99%"
+    return "under 1%" if percent == "0%" and value > 0 else percent
 
 
 def count(n: int, noun: str) -> str:
