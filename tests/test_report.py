@@ -46,6 +46,13 @@ def test_what_agents_said_is_text_and_nothing_else(run: Path) -> None:
     assert not {"script", "img", "iframe", "object", "embed"} & {tag for tag, _ in Page(raw).tags}
 
 
+def test_text_that_runs_from_right_to_left_moves_no_mark_beside_it(run: Path) -> None:
+    before = re.findall(r'(.{6}) <span class="(?:right|wrong)">', write(run).read_text())
+
+    assert len(before) > 10
+    assert {*before} <= {"</bdi>", ">none"}
+
+
 def test_the_page_asks_for_nothing_from_outside(run: Path) -> None:
     raw = write(run).read_text()
     styles = re.findall(r"<style>(.*?)</style>", raw, re.DOTALL)
