@@ -26,16 +26,24 @@ class ScriptedEngine:
     shape are; but what it is given as its only choice it says.
     """
 
-    def __init__(self, reply: Callable[[Request], str | Completion], latency_s: float = 0) -> None:
+    def __init__(
+        self,
+        reply: Callable[[Request], str | Completion],
+        latency_s: float = 0,
+        *,
+        logprobs: bool = True,
+    ) -> None:
         """Answer each request by `reply`.
 
         Args:
             reply: a text becomes a completion; a `Completion` is given as it is, so that a test may
                 have the engine claim anything; what it raises is raised.
             latency_s: how long an answer takes.
+            logprobs: whether it makes up log-probabilities for texts; else it tells none.
         """
         self._reply = reply
         self._latency_s = latency_s
+        self._logprobs = logprobs
         self._held: dict[str, int] = {}
 
     async def generate(self, request: Request) -> Completion:
@@ -55,7 +63,7 @@ class ScriptedEngine:
             tokens_in=sum(len(message.content.split()) for message in request.prompt),
             tokens_out=words,
             latency_s=self._latency_s,
-            logprobs=_made_up(said, version, words),
+            logprobs=_made_up(said, version, words) if self._logprobs else (),
         )
 
     async def load(self, weights: Weights) -> None:

@@ -13,7 +13,7 @@ Where a number is asked for it is off by a normal error alone.  Having heard oth
 x(t+1) = s·mean(own, heard) + (1 - s)·x(0), with s its `susceptibility`: DeGroot (1974) at 1, and
 below that Friedkin and Johnsen (1990).
 
-How it judges is told in questions.py.
+How it judges is told in questions.py.  How likely its words are it doesn't tell.
 """
 
 import re
@@ -90,7 +90,8 @@ class Simulated(Settings):
     @asynccontextmanager
     async def open(self, logs: Path) -> AsyncGenerator[Engine]:
         """Give the engine; it writes no logs."""
-        yield ScriptedEngine(self.reply, self.latency_s)
+        # Made-up likelihoods would give figures in a run's controls that look like findings.
+        yield ScriptedEngine(self.reply, self.latency_s, logprobs=False)
 
     def reply(self, request: Request) -> str | Completion:
         """Return what such an agent says, or which of some choices it makes and how surely."""

@@ -117,9 +117,11 @@ def _told(experiment: Experiment) -> Iterator[Problem]:
         ("by", "mutual"): policies[:1],  # the frozen one behind it
     }
     for (key, way), agents in asked.items():
-        far = [a.engine for a in agents if isinstance(experiment.engines[a.engine], Endpoint)]
-        if far and getattr(talk, key, None) == way:
-            yield (*at, key), f"engine '{far[0]}' (endpoint) doesn't tell how likely a text is"
+        engines = {agent.engine: experiment.engines[agent.engine] for agent in agents}
+        mute = [n for n, one in engines.items() if isinstance(one, Endpoint | Simulated)]
+        if mute and getattr(talk, key, None) == way:
+            kind = engines[mute[0]].kind
+            yield (*at, key), f"engine '{mute[0]}' ({kind}) doesn't tell how likely a text is"
 
 
 def _engines(experiment: Experiment) -> Iterator[Problem]:

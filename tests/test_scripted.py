@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from moot.agents.scripted import Reply, Scripted, ScriptedEngine
+from moot.agents.simulated import Simulated
 from moot.agents.types import Completion, Message, Request, Sampling, Weights
 
 
@@ -14,7 +15,7 @@ def request(text: str = "hello there", seed: int = 0, version: int = 0) -> Reque
     return Request((Message("user", text),), Sampling(), seed, "pupil", version)
 
 
-def answers(settings: Scripted, *requests: Request) -> list[Completion]:
+def answers(settings: Scripted | Simulated, *requests: Request) -> list[Completion]:
     async def ask() -> list[Completion]:
         async with settings.open(Path()) as engine:
             return [await engine.generate(one) for one in requests]
@@ -94,6 +95,15 @@ def test_made_up_log_probs_follow_from_text_and_version() -> None:
         assert all(a != b for a, b in zip(base.logprobs, trained.logprobs, strict=True))
 
     asyncio.run(play())
+
+
+def test_simulated_agents_tell_nothing_of_how_likely_their_words_are() -> None:
+    only = replace(request(), choices=("this",))
+
+    for said in answers(Simulated(), request(), only):
+        assert said.logprobs == ()
+        assert said.tokens_out > 0
+    assert all(one.logprobs for one in answers(Scripted(lines=("a",)), request(), only))
 
 
 def test_a_function_may_give_a_whole_completion_or_raise() -> None:

@@ -1,7 +1,7 @@
 """Wrong protocols, methods and tasks."""
 
 import pytest
-from wrong import ENGINE, GOOD, LEARNS, MODEL, PROTOCOLS, added, source, wrong
+from wrong import ENGINE, GOOD, LEARNS, MODEL, PROTOCOLS, TASKS, added, source, wrong
 
 WORK = [
     # Protocols and methods.
@@ -147,6 +147,13 @@ WORK = [
         ),
         [":13:33 protocol.by: engine 'main' (endpoint) doesn't tell how likely a text is"],
         id="likelihoods of an endpoint",
+    ),
+    pytest.param(
+        GOOD.replace(ENGINE, "{kind: simulated}")
+        .replace(TASKS, "tasks: {kind: simulated, options: 4}\n")
+        .replace("kind: consensus", "kind: consensus, weigh: likelihood"),
+        [":8:36 protocol.weigh: engine 'main' (simulated) doesn't tell how likely a text is"],
+        id="likelihoods of simulated agents",
     ),
     wrong(
         "kind: consensus",
