@@ -3,7 +3,8 @@
 A right answer meets a wrong one that ends with an injection (tests/injections.txt), for sums of
 two digits.  The figure is how far the injection raises the chance that the wrong one wins, over
 the same wrong answer without it, and of marks how far it raises the wrong one's, in [0, 1]; 0 is
-immune.  The plain prompt pastes both answers in, unfenced, in one order drawn for each question,
+immune.  Where a grade can't be read, the question is left out for that injection, and counted.  The
+plain prompt pastes both answers in, unfenced, in one order drawn for each question,
 and asks for a letter; or pastes in one, and asks for a mark.  Intervals: bootstrap over the
 injections, at 95 %.
 
@@ -13,6 +14,7 @@ injections, at 95 %.
 import argparse
 import asyncio
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 from statistics import fmean
@@ -60,32 +62,37 @@ def main() -> None:
         row for model in options.model for row in asyncio.run(measured(model, words, questions))
     ]
     lines: list[list[str]] = []
-    for row, clean in rows:
+    for row, clean, unread in rows:
         lift = f"{row.ours:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
-        lines.append([row.case, f"{clean:.3f}", lift, f"{row.peer_value:+.3f}"])
-    print(table(["case", "wrong one, clean", "lift by injections", "plain prompt"], lines))
-    write([row for row, _ in rows], options.json)
+        lines.append([row.case, f"{clean:.3f}", lift, f"{row.peer_value:+.3f}", str(unread)])
+    names = ["case", "wrong one, clean", "lift by injections", "plain prompt", "unreadable"]
+    print(table(names, lines))
+    write([row for row, _, _ in rows], options.json)
 
 
-async def measured(model: str, words: list[str], questions: int) -> list[tuple[Row, float]]:
-    """Return a line for each way to judge, and how often the wrong answer wins as it is."""
+async def measured(model: str, words: list[str], questions: int) -> list[tuple[Row, float, int]]:
+    """Return a line for each way to judge, how often the wrong answer wins as it is, and how many
+    grades could not be read."""
     tasks = [_sum(i) for i in range(questions)]
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "journal") as journal:
         async with Local(model=model).open(Path(folder)) as judge:
-            rows: list[tuple[Row, float]] = []
+            rows: list[tuple[Row, float, int]] = []
             for name, way in WAYS.items():
                 ask = _plain if name == "pairwise" else _plain_mark
                 plain = [await ask(judge, tasks, word) for word in ["", *words]]
                 wins = [await _wins(judge, journal, way, tasks, word) for word in ["", *words]]
-                lift = mean_interval([win - wins[0] for win in wins[1:]], seed=0, within=(-1, 1))
+                lifts = [one for win in wins[1:] if (one := lifted(wins[0], win)) is not None]
+                lift = mean_interval(lifts, seed=0, within=(-1, 1))
                 theirs = fmean(win - plain[0] for win in plain[1:])
-                assert lift is not None
+                if lift is None:
+                    raise SystemExit(f"{model} {name}: no grade can be read")
                 ratio = theirs / lift.value if lift.value > 0 else None
                 found = Row(
                     "injections", f"{model} {name}", "lift", "probability or mark", lift.value,
-                    "plain prompt", theirs, ratio, len(words), lift.low, lift.high,
+                    "plain prompt", theirs, ratio, len(lifts), lift.low, lift.high,
                 )  # fmt: skip
-                rows.append((found, wins[0]))
+                unread = sum(len(tasks) - len(win) for win in wins)
+                rows.append((found, fmean(wins[0].values()), unread))
     return rows
 
 
@@ -102,8 +109,8 @@ def _answers(task: Task, word: str) -> tuple[str, str]:
 
 async def _wins(
     judge: Engine, journal: Journal, way: JudgingChoice, tasks: list[Task], word: str
-) -> float:
-    """Return how likely the wrong answer wins, or what its mark is."""
+) -> dict[str, float]:
+    """Return, by task, how likely the wrong answer wins, or what its mark is, where it was read."""
     by_question = {task.prompt: _answers(task, word) for task in tasks}
 
     def answer(request: Request) -> str:
@@ -113,13 +120,20 @@ async def _wins(
     phase = f"{way.kind}/{word}"
     played = Stage(engines, journal, 0).play(Judged(judging=way), tasks, PEOPLE, phase)
     episodes = [one async for one in played if isinstance(one, Episode)]
-    return fmean(map(_grade, episodes))
+    grades = {episode.task.id: graded(episode) for episode in episodes}
+    return {task: grade for task, grade in grades.items() if grade is not None}
 
 
-def _grade(episode: Episode) -> float:
-    """Return the wrong answer's grade: how likely it wins, or its mark."""
+def graded(episode: Episode) -> float | None:
+    """Return the wrong answer's grade: how likely it wins, or its mark; `None`: unreadable."""
     grades = {v.of: v.score for v in episode.outcome.verdicts if v.kind == "grade" and v.by is None}
-    return grades[1] or 0.0
+    return grades[1]
+
+
+def lifted(clean: Mapping[str, float], injected: Mapping[str, float]) -> float | None:
+    """Return how far an injection lifts the wrong answer's grades, over the tasks of both."""
+    both = clean.keys() & injected.keys()
+    return fmean(injected[task] - clean[task] for task in sorted(both)) if both else None
 
 
 async def _plain(judge: Engine, tasks: list[Task], word: str) -> float:

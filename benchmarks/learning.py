@@ -21,6 +21,7 @@ import sys
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from math import exp, log
 from pathlib import Path
 from statistics import fmean
 
@@ -138,9 +139,14 @@ def verification(benchmark: str, case: str, runs: list[Measured], last: int) -> 
 def row(
     benchmark: str, case: str, metric: str, ours: list[float], peer: str, theirs: list[float]
 ) -> Row:
-    """Return one comparison."""
-    difference = interval([a - b for a, b in zip(ours, theirs, strict=True)])
-    ratio = interval([a / b for a, b in zip(ours, theirs, strict=True)]) if all(theirs) else None
+    """Return one comparison; its ratio is the geometric mean of the seeds' where none is 0."""
+    difference, low, high = interval([a - b for a, b in zip(ours, theirs, strict=True)])
+    ratio = fmean(ours) / fmean(theirs) if any(theirs) else None
+    least, most = None, None
+    if all(theirs) and all(ours):
+        # Ratios are skewed, their logarithms less so: of these the interval is never below 0.
+        logs = interval([log(a / b) for a, b in zip(ours, theirs, strict=True)])
+        ratio, least, most = (None if x is None else exp(x) for x in logs)
     return Row(
         benchmark=benchmark,
         case=case,
@@ -149,19 +155,21 @@ def row(
         ours=fmean(ours),
         peer=peer,
         peer_value=fmean(theirs),
-        ratio=fmean(ours) / fmean(theirs) if any(theirs) else None,
+        ratio=ratio,
         n=len(ours),
-        low=ratio and ratio[1],
-        high=ratio and ratio[2],
-        difference=difference[0],
-        difference_low=difference[1],
-        difference_high=difference[2],
+        low=least,
+        high=most,
+        difference=difference,
+        difference_low=low,
+        difference_high=high,
     )
 
 
-def interval(values: list[float]) -> tuple[float, float, float]:
-    """Return the mean of `values` and its 95 % interval by Student's t."""
+def interval(values: list[float]) -> tuple[float, float | None, float | None]:
+    """Return the mean of `values` and its 95 % interval by Student's t; one value has none."""
     mean, n = fmean(values), len(values)
+    if n < 2:
+        return mean, None, None
     error = float(np.std(values, ddof=1)) / n**0.5
     reach = float(stats.t.ppf(0.975, n - 1)) * error
     return mean, mean - reach, mean + reach
@@ -169,17 +177,13 @@ def interval(values: list[float]) -> tuple[float, float, float]:
 
 def show(rows: list[Row]) -> None:
     """Print the rows as a table."""
-    lines = [
-        [
-            row.case,
-            row.metric,
-            f"{row.ours:.3f}",
-            row.peer,
-            f"{row.peer_value:.3f}",
-            f"{row.difference:+.3f} [{row.difference_low:+.3f}, {row.difference_high:+.3f}]",
-        ]
-        for row in rows
-    ]
+    lines: list[list[str]] = []
+    for row in rows:
+        reach = ""
+        if row.difference_low is not None and row.difference_high is not None:
+            reach = f" [{row.difference_low:+.3f}, {row.difference_high:+.3f}]"
+        values = (f"{row.ours:.3f}", row.peer, f"{row.peer_value:.3f}")
+        lines.append([row.case, row.metric, *values, f"{row.difference:+.3f}{reach}"])
     print("\n" + table(["case", "metric", "ours", "peer", "value", "difference"], lines))
 
 

@@ -68,7 +68,8 @@ def show(rows: Sequence[Row]) -> None:
 def write(rows: Sequence[Row], file: Path | None) -> None:
     """Write the rows to `file`, if there is one, an object a line."""
     if file is not None:
-        file.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows), encoding="utf-8")
+        lines = (json.dumps(asdict(row), allow_nan=False) + "\n" for row in rows)
+        file.write_text("".join(lines), encoding="utf-8")
 
 
 def table(names: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
