@@ -8,6 +8,7 @@ known.
 Of few tasks the percentiles lie too near: draws spread √((n - 1)/n) as far as samples do, and how
 far these spread is itself a guess.  So they are taken further out, as far as Student's t would go
 (Hesterberg, 2015, "What Teachers Should Know About the Bootstrap", The American Statistician 69).
+How often they find what isn't there is in docs/influence.md.
 """
 
 from collections.abc import Callable, Mapping, Sequence
