@@ -105,8 +105,9 @@ REFERENCES = pa.schema(
 )
 
 TEACHES = pa.field("teaches", pa.bool_())
-PAIRS = PREFERENCES.append(TEACHES)
-SHOWN = DEMONSTRATIONS.append(TEACHES)
+LEARNER = pa.field("learner", pa.string())
+PAIRS = PREFERENCES.append(TEACHES).append(LEARNER)
+SHOWN = DEMONSTRATIONS.append(TEACHES).append(LEARNER)
 
 ROLLOUTS = pa.schema(
     [
@@ -128,6 +129,7 @@ ROLLOUTS = pa.schema(
         ("advantage", pa.float64()),
         ("earned", pa.list_(pa.float64())),
         TEACHES,
+        LEARNER,
     ]
 )
 

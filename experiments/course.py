@@ -57,21 +57,21 @@ class Course:
 
     def take(
         self, names: Sequence[str], lessons: Lessons
-    ) -> Generator[Step, None, list[Sequence[Example]]]:
+    ) -> Generator[Step, None, dict[str, Sequence[Example]]]:
         """Train the weights `names`, one after the other, on one model in memory.
 
         Returns:
-            What each was taught, as it was graded.
+            What each was taught, as it was graded, by name.
         """
         words, loaded = self._own_ids(lessons.examples), None
         if self._method.reward_model is not None:
             words, loaded = yield from self._rewarded(words, self._own_ids(lessons.pairs))
-        taught: list[Sequence[Example]] = []
+        taught: dict[str, Sequence[Example]] = {}
         for name in names:
             job = self._policy_job(name)
             if any(job.mine(example) for example in words):
                 done = yield from self._do(name, job, words, loaded)
-                taught.append(done.examples)
+                taught[name] = done.examples
                 loaded = done.base
                 if not done.moved:  # no gradient: what spoke is the newest still
                     for checkpoint in job.folder.glob("step-*"):

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 
 from moot.agents.models import locate
@@ -41,15 +40,15 @@ def learn(
         model = experiment.engines[agents[0].engine].trains
         assert model is not None, "the experiment checks that learners' engines can train"
         models.setdefault(model, []).append(name)
-    taught: list[Sequence[Example]] = []
+    taught: dict[str, Sequence[Example]] = {}
     for model, names in models.items():
-        taught += yield from Course(experiment, model, before, cycle, folder).take(names, lessons)
+        taught |= yield from Course(experiment, model, before, cycle, folder).take(names, lessons)
     if experiment.fit.processes == 1:
         from moot.training.learner import release
 
         release()  # the last base, which nobody holds now: an engine that slept wants the room
-    if any(taught):
-        write_examples(folder, cycle, chain.from_iterable(taught))
+    if any(taught.values()):
+        write_examples(folder, cycle, taught.items())
     shutil.rmtree(folder / GIVEN, ignore_errors=True)
     publish(folder)
 

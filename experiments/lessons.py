@@ -12,19 +12,30 @@ from .columns import PAIRS, ROLLOUTS, SHOWN
 from .table import write
 
 
-def write_examples(folder: Path, cycle: int, examples: Iterable[Example]) -> None:
-    """Write what a cycle taught, examples of one kind, in TRL's conversational columns."""
+def write_examples(
+    folder: Path, cycle: int, taught: Iterable[tuple[str | None, Iterable[Example]]]
+) -> None:
+    """Write what a cycle taught, examples of one kind, in TRL's conversational columns.
+
+    Args:
+        folder: the cycle's.
+        cycle: its number.
+        taught: the weights that learn, and what they learn from; `None`: nobody has learnt yet.
+    """
     schemas: dict[type[Example], Any] = {Pair: PAIRS, Shown: SHOWN}
-    rest = iter(examples)
+    rest = ((learner, example) for learner, examples in taught for example in examples)
     first = list(islice(rest, 1))
-    schema = schemas.get(type(first[0]), ROLLOUTS) if first else ROLLOUTS
-    write(folder / "examples.parquet", schema, (_example(cycle, e) for e in chain(first, rest)))
+    schema = schemas.get(type(first[0][1]), ROLLOUTS) if first else ROLLOUTS
+    found = (_example(cycle, *one) for one in chain(first, rest))
+    write(folder / "examples.parquet", schema, found)
 
 
-def _example(cycle: int, example: Example) -> dict[str, Any]:
+def _example(cycle: int, learner: str | None, example: Example) -> dict[str, Any]:
     if isinstance(example, Rollout):
-        return _rollout(cycle, example)
-    return pair_row(cycle, example) if isinstance(example, Pair) else shown_row(cycle, example)
+        row = _rollout(cycle, example)
+    else:
+        row = pair_row(cycle, example) if isinstance(example, Pair) else shown_row(cycle, example)
+    return {**row, "learner": learner}
 
 
 def pair_row(cycle: int, pair: Pair) -> dict[str, Any]:

@@ -112,7 +112,7 @@ async def let_talk(run: Run, cycle: int) -> Lessons:
         )
         examples = [] if method is None else gathered(method, found, folder)
         pairs = [] if judge is None else gathered(judge, compared, folder)
-        write_examples(folder, cycle, examples)
+        write_examples(folder, cycle, [(None, examples)])
         run.record(taught(examples, cycle))
         if people.cast()["judge"]:
             so_far = [one for n in range(cycle + 1) for one in rulings(talk_folder(run.out, n))]

@@ -1,12 +1,16 @@
 """What a run taught comes out as one file in the columns that trainers read."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from told import rollout
 
+from moot.experiments.columns import ROLLOUTS
 from moot.experiments.export import KINDS
+from moot.experiments.lessons import write_examples
 from moot.experiments.main import TAUGHT, main
 
 EXPERIMENT = """\
@@ -74,6 +78,24 @@ def test_references_are_demonstrations_of_the_question(run: Path, tmp_path: Path
     assert len(rows) == 20
     assert rows[0]["prompt"][0]["content"].startswith("Question ")
     assert rows[0]["completion"][0]["content"].startswith("answer: ")
+
+
+def test_rollouts_say_who_learns_from_them_as_far_as_that_is_known(
+    run: Path, tmp_path: Path
+) -> None:
+    there = shutil.copytree(run, tmp_path / "run")
+    taught = [(name, [rollout(0, 1.0, (5,), weights="a")]) for name in ("a", "b")]
+    for cycle in (0, 1):
+        write_examples(there / f"cycle-00{cycle}", cycle, taught)
+    #  An earlier moot had no such column.
+    before = there / "cycle-000/examples.parquet"
+    pq.write_table(pq.read_table(before).drop_columns(["learner"]), before)
+
+    rows = exported(there, "rollouts", tmp_path / "rollouts.parquet")
+
+    learners = [(row["cycle"], row["learner"]) for row in rows]
+    assert learners == [(0, None), (0, None), (1, "a"), (1, "b")]
+    assert pq.read_schema(tmp_path / "rollouts.parquet").names == ROLLOUTS.names
 
 
 def test_what_there_is_none_of_is_an_error_and_writes_nothing(
