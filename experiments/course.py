@@ -94,7 +94,7 @@ class Course:
         there are no rewards, and nothing is taught.
         """
         place = f"{JUDGE}/{self.model.replace('/', '_')}"
-        done, progress = self.folder / place, self.folder / f"fit-{JUDGE}"
+        done, progress = self.folder / place, self.folder / f"fit-{place}"
         judge, loaded = self._earlier(place), None
         job = self._judge_job(judge, progress)
         if pairs and not done.is_dir():

@@ -9,7 +9,7 @@ from moot.agents.types import Weights
 from moot.protocols.journal import Metric
 from moot.training.examples import Example
 
-from .course import GIVEN, Course, Lessons, Step
+from .course import GIVEN, JUDGE, Course, Lessons, Step
 from .directory import talk_folder
 from .experiment import Experiment
 from .lessons import write_examples
@@ -49,7 +49,8 @@ def learn(
         release()  # the last base, which nobody holds now: an engine that slept wants the room
     if any(taught.values()):
         write_examples(folder, cycle, taught.items())
-    shutil.rmtree(folder / GIVEN, ignore_errors=True)
+    for over in (GIVEN, f"fit-{JUDGE}"):
+        shutil.rmtree(folder / over, ignore_errors=True)
     publish(folder)
 
 

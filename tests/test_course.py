@@ -1,17 +1,19 @@
 """Courses: what several weights learn in one cycle, and what is left of each."""
 
 from collections import Counter
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 from command import rows
-from told import rollout
+from conftest import BuildTiny
+from told import pair, rollout, words
 
-from moot.experiments.course import Lessons
+from moot.experiments.course import JUDGE, Lessons
 from moot.experiments.experiment import Experiment
 from moot.experiments.learn import learn
 
-FIT = {"device": "cpu", "lora": {"rank": 4}}
+FIT = {"device": "cpu", "groups": 1, "lora": {"rank": 4}}
 ITEMS = [{"prompt": f"{i}?", "answer": "4"} for i in range(2)]
 
 
@@ -48,3 +50,28 @@ def test_what_several_learn_from_is_told_for_each_by_its_name(tiny: Path, tmp_pa
         ("p-1", "p-0"): 1,
         ("p-1", "p-1"): 1,
     }
+
+
+def test_the_reward_model_of_the_second_model_goes_on_where_it_was_killed(
+    tiny: Path, build_tiny: BuildTiny, tmp_path: Path
+) -> None:
+    out = tmp_path / "cycle-000"
+    models = {"a": tiny, "b": build_tiny(tmp_path / "other", seed=1)}
+    people = ({"name": name, "engine": name, "learns": True} for name in models)
+    found = experiment(models, {"kind": "rlhf", "file": "likes.jsonl"}, *people)
+    told = [rollout(i, None, (), weights=name) for name in models for i in range(2)]
+    lessons = Lessons(told, [pair(f"e{i}", words("yes"), words("no")) for i in range(3)])
+
+    def judged() -> Generator[int]:
+        steps = learn(found, lessons, {}, cycle=0, folder=out)
+        return (step for name, step, _ in steps if name == JUDGE)
+
+    first = judged()
+    seen = [next(first) for _ in range(5)]
+    first.close()  # killed
+    (out / f"fit-{JUDGE}" / "step-000001").mkdir()  # where an earlier moot had its progress
+    rest = list(judged())
+
+    assert seen == [0, 1, 2, 0, 1]  # of the last no checkpoint was written yet
+    assert rest == [1, 2]
+    assert {path.name for path in out.iterdir()} == {"examples.parquet", JUDGE, "weights"}
