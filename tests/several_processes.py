@@ -7,8 +7,11 @@ from contextlib import nullcontext
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import torch
+
+from moot.agents.tokens import Tokens
 from moot.agents.types import Message
 from moot.training import world
 from moot.training.critic import Critic
@@ -19,8 +22,9 @@ from moot.training.methods.cat import CaT
 from moot.training.methods.dpo import DPO
 from moot.training.methods.kto import KTO
 from moot.training.objective import Objective
-from moot.training.reward_model import RewardModel
+from moot.training.reward_model import RewardModel, rewarded
 from moot.training.settings import Fit, Guards, Lora
+from moot.training.types import Rows, Scores
 
 FIT = Fit(lr=1e-3, groups=3, batch_tokens=64, device="cpu", lora=Lora(rank=4))
 CAT = CaT(objective=Objective(kl=0.1))
@@ -61,6 +65,7 @@ def pair(episode: int, i: int) -> Pair:
 
 
 ROLLOUTS = [rollout(e, i) for e in range(7) for i in range(4)]
+WAITING = [replace(one, reward=None) for one in ROLLOUTS]
 PAIRS = [pair(e, i) for e in range(7) for i in range(2)]
 
 
@@ -95,6 +100,18 @@ def taken(steps: Iterator[Any]) -> tuple[list[Any], Done]:
             return [step for step in found if step[0] != BEFORE], end.value
 
 
+class Counting:
+    """Stands for a reward model; counts the passes through it."""
+
+    def __init__(self) -> None:
+        self.device, self.passes = torch.device("cpu"), 0
+
+    def policy(self, rows: Rows) -> Scores:
+        self.passes += 1
+        nothing = torch.zeros(rows.mask.shape)
+        return Scores(nothing, nothing, nothing, reward=torch.zeros(len(rows)))
+
+
 def place(folder: Path, name: str, lora: bool, shard: bool) -> Path:
     words = [name, "lora" if lora else "whole", *(["shard"] if shard else [])]
     return folder / "-".join(words)
@@ -122,13 +139,15 @@ def done(model: Path, folder: Path, several: bool) -> None:
                 (there / "steps.json").write_text(json.dumps([steps, end.moved]))
         there = folder / "reward"
         there.mkdir(exist_ok=True)
-        waiting: Sequence[Example] = [replace(one, reward=None) for one in ROLLOUTS]
-        told = keeper(there)(waiting) if several else waiting
+        told = keeper(there)(WAITING) if several else WAITING
         judge = job("cat", model, there, shard=several)
         judge = judge.model_copy(update={"what": "reward", "method": RewardModel()})
         _, end = taken(study(judge, told))
         if world.leads():
             write(there / "rewarded.parquet", end.examples)
+        counting = Counting()
+        rewarded(cast(Any, counting), WAITING, Tokens(model), FIT.batch_tokens)
+        (there / f"passes-{world.rank()}.json").write_text(json.dumps(counting.passes))
 
 
 if __name__ == "__main__":

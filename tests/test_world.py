@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from math import ceil
 from pathlib import Path
 from typing import Any, cast
 
@@ -69,6 +70,17 @@ def test_several_processes_give_the_rewards_that_one_gives(one: Path, several: P
     rewards = [[cast(Rollout, e).reward for e in some] for some in (found, wanted)]
     assert rewards[0] == pytest.approx(rewards[1], abs=1e-5)
     assert None not in rewards[0]
+
+
+def test_several_processes_share_what_is_to_be_rewarded(one: Path, several: Path) -> None:
+    def passes(folder: Path) -> list[int]:
+        counted = (folder / "reward").glob("passes-*.json")
+        return [json.loads(file.read_text()) for file in counted]
+
+    [alone], shared = passes(one), passes(several)
+
+    assert alone > len(shared)
+    assert shared == [ceil(alone / len(shared))] * len(shared)
 
 
 def close(found: dict[str, Any], wanted: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -64,6 +65,8 @@ def rewarded(
 ) -> list[Example]:
     """Return the examples, the rollouts among them at the reward that the model gives them.
 
+    Every process rewards parts of its own, and all get to know what was given.
+
     Args:
         learner: the reward model.
         examples: of a cycle.
@@ -72,17 +75,16 @@ def rewarded(
     """
     import torch
 
+    from . import world
     from .rows import columns, moved, parts, rows
 
     waiting = [e for e in examples if isinstance(e, Rollout) and e.reward is None]
-    found: list[Example] = []
-    for part in parts(waiting, encode, tokens):
+    found: dict[int, list[float]] = {}
+    for i, part, counts in world.dealt(list(parts(waiting, encode, tokens))):
         with torch.no_grad():
             scores = learner.policy(moved(rows(columns(part), encode), learner.device))
         assert scores.reward is not None, "a reward model has a scalar head"
-        found += [
-            replace(one, reward=reward)
-            for one, reward in zip(part, scores.reward.tolist(), strict=True)
-        ]
-    graded = {id(old): new for old, new in zip(waiting, found, strict=True)}
+        found |= {i: scores.reward.tolist()} if counts else {}
+    given = zip(waiting, chain.from_iterable(world.gathered(found)), strict=True)
+    graded = {id(one): replace(one, reward=reward) for one, reward in given}
     return [graded.get(id(example), example) for example in examples]
