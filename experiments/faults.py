@@ -79,7 +79,7 @@ def lines(error: ValidationError, source: Source, model: type[BaseModel]) -> lis
 def _wrong(one: Any, source: Source, model: type[BaseModel]) -> Iterator[Wrong]:
     """Yield what one of pydantic's errors says; nothing where it only follows from another."""
     location, kind = one["loc"], one["type"]
-    path = _path(location, source.data)
+    path = steps(location, source.data)
     place = source.place(path)
     context = {name: _whole(value) for name, value in one.get("ctx", {}).items()}
     got, hint = shown(one["input"]), ""
@@ -142,11 +142,11 @@ def shown(value: Any) -> str:
             return str(value)
 
 
-def _path(location: tuple[int | str, ...], data: Any) -> Steps:
+def steps(location: tuple[int | str, ...], data: Any) -> Steps:
     """Return the steps of a location that are in the data: pydantic adds union members to it."""
     path: Steps = ()
     for step in location:
-        inside: Any = dict(enumerate(data)) if isinstance(data, tuple) else data
+        inside: Any = dict(enumerate(data)) if isinstance(data, tuple | list) else data
         if isinstance(inside, dict) and step in inside:
             data, path = inside[step], (*path, step)
     return path

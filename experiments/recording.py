@@ -20,7 +20,7 @@ from moot.agents.self_reward import FILE as SELF_REWARD
 from moot.agents.types import Completion, Request, Weights
 from moot.protocols.journal import completion, digest
 
-from .directory import RESOLVED, described
+from .directory import RESOLVED, described, understood
 from .experiment import Experiment
 from .source import read as source
 from .table import whole
@@ -154,7 +154,7 @@ def take(of: Path, changes: Changes, experiment: Experiment, path: Path) -> None
 def resolved(of: Path) -> Experiment:
     """Return the experiment of the run in `of`."""
     try:
-        return Experiment.model_validate(source(of / RESOLVED).data)
+        return understood(source(of / RESOLVED).data)
     except ValidationError:
         raise InputError(f"--from {of / RESOLVED}: isn't an experiment of this version") from None
 

@@ -10,8 +10,7 @@ from moot.agents.models import locate
 from moot.agents.self_reward import FILE as SELF_REWARD
 from moot.agents.types import Weights
 
-from .directory import RESOLVED
-from .experiment import Experiment
+from .directory import RESOLVED, understood
 from .learn import current
 from .report.readings import Readings, read
 from .source import read as source
@@ -88,7 +87,7 @@ def _write(base: Path, weights: Weights, to: Path) -> None:
 
 def _model(run: Path, name: str) -> str:
     """Return the base model that the weights `name` were learnt on, as the experiment says it."""
-    experiment = Experiment.model_validate(source(run / RESOLVED).data)
+    experiment = understood(source(run / RESOLVED).data)
     learners = experiment.people().learners()
     model = experiment.engines[learners[name][0].engine].trains if name in learners else None
     if model is None:

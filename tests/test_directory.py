@@ -11,9 +11,12 @@ from moot.agents.scripted import Scripted
 from moot.agents.vllm import VLLM
 from moot.experiments.directory import SEEDS, claim, fingerprint
 from moot.experiments.experiment import Experiment
+from moot.experiments.recording import resolved
 from moot.experiments.tasks.split import Split, divide
 from moot.experiments.tasks.table import Inline, Item
 from moot.protocols.consensus import Consensus
+from moot.protocols.debate import Debate
+from moot.protocols.judged import Judged
 from moot.protocols.stage import StageSettings
 
 ITEMS = tuple(Item(prompt=f"{i}?", answer=i) for i in range(4))
@@ -65,6 +68,31 @@ def test_an_option_that_an_earlier_moot_did_not_have_is_at_its_default(tmp_path:
     with (
         pytest.raises(InputError, match=r"evaluation\.baseline_votes \(64 there, 9 here\)"),
         claim(EXPERIMENT.model_copy(update={"evaluation": changed}), SPLIT, tmp_path),
+    ):
+        raise AssertionError
+
+
+def test_an_option_that_an_earlier_moot_let_pass_and_meant_nothing_is_at_its_default(
+    tmp_path: Path,
+) -> None:
+    talk = Judged(talk=Debate())
+    two = EXPERIMENT.model_copy(update={"protocol": talk})
+    with claim(two, SPLIT, tmp_path):
+        pass
+    file = tmp_path / "experiment.yaml"
+    text = file.read_text().replace("redraw: never", "redraw: round")
+    text = text.replace("shard: false", "shard: true").replace("graphs: false", "graphs: true")
+    #  Nor had it all the options that there are now.
+    lines = text.replace("device: auto", "device: cpu").splitlines(keepends=True)
+    file.write_text("".join(line for line in lines if "baseline_votes" not in line))
+    fit = EXPERIMENT.fit.model_copy(update={"device": "cpu"})
+
+    assert resolved(tmp_path).fit == fit
+    with claim(two.model_copy(update={"fit": fit}), SPLIT, tmp_path):
+        pass
+    with (
+        pytest.raises(InputError, match=r"Differing: fit\.device \(cpu there, auto here\)$"),
+        claim(two, SPLIT, tmp_path),
     ):
         raise AssertionError
 

@@ -1,4 +1,4 @@
-"""An option of a protocol that would change nothing is an error, and its default is none."""
+"""An option of a protocol or of `fit` that changes nothing is an error, and its default is none."""
 
 from typing import Any
 
@@ -10,6 +10,7 @@ from moot.protocols.mixture import Mixture
 from moot.protocols.rubric import Rubric
 from moot.protocols.synthesis import Synthesis
 from moot.protocols.trial import Trial
+from moot.training.settings import Fit
 
 WRITTEN: dict[str, Any] = {"written": "[1] it is right"}
 UNUSED: list[tuple[type, dict[str, Any], str]] = [
@@ -24,6 +25,11 @@ UNUSED: list[tuple[type, dict[str, Any], str]] = [
     (Debate, {"redraw": "round"}, "redraw"),
     (Debate, {"topology": {"kind": "ring"}, "topology_seed": 1}, "topology_seed"),
     (Trial, {"form": "consultancy", "speak": "in_turn"}, "speak"),
+    (Fit, {"shard": True}, "shard"),
+    (Fit, {"graphs": True, "device": "cpu"}, "graphs"),
+    (Fit, {"graphs": True, "lora": None}, "graphs"),
+    (Fit, {"graphs": True, "recompute": True}, "graphs"),
+    (Fit, {"graphs": True, "shard": True, "processes": 2}, "graphs"),
 ]
 
 

@@ -1,9 +1,9 @@
 """How long and how fast to learn, as YAML says it."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from moot.agents.types import Device, Settings, on_this_machine
 
@@ -78,8 +78,9 @@ class Fit(Settings):
     device: Device = "auto"
     """`auto` is the GPU where there is one."""
     graphs: bool = False
-    """On a GPU, where an adapter learns: whether passes over trees of a size that comes often are
-    recorded as CUDA graphs.  Off, for it has only run with a stand-in for a GPU so far."""
+    """On a GPU, where an adapter learns, without `recompute` and `shard`: whether passes over trees
+    of a size that comes often are recorded as CUDA graphs.  Off, for it has only run with a
+    stand-in for a GPU so far."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the base model: bfloat16 on a GPU where adapters learn, which are float32; else float32,
     for small steps are lost on 16 bits."""
@@ -101,6 +102,21 @@ class Fit(Settings):
     under 0.001; and else, for 16 bits are coarser, 0.1."""
     guards: Guards = Guards()
     """What must not happen to the policy."""
+
+    @model_validator(mode="after")
+    def _all_is_used(self) -> Self:
+        if self.processes == 1:
+            self.refuse("shard", where="with `processes: 1`: it holds all of the model")
+        unrecorded = {
+            "device: cpu": self.device == "cpu",
+            "lora: null": self.lora is None,
+            "recompute: true": self.recompute,
+            "shard: true": self.shard,
+        }
+        for setting, there in unrecorded.items():
+            if there:
+                self.refuse("graphs", where=f"with `{setting}`: no pass is recorded then")
+        return self
 
     @property
     def number(self) -> Literal["float32", "bfloat16"]:
