@@ -59,7 +59,7 @@ def check(experiment: Experiment) -> None:
 
     Raises:
         MootError: a learner's model has no chat template or lacks a token that the method wants,
-            or there are fewer GPUs than processes.
+            or there are fewer GPUs than processes, or none where one is wanted.
     """
     method, people, fit = experiment.method, experiment.people(), experiment.fit
     models = {experiment.engines[a[0].engine].trains for a in people.learners().values()}

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from hashlib import file_digest, sha256
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -178,13 +179,23 @@ def address(journal: Path) -> str:
 
 def content(weights: Path) -> str:
     """Return a name for all that decides what the weights in this folder say."""
-    files = [*sorted(weights.glob("*.safetensors")), *(weights / name for name in TELLING)]
     found = sha256()
-    for file in files:
-        if file.is_file():
-            with file.open("rb") as opened:
-                found.update(f"{file.name} {file_digest(opened, 'sha256').hexdigest()}\n".encode())
+    for file in sorted(weights.glob("*.safetensors")):
+        with file.open("rb") as opened:
+            found.update(f"{file.name} {file_digest(opened, 'sha256').hexdigest()}\n".encode())
+    for file in filter(Path.is_file, (weights / name for name in TELLING)):
+        found.update(f"{file.name} {_told(file)}\n".encode())
     return found.hexdigest()
+
+
+def _told(file: Path) -> str:
+    """Return what a file beside the tensors says; an adapter's layers may be in any order there."""
+    try:
+        said: dict[str, Any] = json.loads(file.read_bytes())
+        said["target_modules"] = sorted(said.get("target_modules") or ())
+    except (ValueError, TypeError):
+        raise MootError(f"{file}: is damaged: no JSON object as it was written") from None
+    return json.dumps(said, sort_keys=True)
 
 
 def _spoke(of: Path) -> Iterator[tuple[str, int, str]]:

@@ -1,5 +1,6 @@
 """A run is played again from what another said: without a server, byte for byte, or otherwise."""
 
+import json
 import shutil
 import sqlite3
 from contextlib import closing
@@ -14,6 +15,7 @@ from command import moot
 from fake_endpoint import Fake, choice, refuses, reply, says, serving
 
 from moot.agents.local import Local
+from moot.experiments.recording import content
 
 FAR = """\
 name: far
@@ -171,6 +173,24 @@ def test_what_was_learnt_is_learnt_again_and_no_engine_is_opened(
     )
     swaps = [m for m in rows(learnt, "metrics.parquet") if m["name"].startswith("swap/")]
     assert {m["name"] for m in swaps} == {"swap/canary_change", "swap/trainer_gap"}
+
+
+def test_weights_are_known_again_in_whatever_order_their_layers_are_filed(
+    learnt: Path, tmp_path: Path
+) -> None:
+    """PEFT keeps an adapter's layers in a set, whose order is another in every process."""
+    there, here = learnt / "cycle-000" / "weights" / "pupil", tmp_path / "pupil"
+    shutil.copytree(there, here)
+    config = json.loads((here / "adapter_config.json").read_text())
+    layers = config["target_modules"]
+    assert len(layers) > 3
+    assert layers == sorted(layers)
+
+    (here / "adapter_config.json").write_text(json.dumps(config | {"target_modules": layers[::-1]}))
+    assert content(here) == content(there)
+
+    (here / "adapter_config.json").write_text(json.dumps(config | {"r": 9}))
+    assert content(here) != content(there)
 
 
 def test_only_who_heard_a_changed_turn_is_asked_anew(far: Path, tmp_path: Path) -> None:

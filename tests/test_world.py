@@ -134,3 +134,13 @@ def test_a_process_takes_a_gpu() -> None:
     world.enough(2, gpus=2)
     with pytest.raises(MootError, match=r"fit\.processes: .* at most 2, got 3"):
         world.enough(3, gpus=2)
+
+
+def test_a_gpu_that_isnt_there_is_missed_before_anything_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+
+    assert (world.gpus("auto"), world.gpus("cpu")) == (0, 0)
+    with pytest.raises(MootError, match=r"fit\.device: cuda, but torch finds no GPU here"):
+        world.gpus("cuda")

@@ -215,6 +215,9 @@ def _adapted(base: Any, lora: Lora, seed: int, model: Path) -> PeftModel:
         except ValueError as error:
             raise MootError(f"{model}: fit.lora.targets: {in_one_line(error)}") from None
     adapted.fuse(found)
+    own: Any = found.peft_config["default"]
+    if isinstance(own.target_modules, set):  # in whose order its file would differ by the process
+        own.target_modules = sorted(own.target_modules)
     if not isinstance(base.get_output_embeddings(), nn.Linear):
         raise MootError(f"{model}: fit.lora.targets: the head itself can't have an adapter")
     return found

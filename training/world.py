@@ -59,8 +59,15 @@ def joined(device: Device) -> Generator[None]:
 
 
 def gpus(device: Device) -> int:
-    """Return how many GPUs a training on `device` may take."""
-    return 0 if device == "cpu" else torch.cuda.device_count()
+    """Return how many GPUs a training on `device` may take.
+
+    Raises:
+        MootError: it is to be on one, and there is none.
+    """
+    found = 0 if device == "cpu" else torch.cuda.device_count()
+    if device == "cuda" and not found:
+        raise MootError("fit.device: cuda, but torch finds no GPU here; auto takes the CPU")
+    return found
 
 
 def enough(processes: int, gpus: int) -> None:
