@@ -129,7 +129,8 @@ def done(model: Path, folder: Path, several: bool) -> None:
         for name, lora, shard in cases:
             there = place(folder, name, lora, shard)
             there.mkdir(parents=True, exist_ok=True)
-            changes: dict[str, Any] = {"shard": shard} | ({} if lora else {"lora": None})
+            changes: dict[str, Any] = {"shard": shard, "processes": world.size()}
+            changes |= {} if lora else {"lora": None}
             told: Sequence[Example] = examples(name)
             if several and name == "dpo":
                 (there / "told").mkdir(exist_ok=True)
@@ -140,7 +141,7 @@ def done(model: Path, folder: Path, several: bool) -> None:
         there = folder / "reward"
         there.mkdir(exist_ok=True)
         told = keeper(there)(WAITING) if several else WAITING
-        judge = job("cat", model, there, shard=several)
+        judge = job("cat", model, there, shard=several, processes=world.size())
         judge = judge.model_copy(update={"what": "reward", "method": RewardModel()})
         _, end = taken(study(judge, told))
         if world.leads():
