@@ -47,6 +47,7 @@ class Gate:
         today: Callable[[], float] = time.time,
         *,
         deadline_s: float | None = None,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
         """Stand before `engine`, which errors call by `name`.
 
@@ -59,6 +60,7 @@ class Gate:
             clock: gives seconds that only grow.
             today: gives seconds since 1970.
             deadline_s: how long one call is waited for; `None`: without a bound.
+            tell: is told, once, that an engine which never answered yet is waited for, and why.
         """
         self.name = name
         self.retries = 0
@@ -75,6 +77,7 @@ class Gate:
         self._breaker = Breaker(clock, limits.patience_s)
         self._telling = engine if isinstance(engine, Telling) else None
         self._watching: asyncio.Task[None] | None = None
+        self._tell = tell
 
     @property
     def at_once(self) -> int:
@@ -155,6 +158,10 @@ class Gate:
                 except Fault as fault:
                     tries += 1
                     unusable += isinstance(fault, Unusable)
+                    if self._tell is not None:
+                        patience = f"tried again for up to {self._limits.patience_s:g} s"
+                        self._tell(f"engine {self.name}: {fault} ({patience})")
+                        self._tell = None
                     if unusable == FEW:
                         raise EngineError(f"{fault} ({FEW} times for one request)") from None
                     if isinstance(fault, Overload):
@@ -167,6 +174,7 @@ class Gate:
                     spent += self._clock() - start
                 else:
                     self._places.served()
+                    self._tell = None
                     return result, tries + 1
                 finally:
                     self._pace.settle(expected, cost)

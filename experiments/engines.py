@@ -86,7 +86,8 @@ async def _gated(
     async with settings.open(logs) as engine:
         jitter = Random(seed(experiment_seed, f"gate/{name}", 0))
         limits, deadline_s = settings.limits, settings.deadline_s
-        async with aclosing(Gate(name, engine, limits, jitter, deadline_s=deadline_s)) as gate:
+        gate = Gate(name, engine, limits, jitter, deadline_s=deadline_s, tell=show.line)
+        async with aclosing(gate):
             yield gate
             if gate.at_once < limits.concurrency:
                 show.line(

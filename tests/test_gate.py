@@ -155,6 +155,24 @@ def test_loading_and_asking_what_is_held_are_tried_again_too() -> None:
     assert asyncio.run(play()) == ({"pupil": 2}, 2)
 
 
+def test_an_engine_that_never_answered_yet_is_told_of_once() -> None:
+    told: list[str] = []
+    clock = Clock()
+
+    async def play(*moods: Exception) -> None:
+        engine, limits = Moody(*moods), Limits(patience_s=60)
+        before = Gate("far", engine, limits, random.Random(0), clock.sleep, clock, tell=told.append)
+        for _ in range(2):
+            await before.generate(REQUEST)
+            engine.moods.append(Fault("HTTP 500"))
+        await before.generate(REQUEST)
+
+    asyncio.run(play())
+    assert told == []
+    asyncio.run(play(Fault("no route"), Fault("no route")))
+    assert told == ["engine far: no route (tried again for up to 60 s)"]
+
+
 def test_stale_weights_never_pass() -> None:
     for request, version, words in (
         (TRAINED, 1, "asked for version 2 of pupil, and version 1 spoke"),
