@@ -23,7 +23,7 @@ from .faults import steps
 from .table import whole
 from .tasks.split import Split
 
-RESOLVED = "experiment.yaml"
+RESOLVED, JOURNAL = "experiment.yaml", "journal.sqlite"
 FREE = re.compile(
     r"stage\..+|fit\.graphs|engines\..+\.(limits\.\w+|replicas|restarts|start_s|url(\.\d+)?|port"
     r"|price(\.tokens_(in|cached|out))?)"

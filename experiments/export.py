@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from moot.agents.errors import InputError, MootError
 
 from .columns import DEMONSTRATIONS, PREFERENCES, REFERENCES, ROLLOUTS
+from .directory import JOURNAL
 from .report.readings import read, rows
 from .table import write
 
@@ -25,11 +26,12 @@ def export(run: Path, kind: str, to: Path) -> int:
     """Write what the cycles of `run` taught to the file `to`; return how many rows it has.
 
     Raises:
-        MootError: there is none of this kind, or `run` isn't a run's directory.
+        MootError: there is none of this kind, `run` isn't a run's directory, or `to` is no place
+            for it.
     """
     if kind not in KINDS:
         raise InputError(f"--kind: expected {', '.join(KINDS)}, spans or model, got '{kind}'")
-    checked(to)
+    checked(to, ".parquet")
     name, schema = KINDS[kind]
     talks = read(run).talks.values()
     files = [folder / name for folder in talks if (folder / name).is_file()]
@@ -43,10 +45,25 @@ def export(run: Path, kind: str, to: Path) -> int:
     return pq.read_metadata(to).num_rows
 
 
-def checked(to: Path) -> None:
-    """Refuse to write to a folder that isn't there."""
+def checked(to: Path, *suffixes: str) -> None:
+    """Refuse to write where no such file belongs, or in place of what a run needs.
+
+    An earlier export may be written over, and in a run's directory a graph.
+
+    Args:
+        to: the file.
+        suffixes: how its name may end.
+    """
     if not to.parent.is_dir():
         raise InputError(f"--to {to}: there is no folder {to.parent}")
+    if to.is_dir():
+        raise InputError(f"--to {to}: is a directory; name a file in it")
+    if to.suffix not in suffixes:
+        raise InputError(f"--to {to}: expected a file that ends in {' or '.join(suffixes)}")
+    place = to.parent.resolve()
+    ran = next((p for p in (place, *place.parents) if (p / JOURNAL).is_file()), None)
+    if ran and to.exists() and not to.name.startswith("graph-"):
+        raise InputError(f"--to {to}: is a file of the run in {ran}; name another")
 
 
 def _rows(kind: str, files: list[Path]) -> Iterator[dict[str, Any]]:

@@ -44,7 +44,7 @@ def influence(readings: Readings, level: str, form: str, to: Path | None = None)
         if given not in known:
             raise InputError(f"--{option}: expected {' or '.join(known)}, got '{given}'")
     path = to or readings.path / f"graph-{level}.{form}"
-    checked(path)
+    checked(path, f".{form}")
     agents = by_agent(readings.turns(COLUMNS))
     if not len(agents):
         raise MootError(f"{readings.path}: nobody has spoken in a complete cycle yet")

@@ -168,6 +168,8 @@ def export(
     """
     from .export import export as collect
 
+    if weights is not None and kind != "model":
+        raise InputError(f"--weights {weights}: goes with --kind model, and means nothing else")
     if kind == "spans":
         from .spans import export as trace
 

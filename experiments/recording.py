@@ -21,12 +21,12 @@ from moot.agents.self_reward import FILE as SELF_REWARD
 from moot.agents.types import Completion, Request, Weights
 from moot.protocols.journal import completion, digest
 
-from .directory import RESOLVED, described, understood
+from .directory import JOURNAL, RESOLVED, described, understood
 from .experiment import Experiment
 from .source import read as source
 from .table import whole
 
-JOURNAL, RECORDING = "journal.sqlite", "recording.sqlite"
+RECORDING = "recording.sqlite"
 Changes = Mapping[tuple[str, int], str]
 """What is said instead, by episode and turn."""
 APART = frozenset(

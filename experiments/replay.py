@@ -16,9 +16,9 @@ from moot.agents.errors import InputError, near
 from moot.agents.late import Late
 from moot.agents.types import Completion, Request, Weights
 
-from .directory import RESOLVED
+from .directory import JOURNAL, RESOLVED
 from .experiment import Experiment
-from .recording import JOURNAL, RECORDING, Changes, Recording, address, earlier, take
+from .recording import RECORDING, Changes, Recording, address, earlier, take
 
 CHANGE = re.compile(r"(?P<episode>.+?):(?P<turn>\d{1,9})=(?P<text>.*)", re.DOTALL)
 FEW = 20

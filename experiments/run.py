@@ -11,14 +11,14 @@ from pathlib import Path
 from moot.protocols.journal import Journal
 from moot.protocols.ledger import Ledger
 
-from .directory import claim, held_out_folder, talk_folder
+from .directory import JOURNAL, claim, held_out_folder, talk_folder
 from .engines import opened, replayed
 from .experiment import Experiment
 from .learn import current, published
 from .phases import Run, examine, let_learn, let_talk, play_baseline, play_controls, serve
 from .progress import Show
 from .prometheus import serving
-from .recording import JOURNAL, Recording
+from .recording import Recording
 from .replay import Replay, recorded
 from .store import write_metrics, write_usage
 from .tasks.split import Split

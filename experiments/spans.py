@@ -55,9 +55,9 @@ def export(run: Path, to: Path) -> int:
     """Write the spans of all complete phases of `run` to the file `to`; return how many.
 
     Raises:
-        MootError: there is none, or `run` isn't a run's directory.
+        MootError: there is none, `run` isn't a run's directory, or `to` is no place for them.
     """
-    checked(to)
+    checked(to, ".json", ".jsonl")
     readings = read(run)
     trace = Trace(readings)
     n = 0

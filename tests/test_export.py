@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from command import moot
 from told import rollout
 
 from moot.experiments.columns import ROLLOUTS
@@ -102,7 +103,7 @@ def test_what_there_is_none_of_is_an_error_and_writes_nothing(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for arguments, why in (
-        (["--kind", "rollouts", "--to", str(tmp_path / "x")], "its talk yielded no rollouts"),
+        (["--kind", "rollouts", "--to", str(tmp_path / "x.parquet")], "talk yielded no rollouts"),
         (["--kind", "opinions", "--to", str(tmp_path / "x")], "--kind: expected preferences,"),
         (["--kind", "rollouts", "--to", str(tmp_path / "no" / "x")], "there is no folder"),
     ):
@@ -110,7 +111,57 @@ def test_what_there_is_none_of_is_an_error_and_writes_nothing(
             main(["export", str(run), *arguments])
         assert end.value.code in {1, 2}
         assert why in capsys.readouterr().err
-    assert not (tmp_path / "x").exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_file_of_a_run_is_written_over_nor_one_that_is_called_otherwise(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "experiment.yaml"
+    own.write_text(EXPERIMENT)
+    kept = sorted(run.rglob("*.*"))
+    before = [path.read_bytes() for path in kept if path.is_file()]
+    ours = f"is a file of the run in {run}; name another"
+    for command, to, why in (
+        ("export --kind preferences", run / "journal.sqlite", "that ends in .parquet"),
+        ("export --kind preferences", run / "metrics.parquet", ours),
+        ("export --kind preferences", run / "cycle-000/turns.parquet", ours),
+        ("export --kind preferences", own, "that ends in .parquet"),
+        ("export --kind preferences", tmp_path / "p.csv", "that ends in .parquet"),
+        ("export --kind preferences", tmp_path, "is a directory; name a file in it"),
+        ("export --kind spans", run / "journal.sqlite", "that ends in .json or .jsonl"),
+        ("graph", own, "that ends in .graphml"),
+        ("graph --format gexf", tmp_path / "g.graphml", "that ends in .gexf"),
+        ("graph --format parquet", run / "usage.parquet", ours),
+    ):
+        name, *options = command.split()
+        assert moot(name, run, *options, "--to", to) == 2
+        told = capsys.readouterr().err
+        assert told.startswith(f"--to {to}: ")
+        assert told.endswith(f"{why}\n")
+    assert sorted(run.rglob("*.*")) == kept
+    assert [path.read_bytes() for path in kept if path.is_file()] == before
+    assert own.read_text() == EXPERIMENT
+
+
+def test_an_earlier_export_is_written_over_and_so_is_a_runs_graph(
+    run: Path, tmp_path: Path
+) -> None:
+    there = shutil.copytree(run, tmp_path / "run")
+    for _ in range(2):
+        assert moot("export", there, "--kind", "spans", "--to", tmp_path / "s.jsonl") == 0
+        assert moot("graph", there, "--format", "parquet") == 0
+
+
+def test_weights_mean_nothing_but_for_a_model(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    to = tmp_path / "p.parquet"
+
+    assert moot("export", run, "--kind", "preferences", "--weights", "solver", "--to", to) == 2
+
+    assert "--weights solver: goes with --kind model" in capsys.readouterr().err
+    assert not to.exists()
 
 
 def test_the_command_names_every_kind() -> None:
