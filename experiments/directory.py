@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from moot.agents.errors import InputError, MootError
+from moot.protocols.journal import silent
 
 from .experiment import Experiment
 from .faults import steps
@@ -61,7 +62,8 @@ def claim(experiment: Experiment, split: Split, out: Path, replay: str = "") -> 
         replay: what it replays, in words; empty: nothing, or it is in the directory already.
 
     Raises:
-        MootError: another process runs there, another experiment does, or the tasks have changed.
+        MootError: another process runs there, another experiment does, the tasks have changed, or
+            what was said is lost.
     """
     resolved = out / RESOLVED
     there = sorted(p.name for p in out.iterdir()) if out.is_dir() else []
@@ -82,6 +84,7 @@ def claim(experiment: Experiment, split: Split, out: Path, replay: str = "") -> 
         if resolved.is_file():
             before = _read(resolved)
             _compare(before, experiment, split, out)
+            _remembered(out)
             made = before["made_with"]
         with whole(resolved) as beside:
             beside.write_text(_yaml({**described(experiment), "made_with": made}), encoding="utf-8")
@@ -161,6 +164,19 @@ def _compare(there: Mapping[str, Any], experiment: Experiment, split: Split, out
         raise InputError(
             f"{out}: its tasks had the fingerprint {tasks} and now have "
             f"{fingerprint(split)}: the task file changed; choose another --out"
+        )
+
+
+def _remembered(out: Path) -> None:
+    """Raise where phases are complete of which the journal knows nothing.
+
+    Turns are in the journal before they are anywhere else, so that no kill leaves it so.
+    """
+    turns = next(iter(sorted(out.glob("*/turns.parquet"))), None)
+    if turns is not None and silent(out / JOURNAL):
+        raise InputError(
+            f"{out / JOURNAL}: is lost or empty, and {turns.relative_to(out)} is there: going on "
+            "would begin over what is there; bring it back, or choose another --out"
         )
 
 

@@ -8,6 +8,7 @@ anyone heard; a power cut may lose the last few (synchronous=NORMAL).
 import asyncio
 import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields
 from hashlib import sha256
 from pathlib import Path
@@ -174,6 +175,21 @@ class Journal:
         if self._due:
             self._commit()
         self._db.close()
+
+
+def silent(path: Path) -> bool:
+    """Return whether there is no journal at `path`, or one in which nothing was ever said.
+
+    One that can't be read isn't: who opens it will say so.
+    """
+    if not path.is_file():
+        return True
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as db:
+            made = db.execute("select 1 from sqlite_master where name = 'said'").fetchone()
+            return not (made and db.execute("select 1 from said limit 1").fetchone())
+    except sqlite3.Error:
+        return False
 
 
 def digest(request: Request) -> str:

@@ -1,5 +1,7 @@
 """A run's directory belongs to one experiment and, while it runs, to one process."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,12 @@ from moot.agents.vllm import VLLM
 from moot.experiments.directory import SEEDS, claim, fingerprint
 from moot.experiments.experiment import Experiment
 from moot.experiments.recording import resolved
+from moot.experiments.run import run
 from moot.experiments.tasks.split import Split, divide
 from moot.experiments.tasks.table import Inline, Item
 from moot.protocols.consensus import Consensus
 from moot.protocols.debate import Debate
+from moot.protocols.journal import SCHEMA
 from moot.protocols.judged import Judged
 from moot.protocols.stage import StageSettings
 
@@ -160,6 +164,39 @@ def test_other_tasks_under_the_same_name_are_refused(tmp_path: Path) -> None:
         claim(EXPERIMENT, changed, tmp_path),
     ):
         raise AssertionError
+
+
+def test_a_run_whose_journal_was_lost_is_refused(tmp_path: Path) -> None:
+    mine = EXPERIMENT.model_copy(update={"cycles": 1})
+    run(mine, SPLIT, tmp_path)
+    journal = tmp_path / "journal.sqlite"
+    found = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    del found[journal]
+
+    def lose() -> None:
+        journal.unlink()
+
+    def empty() -> None:
+        journal.write_bytes(b"")
+
+    def forget() -> None:
+        with closing(sqlite3.connect(journal)) as db:
+            db.executescript(SCHEMA)
+
+    for damage in (lose, empty, forget):
+        damage()
+        with pytest.raises(InputError, match=r"is lost or empty, and .*/turns\.parquet is"):
+            run(mine, SPLIT, tmp_path)
+        assert {path: path.read_bytes() for path in found} == found
+        journal.unlink(missing_ok=True)
+
+
+def test_a_run_that_was_killed_before_anything_was_complete_goes_on(tmp_path: Path) -> None:
+    with claim(EXPERIMENT, SPLIT, tmp_path):
+        pass
+    (tmp_path / "held-out-000").mkdir()
+
+    assert run(EXPERIMENT, SPLIT, tmp_path).is_file()
 
 
 def test_a_directory_serves_one_process_at_a_time(tmp_path: Path) -> None:
