@@ -39,7 +39,8 @@ def release(run: Path, name: str | None, to: Path) -> Weights:
         to: a folder that isn't there yet, or is empty.
 
     Raises:
-        MootError: nothing was learnt, or there are no such weights, or `to` is in use.
+        MootError: nothing was learnt, there are no such weights, they are damaged, or `to` is in
+            use.
     """
     readings = read(run)
     found = current(run, readings.cycles)
@@ -69,15 +70,18 @@ def _write(base: Path, weights: Weights, to: Path) -> None:
 
     from moot.agents.adapters import quietly
     from moot.agents.pretrained import load
+    from moot.training.stored import ADAPTER_CONFIG, checked, reading
 
+    checked(weights.path)
     if weights.whole:
         for name in ("config.json", "generation_config.json", "model.safetensors"):
             if (weights.path / name).is_file():
                 shutil.copy(weights.path / name, to)
     else:
-        with quietly():
-            model: Any = PeftModel.from_pretrained(load(base, "auto", "cpu"), str(weights.path))
-        model.merge_and_unload().save_pretrained(str(to))
+        model = load(base, "auto", "cpu")
+        with quietly(), reading(weights.path / ADAPTER_CONFIG):
+            both: Any = PeftModel.from_pretrained(model, str(weights.path))
+        both.merge_and_unload().save_pretrained(str(to))
     if (weights.path / SELF_REWARD).is_file():
         shutil.copy(weights.path / SELF_REWARD, to)
     for pattern in TOKENIZER:

@@ -11,10 +11,10 @@ from moot.training.checkpoint import latest
 from moot.training.credit import EPS
 from moot.training.critic import Critic, by_token
 from moot.training.examples import Known, Rollout
-from moot.training.learner import SCALAR
 from moot.training.methods.cat import CaT
 from moot.training.objective import Objective
 from moot.training.rows import rows
+from moot.training.stored import SCALAR
 from moot.training.types import Scores
 
 PLAIN = Critic(whiten=False, discount=0.5, trace=0.5, weight=0.5, clip=1.0)

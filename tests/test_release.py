@@ -28,6 +28,7 @@ method: {{kind: intuitor}}
 fit: {{lr: 1e-2, device: cpu, lora: {lora}}}
 evaluation: {{samples: 2, controls: false, baseline: false}}
 """
+CONFIGS = ("config.json", "adapter_config.json")
 IDS = torch.tensor([[5, 6, 7, 8]])
 
 
@@ -112,6 +113,25 @@ def test_what_cannot_be_exported_is_told(tiny: Path, tmp_path: Path) -> None:
         release(run, "pupil-2", tmp_path / "model")
     with pytest.raises(InputError, match="is there already"):
         release(run, "pupil-0", tmp_path / "full")
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("lora", ["{rank: 4}", "null"])
+def test_damaged_weights_are_not_exported(tiny: Path, tmp_path: Path, lora: str) -> None:
+    run = played(tmp_path, tiny, lora)
+    weights = run / "cycle-000/weights/pupil-0"
+    [model] = weights.glob("*.safetensors")
+    [settings] = [weights / name for name in CONFIGS if (weights / name).is_file()]
+
+    for file in (model, settings):
+        whole = file.read_bytes()
+        file.write_bytes(b"{")
+        with pytest.raises(MootError, match=f"^{file}: is damaged: "):
+            release(run, "pupil-0", tmp_path / "model")
+        file.unlink()
+        with pytest.raises(MootError, match=f"^{file}: is gone; "):
+            release(run, "pupil-0", tmp_path / "model")
+        file.write_bytes(whole)
     assert not (tmp_path / "model").exists()
 
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from moot.agents.errors import MootError, in_one_line
 
 from . import sharding, world
-from .learner import Learner, tensors
+from .learner import Learner
+from .stored import SCALAR, reading, tensors
 
 OPTIMIZER = Path("optimizer") / "optimizer.safetensors"
 """Apart from the weights: vLLM takes all that lies beside a model for a part of it."""
@@ -36,7 +37,9 @@ class Progress:
     @property
     def weights(self) -> Mapping[str, Tensor]:
         """Its weights, read when they are asked for: of all of a model's they are many."""
-        return {} if self.folder is None else tensors(self.folder)
+        if self.folder is None:
+            return {}
+        return tensors(self.folder, scalar=f"exp_avg.{SCALAR}.bias" in self.moments)
 
     def restore(
         self, optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]
@@ -94,8 +97,13 @@ def latest(folder: Path) -> Progress | None:
 
 
 def read(checkpoint: Path) -> Progress:
-    """Return what a checkpoint, or a published version of weights, holds."""
+    """Return what a checkpoint, or a published version of weights, holds.
+
+    Raises:
+        MootError: its optimiser's state is gone or damaged.
+    """
     file = checkpoint / OPTIMIZER
-    with safe_open(file, framework="pt") as opened:
-        step, taken = json.loads(opened.metadata()["progress"])
-    return Progress(step, taken, checkpoint, load_file(file))
+    with reading(file):
+        with safe_open(file, framework="pt") as opened:
+            step, taken = json.loads(opened.metadata()["progress"])
+        return Progress(step, taken, checkpoint, load_file(file))

@@ -18,29 +18,20 @@ from peft import (
     get_peft_model_state_dict,
     set_peft_model_state_dict,
 )
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import AutoConfig
 
 from moot.agents import self_reward
 from moot.agents.adapters import quietly
 from moot.agents.errors import MootError, in_one_line
-from moot.agents.pretrained import load
-from moot.agents.types import Number
 
 from . import adapted, sharding, world
 from .architecture import base
 from .forward import score, states
 from .graphs import Graphs, recordable
 from .settings import Fit, Lora
+from .stored import HEAD, SCALAR, tensors
 from .types import Rows, Scores
-
-ADAPTER = "adapter_model.safetensors"
-"""PEFT's file name for an adapter's tensors."""
-SCALAR = "scalar_head"
-"""What the scalar head's tensors, and their folder, are called."""
-HEAD = Path(SCALAR) / "head.safetensors"
-"""Apart from the weights: vLLM takes all that lies beside a model for a part of it."""
 
 
 class Learner:
@@ -79,7 +70,7 @@ class Learner:
         self.verdicts = None if weights is None else self_reward.read(weights)
         """How the policy's verdicts on replies are read; `None`: it never learnt to give any."""
         if weights is not None:
-            self.set(tensors(weights))
+            self.set(tensors(weights, scalar=scalar))
         # No dropout: what speaks is what is trained.  Recomputation wants to be told of training.
         (self._peft or base).train(fit.recompute)
         for module in base.modules():
@@ -221,22 +212,6 @@ def _adapted(base: Any, lora: Lora, seed: int, model: Path) -> PeftModel:
     if not isinstance(base.get_output_embeddings(), nn.Linear):
         raise MootError(f"{model}: fit.lora.targets: the head itself can't have an adapter")
     return found
-
-
-def tensors(folder: Path) -> dict[str, Tensor]:
-    """Return the tensors of a version of weights, as `Learner.tensors` names them."""
-    file, head = folder / ADAPTER, folder / HEAD
-    found = load_file(file) if file.exists() else _whole(folder)
-    return found | (load_file(head) if head.exists() else {})
-
-
-def _whole(folder: Path) -> dict[str, Tensor]:
-    """Return the tensors of the model in `folder`, in the numbers that they are filed in.
-
-    Only transformers knows what it calls in memory what it filed under another name.
-    """
-    number = str(AutoConfig.from_pretrained(folder).dtype).removeprefix("torch.")
-    return load(folder, cast(Number, number), "cpu").state_dict()
 
 
 def _scalar(base: Any, seed: int) -> nn.Linear:

@@ -108,11 +108,18 @@ def write(training: Path, proof: Proof) -> None:
 
 
 def read(folder: Path) -> Proof | None:
-    """Return the proof beside the weights in `folder`, if there is one."""
+    """Return the proof beside the weights in `folder`, if there is one.
+
+    Raises:
+        MootError: it is damaged.
+    """
     file = folder / FILE
     if not file.is_file():
         return None
-    found = json.loads(file.read_bytes())
-    prompt = tuple(Message(**message) for message in found.pop("prompt"))
-    text, day = found.pop("text"), found.pop("day", "")
-    return Proof(prompt, text, **{name: tuple(ids) for name, ids in found.items()}, day=day)
+    from .stored import reading
+
+    with reading(file):
+        found = json.loads(file.read_bytes())
+        prompt = tuple(Message(**message) for message in found.pop("prompt"))
+        text, day = found.pop("text"), found.pop("day", "")
+        return Proof(prompt, text, **{name: tuple(ids) for name, ids in found.items()}, day=day)
