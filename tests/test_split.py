@@ -47,6 +47,19 @@ def test_a_split_with_content_on_both_sides_can_not_be_made() -> None:
         Split((one, Task(one.id, "c", "1", one.verifier)), ())
 
 
+def test_a_question_with_two_answers_is_refused_and_one_that_is_repeated_is_not() -> None:
+    def asked(text: str, answer: str | None) -> Task:
+        return task(text, answer, VERIFIERS["number"], "{prompt}")
+
+    alike = [asked("A  b", "1000"), asked("a b", "1,000"), asked("a b", None)]
+    assert divide([*alike, *questions(3)], 1, 1, seed=0).dropped == 2
+
+    unlike = [*alike, asked("a b", "2")]
+    for tasks, apart in ((unlike, None), (questions(3), unlike)):
+        with pytest.raises(MootError, match=r"'a b' is there with the answer '1000' and with '2'"):
+            divide(tasks, 1, 1, 0, apart)
+
+
 def test_another_row_moves_at_most_one_task() -> None:
     before = divide(questions(50), 10, 5, seed=3)
     after = divide([*questions(51, 50), *questions(50)], 10, 5, seed=3)

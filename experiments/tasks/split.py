@@ -58,6 +58,9 @@ def divide(
 
     Args:
         apart: where the held-out tasks are taken from, in place of `tasks`.
+
+    Raises:
+        MootError: they are too few, or a question has two answers.
     """
     here, there = list(tasks), list(apart or ())
     train = _unique(here)
@@ -72,10 +75,23 @@ def divide(
 
 
 def _unique(tasks: Iterable[Task]) -> dict[str, Task]:
+    """Return each question once, by id; which of two answers is right nobody but the user knows."""
     found: dict[str, Task] = {}
     for task in tasks:
-        found.setdefault(task.id, task)
+        first = found.setdefault(task.id, task)
+        if not _agree(first, task):
+            raise MootError(
+                f"the question {task.prompt[:200]!r} is there with the answer {first.answer!r} and "
+                f"with {task.answer!r}: leave one of them out"
+            )
     return found
+
+
+def _agree(one: Task, other: Task) -> bool:
+    """Return whether the known answers to one question, if both are known, come to the same."""
+    if one.answer is None or other.answer is None or one.answer == other.answer:
+        return True
+    return bool(one.correct(other.verifier.read(other.answer)))
 
 
 def _enough(split: Split, held_out: int, per_cycle: int) -> Split:
