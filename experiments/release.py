@@ -57,11 +57,14 @@ def release(run: Path, name: str | None, to: Path) -> Weights:
     beside = to.with_name(f".{to.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
-    _write(locate(model), weights, beside)
-    (beside / "README.md").write_text("\n".join(_card(readings, weights, model)) + "\n")
-    if to.is_dir():
-        to.rmdir()
-    beside.rename(to)
+    try:
+        _write(locate(model), weights, beside)
+        (beside / "README.md").write_text("\n".join(_card(readings, weights, model)) + "\n")
+        if to.is_dir():
+            to.rmdir()
+        beside.rename(to)
+    finally:  # nothing is left of one that failed, or was interrupted
+        shutil.rmtree(beside, ignore_errors=True)
     return weights
 
 
