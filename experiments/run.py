@@ -21,6 +21,7 @@ from .prometheus import serving
 from .recording import Recording
 from .replay import Replay, recorded
 from .store import write_metrics, write_usage
+from .table import named
 from .tasks.split import Split
 
 
@@ -50,6 +51,7 @@ def run(
 
     prices = {name: e.price for name, e in experiment.engines.items() if e.price is not None}
     with (
+        named(out),
         claim(experiment, split, out, replay.told() if replay else ""),
         recorded(experiment, out, replay) as recording,
         Journal(out / JOURNAL) as journal,

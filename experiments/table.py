@@ -8,6 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from moot.agents.errors import MootError, in_one_line
+
 from .columns import VERSION
 
 CHUNK = 4096
@@ -62,8 +64,25 @@ def whole(path: Path) -> Generator[Path]:
     """
     beside = path.with_name(f".{path.name}.part")
     try:
-        yield beside
-        if beside.exists():
-            beside.replace(path)
+        with named(path):
+            yield beside
+            if beside.exists():
+                beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def named(place: Path) -> Generator[None]:
+    """While this lasts what can't be written is said to be at `place`, if the system says no file.
+
+    Raises:
+        MootError: a disk is full, for one: of that the system says nothing but so.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename:
+            raise
+        why = error.strerror or in_one_line(error)
+        raise MootError(f"{place}: {why}; mend it and run again") from None

@@ -13,7 +13,9 @@ from aiohttp import web
 from command import moot
 from fake_endpoint import Fake, half, hangs, refuses, reply, resets, says, serving
 
+from moot.agents.errors import MootError
 from moot.experiments.loading import load
+from moot.experiments.table import whole
 
 EXPERIMENT = """\
 name: troubled
@@ -126,6 +128,21 @@ def test_so_many_episodes_may_fail_and_are_counted(tmp_path: Path) -> None:
     [failed] = [m["value"] for m in counted if m["name"] == "talk/failed_episodes"]
     assert failed == 1
     assert len(pq.read_table(tmp_path / "r" / "cycle-000" / "episodes.parquet")) == 5
+
+
+def test_a_full_disk_is_named_where_the_system_names_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "p.parquet"
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this machine has no /dev/full")
+
+    with (
+        pytest.raises(MootError, match=f"^{path}: No space left on device; mend it and run again$"),
+        whole(path),
+        full.open("wb", buffering=0) as file,
+    ):
+        file.write(b"a")
+    assert not list(tmp_path.iterdir())
 
 
 SMALL_DISK = """\
