@@ -19,6 +19,8 @@ from moot.agents.errors import InputError
 from moot.agents.types import HALF
 
 Steps = tuple[str | int, ...]
+Problem = tuple[Steps, str]
+"""Where in the file, and what is wrong there."""
 
 MOST_BYTES, MOST_NODES, MOST_DEPTH = 1_000_000, 100_000, 40
 LONGEST_NUMBER = 400

@@ -72,6 +72,21 @@ def test_a_value_means_what_a_researcher_means(text: str, value: Any) -> None:
     assert type(found) is type(value)
 
 
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        "{kind: consensus, weigh: self_reward}",
+        "{kind: rubric, talk: {kind: selection, by: self_reward}}",
+        "{kind: judged, judging: {kind: self_reward}}",
+    ],
+)
+def test_verdicts_are_read_of_those_who_learn_them(protocol: str, tmp_path: Path) -> None:
+    text = SHORT.replace("learns: true", "learns: true, role: [policy, judge]")
+    text = text.replace("{kind: synthesis}", protocol).replace("kind: cat", "kind: laser")
+
+    load(written(tmp_path, text))
+
+
 def test_an_alias_is_what_it_stands_for(tmp_path: Path) -> None:
     text = SHORT.replace(
         "count: 8, learns: true}",

@@ -3,6 +3,10 @@
 import pytest
 from wrong import ENGINE, GOOD, LEARNS, MODEL, PROTOCOLS, TASKS, added, source, wrong
 
+UNTAUGHT = (
+    "no {0} learns to give verdicts here; that takes `method: {{kind: laser}}` and a {0} that "
+    "`learns`"
+)
 WORK = [
     # Protocols and methods.
     wrong(
@@ -154,6 +158,26 @@ WORK = [
         .replace("kind: consensus", "kind: consensus, weigh: likelihood"),
         [":8:36 protocol.weigh: engine 'main' (simulated) doesn't tell how likely a text is"],
         id="likelihoods of simulated agents",
+    ),
+    wrong(
+        "{kind: consensus}",
+        "{kind: consensus, weigh: self_reward}",
+        f":13:36 protocol.weigh: {UNTAUGHT.format('policy')}",
+    ),
+    pytest.param(
+        f"{LEARNS}method: {{kind: cat}}\n".replace(
+            "{kind: consensus}",
+            "{kind: equivalent, talk: {kind: selection, by: self_reward}}",
+        ).replace("learns: true}", "learns: true}\n  - {name: judge, role: judge}"),
+        [f":14:58 protocol.talk.by: {UNTAUGHT.format('policy')}"],
+        id="verdicts that cat doesn't teach",
+    ),
+    pytest.param(
+        f"{LEARNS}method: {{kind: laser}}\n".replace(
+            "{kind: consensus}", "{kind: judged, judging: {kind: self_reward}}"
+        ).replace("learns: true}", "learns: true}\n  - {name: judge, role: [judge, policy]}"),
+        [f":14:42 protocol.judging.kind: {UNTAUGHT.format('judge')}"],
+        id="a judge who doesn't learn verdicts",
     ),
     wrong(
         "kind: consensus",
