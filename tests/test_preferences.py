@@ -72,7 +72,8 @@ def test_blank_lines_and_other_columns_do_not_matter(tmp_path: Path) -> None:
 
 
 def test_a_files_ties_and_doubtful_rows_are_left_out_as_an_episodes_are(tmp_path: Path) -> None:
-    path = written(tmp_path, [{**GOOD, "probability": p} for p in (0.5, 0.6, 0.9)])
+    alike = {**GOOD, "rejected": GOOD["chosen"], "probability": 0.5}
+    path = written(tmp_path, [alike, *({**GOOD, "probability": p} for p in (0.5, 0.6, 0.9))])
 
     for method in (DPO, RewardModel):
         assert [p.probability for p in method(file=str(path)).given() or ()] == [0.6, 0.9]
@@ -101,6 +102,10 @@ WRONG = {
     "an empty reply": ({"chosen": [{"role": "assistant", "content": ""}]}, "row 2: chosen: "),
     "a reply of texts": ({"rejected": ["5"]}, "row 2: rejected: "),
     "a number for a reply": ({"rejected": 5}, "row 2: rejected: "),
+    "a reply over itself": (
+        {"rejected": "4"},
+        "row 2: chosen and rejected are the same, '4': nothing is preferred",
+    ),
     "less likely than not": (
         {"probability": 0.2},
         "row 2: probability: expected a number in [0.5, 1], got 0.2",

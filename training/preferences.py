@@ -104,6 +104,9 @@ def _pair(path: Path, number: int, record: Any) -> Pair:
         raise InputError(f"{path}: row {number}: probability: {wrong}")
     margin = _number(path, number, row, "margin", usual=0.0)
     chosen, rejected = (_reply(path, number, row, key) for key in ("chosen", "rejected"))
+    if chosen == rejected and probability != 0.5:
+        wrong = f"chosen and rejected are the same, {chosen!r}: nothing is preferred"
+        raise InputError(f"{path}: row {number}: {wrong}"[:300])
     return Pair(
         episode=f"{path.name}/{number}",
         turns=(0, 1),
