@@ -52,7 +52,7 @@ def test_a_plain_row_is_a_question_and_two_answers(name: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", ["likes.jsonl", "likes.parquet"])
-def test_a_conversation_is_the_prompt_and_each_side_its_last_message(
+def test_a_conversation_is_the_prompt_and_each_side_the_assistants_message(
     name: str, tmp_path: Path
 ) -> None:
     [found] = read(written(tmp_path, [TALK], name))
@@ -62,6 +62,9 @@ def test_a_conversation_is_the_prompt_and_each_side_its_last_message(
     whole = {**TALK, "chosen": [*ASKED, *TALK["chosen"]], "rejected": [*ASKED, *TALK["rejected"]]}
     [again] = read(written(tmp_path, [whole], name))
     assert again == found
+    question = {"role": "user", "content": GOOD["prompt"]}
+    [text] = read(written(tmp_path, [{**GOOD, "chosen": [question, *TALK["chosen"]]}], name))
+    assert (text.chosen.text, text.chosen.prompt) == ("4", (Message("user", "2 + 2?"),))
 
 
 def test_blank_lines_and_other_columns_do_not_matter(tmp_path: Path) -> None:
@@ -81,6 +84,9 @@ def test_a_files_ties_and_doubtful_rows_are_left_out_as_an_episodes_are(tmp_path
 
 
 MESSAGES = "expected a text or a list of messages"
+REPLY = "expected a text, or one message of the assistant, with the prompt before it or not"
+X, Z = ({"role": "assistant", "content": text} for text in "xz")
+ASKS = {"role": "user", "content": "and?"}
 WRONG = {
     "no mapping": ("[1]", "row 2: expected a mapping, got list"),
     "no prompt": ({"prompt": None}, f"row 2: prompt: {MESSAGES} with role and content, got None"),
@@ -95,11 +101,18 @@ WRONG = {
         "row 2: prompt: ",
     ),
     "a number for a prompt": ({"prompt": 7}, "row 2: prompt: "),
-    "no chosen": ({"chosen": None}, f"row 2: chosen: {MESSAGES}, got None"),
-    "an empty chosen": ({"chosen": ""}, f"row 2: chosen: {MESSAGES}, got ''"),
-    "half a character": ({"chosen": "\ud800"}, f"row 2: chosen: {MESSAGES}, got '\\ud800'"),
+    "no chosen": ({"chosen": None}, f"row 2: chosen: {REPLY}, got None"),
+    "an empty chosen": ({"chosen": ""}, f"row 2: chosen: {REPLY}, got ''"),
+    "half a character": ({"chosen": "\ud800"}, f"row 2: chosen: {REPLY}, got '\\ud800'"),
     "half a character asked": ({"prompt": "so \udfff"}, "row 2: prompt: "),
     "an empty reply": ({"chosen": [{"role": "assistant", "content": ""}]}, "row 2: chosen: "),
+    "a reply of several turns": (
+        {"chosen": [X, ASKS, Z]},
+        f"row 2: chosen: {REPLY}, got [{X}, {ASKS}, {Z}]",
+    ),
+    "a reply by the user": ({"chosen": [ASKS]}, f"row 2: chosen: {REPLY}, got [{ASKS}]"),
+    "a reply to another question": ({"rejected": [ASKS, X]}, "row 2: rejected: "),
+    "a reply of no messages": ({"rejected": []}, "row 2: rejected: "),
     "a reply of texts": ({"rejected": ["5"]}, "row 2: rejected: "),
     "a number for a reply": ({"rejected": 5}, "row 2: rejected: "),
     "a reply over itself": (

@@ -55,7 +55,8 @@ def read(path: Path, sure: float = 0.5) -> Iterator[Pair]:
     Its columns are TRL's, and ties are left out, as `pairs` leaves them out.
 
     A row has `prompt`, `chosen` and `rejected`, each a text or a list of messages with `role` and
-    `content`; and perhaps `probability`, that the chosen one is the better, and `margin`.
+    `content`, of which a reply is the assistant's one, alone or after the whole prompt; and perhaps
+    `probability`, that the chosen one is the better, and `margin`.
 
     Raises:
         InputError: the file can't be read or is empty, or a row is not as it should be: which, and
@@ -103,7 +104,7 @@ def _pair(path: Path, number: int, record: Any) -> Pair:
         wrong = f"expected a number in [0.5, 1], got {probability:g}"
         raise InputError(f"{path}: row {number}: probability: {wrong}")
     margin = _number(path, number, row, "margin", usual=0.0)
-    chosen, rejected = (_reply(path, number, row, key) for key in ("chosen", "rejected"))
+    chosen, rejected = (_reply(path, number, row, key, prompt) for key in ("chosen", "rejected"))
     if chosen == rejected and probability != 0.5:
         wrong = f"chosen and rejected are the same, {chosen!r}: nothing is preferred"
         raise InputError(f"{path}: row {number}: {wrong}"[:300])
@@ -129,30 +130,35 @@ def _number(path: Path, number: int, row: Mapping[str, Any], key: str, usual: fl
 
 
 def _prompt(path: Path, number: int, prompt: Any) -> Prompt:
-    if _is_text(prompt) and prompt:
-        return (Message("user", prompt),)
-    try:
-        said = cast(list[dict[str, Any]], prompt)
-        read = all(m["role"] in ROLES and _is_text(m["content"]) for m in said)
-        messages = tuple(Message(m["role"], m["content"]) for m in said) if read else ()
-    except (TypeError, KeyError):
-        messages = ()
+    messages = (Message("user", prompt),) if _is_text(prompt) and prompt else _messages(prompt)
     if not messages:
         wrong = "expected a text or a list of messages with role and content"
         raise InputError(f"{path}: row {number}: prompt: {wrong}, got {prompt!r}"[:300])
     return messages
 
 
+def _messages(value: Any) -> Prompt:
+    """Return a list of messages as they are; none: it isn't one."""
+    try:
+        said = cast(list[dict[str, Any]], value)
+        read = all(m["role"] in ROLES and _is_text(m["content"]) for m in said)
+        return tuple(Message(m["role"], m["content"]) for m in said) if read else ()
+    except (TypeError, KeyError):
+        return ()
+
+
 def _is_text(value: Any) -> TypeGuard[str]:
     return isinstance(value, str) and not HALF.search(value)
 
 
-def _reply(path: Path, number: int, row: Mapping[str, Any], key: str) -> str:
+def _reply(path: Path, number: int, row: Mapping[str, Any], key: str, prompt: Prompt) -> str:
+    """Return what is replied: a text, or the assistant's message, alone or after the prompt."""
     reply = row.get(key)
-    if isinstance(reply, list) and reply:  # conversational: what the last message says
-        last = cast(list[Any], reply)[-1]
-        reply = cast(Mapping[str, Any], last).get("content") if isinstance(last, Mapping) else None
+    if isinstance(reply, list):
+        said = _messages(cast(list[Any], reply))
+        own = said and said[-1].role == "assistant" and said[:-1] in ((), prompt)
+        reply = said[-1].content if own else None
     if not _is_text(reply) or not reply:
-        wrong = "expected a text or a list of messages"
+        wrong = "expected a text, or one message of the assistant, with the prompt before it or not"
         raise InputError(f"{path}: row {number}: {key}: {wrong}, got {row.get(key)!r}"[:300])
     return reply
