@@ -1,6 +1,5 @@
 """What the parts of an experiment need of each other, and lack: learners, judges, preferences."""
 
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from moot.protocols.consensus import Consensus
 from moot.protocols.selection import Selection
 from moot.training.methods.laser import LaSeR
 from moot.training.methods.sum import Sum
+from moot.training.preferring import Preferring
 
 from .experiment import Experiment
 from .source import Problem, Steps
@@ -103,27 +103,29 @@ def learning(experiment: Experiment) -> Iterator[Problem]:
             )
 
 
-def _preferences(file: Path, at: Steps) -> Iterator[Problem]:
-    """Yield what keeps a file of preferences from being read: all of it is."""
-    from moot.training.preferences import read as preferences
-
+def _preferences(learner: Preferring, file: Path, at: Steps) -> Iterator[Problem]:
+    """Yield what keeps a file of preferences from teaching anything: all of it is read."""
     if not file.is_file():
         yield at, f"no such file: {file}"
         return
     try:
-        deque(preferences(file), maxlen=0)
+        teaches = sum(1 for _ in learner.given() or ())
     except InputError as error:
         yield at, str(error)
+        return
+    if not teaches:
+        least = "above 0.5" if learner.sure == 0.5 else f"of {learner.sure:g} (`sure`) or more"
+        yield at, f"{file}: teaches nothing: no row has a probability {least}"
 
 
 def _asked(experiment: Experiment) -> Iterator[Problem]:
     """Yield what the method asks for that isn't there: a file, or a temperature."""
     method = experiment.method
     judge = None if method is None else method.reward_model
-    own = getattr(method, "file", None)
-    file, at = (own, ()) if own is not None or judge is None else (judge.file, ("model",))
-    if file is not None:
-        yield from _preferences(Path(file), ("method", *at, "file"))
+    learner = method if isinstance(method, Preferring) else judge
+    if learner is not None and learner.file is not None:
+        at = ("method", "file") if hasattr(method, "file") else ("method", "model", "file")
+        yield from _preferences(learner, Path(learner.file), at)
     objective = getattr(method, "objective", None)
     corrects = objective is not None and objective.correct is not None
     for i, group in enumerate(experiment.population):

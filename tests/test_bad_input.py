@@ -1,11 +1,12 @@
 """Bad input: for each wrong file or argument the whole error it must give, and nothing is begun."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from wrong import GOOD, MODEL
+from wrong import GOOD, LEARNS, MODEL
 from wrong_forms import FORMS
 from wrong_people import PEOPLE
 from wrong_work import WORK
@@ -41,6 +42,31 @@ def test_a_wrong_file_is_told_by_place(
 
     assert [line.replace(str(tmp_path), "DIR") for line in told] == [f"x.yaml{e}" for e in errors]
     assert not (tmp_path / "run").exists()
+
+
+UNSURE = [
+    ("{kind: rlhf, file: likes.jsonl}", ".file", 0.5, "above 0.5"),
+    ("{kind: rlaif, model: {file: likes.jsonl}}", ".model.file", 0.5, "above 0.5"),
+    ("{kind: dpo, file: likes.jsonl, sure: 0.9}", ".file", 0.6, "of 0.9 (`sure`) or more"),
+]
+
+
+@pytest.mark.parametrize(("method", "at", "probability", "least"), UNSURE)
+def test_preferences_of_which_none_is_sure_enough_are_told_before_the_talk(
+    method: str, at: str, probability: float, least: str, fails: Fails, tmp_path: Path
+) -> None:
+    talk = "{kind: judged, judging: {kind: pairwise}}"
+    text = LEARNS.replace("{kind: consensus}", talk).replace(
+        "learns", "role: [policy, judge], learns"
+    )
+    (tmp_path / "x.yaml").write_text(f"{text}method: {method}\n")
+    row = {"prompt": "a", "chosen": "x", "rejected": "y", "probability": probability}
+    (tmp_path / "likes.jsonl").write_text(f"{json.dumps(row)}\n" * 3)
+
+    [told] = fails("plan", "DIR/x.yaml")
+
+    wrong = f"likes.jsonl: teaches nothing: no row has a probability {least}"
+    assert told.endswith(f" method{at}: {wrong}")
 
 
 def test_everything_that_is_wrong_is_told_at_once_in_the_files_order(
