@@ -11,6 +11,7 @@ from moot.agents.simulated import Simulated
 from moot.protocols import ProtocolChoice
 from moot.protocols.consensus import Consensus
 from moot.protocols.selection import Selection
+from moot.training import MethodChoice
 from moot.training.methods.laser import LaSeR
 from moot.training.methods.sum import Sum
 from moot.training.preferring import Preferring
@@ -97,9 +98,13 @@ def learning(experiment: Experiment) -> Iterator[Problem]:
     several = isinstance(method, Sum)
     for i, one in enumerate(method.of if several else (method,)):
         if one.needs is not None and one.needs not in protocol.yields:
+            what = "a reference" if one.needs == "reference" else one.needs
+            learner = _preferring(one)
+            alone = learner is not None and learner.file is not None
             yield (
                 ("method", *(("of", i) if several else ()), "kind"),
-                f"{one.kind} learns from a {one.needs}, and protocol {protocol.kind} yields none",
+                f"{one.kind} learns from {what}, and protocol {protocol.kind} yields none"
+                + ("; `talk: false` beside the `file` learns from it alone" if alone else ""),
             )
 
 
@@ -118,11 +123,15 @@ def _preferences(learner: Preferring, file: Path, at: Steps) -> Iterator[Problem
         yield at, f"{file}: teaches nothing: no row has a probability {least}"
 
 
+def _preferring(method: MethodChoice) -> Preferring | None:
+    """Return what learns from preferences: a method, or its reward model; `None`: nothing."""
+    return method if isinstance(method, Preferring) else method.reward_model
+
+
 def _asked(experiment: Experiment) -> Iterator[Problem]:
     """Yield what the method asks for that isn't there: a file, or a temperature."""
     method = experiment.method
-    judge = None if method is None else method.reward_model
-    learner = method if isinstance(method, Preferring) else judge
+    learner = None if method is None else _preferring(method)
     if learner is not None and learner.file is not None:
         at = ("method", "file") if hasattr(method, "file") else ("method", "model", "file")
         yield from _preferences(learner, Path(learner.file), at)

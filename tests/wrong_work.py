@@ -123,6 +123,20 @@ WORK = [
         id="nothing to learn from",
     ),
     pytest.param(
+        f"{LEARNS.replace('consensus', 'sample')}method: {{kind: rlaif, by: grade}}\n",
+        [":14:16 method.kind: rlaif learns from grades, and protocol sample yields none"],
+        id="nothing to learn from is graded",
+    ),
+    pytest.param(
+        f"{LEARNS.replace('consensus', 'sample')}method: {{kind: dpo, file: gone.jsonl}}\n",
+        [
+            ":14:16 method.kind: dpo learns from preferences, and protocol sample yields none; "
+            "`talk: false` beside the `file` learns from it alone",
+            ":14:27 method.file: no such file: gone.jsonl",
+        ],
+        id="nothing to learn from but a file",
+    ),
+    pytest.param(
         f"{LEARNS.replace(f', model: {MODEL}', '')}method: {{kind: cat}}\n",
         [
             ":6:28 population.0.learns: its engine (scripted) has no model that can be trained; "
