@@ -74,6 +74,13 @@ def test_blank_lines_and_other_columns_do_not_matter(tmp_path: Path) -> None:
     assert [one.episode for one in read(path)] == ["likes.jsonl/1", "likes.jsonl/2"]
 
 
+def test_a_mark_of_byte_order_is_no_part_of_the_first_row(tmp_path: Path) -> None:
+    path = tmp_path / "likes.jsonl"
+    path.write_text(json.dumps(GOOD), encoding="utf-8-sig")
+
+    assert [one.chosen.text for one in read(path)] == ["4"]
+
+
 def test_a_files_ties_and_doubtful_rows_are_left_out_as_an_episodes_are(tmp_path: Path) -> None:
     alike = {**GOOD, "rejected": GOOD["chosen"], "probability": 0.5}
     path = written(tmp_path, [alike, *({**GOOD, "probability": p} for p in (0.5, 0.6, 0.9))])

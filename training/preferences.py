@@ -85,7 +85,7 @@ def _parquet(path: Path) -> Iterator[Any]:
 
 
 def _lines(path: Path) -> Iterator[Any]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 try:
