@@ -82,7 +82,7 @@ def test_a_mark_of_byte_order_is_no_part_of_the_first_row(tmp_path: Path) -> Non
 
 
 def test_a_files_ties_and_doubtful_rows_are_left_out_as_an_episodes_are(tmp_path: Path) -> None:
-    alike = {**GOOD, "rejected": GOOD["chosen"], "probability": 0.5}
+    alike = {**GOOD, "rejected": GOOD["chosen"]}
     path = written(tmp_path, [alike, *({**GOOD, "probability": p} for p in (0.5, 0.6, 0.9))])
 
     for method in (DPO, RewardModel):
@@ -122,10 +122,6 @@ WRONG = {
     "a reply of no messages": ({"rejected": []}, "row 2: rejected: "),
     "a reply of texts": ({"rejected": ["5"]}, "row 2: rejected: "),
     "a number for a reply": ({"rejected": 5}, "row 2: rejected: "),
-    "a reply over itself": (
-        {"rejected": "4"},
-        "row 2: chosen and rejected are the same, '4': nothing is preferred",
-    ),
     "less likely than not": (
         {"probability": 0.2},
         "row 2: probability: expected a number in [0.5, 1], got 0.2",

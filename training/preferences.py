@@ -52,7 +52,8 @@ def pair(episode: Episode, one: Preference) -> Pair:
 def read(path: Path, sure: float = 0.5) -> Iterator[Pair]:
     """Yield the preferences in a Parquet or JSON Lines file that are at least as `sure` as said.
 
-    Its columns are TRL's, and ties are left out, as `pairs` leaves them out.
+    Its columns are TRL's, and ties are left out, as `pairs` leaves them out; a reply that is set
+    beside itself ties.
 
     A row has `prompt`, `chosen` and `rejected`, each a text or a list of messages with `role` and
     `content`, of which a reply is the assistant's one, alone or after the whole prompt; and perhaps
@@ -105,9 +106,8 @@ def _pair(path: Path, number: int, record: Any) -> Pair:
         raise InputError(f"{path}: row {number}: probability: {wrong}")
     margin = _number(path, number, row, "margin", usual=0.0)
     chosen, rejected = (_reply(path, number, row, key, prompt) for key in ("chosen", "rejected"))
-    if chosen == rejected and probability != 0.5:
-        wrong = f"chosen and rejected are the same, {chosen!r}: nothing is preferred"
-        raise InputError(f"{path}: row {number}: {wrong}"[:300])
+    if chosen == rejected:  # large sets have some
+        probability = 0.5
     return Pair(
         episode=f"{path.name}/{number}",
         turns=(0, 1),
