@@ -72,6 +72,8 @@ def run(
     ] = None,
 ) -> None:
     """Run an experiment, resume it if DIR holds it, or replay another run."""
+    from moot.agents.types import HALF
+
     from .directory import RESOLVED
     from .loading import load
     from .replay import apart, asked
@@ -84,6 +86,8 @@ def run(
         experiment = of / RESOLVED
     loaded, split = load(experiment, sets or ())
     where = out or Path("runs") / (f"{loaded.name}-replay" if replay else loaded.name)
+    if HALF.search(str(where)):  # tables and their readers take names in UTF-8 alone
+        raise InputError(f"--out {str(where)!a}: isn't UTF-8; choose another --out")
     if replay is not None:
         apart(where, replay)
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from moot.agents.errors import InputError, near
 from moot.agents.late import Late
-from moot.agents.types import Completion, Request, Weights
+from moot.agents.types import HALF, Completion, Request, Weights
 
 from .directory import JOURNAL, RESOLVED
 from .experiment import Experiment
@@ -54,6 +54,8 @@ def asked(of: Path | None, changes: Sequence[str]) -> Replay | None:
             raise InputError(f"--from {of}: holds no run (there is no {name})")
     found: dict[tuple[str, int], str] = {}
     for change in changes:
+        if HALF.search(change):  # bytes of an argument that are no text
+            raise InputError(f"--change {ascii(change)[:60]}: isn't UTF-8")
         parts = CHANGE.fullmatch(change)
         if parts is None:
             raise InputError(

@@ -104,6 +104,7 @@ ARGUMENTS = [
     (["run", "DIR/x.yaml/y"], "x.yaml/y: can't be read: Not a directory"),
     (["run", "DIR/x.yaml", "--out", "DIR/x.yaml"], "x.yaml: is a file; choose another --out"),
     (["run", "DIR/x.yaml", "--out", "/proc/moot"], "/proc/moot: can't be written: No such file"),
+    (["run", "DIR/x.yaml", "--out", "DIR/\udcff"], "\\udcff': isn't UTF-8; choose another --out"),
     (["run", "DIR/x.yaml", "--out", "DIR"], "holds x.yaml but no run; choose another --out"),
     (["plan", "DIR/x.yaml", "--set"], "Option '--set' requires an argument"),
     (["plan", "DIR/x.yaml", "--set", "cycles"], "--set cycles: expected path.to.key=value"),

@@ -345,6 +345,7 @@ def bad(*arguments: str, says: str) -> Any:
         bad("--from", "FAR", "--change", "EPISODEx:0=x", says="; did you mean 'EPISODE'?"),
         bad("--from", "FAR", "--change", "EPISODE:10=x", says="that episode has 10 turns, 0 to 9"),
         bad("--from", "FAR", "--change", "EPISODE:1=x", "--change", "EPISODE:1=x", says="twice"),
+        bad("--from", "FAR", "--change", "EPISODE:1=\udcff", says=":1=\\udcff': isn't UTF-8"),
         bad("--from", "FAR", "--out", "FAR", says="a replay needs another directory"),
         bad("--from", "FAR", "--out", "FAR/again", says="a replay needs another directory"),
         bad("--from", "FAR", "--set", "cycles=x", says="cycles: expected a whole number, got 'x'"),
