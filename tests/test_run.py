@@ -1,5 +1,6 @@
 """A whole run on a real, tiny model: what it leaves, what it proves, and that it ends once."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,13 +55,15 @@ def metrics(out: Path) -> Mapping[tuple[str, int, int | None], dict[str, Any]]:
 
 
 def test_the_directory_answers_every_question(whole: Path) -> None:
-    files = {str(path.relative_to(whole)) for path in whole.rglob("*.parquet")}
+    # How many answers a control has hangs on how long they are.
+    names = (str(path.relative_to(whole)) for path in whole.rglob("*.parquet"))
+    files = {re.sub(r"^(controls-\w+-)\d+", r"\1N", name) for name in names}
 
     talk = ("turns", "episodes", "verdicts")
     taught = ("examples", "preferences", "demonstrations")
     expected = {f"cycle-00{n}/{name}.parquet" for n in (0, 1) for name in (*talk, *taught)}
     expected |= {f"held-out-00{n}/{name}.parquet" for n in (0, 1, 2) for name in talk}
-    controls = ("protocol", "vote-1", "reflection-1")
+    controls = ("protocol", "vote-N", "reflection-N")
     expected |= {f"controls-{one}/{name}.parquet" for one in controls for name in talk}
     expected |= {f"baseline/{name}.parquet" for name in talk}
     expected |= {"metrics.parquet", "usage.parquet"}

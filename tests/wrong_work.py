@@ -238,8 +238,14 @@ WORK = [
         ":12:10 tasks.items: expected at least 2 of them, got a list of 1",
     ),
     wrong(
-        "1 + 2?",
-        "1 +  1?",
+        '"1 + 2?", answer: 3',
+        '"1 +  1?", answer: 3',
+        ":8:3 tasks: the question '1 +  1?' is there with the answer '2' and with '3': leave one of "
+        "them out",
+    ),
+    wrong(
+        '"1 + 2?", answer: 3',
+        '"1 +  1?", answer: 2',
         ":8:3 tasks: 1 different questions (1 left out as repeated) are too few for held_out: 1 and "
         "per_cycle: 1; 1 can be held out, which leaves 0",
     ),
