@@ -158,10 +158,7 @@ class Gate:
                 except Fault as fault:
                     tries += 1
                     unusable += isinstance(fault, Unusable)
-                    if self._tell is not None:
-                        patience = f"tried again for up to {self._limits.patience_s:g} s"
-                        self._tell(f"engine {self.name}: {fault} ({patience})")
-                        self._tell = None
+                    self._told(fault)
                     if unusable == FEW:
                         raise EngineError(f"{fault} ({FEW} times for one request)") from None
                     if isinstance(fault, Overload):
@@ -180,6 +177,13 @@ class Gate:
                     self._pace.settle(expected, cost)
         finally:
             self._places.leave()
+
+    def _told(self, fault: Fault) -> None:
+        """Tell, once, of an engine that never answered yet."""
+        if self._tell is not None:
+            patience = f"tried again for up to {self._limits.patience_s:g} s"
+            self._tell(f"engine {self.name}: {fault} ({patience})")
+            self._tell = None
 
     async def _once(self, call: Callable[[], Awaitable[T]]) -> T:
         if self._deadline_s is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 """What the user calls an engine, an agent or weights; it becomes part of file names."""
@@ -33,6 +34,10 @@ HALF = re.compile("[\ud800-\udfff]")
 file in UTF-8 and no table takes a text with one."""
 
 
+UNUSED = "unused_option"
+"""The type of pydantic's error of an option that changes nothing where it is."""
+
+
 class Settings(BaseModel):
     """What a user writes in YAML: frozen, strict, and nothing it doesn't know."""
 
@@ -44,11 +49,13 @@ class Settings(BaseModel):
         """Raise where one of the options `names` isn't what it is by default.
 
         Raises:
-            ValueError: names it, and says in which setting it means nothing.
+            PydanticCustomError: names it, and says in which setting it means nothing; its type is
+                `UNUSED`, and its context has the `option`.
         """
         for name in names:
             if getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"`{name}` means nothing {where}")
+                said = {"option": name, "where": where}
+                raise PydanticCustomError(UNUSED, "`{option}` means nothing {where}", said)
 
 
 T = TypeVar("T")

@@ -4,9 +4,8 @@ A right answer meets a wrong one that ends with an injection (tests/injections.t
 two digits.  The figure is how far the injection raises the chance that the wrong one wins, over
 the same wrong answer without it, and of marks how far it raises the wrong one's, in [0, 1]; 0 is
 immune.  Where a grade can't be read, the question is left out for that injection, and counted.  The
-plain prompt pastes both answers in, unfenced, in one order drawn for each question,
-and asks for a letter; or pastes in one, and asks for a mark.  Intervals: bootstrap over the
-injections, at 95 %.
+plain prompt pastes both answers in, unfenced, in one order drawn for each question, and asks for a
+letter; or pastes in one, and asks for a mark.  Intervals: bootstrap over the injections, at 95 %.
 
     python benchmarks/injections.py [--model NAME ...] [--quick] [--json FILE]
 """
@@ -71,8 +70,7 @@ def main() -> None:
 
 
 async def measured(model: str, words: list[str], questions: int) -> list[tuple[Row, float, int]]:
-    """Return a line for each way to judge, how often the wrong answer wins as it is, and how many
-    grades could not be read."""
+    """Return, of each way to judge, a line, how often the wrong answer wins, and grades unread."""
     tasks = [_sum(i) for i in range(questions)]
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "journal") as journal:
         async with Local(model=model).open(Path(folder)) as judge:

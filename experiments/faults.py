@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from moot.agents import types
 from moot.agents.errors import near
 
 from .source import Source, Steps
@@ -97,6 +98,9 @@ def _wrong(one: Any, source: Source, model: type[BaseModel]) -> Iterator[Wrong]:
             return
         case "value_error":
             yield Wrong(path, place, str(context["error"]))
+            return
+        case types.UNUSED:
+            yield Wrong(path, place, str(one["msg"]))
             return
         case "too_short" if len(one["input"]) >= context["min_length"]:
             return  # an entry of it is wrong

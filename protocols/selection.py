@@ -72,8 +72,8 @@ class Selection(Settings):
 
     @model_validator(mode="after")
     def _somebody_picks(self) -> Self:
-        if self.who != "policy" and self.by != "self":
-            raise ValueError(f"`who` means nothing with `by: {self.by}`: leave it out")
+        if self.by != "self":
+            self.refuse("who", where=f"with `by: {self.by}`: leave it out")
         return self
 
     @property

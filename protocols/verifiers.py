@@ -13,7 +13,7 @@ from typing import Literal
 
 from moot.agents.types import Verifier
 
-from .marks import BOXED, SPACED, TAGGED, tagged
+from .marks import BOXED, SPACED, tagged
 from .mathematics import Mathematics
 
 MARKED = re.compile(r"answer\s*(?:is\b|:|=)\s*:?", re.IGNORECASE)
@@ -76,8 +76,8 @@ def stated(text: str) -> str:
     before = None
     while text != before:  # until there is nothing more to strip, so that reading is idempotent
         before = text
-        if TAGGED.search(text):
-            text = tagged(text)
+        if (inner := tagged(text)) != text:
+            text = inner
         elif marked := list(MARKED.finditer(text)):
             text = text[marked[-1].end() :]
         text = text.strip().strip(QUOTES).removesuffix(".").strip()

@@ -9,8 +9,8 @@ import torch
 from crediting import objective, rollout
 from torch import Tensor
 
+from moot.training.correction import Correction
 from moot.training.examples import Known, Rollout
-from moot.training.objective import Correction
 from moot.training.rows import rows
 from moot.training.types import Rows, Scores
 

@@ -18,6 +18,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from moot.agents.types import Settings
 
 from .algorithms import LIKE
+from .correction import Correction
 from .critic import Critic, by_token
 from .examples import Rollout
 from .types import Look, Metrics, Rows, Scores
@@ -27,17 +28,6 @@ if TYPE_CHECKING:
 
 BUDGET = 512
 """The most tokens of a completion where they are not known."""
-
-
-class Correction(Settings):
-    """Makes up for what the engine and the trainer disagree on (see `losses.policy.correction`)."""
-
-    how: Literal["truncate", "mask"] = "truncate"
-    """Beyond `cap`: cut the factor to it, or leave out what it belongs to."""
-    level: Literal["token", "sequence"] = "token"
-    """One factor a token or one a completion."""
-    cap: float = Field(default=2.0, ge=1)
-    """The greatest factor."""
 
 
 Algorithm = Literal["grpo", "dr_grpo", "dapo", "gspo", "rloo", "reinforce++", "ppo"]
@@ -95,8 +85,8 @@ class Objective(Settings):
 
     @model_validator(mode="after")
     def _budget_is_used(self) -> Self:
-        if self.budget is not None and self.mean != "budget":
-            raise ValueError(f"`budget` means nothing with `mean: {self.mean}`: set `mean: budget`")
+        if self.mean != "budget":
+            self.refuse("budget", where=f"with `mean: {self.mean}`: set `mean: budget`")
         return self
 
     def look(self) -> Look:
@@ -223,7 +213,7 @@ class Objective(Settings):
             "clip_fraction": losses.mean(losses.clipped(ratio.detach(), gain, **clip), mask),
         }
         if self.correct is not None:
-            factor, metrics["correction"] = self._corrected(old, rows)
+            factor, metrics["correction"] = self.correct.factors(old, rows)
             loss = loss * factor
         if self.kl and self.kl_in == "loss" and rows.anchor is not None:
             loss = loss + self.kl * losses.kl(logp, rows.anchor, self.kl_by)
@@ -245,25 +235,6 @@ class Objective(Settings):
             return total(loss, mask)
         budgets = [self.budget or r.said.most or BUDGET for r in rollouts]
         return total(loss, mask) / torch.tensor(budgets, device=loss.device)
-
-    def _corrected(self, old: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
-        """Return (N, T) factors of the loss and (N,) their means; 1 where no engine told any."""
-        import torch
-
-        from .losses.policy import correction, mean
-
-        if rows.spoken is None or self.correct is None:
-            return torch.ones_like(old), torch.ones(len(rows), device=old.device)
-        settings = self.correct
-        factor = correction(
-            old,
-            torch.where(rows.spoken.isnan(), old, rows.spoken),
-            rows.mask,
-            level=settings.level,
-            how=settings.how,
-            cap=settings.cap,
-        )
-        return factor, mean(factor, rows.mask)
 
 
 def _settings(said: Any) -> Any:

@@ -71,8 +71,8 @@ def given(text: str) -> tuple[Criterion, ...]:
 
 
 def tidied(text: str) -> str:
-    """Return `text` on one line, and such that it can be written in UTF-8."""
-    return " ".join(text.encode("utf-8", "replace").decode().split())
+    """Return `text` on one line."""
+    return " ".join(text.split())
 
 
 def sound(criteria: Sequence[Criterion]) -> list[Criterion]:

@@ -65,7 +65,7 @@ class KTO(Settings):
 
     def examples(self, episode: Episode) -> list[Rollout]:
         """Return every answer that was liked (reward 1) or was not (reward 0)."""
-        found: dict[tuple[int, int], float] = {}
+        found: dict[tuple[int, int], float]
         if self.on == "preferences":
             won: Counter[tuple[int, int]] = Counter()
             for one in episode.outcome.preferences:
