@@ -1,6 +1,7 @@
 """A chat-completions server that answers well, once it has misbehaved as it is told to."""
 
 import asyncio
+import random
 import socket
 import struct
 import threading
@@ -14,8 +15,9 @@ import orjson
 from aiohttp import web
 
 from moot.agents.endpoint import Endpoint
-from moot.agents.engine import Engine
-from moot.agents.types import Message, Request, Sampling
+from moot.agents.engine import Engine, Limits
+from moot.agents.gate import Gate
+from moot.agents.types import Completion, Message, Request, Sampling
 
 T = TypeVar("T")
 PROMPT = (Message("system", "Be brief."), Message("user", "2 + 2?"))
@@ -137,3 +139,16 @@ def play(fake: Fake, part: Callable[[Engine], Coroutine[Any, Any, T]], **setting
             return await part(await stack.enter_async_context(endpoint.open(Path())))
 
     return asyncio.run(scene())
+
+
+def ask(*moods: Mood, request: Request = REQUEST, **settings: Any) -> Completion:
+    return play(Fake(list(moods)), lambda engine: engine.generate(request), **settings)
+
+
+def gated(engine: Engine, **limits: Any) -> Gate:
+    async def at_once(seconds: float) -> None:
+        await asyncio.sleep(0)
+
+    settled = Limits(**limits)
+    limit = settled.deadline_s(600)
+    return Gate("far", engine, settled, random.Random(0), at_once, deadline_s=limit)

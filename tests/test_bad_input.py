@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from wrong import GOOD, LEARNS, MODEL
 from wrong_forms import FORMS
+from wrong_methods import METHODS
 from wrong_people import PEOPLE
 from wrong_work import WORK
 
@@ -31,7 +32,7 @@ def fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Fails:
     return run
 
 
-@pytest.mark.parametrize(("text", "errors"), [*FORMS, *PEOPLE, *WORK])
+@pytest.mark.parametrize(("text", "errors"), [*FORMS, *PEOPLE, *METHODS, *WORK])
 def test_a_wrong_file_is_told_by_place(
     text: str | bytes, errors: list[str], fails: Fails, tmp_path: Path
 ) -> None:

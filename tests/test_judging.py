@@ -1,59 +1,18 @@
 """Judges, played by hand: what they are shown, and what their verdicts come to."""
 
 import pytest
+from judged_talk import PEOPLE, POLICIES, better, judged, panel, shown, sure
 
 from moot.agents.errors import MootError
 from moot.agents.population import Agent, Population
 from moot.agents.types import Completion
-from moot.protocols.conformance import TASK, rehearse
+from moot.protocols.conformance import rehearse
 from moot.protocols.consensus import Consensus
 from moot.protocols.debate import Debate
 from moot.protocols.judged import Judged, preferred
-from moot.protocols.judging.listwise import Listwise
 from moot.protocols.judging.pairwise import Pairwise
-from moot.protocols.judging.pointwise import Pointwise, expected
 from moot.protocols.moderated import Moderated
-from moot.protocols.sample import Sample
-from moot.protocols.types import Episode, Say, Verdict
-
-POLICIES = tuple(Agent(f"p{i}", "policy", "main") for i in range(3))
-JUDGE = Agent("j", "judge", "main")
-PEOPLE = Population((*POLICIES, JUDGE))
-GOODNESS = {"41": 0.2, "42": 0.9, "43": 0.5}
-
-
-def sure(*shares: float) -> Completion:
-    """Return a completion of a judge whose engine tells how likely each choice was."""
-    return Completion("?", "stop", 0, 1, 1, 0.0, shares=shares)
-
-
-def better(say: Say, bias: float = 0.0) -> Completion:
-    """Return what a judge with a taste for the first place says of two replies."""
-    first, second = (GOODNESS[text] for text in shown(say))
-    p = first / (first + second)
-    return sure(p + bias * (1 - p), (1 - p) * (1 - bias))
-
-
-def shown(say: Say) -> list[str]:
-    """Return the replies that a judge sees, in the order of its prompt."""
-    return [part.split("\n")[1] for part in say.text.split("<reply ")[1:]]
-
-
-def judged(
-    protocol: Judged, *answers: str, bias: float = 0.0, people: Population = PEOPLE
-) -> Episode:
-    """Return the episode in which the policies answer so and a judge compares them."""
-    return rehearse(
-        protocol,
-        people,
-        lambda turn, say: better(say, bias) if say.choices else answers[turn],
-    )
-
-
-def panel(episode: Episode, kind: str) -> dict[tuple[int, int | None], float | None]:
-    return {
-        (v.of, v.over): v.score for v in episode.outcome.verdicts if v.by is None and v.kind == kind
-    }
+from moot.protocols.types import Say, Verdict
 
 
 def test_each_pair_is_judged_in_both_orders_and_the_two_are_averaged() -> None:
@@ -199,82 +158,3 @@ def test_a_panel_is_weighed_by_trust() -> None:
     assert panel(rehearse(Judged(), people, reply), "preference") == {(0, 1): (1.5 + 1) / 4}
     nobody = Population((*POLICIES[:2], judges[2]))
     assert panel(rehearse(Judged(), nobody, reply), "preference") == {(0, 1): None}
-
-
-def test_marks_are_an_expectation() -> None:
-    assert expected([0.0] * 9 + [1.0]) == 1
-    assert expected([1.0] + [0.0] * 9) == 0
-    assert expected([0, 0, 0.5, 0, 0, 0, 0, 0.5, 0, 0]) == pytest.approx((5.5 - 1) / 9)
-
-    def reply(turn: int, say: Say) -> str | Completion:
-        if not say.choices:
-            return ["41", "42", "43"][turn]
-        return {"41": "3", "42": "10", "43": "8/10 or 9"}[shown(say)[0]]
-
-    episode = rehearse(Judged(judging=Pointwise()), PEOPLE, reply)
-    assert panel(episode, "grade") == {
-        (0, None): pytest.approx(2 / 9),
-        (1, None): 1.0,
-        (2, None): None,
-    }
-    [best] = episode.outcome.preferences
-    assert (best.chosen, best.rejected, best.probability) == (1, 0, 1.0)
-    assert best.by == (3, 4)
-
-
-def test_a_ranking_is_read_by_number_and_counts_only_if_it_is_whole() -> None:
-    def ranked(text: str) -> Episode:
-        return rehearse(
-            Judged(judging=Listwise()),
-            PEOPLE,
-            lambda turn, say: text if say.agent == JUDGE else ["41", "42", "43"][turn],
-        )
-
-    episode = ranked('Sure! ```json\n{"ranking": [3, 1, 2]}\n```')
-    order = shown(Say(JUDGE, episode.turns[3].prompt[-1].content))
-    grades = {episode.turns[v.of].text: v.score for v in episode.outcome.verdicts if v.by is None}
-    assert grades == {order[2]: 1.0, order[0]: 0.5, order[1]: 0.0}
-    for part in (
-        '{"ranking": [1, 2]}',
-        '{"ranking": [1, 2, 2]}',
-        '{"ranking": [0, 1, 2]}',
-        "1 > 2",
-    ):
-        assert {v.score for v in ranked(part).outcome.verdicts} == {None}
-        assert len(ranked(part).turns) == 5
-
-
-def test_reasons_are_a_turn_of_their_own_and_heard_by_the_verdict() -> None:
-    episode = rehearse(
-        Judged(judging=Pairwise(reasons=True)),
-        Population((*POLICIES[:2], JUDGE)),
-        lambda turn, say: "1" if say.choices else ["41", "42", "because", "since"][turn],
-    )
-
-    thought, _, verdict, _ = episode.turns[2:]
-    assert "without a verdict" in thought.prompt[-1].content
-    assert [m.content for m in verdict.prompt][1:] == ["because", "Reply with 1 or 2 only."]
-    assert verdict.heard == (0, 1, 2)
-
-
-def test_what_the_judges_of_an_episode_are_shown_begins_alike() -> None:
-    episode = judged(Judged(judging=Pairwise()), "41", "42", "43")
-    prompts = [turn.prompt[-1].content for turn in episode.turns[3:]]
-
-    shared = len(prompts[0])
-    for prompt in prompts:
-        while not prompt.startswith(prompts[0][:shared]):
-            shared -= 1
-    assert prompts[0][:shared].endswith('<reply number="1">\n4')
-    assert TASK.prompt in prompts[0][:shared]
-
-
-def test_calls_are_bounded_exactly() -> None:
-    judged_all = Judged(
-        talk=Sample(samples=2)
-    )  # 6 replies: 15 pairs, 2 orders, asked twice at most
-
-    assert judged_all.calls(PEOPLE)[JUDGE] == 60
-    both = Population((Agent("p", "policy", "main", others=("judge",)), POLICIES[0]))
-    [as_judge] = both.playing("judge")
-    assert Judged(judging=Pointwise(reasons=True)).calls(both)[as_judge] == 6
