@@ -45,6 +45,10 @@ class Settings(BaseModel):
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
 
+    def usual(self, name: str) -> Any:
+        """Return what the option `name` is where nobody sets it."""
+        return type(self).model_fields[name].default
+
     def refuse(self, *names: str, where: str) -> None:
         """Raise where one of the options `names` isn't what it is by default.
 
@@ -53,7 +57,7 @@ class Settings(BaseModel):
                 `UNUSED`, and its context has the `option`.
         """
         for name in names:
-            if getattr(self, name) != type(self).model_fields[name].default:
+            if getattr(self, name) != self.usual(name):
                 said = {"option": name, "where": where}
                 raise PydanticCustomError(UNUSED, "`{option}` means nothing {where}", said)
 

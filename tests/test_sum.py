@@ -147,6 +147,7 @@ def test_what_was_earned_survives_a_file(tmp_path: Path) -> None:
     [
         ({"of": [{"kind": "ttrl"}]}, "at least 2"),
         ({"of": [{"kind": "ttrl"}, {"kind": "srt"}], "weigh": [1.0]}, "1 numbers, and `of` 2"),
+        ({"of": [{"kind": "ttrl"}, {"kind": "srt"}], "weigh": [0.0, 0.0]}, "is 0 for all"),
         ({"of": [{"kind": "ttrl"}, {"kind": "rlaif"}]}, "set `by: grade`"),
         ({"of": [{"kind": "ttrl"}, {"kind": "srt", "objective": "rloo"}]}, "the sum's `objective`"),
         (

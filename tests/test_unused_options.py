@@ -1,4 +1,4 @@
-"""An option of a protocol or of `fit` that changes nothing is an error, and its default is none."""
+"""An option that changes nothing where it is set is refused; its default is not."""
 
 from typing import Any
 
@@ -10,7 +10,8 @@ from moot.protocols.mixture import Mixture
 from moot.protocols.rubric import Rubric
 from moot.protocols.synthesis import Synthesis
 from moot.protocols.trial import Trial
-from moot.training.settings import Fit
+from moot.training.objective import Objective
+from moot.training.settings import Fit, Guards
 
 WRITTEN: dict[str, Any] = {"written": "[1] it is right"}
 UNUSED: list[tuple[type, dict[str, Any], str]] = [
@@ -30,6 +31,10 @@ UNUSED: list[tuple[type, dict[str, Any], str]] = [
     (Fit, {"graphs": True, "lora": None}, "graphs"),
     (Fit, {"graphs": True, "recompute": True}, "graphs"),
     (Fit, {"graphs": True, "shard": True, "processes": 2}, "graphs"),
+    (Objective, {"critic": {}, "baseline": "others"}, "baseline"),
+    (Objective, {"critic": {}, "scale": "none"}, "scale"),
+    (Objective, {"like": "ppo", "baseline": "group"}, "baseline"),
+    (Guards, {"then": "rollback"}, "then"),
 ]
 
 
@@ -39,7 +44,7 @@ def test_an_option_that_means_nothing_is_refused(
 ) -> None:
     read: TypeAdapter[Any] = TypeAdapter(protocol)
 
-    with pytest.raises(ValidationError, match=f"`{option}` means nothing with"):
+    with pytest.raises(ValidationError, match=f"`{option}` means nothing with(out)? "):
         read.validate_python(settings)
     usual = {name: value for name, value in settings.items() if name != option}
     written = read.dump_python(read.validate_python(usual))

@@ -84,10 +84,16 @@ class Objective(Settings):
         return {**LIKE.get(str(given.get("like")), {}), **given}
 
     @model_validator(mode="after")
-    def _budget_is_used(self) -> Self:
+    def _all_is_used(self) -> Self:
         if self.mean != "budget":
             self.refuse("budget", where=f"with `mean: {self.mean}`: set `mean: budget`")
+        if self.critic is not None:
+            self.refuse("baseline", "scale", where="with a `critic`: it says what is expected")
         return self
+
+    def usual(self, name: str) -> Any:
+        """Return what an option is by the algorithm that this is like."""
+        return LIKE[self.like].get(name, super().usual(name))
 
     def look(self) -> Look:
         """Return what must be known from the models."""

@@ -43,6 +43,12 @@ class Guards(Settings):
     """End the cycle's training before this step; go back to the weights that the cycle began with;
     or end the run."""
 
+    @model_validator(mode="after")
+    def _all_is_used(self) -> Self:
+        if all(getattr(self, name) is None for name in type(self).model_fields if name != "then"):
+            self.refuse("then", where="without a guard: set one of those beside it")
+        return self
+
     def broken(self, metrics: Mapping[str, float]) -> str | None:
         """Return which guard a step's metrics break, in words; `None`: none."""
         for name, least in (("entropy", self.entropy), ("distinct", self.distinct)):

@@ -48,6 +48,8 @@ class Sum(Reinforcement):
             raise ValueError(
                 f"`weigh` has {len(self.weigh)} numbers, and `of` {len(self.of)} methods"
             )
+        if self.weigh is not None and not any(self.weigh):
+            raise ValueError("`weigh` is 0 for all of `of`: nothing would be learnt")
         for one in self.of:
             if one.objective != Objective():
                 raise ValueError(f"{one.kind} in a sum has the sum's `objective`: set it there")
