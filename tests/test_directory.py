@@ -16,7 +16,7 @@ from moot.experiments.experiment import Experiment
 from moot.experiments.recording import resolved
 from moot.experiments.run import run
 from moot.experiments.tasks.split import Split, divide
-from moot.experiments.tasks.table import Inline, Item
+from moot.experiments.tasks.table import File, Inline, Item
 from moot.protocols.consensus import Consensus
 from moot.protocols.debate import Debate
 from moot.protocols.journal import SCHEMA
@@ -109,6 +109,30 @@ def test_a_run_may_go_on_with_other_servers(tmp_path: Path) -> None:
         pass
     with claim(at("http://two:8000"), SPLIT, tmp_path):
         pass
+
+
+def test_a_run_may_be_moved_with_its_tasks_and_go_on(tmp_path: Path) -> None:
+    for folder in ("before", "after"):
+        if folder == "after":
+            (tmp_path / "before").rename(tmp_path / "after")
+        here = tmp_path / folder
+        here.mkdir(exist_ok=True)
+        (here / "x.jsonl").write_text(
+            "".join(f'{{"prompt": "{i}?", "answer": {i}}}\n' for i in "1234")
+        )
+        tasks = File(path=str(here / "x.jsonl"), verifier="number", held_out=1, per_cycle=1)
+        moved = EXPERIMENT.model_copy(update={"tasks": tasks})
+        with claim(moved, tasks.load(0), here / "out"):
+            pass
+
+    assert str(tmp_path / "after" / "x.jsonl") in (here / "out" / "experiment.yaml").read_text()
+
+    (here / "x.jsonl").write_text('{"prompt": "5?", "answer": 5}\n{"prompt": "6?", "answer": 6}\n')
+    with (
+        pytest.raises(InputError, match="the task file changed"),
+        claim(moved, tasks.load(0), here / "out"),
+    ):
+        raise AssertionError
 
 
 def test_a_run_whose_seeds_were_drawn_otherwise_is_refused(tmp_path: Path) -> None:
