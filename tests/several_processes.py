@@ -31,7 +31,7 @@ CAT = CaT(objective=Objective(kl=0.1))
 METHODS = {
     "cat": (CAT, FIT),
     "dpo": (DPO(), FIT),
-    "kto": (KTO(), FIT),  # what its loss is measured against is the mean of a part
+    "kto": (KTO(), FIT),  # what its loss is measured against is the mean of a step
     "ppo": (
         CaT(objective=Objective(kl=0.1, kl_in="reward", critic=Critic())),
         FIT.model_copy(update={"recompute": True}),

@@ -50,6 +50,7 @@ FULL: list[Example] = [
         teaches=False,
         judges=(4, 5),
         beside=BARE,
+        drift=0.5,
         gains=(0.5, -0.5),
         returns=(1.5, 2.5),
         earned=(0.5, None),

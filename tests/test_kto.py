@@ -3,6 +3,7 @@
 from dataclasses import replace
 from math import exp
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from moot.agents.types import Message
 from moot.protocols.types import Episode, Preference, Verdict
 from moot.training.examples import Known, Rollout, Said
 from moot.training.fit import graded
-from moot.training.look import by_anchor
+from moot.training.look import by_anchor, drifted
 from moot.training.losses.policy import mean
 from moot.training.methods.kto import KTO
 from moot.training.rows import columns, rows
@@ -152,35 +153,65 @@ def test_frozen_agents_words_teach_nobody() -> None:
 # The loss.
 
 
-def loss_of(method: KTO, mismatched: list[float]) -> tuple[list[float], dict[str, Any]]:
-    """Two replies of a token, liked and not, 3 and 1 nats likelier than under the anchor."""
-    anchor = Known(anchor=(-4.0,))
-    said = Said((), "", tokens=(8,), prompt_tokens=(7,), known=anchor)
-    examples = [
-        replace(rollout(i, 1.0 - i, (8,)), said=said, beside=said) for i in range(len(mismatched))
-    ]
-    own = [-1.0, -3.0][: len(mismatched)]
-    logp = torch.tensor([[x] for x in own + [x - 4.0 for x in mismatched]])
-    found, metrics = method.loss(Scores(logp, logp, logp), rows(columns(examples)), examples)
-    return found.tolist(), {name: values.tolist() for name, values in metrics.items()}
-
-
 def test_losses_by_hand() -> None:
-    #  The mismatched are 4 nats likelier and 1 less: the baseline is 1.5.  β = .5.
-    losses, seen = loss_of(KTO(beta=0.5, desirable=2.0, undesirable=3.0), [4.0, -1.0])
+    #  Two replies of a token, liked and not, 3 and 1 nats likelier than under the anchor.
+    said = Said((), "", tokens=(8,), prompt_tokens=(7,), known=Known(anchor=(-4.0,)))
+    examples = [replace(rollout(i, 1.0 - i, (8,)), said=said, drift=1.5) for i in range(2)]
+    logp = torch.tensor([[-1.0], [-3.0]])
+    method = KTO(beta=0.5, desirable=2.0, undesirable=3.0)
 
-    assert losses == pytest.approx([2 * sigmoid(-0.75), 3 * sigmoid(-0.25)])
+    losses, metrics = method.loss(Scores(logp, logp, logp), rows(columns(examples)), examples)
+
+    seen = {name: values.tolist() for name, values in metrics.items()}
+    assert losses.tolist() == pytest.approx([2 * sigmoid(-0.75), 3 * sigmoid(-0.25)])
     assert seen["baseline"] == [1.5, 1.5]
     assert seen["desirable_reward"] == pytest.approx([0.75, float("nan")], nan_ok=True)
     assert seen["undesirable_reward"] == pytest.approx([float("nan"), -0.25], nan_ok=True)
 
 
-def test_the_baseline_is_never_below_nothing() -> None:
-    losses, seen = loss_of(KTO(beta=0.5), [-4.0, 1.0])
+@pytest.mark.parametrize("nats", [-3.0, 3.0])
+def test_the_drift_is_of_all_the_steps_words_beside_and_never_below_nothing(
+    tiny: Path, nats: float
+) -> None:
+    encode, pupil = Tokens(tiny), learner(tiny)
+    asked = KTO().graded([reply(i, "ab"[i % 2] * (i + 1), f"e{i % 2}") for i in range(4)])
+    own = [one.rows[1] for one in by_anchor(pupil, asked, encode, 1024)]
+    anchor = [fmean(words.known.anchor) - nats * i for i, words in enumerate(own)]
+    looked = [
+        replace(one, beside=replace(words, known=Known(anchor=(thought,))))
+        for one, words, thought in zip(asked, own, anchor, strict=True)
+    ]
 
-    assert seen["baseline"] == [0, 0]
-    assert losses == pytest.approx([sigmoid(-1.5), sigmoid(0.5)])
-    assert loss_of(KTO(beta=0.5), [1.0])[0] == pytest.approx([sigmoid(-1.0)])
+    for tokens in (1024, 1):  # in one forward pass, and in four
+        found = drifted(pupil, looked, encode, tokens)
+
+        #  0, 3, 6 and 9 nats likelier than under what was said to be the anchor, or less.
+        assert [one.drift for one in found] == pytest.approx([max(0.0, 1.5 * nats)] * 4)
+        assert [one.rows for one in found] == [(one.said,) for one in asked]
+
+
+def test_steps_in_parts_are_the_step_as_a_whole(tiny: Path, tmp_path: Path) -> None:
+    #  Of steps of all four, the later ones have drifted: parts of a row each must not have a
+    #  baseline each.
+    examples = [reply(i, f"question {i // 2}", f"e{i // 2}") for i in range(4)]
+    fit = FIT.model_copy(update={"epochs": 4, "lr": 1e-2})
+
+    whole, parts = (
+        learnt(
+            learner(tiny),
+            KTO(),
+            examples,
+            tiny,
+            tmp_path / str(tokens),
+            fit.model_copy(update={"batch_tokens": tokens}),
+        )
+        for tokens in (1024, 1)
+    )
+
+    assert whole[-1][1]["baseline"] > 0.1
+    for name in ("baseline", "loss", "grad_norm"):
+        told = [[metrics[name] for _, metrics in steps] for steps in (whole, parts)]
+        assert told[0] == pytest.approx(told[1], rel=1e-4, abs=1e-6)
 
 
 # Learning.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from told import FIT, answered, episode, learnt, rollout, turn
 from told import learner as fresh
 
@@ -58,11 +59,10 @@ def test_all_vote_and_the_first_few_learn() -> None:
 @pytest.mark.parametrize(
     ("method", "expected"),
     [
-        (SRT(threshold=0.5), [1, 0, 1, 0, 0, 1]),
-        (SRT(threshold=0.51), []),
+        (SRT(threshold=0.6), [1, 0, 1, 0, 0, 1]),
+        (SRT(threshold=0.61), []),
         (SRT(threshold=0.0), [1, 0, 1, 0, 0, 1]),
-        (SRT(soft=True), [1 / 2, 1 / 3, 1 / 2, 0, 1 / 3, 1 / 2]),
-        (SRT(soft=True, threshold=0.51), []),
+        (SRT(soft=True), [3 / 5, 2 / 5, 3 / 5, 0, 2 / 5, 3 / 5]),
         (EMPO(), [1 / 2, 1 / 3, 1 / 2, 0, 1 / 3, 1 / 2]),
     ],
 )
@@ -78,14 +78,26 @@ def test_without_a_threshold_srt_is_ttrl(texts: tuple[str, ...]) -> None:
 
 
 def test_where_all_answers_differ_empo_rewards_none_and_else_it_is_srt_softly() -> None:
-    soft = SRT(soft=True, threshold=0)
+    soft = SRT(soft=True)
 
     assert rewards(EMPO(), answered("4", "5", "6")) == [0, 0, 0]
     assert rewards(soft, answered("4", "5", "6")) == [1 / 3] * 3
-    #  One that can't be read is no answer of its own, so not all four differ: a quarter each.
-    assert rewards(EMPO(), answered("4", "5", "6", "?")) == [1 / 4, 1 / 4, 1 / 4, 0]
-    for texts in (SIX, ("4", "4"), ("4",), ("4", "?")):
+    #  What can't be read is like nothing else: all differ here too.
+    assert rewards(EMPO(), answered("4", "5", "6", "?")) == [0, 0, 0, 0]
+    assert rewards(EMPO(), answered("4", "4", "?", "?")) == [1 / 2, 1 / 2, 0, 0]
+    for texts in (("4", "5", "4"), ("4", "4"), ("4",)):
         assert rewards(EMPO(), answered(*texts)) == rewards(soft, answered(*texts))
+
+
+def test_the_majority_that_srt_asks_for_is_of_the_answers_that_can_be_read() -> None:
+    #  Three of the five that can be read, though three of eight in all.
+    told = answered("4", "4", "4", "?", "?", "?", "5", "6")
+
+    assert rewards(SRT(threshold=0.6), told) == [1, 1, 1, 0, 0, 0, 0, 0]
+    assert rewards(SRT(soft=True), told) == [3 / 5] * 3 + [0, 0, 0, 1 / 5, 1 / 5]
+    assert rewards(SRT(soft=True), answered("?", "?")) == []
+    with pytest.raises(ValidationError, match="`threshold` means nothing with `soft: true`"):
+        SRT(soft=True, threshold=0.7)
 
 
 def test_rounds_vote_apart() -> None:
@@ -95,7 +107,7 @@ def test_rounds_vote_apart() -> None:
 
     assert rewards(TTRL(), told) == [1, 1, 0, 1, 1, 0]
     assert rewards(TTRL(learn=2), told) == [1, 1, 1, 1]
-    assert rewards(SRT(threshold=0.6, soft=True), told) == [2 / 3, 2 / 3, 1 / 3] * 2
+    assert rewards(SRT(soft=True), told) == [2 / 3, 2 / 3, 1 / 3] * 2
     #  A round that is undecided is left out; the other still teaches.
     undecided = episode([*first, turn(3, "5", round=1), turn(4, "6", round=1)])
     assert rewards(SRT(threshold=0.6), undecided) == [1, 1, 0]

@@ -52,7 +52,7 @@ RUNS = {
     "cat by grades": (MARKED, "{kind: cat, reward: grade}"),
     "ppo": (VOTE, "{kind: cat, objective: ppo}"),
     "ttrl": (SAMPLE, "{kind: ttrl, learn: 4}"),
-    "srt": (SAMPLE, "{kind: srt, threshold: 0, soft: true}"),
+    "srt": (SAMPLE, "{kind: srt, soft: true}"),
     "empo": (SAMPLE, "{kind: empo}"),
     "intuitor": (SAMPLE, "{kind: intuitor}"),
     "rent": (SAMPLE, "{kind: rent}"),

@@ -108,7 +108,9 @@ class Rollout:
     judges: tuple[int, ...] = ()
     """The turns behind the reward."""
     beside: Said | None = None
-    """What goes through the model beside it, and is not learnt: KTO's mismatched completion."""
+    """Its words as a reply to another prompt, by which the policy's `drift` is told (KTO's)."""
+    drift: float = 0.0
+    """How much likelier the policy of this step finds such words than the anchor does, in nats."""
     gains: tuple[float, ...] = ()
     """The advantage of each token, where a value head credits them; else empty."""
     returns: tuple[float, ...] = ()

@@ -17,7 +17,7 @@ from .checkpoint import Progress
 from .examples import Example, Rollout
 from .filed import Filed
 from .learner import Learner
-from .look import by_anchor, by_policy
+from .look import by_anchor, by_policy, drifted
 from .losses.policy import kl, mean
 from .nonsense import named, refuse_gradient, refuse_losses
 from .optimiser import Optimiser
@@ -149,6 +149,9 @@ def _descend(
     settings: Fit,
 ) -> Metrics:
     """Leave the gradient of the examples' mean loss in the parameters; return what was seen."""
+    if look.drift:
+        some = cast(Sequence[Rollout], examples)
+        examples = drifted(learner, some, encode, settings.batch_tokens)
     examples = list(examples)
     batches = [
         (i, part, rows(columns(part), encode, look.probe), counts)
@@ -169,11 +172,9 @@ def _descend(
         losses, metrics = method.loss(scores, there, part)
         (losses.sum() / total * counts).backward()
         if counts:
-            learnt = len(part) if isinstance(part[0], Rollout) else len(batch)
-            seen_there = _seen(scores, there, sampled=look.sampled)
-            seen_there = {name: values[:learnt] for name, values in seen_there.items()}
+            of_rows = _seen(scores, there, sampled=look.sampled)
             lengths = there.position[there.last] + 1
-            own = {**seen_there, **metrics, "loss": losses.detach(), "tokens": lengths}
+            own = {**of_rows, **metrics, "loss": losses.detach(), "tokens": lengths}
             seen[i] = {name: values.cpu() for name, values in own.items()}
     found = _joined(world.gathered(seen))
     refuse_losses(found["loss"], examples)

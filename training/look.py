@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
+from math import fsum
 from typing import Any, cast
 
 import torch
 
 from . import world
-from .examples import Example, Known, Said
+from .examples import Example, Known, Rollout, Said
 from .learner import Learner
 from .losses.policy import mean
+from .losses.preference import kto_baseline
 from .rows import columns, moved, parts, rows
 from .types import Encoder, Scores
 
@@ -49,6 +51,20 @@ def by_anchor(
     """Yield the examples as they come, each with what the anchor thinks of its rows."""
     with learner.anchored():
         yield from _looked(learner, examples, encode, tokens, probe, _anchor)
+
+
+def drifted(
+    learner: Learner, examples: Sequence[Rollout], encode: Encoder, tokens: int
+) -> list[Rollout]:
+    """Return a step's rollouts with the policy's drift, and without the words that tell of it.
+
+    These were looked at by the anchor; the policy, as it is now, looks at them without a gradient.
+    """
+    beside = [replace(one, said=one.beside, beside=None) for one in examples if one.beside]
+    seen = [one.rows[0].known for one in by_policy(learner, beside, encode, tokens)]
+    ratios = torch.tensor([fsum(known.logp) - fsum(known.anchor) for known in seen])
+    drift = kto_baseline(ratios).item()
+    return [replace(one, beside=None, drift=drift) for one in examples]
 
 
 def _policy(known: Known, scores: Scores, row: int, length: int) -> Known:

@@ -95,6 +95,8 @@ class Look:
     """How many verdicts a nat of it is, where verdicts are learnt."""
     scalar: bool = False
     """A scalar head on the policy."""
+    drift: bool = False
+    """Before each step: what the policy as it is then thinks of the words beside the examples."""
     sampled: bool = False
     """Whether what is learnt from is what the policy has just said: of that its KL can be told."""
 

@@ -169,7 +169,7 @@ def kto(
     Args:
         logratio: (N,) log π - log anchor of single completions, summed over tokens.
         desirable: (N,) bool.
-        baseline: scalar in nats, see `kto_baseline`; carries no gradient.
+        baseline: scalar or (N,), in nats, see `kto_baseline`; carries no gradient.
         beta: reward of a nat.
         desirable_weight: λ_D of the paper.
         undesirable_weight: λ_U of the paper.

@@ -41,17 +41,18 @@ Loss = Literal[
 ]
 FREE = ("simpo", "orpo")
 """The losses that need no anchor."""
+MEANS = ("ipo", "simpo", "orpo")
+"""The losses of the mean log-probability of a token."""
 OPTIONS: dict[str, tuple[Loss, ...]] = {
     "soft": ("sigmoid", "sppo"),
     "noise": ("sigmoid", "robust", "exo", "sppo"),
     "gamma": ("simpo",),
     "against": tuple(one for one in get_args(Loss) if one not in FREE),
+    "normalised": tuple(one for one in get_args(Loss) if one not in MEANS),
 }
 """The losses that have a use for an option."""
 OWN: dict[str, dict[str, float]] = {"simpo": {"beta": 2.5, "gamma": 1.375}, "orpo": {"sft": 1.0}}
 """What is otherwise by default in SimPO (arXiv:2405.14734) and in ORPO (arXiv:2403.07691)."""
-MEANS = ("ipo", "simpo", "orpo")
-"""The losses of the mean log-probability of a token, whatever `normalised` says."""
 
 
 class DPO(Preferring):

@@ -1,7 +1,8 @@
 """EMPO: entropy-minimised policy optimisation (arXiv:2504.05812).
 
 An answer's reward is the share of its group that means the same: the likelihood of its semantic
-cluster.  Nothing is rewarded where all answers differ.  Here clusters are answers in which the
+cluster.  Nothing is rewarded where all answers differ; one that can't be read is a cluster of its
+own, and earns nothing.  Here clusters are answers in which the
 verifier reads the same; the paper's clusters by entailment, for free text, are left out.
 """
 
@@ -13,7 +14,7 @@ from moot.protocols.types import Episode
 
 from ..examples import Rollout
 from .reinforcement import Reinforcement, rollout
-from .votes import groups, shares
+from .votes import groups, votes
 
 
 class EMPO(Reinforcement):
@@ -30,9 +31,9 @@ class EMPO(Reinforcement):
         """Return the answers; one that can't be read earns 0, and so do all where all differ."""
         found: list[Rollout] = []
         for group in groups(episode):
-            given = shares(group)
-            differ = len(given) == len(group) > 1
+            given = votes(group)
+            differ = len(group) > 1 and all(n == 1 for n in given.values())
             for turn in group:
-                share = 0.0 if turn.answer is None or differ else given[turn.answer]
+                share = 0.0 if differ else given[turn.answer or ""] / len(group)
                 found.append(rollout(episode, turn, share))
         return found

@@ -2,9 +2,8 @@
 
 An answer is desirable if it won more comparisons than it lost, as a reply to what the preference
 names, or if its grade or its agreement with the reference is over `threshold`.  The baseline is the
-policy's KL to the anchor, estimated by each completion after another episode's prompt, in the same
-forward pass: a step of several parts (`fit.batch_tokens`) has a baseline for each, as TRL's
-microbatches do.
+policy's KL to the anchor at each step, estimated by all of the step's completions, each after
+another episode's prompt; TRL has a baseline for each microbatch.
 """
 
 from __future__ import annotations
@@ -90,7 +89,7 @@ class KTO(Settings):
 
     def looks(self, encode: Encoder) -> Look:
         """Return that the anchor's word is wanted."""
-        return Look(anchor=True)
+        return Look(anchor=True, drift=True)
 
     def graded(self, examples: Sequence[Rollout], taken: int = 0) -> list[Rollout]:
         """Return the answers, each beside its words as a reply to another example's prompt."""
@@ -112,15 +111,15 @@ class KTO(Settings):
     def loss(
         self, policy: Scores, rows: Rows, examples: Sequence[Rollout]
     ) -> tuple[Tensor, Metrics]:
-        """Return (N,) losses; the second half of the rows, mismatched, carries no gradient."""
+        """Return (N,) losses, and how the policy took what was liked and what was not."""
         import torch
 
         from ..losses.policy import total
-        from ..losses.preference import kto, kto_baseline
+        from ..losses.preference import kto
 
         assert rows.anchor is not None, "it was looked for"
-        own, mismatched = total(policy.logp - rows.anchor, rows.mask).chunk(2)
-        baseline = kto_baseline(mismatched)
+        own = total(policy.logp - rows.anchor, rows.mask)
+        baseline = own.new_tensor([e.drift for e in examples])
         liked = torch.tensor([e.reward == 1.0 for e in examples], device=own.device)
         loss = kto(
             own,
@@ -133,7 +132,7 @@ class KTO(Settings):
         reward = self.beta * (own - baseline).detach()
         nothing = torch.full_like(reward, torch.nan)
         return loss, {
-            "baseline": baseline.expand_as(own),
+            "baseline": baseline,
             "desirable_reward": torch.where(liked, reward, nothing),
             "undesirable_reward": torch.where(liked, nothing, reward),
         }

@@ -49,7 +49,7 @@ class LaSeR(Reinforcement):
     share: float = Field(default=0.1, ge=0, le=1)
     """τ: the verdict's share in the advantage."""
     least_std: float = Field(default=0.1, ge=0)
-    """T: the standard deviation in a group below which verdicts have no share."""
+    """T: the standard deviation in a group up to which verdicts have no share."""
     reasoning_steps: int = Field(default=0, ge=0)
     """Steps of the run before verdicts are learnt (200 in the paper for base models)."""
     verdict_steps: int = Field(default=0, ge=0)
@@ -114,7 +114,7 @@ class LaSeR(Reinforcement):
             if one.said.known.probe is not None and one.reward is not None:
                 groups.setdefault(one.group, {})[i] = self._verdict(one)
         differing = [
-            g for g in groups.values() if len(g) > 1 and stdev(g.values()) >= self.least_std
+            g for g in groups.values() if len(g) > 1 and stdev(g.values()) > self.least_std
         ]
         found = list(rollouts)
         for i, gain in self.objective.advantages(differing).items():

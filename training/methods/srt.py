@@ -1,21 +1,22 @@
 """SRT: self-rewarded training (arXiv:2505.21444).
 
 The majority answer is the label where enough agree on it, and a group without a label teaches
-nothing; softly, an answer's reward is the share of its group that gives it.  With a threshold of 0
-this is TTRL.  Its paper warns that it collapses: see `fit.guards`.
+nothing; softly, an answer's reward is the share that gives it, whatever the majority.  Shares are
+of the answers that can be read.  With a threshold of 0 this is TTRL.  Its paper warns that it
+collapses: see `fit.guards`.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from moot.protocols.types import Episode
 
 from ..examples import Rollout
 from .reinforcement import Reinforcement, rollout
-from .votes import groups, shares, winner
+from .votes import groups, votes, winner
 
 
 class SRT(Reinforcement):
@@ -25,7 +26,14 @@ class SRT(Reinforcement):
     threshold: float = Field(default=0.5, ge=0, le=1)
     """The least share of the majority for its answer to be a label."""
     soft: bool = False
-    """Whether the reward is the share of the group that gives an answer."""
+    """Whether the reward is the share of the group that gives an answer; no group is left out then,
+    but those in which nothing can be read."""
+
+    @model_validator(mode="after")
+    def _all_is_used(self) -> Self:
+        if self.soft:
+            self.refuse("threshold", where="with `soft: true`: no answer is a label then")
+        return self
 
     @property
     def needs(self) -> None:
@@ -33,14 +41,14 @@ class SRT(Reinforcement):
         return None
 
     def examples(self, episode: Episode) -> list[Rollout]:
-        """Return the answers of every group whose majority is large enough."""
+        """Return the answers of every group whose majority is large enough, or softly of all."""
         found: list[Rollout] = []
         for group in groups(episode):
-            given, won = shares(group), winner(group)
-            if won is None or given[won] < self.threshold:
+            given, won = votes(group), winner(group)
+            if won is None or not (self.soft or given[won] / given.total() >= self.threshold):
                 continue
             for turn in group:
-                share = 0.0 if turn.answer is None else given[turn.answer]
+                share = given[turn.answer or ""] / given.total()
                 reward = share if self.soft else float(turn.answer == won)
                 found.append(rollout(episode, turn, reward))
         return found

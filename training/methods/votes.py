@@ -19,16 +19,11 @@ def groups(episode: Episode) -> list[list[Turn]]:
     return list(found.values())
 
 
-def shares(group: Sequence[Turn]) -> dict[str, float]:
-    """Return the share of the group that gives each answer, the first given first.
-
-    Those whose answer can't be read count in the whole, so the shares may add up to less than 1.
-    """
-    counts = Counter(turn.answer for turn in group if turn.answer is not None)
-    return {answer: n / len(group) for answer, n in counts.items()}
+def votes(group: Sequence[Turn]) -> Counter[str]:
+    """Return how many of the group give each answer, as far as answers can be read."""
+    return Counter(turn.answer for turn in group if turn.answer is not None)
 
 
 def winner(group: Sequence[Turn]) -> str | None:
     """Return the answer that most give, of equals the one given first; `None`: nobody gives one."""
-    found = shares(group)
-    return max(found, key=lambda answer: found[answer]) if found else None
+    return next((answer for answer, _ in votes(group).most_common(1)), None)
