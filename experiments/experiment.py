@@ -22,6 +22,7 @@ from moot.training.settings import Fit
 
 from .evaluation import Evaluation
 from .tasks import TaskSource
+from .tasks.split import for_cycle
 
 EngineChoice = Annotated[
     Scripted | Simulated | Local | VLLM | Endpoint, Field(discriminator="kind")
@@ -58,6 +59,12 @@ class Experiment(Settings):
         """Return the population, speaking with version 0 of everything."""
         only = next(iter(self.engines))
         return Population(tuple(a for group in self.population for a in group.agents(only)))
+
+    def talked_about(self, cycle: int, train: Sequence[Task]) -> Sequence[Task]:
+        """Return a cycle's tasks of those to learn from; none where a file has all that is learnt."""
+        if not getattr(self.method, "talk", True):
+            return ()
+        return for_cycle(train, self.tasks.per_cycle, cycle, self.seed)
 
     def calls(self, people: Population, tasks: Sequence[Task]) -> Counter[Agent]:
         """Return how often each agent speaks at most while the tasks are talked about once."""

@@ -33,7 +33,7 @@ from .rulings import rulings
 from .store import write_metrics, write_usage
 from .swap import swap, tolerances
 from .talk import talk, taught
-from .tasks.split import Split, for_cycle
+from .tasks.split import Split
 
 SHOWN = ("held_out/accuracy", "held_out/majority", "held_out/verification_f1")
 """What is said of an evaluation as soon as it is over."""
@@ -88,7 +88,7 @@ class Run:
 async def let_talk(run: Run, cycle: int) -> Lessons:
     """Play a cycle's tasks, measure what was said and judged, and return what it teaches."""
     experiment, folder, people = run.experiment, talk_folder(run.out, cycle), run.people(cycle)
-    tasks = for_cycle(run.split.train, experiment.tasks.per_cycle, cycle, experiment.seed)
+    tasks = experiment.talked_about(cycle, run.split.train)
     turns = experiment.calls(people, tasks).total()
     with run.phase(f"cycle {cycle}: talk", turns):
         method = experiment.method

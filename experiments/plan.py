@@ -13,7 +13,7 @@ from moot.training.settings import Fit
 from .evaluation import examinees
 from .experiment import Experiment
 from .progress import money
-from .tasks.split import Split, for_cycle
+from .tasks.split import Split
 
 
 def plan(experiment: Experiment, split: Split) -> Iterator[str]:
@@ -41,8 +41,7 @@ def plan(experiment: Experiment, split: Split) -> Iterator[str]:
 def _calls(experiment: Experiment, split: Split) -> Iterator[str]:
     held_out = len(split.held_out)
     people, cycles, evaluation = experiment.people(), experiment.cycles, experiment.evaluation
-    first = for_cycle(split.train, experiment.tasks.per_cycle, 0, experiment.seed)
-    talk = experiment.calls(people, first)
+    talk = experiment.calls(people, experiment.talked_about(0, split.train))
     who = list(examinees(people).values())
     held = dict.fromkeys(who, held_out * evaluation.samples)
     method = experiment.method
@@ -54,7 +53,7 @@ def _calls(experiment: Experiment, split: Split) -> Iterator[str]:
     for agent, n in talk.items():
         groups[agent.group or agent.name] += n
     said = ", ".join(f"{name} {n}" for name, n in groups.items())
-    yield f"calls       {sum(talk.values())} a cycle ({said})"
+    yield f"calls       {sum(talk.values())} a cycle" + (f" ({said})" if said else "")
     if experiment.casting != EVERYBODY:
         yield "            as the first cycle is cast; in another, others may be drawn"
     total = sum(talk.values()) * cycles + sum(held.values()) * (cycles + 1) + sum(vote.values())

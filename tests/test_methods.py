@@ -17,6 +17,7 @@ from moot.experiments.course import Lessons
 from moot.experiments.learn import current, learn, published
 from moot.experiments.loading import load
 from moot.experiments.phases import gathered
+from moot.experiments.plan import plan
 from moot.experiments.run import run
 from moot.training.examples import Rollout
 from moot.training.filed import Filed
@@ -270,3 +271,15 @@ def test_what_a_file_teaches_stays_in_a_file_with_what_was_said(
     experiment, _ = load(tmp_path / "x.yaml")
     assert experiment.method is not None
     assert isinstance(gathered(experiment.method, [], tmp_path), Filed)
+
+
+def test_where_a_file_has_all_that_is_learnt_nobody_talks_about_the_tasks(
+    roomy: Path, tmp_path: Path
+) -> None:
+    out = played(tmp_path, roomy, "dpo of a file")
+
+    experiment, split = load(out.parent / "x.yaml", ())
+    used = [row for row in rows(out / "usage.parquet") if row["phase"] == "cycle-000"]
+    assert sum(row["calls"] for row in used) == 0
+    assert rows(out / "cycle-000/turns.parquet") == []
+    assert "calls       0 a cycle" in "\n".join(plan(experiment, split))
