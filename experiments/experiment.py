@@ -61,7 +61,7 @@ class Experiment(Settings):
         return Population(tuple(a for group in self.population for a in group.agents(only)))
 
     def talked_about(self, cycle: int, train: Sequence[Task]) -> Sequence[Task]:
-        """Return a cycle's tasks of those to learn from; none where a file has all that is learnt."""
+        """Return a cycle's tasks, of those to learn from; none where a file has all there is."""
         if not getattr(self.method, "talk", True):
             return ()
         return for_cycle(train, self.tasks.per_cycle, cycle, self.seed)
