@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import compress
 from pathlib import Path
 from statistics import fmean
@@ -20,6 +21,7 @@ from .learner import Learner
 from .look import by_anchor, by_policy, drifted
 from .losses.policy import kl, mean
 from .nonsense import named, refuse_gradient, refuse_losses
+from .objective import Objective
 from .optimiser import Optimiser
 from .rows import columns, moved, parts, rows
 from .schedule import schedule
@@ -126,7 +128,19 @@ def graded(
         return own
     seen = iter(own)
     everything = [next(seen) if o else e for e, o in zip(examples, is_own, strict=True)]
-    return list(compress(method.graded(everything, taken), is_own))
+    found = list(compress(method.graded(everything, taken), is_own))
+    return found if taken or _move(method, found) else [replace(e, teaches=False) for e in found]
+
+
+def _move(method: Method[Any], examples: Sequence[Example]) -> bool:
+    """Return whether examples move a policy that still is its anchor.
+
+    A KL alone doesn't: the gradient of what has no other is rounding noise, which AdamW scales up.
+    """
+    objective: Objective | None = getattr(method, "objective", None)
+    rollouts = [one for one in examples if isinstance(one, Rollout)]
+    learnt = (r.advantage or r.gains or r.target is not None for r in rollouts)
+    return objective is None or objective.entropy > 0 or any(learnt)
 
 
 def _remembered(
