@@ -147,6 +147,10 @@ def _asked(experiment: Experiment) -> Iterator[Problem]:
         if corrects and any(sampling.temperature != 1 for sampling in samplings):
             wrong = "method.objective.correct needs temperature 1: engines tell log-probs before it"
             yield at, wrong
+        least = min(sampling.max_tokens for sampling in samplings)
+        if objective is not None and objective.overlong > least:
+            wrong = f"{objective.overlong} is more than the {least} tokens of a reply of"
+            yield ("method", "objective", "overlong"), f"{wrong} '{group.name}'; take fewer"
 
 
 def unknown(experiment: Experiment, split: Split) -> Iterator[Problem]:

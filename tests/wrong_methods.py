@@ -83,6 +83,14 @@ METHODS = [
         ],
         id="heat",
     ),
+    pytest.param(
+        f"{LEARNS}method: {{kind: cat, objective: {{overlong: 513}}}}\n",
+        [
+            ":14:43 method.objective.overlong: 513 is more than the 512 tokens of a reply of "
+            "'solver'; take fewer"
+        ],
+        id="a penalty longer than replies",
+    ),
     added(
         "method: {kind: cat}",
         ":14:9 method: nobody learns; set `learns: true` for a policy, or leave `method` out",
