@@ -1,6 +1,7 @@
 """The protocol that the docs write conforms, runs, and is all there is to do."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,13 +15,32 @@ from moot.protocols.conformance import check, rehearse
 DOC = (Path(__file__).parents[1] / "docs" / "writing-a-protocol.md").read_text()
 
 
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", DOC, re.DOTALL | re.MULTILINE)
+
+
+def defined(block: str, name: str, **there: Any) -> Any:
+    """What a code block of the page defines, in a module where so much is `there`."""
+    module: dict[str, Any] = {"__name__": "page", **there}
+    exec(compile(block, "page.py", "exec"), module)
+    return module[name]
+
+
 @pytest.fixture(scope="module")
 def relay() -> Any:
     """The class of the first code block of the page."""
-    block = re.findall(r"^```python\n(.*?)^```$", DOC, re.DOTALL | re.MULTILINE)[0]
-    module: dict[str, Any] = {"__name__": "relay"}
-    exec(compile(block, "relay.py", "exec"), module)
-    return module["Relay"]
+    return defined(BLOCKS[0], "Relay")
+
+
+def test_the_verifier_of_the_docs_reads_what_it_reads_as_the_same() -> None:
+    word = defined(BLOCKS[-1], "Word", re=re, dataclass=dataclass)()
+
+    assert [word.read(text) for text in ("It is a Cat.", "cat", "4", "")] == [
+        "cat",
+        "cat",
+        None,
+        None,
+    ]
+    assert (word.score("cat", "The Cat"), word.score("cat", "dog")) == (1, 0)
 
 
 def test_the_protocol_of_the_docs_conforms(relay: Any) -> None:
