@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
+from . import parquet
 from .examples import Example, Pair, Rollout, Shown
 
 KINDS: dict[str, type[Example]] = {"Rollout": Rollout, "Pair": Pair, "Shown": Shown}
@@ -69,7 +70,7 @@ class Filed(Sequence[Example]):
     def __init__(self, path: Path) -> None:
         """Read the outline of the file at `path`."""
         self.path = path
-        self._file = pq.ParquetFile(path)
+        self._file = parquet.opened(path)
         self.kind = KINDS[self._file.schema_arrow.metadata[b"kind"].decode()]
         lengths = [
             self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)
@@ -105,9 +106,8 @@ class Filed(Sequence[Example]):
 
     def __iter__(self) -> Iterator[Example]:
         """Yield all examples, in order."""
-        for batch in self._file.iter_batches(GROUP):
-            for found in batch.to_pylist():
-                yield example(self.kind, found)
+        for found in parquet.rows(self._file):
+            yield example(self.kind, found)
 
 
 def keeper(folder: Path) -> Callable[[Iterable[Example]], Filed]:

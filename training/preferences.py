@@ -7,16 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeGuard, cast, get_args, get_type_hints
 
-import pyarrow.parquet as pq
-
 from moot.agents.errors import InputError
 from moot.agents.types import HALF, Message, Prompt
 from moot.protocols.types import Episode, Preference
 
+from . import parquet
 from .examples import EVERYONE, Pair, Said, said
 
-ROWS = 512
-"""Of a Parquet file, read at once."""
 ROLES = get_args(get_type_hints(Message)["role"])
 
 
@@ -80,9 +77,8 @@ def read(path: Path, sure: float = 0.5) -> Iterator[Pair]:
 
 
 def _parquet(path: Path) -> Iterator[Any]:
-    with path.open("rb") as opened, pq.ParquetFile(opened) as file:
-        for batch in file.iter_batches(ROWS):
-            yield from batch.to_pylist()
+    with path.open("rb") as opened, parquet.opened(opened) as file:
+        yield from parquet.rows(file)
 
 
 def _lines(path: Path) -> Iterator[Any]:

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from moot.agents.errors import InputError, MootError, in_one_line
+from moot.training import parquet
 
 from ..columns import EPISODES, METRICS, TURNS, USAGE, VERDICTS
 
@@ -131,9 +132,8 @@ def trouble(path: Path) -> str | None:
 
 def rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[Row]:
     """Yield a file's rows, some at a time, so that its size doesn't matter."""
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(columns=None if columns is None else list(columns)):
-            yield from batch.to_pylist()
+    with parquet.opened(path) as file:
+        yield from parquet.rows(file, columns)
 
 
 def rows_of(path: Path, episode: str) -> list[Row]:

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping
-from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -91,12 +90,12 @@ def _csv(path: Path) -> Iterator[Row]:
 
 def _parquet(path: Path) -> Iterator[Row]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
+
+    from moot.training import parquet
 
     try:
-        with path.open("rb") as file, pq.ParquetFile(file) as table:
-            found = chain.from_iterable(batch.to_pylist() for batch in table.iter_batches())
-            for n, cells in enumerate(found, 1):
+        with path.open("rb") as file, parquet.opened(file) as table:
+            for n, cells in enumerate(parquet.rows(table), 1):
                 yield f"{path}: row {n}", cells
     except pa.ArrowException as error:
         raise MootError(f"{path}: not Parquet: {str(error).partition('.')[0]}") from None
