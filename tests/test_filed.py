@@ -4,6 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -115,6 +116,19 @@ def test_examples_come_from_their_row_group(
     fit = Fit(groups=2)
     steps = [list(step) for step in schedule(found, fit, seed=1)]
     assert steps == [list(step) for step in schedule(pairs, fit, seed=1)]
+
+
+def test_one_example_is_decoded_with_few_others_of_which_no_statistics_are_kept(
+    tmp_path: Path,
+) -> None:
+    long, path = Said((), "x" * 10_000), tmp_path / "x.parquet"
+    write(path, (Pair(f"e{i}", (0, 1), ("", ""), (), long, long) for i in range(1000)))
+    found, before = Filed(path), pa.total_allocated_bytes()
+
+    assert found[700].episode == "e700"
+
+    assert pa.total_allocated_bytes() - before < 100 * 2 * 10_000
+    assert not pq.read_metadata(path).row_group(0).column(0).is_stats_set
 
 
 def test_a_file_of_nothing_can_be_read(tmp_path: Path) -> None:

@@ -24,8 +24,9 @@ from . import parquet
 from .examples import Example, Pair, Rollout, Shown
 
 KINDS: dict[str, type[Example]] = {"Rollout": Rollout, "Pair": Pair, "Shown": Shown}
-GROUP = 512
-"""Examples in a row group."""
+GROUP = 64
+"""Examples in a row group: for one of them all are decoded, and of each group memory holds where
+its columns lie."""
 VERSION = "1"
 
 
@@ -54,7 +55,8 @@ def write(path: Path, examples: Iterable[Example]) -> None:
     first = list(islice(rest, 1))
     columns = schema(type(first[0]) if first else Rollout)
     every = chain(first, rest)
-    with pq.ParquetWriter(beside, columns, compression="zstd") as file:
+    # Nobody asks for statistics, and in memory they would be most of a small group's outline.
+    with pq.ParquetWriter(beside, columns, compression="zstd", write_statistics=False) as file:
         while some := [row(one) for one in islice(every, GROUP)]:
             file.write_table(pa.Table.from_pylist(some, schema=columns))
     beside.replace(path)
