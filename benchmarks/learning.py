@@ -127,7 +127,7 @@ def verification(benchmark: str, case: str, runs: list[Measured], last: int) -> 
         ("verification_auc", "chance"),
         ("weighted_majority", "majority"),
     ):
-        # A seed whose answers are all right, or all wrong, has nothing to tell apart.
+        # A seed whose answers are nearly all right, or all wrong, has too little to tell apart.
         told = [run for run in runs if (f"held_out/{name}", last) in run]
         ours = [run[f"held_out/{name}", last] for run in told]
         theirs = [run.get((f"held_out/{peer}", last), 0.5) for run in told]

@@ -114,10 +114,11 @@ def summary(episodes: Sequence[Episode], cycle: int, seed: int, suffix: str = ""
     How right several examinees are together is told of the tasks that all of them answered: else
     it would rise where a weak one's episodes fail.
 
-    Where verdicts were read, also how well they tell right answers from wrong ones, and how often
-    the vote is right that they weigh, which is the episode's own then (LaSeR, arXiv:2510.14943).
+    Where verdicts were read, also how often the vote is right that they weigh, which is the
+    episode's own then (LaSeR, arXiv:2510.14943), and how well they tell right answers from wrong
+    ones, where enough tasks have either.
     """
-    from .stats import mean_interval, resampled_all
+    from .stats import contrasted, mean_interval, resampled_all
 
     tasks: dict[str, list[Episode]] = {}
     for episode in episodes:
@@ -141,7 +142,7 @@ def summary(episodes: Sequence[Episode], cycle: int, seed: int, suffix: str = ""
         interval = mean_interval(values, seed, within=within)
         if interval is not None:
             metrics.append(Metric(cycle, f"held_out/{name}{suffix}", *interval))
-    found = resampled_all(told, verification, seed)
+    found = resampled_all(told, verification, seed) if contrasted(told) else {}
     return metrics + [Metric(cycle, f"held_out/{name}{suffix}", *of) for name, of in found.items()]
 
 

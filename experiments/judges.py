@@ -30,10 +30,8 @@ from moot.protocols.reliability.rating import bradley_terry
 from moot.protocols.reliability.truth import dawid_skene
 
 from .rulings import Reply, Ruling
-from .stats import Interval, resampled, resampled_all
+from .stats import Interval, contrasted, resampled, resampled_all
 
-FEWEST = 8
-"""Episodes in which a judge must have told right from wrong before it is held against answers."""
 ENOUGH = 100
 """Claims that judges must have made before their agreement tells them apart: with fewer a panel of
 equals was right more often (docs/lab-log.md)."""
@@ -130,7 +128,7 @@ def judged(rulings: Sequence[Ruling], cycle: int, seed: int) -> list[Metric]:
 
 
 def _area(some: Sequence[Claim], seed: int) -> Interval | None:
-    """Return the AUC with its interval over episodes; `None`: too few tell right from wrong."""
+    """Return the AUC with its interval over episodes; `None`: too few hold either kind."""
     episodes: dict[str, list[tuple[float, bool]]] = {}
     for claim in some:
         if (right := claim.right) is not None:
@@ -138,7 +136,7 @@ def _area(some: Sequence[Claim], seed: int) -> Interval | None:
             same.append((claim.score, right))
             if claim.over is not None:  # the same claim, told of the other reply
                 same.append((1 - claim.score, not right))
-    if len(episodes) < FEWEST:
+    if not contrasted(episodes.values()):
         return None
     return resampled(
         list(episodes.values()),

@@ -11,7 +11,7 @@ far these spread is itself a guess.  So they are taken further out, as far as St
 How often they find what isn't there is in docs/influence.md.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from math import sqrt
 from typing import NamedTuple, TypeVar
@@ -92,6 +92,19 @@ def _drawn(
     return {
         name: Interval(whole[name], float(low), float(high)) for name, (low, high) in ends.items()
     }
+
+
+def contrasted(units: Iterable[Iterable[tuple[float, bool]]]) -> bool:
+    """Return whether enough units hold something right, and enough hold something wrong.
+
+    How well scores tell the two apart rests on the rarer one: drawn anew, a single wrong reply is
+    the same each time, and the interval has hardly any width.
+
+    Args:
+        units: what is drawn anew: scores, each with whether what it is of is right.
+    """
+    held = [{right for _, right in unit} for unit in units]
+    return all(sum(truth in both for both in held) >= FEWEST for truth in (True, False))
 
 
 def mean_interval(

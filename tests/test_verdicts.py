@@ -24,6 +24,7 @@ from moot.protocols.types import Episode, Protocol, Say
 LEARNT = tuple(Agent(f"p{i}", "policy", "main", weights="p", version=3) for i in range(4))
 BOTH = tuple(replace(one, others=("judge",)) for one in LEARNT)
 FRESH = tuple(replace(one, version=0) for one in LEARNT)
+VERIFICATION = {"held_out/verification_f1", "held_out/verification_auc"}
 HOW = Reading((2, 300), beta=0.1, constant=-23.0)
 
 
@@ -128,7 +129,7 @@ def test_an_evaluation_says_how_well_they_tell_right_from_wrong() -> None:
     episode = told(Consensus(weigh="self_reward"), SPOKEN, verdicts)
     fresh = told(Consensus(weigh="self_reward"), SPOKEN, {}, FRESH)
 
-    measured = {m.name: m.value for m in summary([episode], 3, seed=0)}
+    measured = {m.name: m.value for m in summary(alike(episode, 8), 3, seed=0)}
 
     assert measured == {
         "held_out/accuracy": 1 / 4,
@@ -148,8 +149,26 @@ def test_an_evaluation_says_how_well_they_tell_right_from_wrong() -> None:
     #  Where nothing is wrong, or nothing is known, there is nothing to tell.
     right = told(Consensus(weigh="self_reward"), SPOKEN[2:3], verdicts, LEARNT[:1])
     unknown = replace(episode, task=replace(episode.task, answer=None))
-    names = {m.name.partition("/")[2] for one in (right, unknown) for m in summary([one], 0, 0)}
-    assert not names & {"verification_f1", "verification_auc"}
+    for one in (right, unknown):
+        assert not VERIFICATION & {m.name for m in summary(alike(one, 8), 0, 0)}
+
+
+def test_few_answers_of_one_kind_claim_nothing_of_verdicts() -> None:
+    """Seven tasks with wrong answers, among many: their interval would be told as if of all."""
+    both = told(Consensus(weigh="self_reward"), SPOKEN, VERDICTS)
+    right = told(Consensus(weigh="self_reward"), SPOKEN[2:3], VERDICTS, LEARNT[:1])
+    mixed = [alike(both, 40)[:n] + alike(right, 40)[n:] for n in (7, 8)]
+
+    few, enough = ({m.name for m in summary(some, 3, seed=0)} for some in mixed)
+
+    assert not few & VERIFICATION
+    assert enough == few | VERIFICATION
+
+
+def alike(episode: Episode, n: int) -> list[Episode]:
+    """Return the episode as if it were of `n` tasks."""
+    tasks = [replace(episode.task, id=f"t{i}") for i in range(n)]
+    return [replace(episode, id=task.id, task=task) for task in tasks]
 
 
 def test_until_verdicts_are_learnt_all_count_alike() -> None:

@@ -110,8 +110,14 @@ def _verification(readings: Readings, last: int) -> list[str]:
         whole_cycles(readings.metrics, f"held_out/{name}").get(last)
         for name in ("verification_f1", "verification_auc", "weighted_majority")
     )
-    if f1 is None or auc is None or weighed is None:
+    if weighed is None:
         return []
+    if f1 is None or auc is None:
+        return [
+            "How well its verdicts tell its right answers from its wrong ones can't be said: fewer "
+            f"than {FEWEST} tasks have a right one, or fewer than {FEWEST} a wrong one. The vote "
+            f"that they weigh gives {measured(weighed)}."
+        ]
     return [
         f"Its verdicts on its own answers: F1 {measured(f1)}, and a right answer's is higher than "
         f"a wrong one's in {measured(auc)} of pairs; the vote that they weigh gives "
