@@ -96,9 +96,9 @@ def write_usage(path: Path, usage: Iterable[Usage]) -> None:
 
 
 def _usage(one: Usage) -> dict[str, Any]:
-    number = one.phase.rpartition("-")[2]
+    kind, _, number = one.phase.rpartition("-")
     return {
-        "cycle": int(number) if number.isdecimal() else None,
+        "cycle": int(number) if kind in {"cycle", "held-out"} else None,
         "phase": one.phase,
         "protocol": one.protocol,
         "agent": one.agent,

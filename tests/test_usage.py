@@ -146,4 +146,6 @@ def test_a_control_that_is_played_again_for_more_answers_is_counted_once(tmp_pat
     for row in usage(out):
         calls[row["engine"]] += row["calls"]
     assert any(row["phase"] == "controls-vote-1" for row in usage(out))
+    for row in usage(out):  # its number of answers is no cycle
+        assert (row["cycle"] is None) == row["phase"].startswith("controls-")
     assert calls["main"] == len(fake.asked)
