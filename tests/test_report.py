@@ -21,6 +21,13 @@ def run(tmp_path: Path) -> Path:
     return finished(tmp_path)
 
 
+def measured(run: Path, *more: Metric) -> None:
+    """Add metrics to those of a run."""
+    found = pq.read_table(run / "metrics.parquet").to_pylist()
+    known = [Metric(**row | {"step": -1 if row["step"] is None else row["step"]}) for row in found]
+    write_metrics(run / "metrics.parquet", [*known, *more])
+
+
 def test_the_page_begins_with_what_was_found(run: Path) -> None:
     text = shown(run).text
 
@@ -104,6 +111,15 @@ def test_unknown_metrics_are_shown_too(run: Path) -> None:
     assert "swap/canary_change" not in text
 
 
+def test_what_hearing_others_changed_is_drawn_where_others_were_heard(run: Path) -> None:
+    title = "Right before and after hearing others"
+    assert "Right in the talk" in shown(run).text
+    assert title not in shown(run).text
+    measured(run, Metric(0, "talk/first_accuracy", 0.5))
+
+    assert title in shown(run).text
+
+
 def test_no_learning_is_said_plainly(tmp_path: Path) -> None:
     (tmp_path / "experiment.yaml").write_text(RESOLVED)
     metrics = evaluation(tmp_path, 0, 0.5) + evaluation(tmp_path, 1, 0.5)
@@ -117,11 +133,8 @@ def test_no_learning_is_said_plainly(tmp_path: Path) -> None:
 
 
 def test_what_learnt_verdicts_are_worth_is_said(run: Path) -> None:
-    found = pq.read_table(run / "metrics.parquet").to_pylist()
     learnt = {"verification_f1": 0.8, "verification_auc": 0.9, "weighted_majority": 1.0}
-    known = [Metric(**row | {"step": -1 if row["step"] is None else row["step"]}) for row in found]
-    more = [Metric(2, f"held_out/{name}", v, v - 0.1, v) for name, v in learnt.items()]
-    write_metrics(run / "metrics.parquet", [*known, *more])
+    measured(run, *(Metric(2, f"held_out/{name}", v, v - 0.1, v) for name, v in learnt.items()))
 
     text = shown(run).text
 
@@ -134,10 +147,7 @@ def test_what_learnt_verdicts_are_worth_is_said(run: Path) -> None:
 
 
 def test_of_verdicts_on_too_few_right_or_wrong_answers_that_is_said(run: Path) -> None:
-    found = pq.read_table(run / "metrics.parquet").to_pylist()
-    known = [Metric(**row | {"step": -1 if row["step"] is None else row["step"]}) for row in found]
-    weighed = Metric(2, "held_out/weighted_majority", 1.0, 0.9, 1.0)
-    write_metrics(run / "metrics.parquet", [*known, weighed])
+    measured(run, Metric(2, "held_out/weighted_majority", 1.0, 0.9, 1.0))
 
     assert (
         "fewer than 8 tasks have a right one, or fewer than 8 a wrong one. The vote that they "

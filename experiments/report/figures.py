@@ -84,7 +84,11 @@ def by_weights(readings: Readings) -> Chart | None:
 
 
 def talk(readings: Readings) -> list[Chart]:
-    """Return what was measured of the talk, cycle by cycle."""
+    """Return what was measured of the talk, cycle by cycle.
+
+    The first line is what a chart is about: it is left out without, as where nobody heard anybody.
+    """
+    measured = metric_names(readings.metrics)
     made = (
         chart(
             title,
@@ -93,6 +97,7 @@ def talk(readings: Readings) -> list[Chart]:
             share=True,
         )
         for title, lines in TALK.items()
+        if next(iter(lines)) in measured
     )
     return [one for one in made if one is not None]
 
