@@ -2,19 +2,20 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeGuard, cast, get_args, get_type_hints
+from typing import Any, TypeVar, cast
 
 from moot.agents.errors import InputError
-from moot.agents.types import HALF, Message, Prompt
 from moot.protocols.types import Episode, Preference
 
 from . import parquet
-from .examples import EVERYONE, Pair, Said, said
+from .chats import prompt, reply, wrong
+from .examples import EVERYONE, Pair, Said, Shown, said
 
-ROLES = get_args(get_type_hints(Message)["role"])
+Row = Mapping[str, Any]
+E = TypeVar("E", Pair, Shown)
 
 
 def pairs(episode: Episode, sure: float = 0.5) -> list[Pair]:
@@ -60,20 +61,30 @@ def read(path: Path, sure: float = 0.5) -> Iterator[Pair]:
         InputError: the file can't be read or is empty, or a row is not as it should be: which, and
             why.
     """
+    for found in records(path, "preferences", _pair):
+        if found.probability >= sure and found.probability != 0.5:
+            yield found
+
+
+def records(path: Path, what: str, made: Callable[[Row, str], E]) -> Iterator[E]:
+    """Yield what is made of each row of a Parquet or JSON Lines file, and of the row's own name.
+
+    Raises:
+        InputError: the file can't be read or holds nothing of `what` it should, or a row is not as
+            it should be, of which `made` raises a `ValueError`.
+    """
     number = 0
     try:
         for number, record in enumerate(
             _parquet(path) if path.suffix == ".parquet" else _lines(path), start=1
         ):
-            found = _pair(path, number, record)
-            if found.probability >= sure and found.probability != 0.5:
-                yield found
+            yield _made(path, number, record, made)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     except ValueError as error:
         raise InputError(f"{path}: can't be read: {error}") from None
     if not number:
-        raise InputError(f"{path}: no preferences in it: expected a row for each")
+        raise InputError(f"{path}: no {what} in it: expected a row for each")
 
 
 def _parquet(path: Path) -> Iterator[Any]:
@@ -91,70 +102,40 @@ def _lines(path: Path) -> Iterator[Any]:
                     raise ValueError(f"line {number} is no JSON: {error}") from None
 
 
-def _pair(path: Path, number: int, record: Any) -> Pair:
-    if not isinstance(record, Mapping):
-        raise InputError(f"{path}: row {number}: expected a mapping, got {type(record).__name__}")
-    row = cast(Mapping[str, Any], record)
-    prompt = _prompt(path, number, row.get("prompt"))
-    probability = _number(path, number, row, "probability", usual=1.0)
+def _made(path: Path, number: int, record: Any, made: Callable[[Row, str], E]) -> E:
+    try:
+        if not isinstance(record, Mapping):
+            raise ValueError(f"expected a mapping, got {type(record).__name__}")
+        return made(cast(Row, record), f"{path.name}/{number}")
+    except ValueError as error:
+        raise InputError(f"{path}: row {number}: {error}") from None
+
+
+def _pair(row: Row, name: str) -> Pair:
+    asked = prompt(row)
+    probability = _number(row, "probability", usual=1.0)
     if not 0.5 <= probability <= 1:
-        wrong = f"expected a number in [0.5, 1], got {probability:g}"
-        raise InputError(f"{path}: row {number}: probability: {wrong}")
-    margin = _number(path, number, row, "margin", usual=0.0)
-    chosen, rejected = (_reply(path, number, row, key, prompt) for key in ("chosen", "rejected"))
+        raise ValueError(f"probability: expected a number in [0.5, 1], got {probability:g}")
+    margin = _number(row, "margin", usual=0.0)
+    chosen, rejected = (reply(row, key, asked) for key in ("chosen", "rejected"))
     if chosen == rejected:  # large sets have some
         probability = 0.5
     return Pair(
-        episode=f"{path.name}/{number}",
+        episode=name,
         turns=(0, 1),
         agents=("", ""),
         speakers=EVERYONE,
-        chosen=Said(prompt, chosen),
-        rejected=Said(prompt, rejected),
+        chosen=Said(asked, chosen),
+        rejected=Said(asked, rejected),
         probability=probability,
         margin=margin,
     )
 
 
-def _number(path: Path, number: int, row: Mapping[str, Any], key: str, usual: float) -> float:
+def _number(row: Row, key: str, usual: float) -> float:
     value = row.get(key)
     if value is None:
         return usual
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InputError(f"{path}: row {number}: {key}: expected a number, got {value!r}"[:300])
+        raise wrong(key, "expected a number", value)
     return float(value)
-
-
-def _prompt(path: Path, number: int, prompt: Any) -> Prompt:
-    messages = (Message("user", prompt),) if _is_text(prompt) and prompt else _messages(prompt)
-    if not messages:
-        wrong = "expected a text or a list of messages with role and content"
-        raise InputError(f"{path}: row {number}: prompt: {wrong}, got {prompt!r}"[:300])
-    return messages
-
-
-def _messages(value: Any) -> Prompt:
-    """Return a list of messages as they are; none: it isn't one."""
-    try:
-        said = cast(list[dict[str, Any]], value)
-        read = all(m["role"] in ROLES and _is_text(m["content"]) for m in said)
-        return tuple(Message(m["role"], m["content"]) for m in said) if read else ()
-    except (TypeError, KeyError):
-        return ()
-
-
-def _is_text(value: Any) -> TypeGuard[str]:
-    return isinstance(value, str) and not HALF.search(value)
-
-
-def _reply(path: Path, number: int, row: Mapping[str, Any], key: str, prompt: Prompt) -> str:
-    """Return what is replied: a text, or the assistant's message, alone or after the prompt."""
-    reply = row.get(key)
-    if isinstance(reply, list):
-        said = _messages(cast(list[Any], reply))
-        own = said and said[-1].role == "assistant" and said[:-1] in ((), prompt)
-        reply = said[-1].content if own else None
-    if not _is_text(reply) or not reply:
-        wrong = "expected a text, or one message of the assistant, with the prompt before it or not"
-        raise InputError(f"{path}: row {number}: {key}: {wrong}, got {row.get(key)!r}"[:300])
-    return reply

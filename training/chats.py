@@ -1,0 +1,61 @@
+"""Chats in the rows of a file, in TRL's columns: what was asked, and what the assistant replied."""
+
+from collections.abc import Mapping
+from typing import Any, TypeGuard, cast, get_args, get_type_hints
+
+from moot.agents.types import HALF, Message, Prompt
+
+ROLES = get_args(get_type_hints(Message)["role"])
+REPLY = "expected a text, or one message of the assistant, with the prompt before it or not"
+
+
+def prompt(row: Mapping[str, Any]) -> Prompt:
+    """Return the `prompt` of a row: a text, which is the user's, or a list of messages.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    value = row.get("prompt")
+    asked = (Message("user", value),) if is_text(value) else messages(value)
+    if not asked:
+        raise wrong("prompt", "expected a text or a list of messages with role and content", value)
+    return asked
+
+
+def reply(row: Mapping[str, Any], key: str, asked: Prompt) -> str:
+    """Return what is replied: a text, or the assistant's message, alone or after the prompt.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    value = row.get(key)
+    said = messages(value)
+    own = said and said[-1].role == "assistant" and said[:-1] in ((), asked)
+    text = said[-1].content if own else value
+    if not is_text(text):
+        raise wrong(key, REPLY, value)
+    return text
+
+
+def messages(value: Any) -> Prompt:
+    """Return a list of messages as they are; none: it isn't one."""
+    try:
+        said = cast(list[dict[str, Any]], value)
+        read = all(m["role"] in ROLES and _is_whole(m["content"]) for m in said)
+        return tuple(Message(m["role"], m["content"]) for m in said) if read else ()
+    except (TypeError, KeyError):
+        return ()
+
+
+def is_text(value: Any) -> TypeGuard[str]:
+    """Return whether it is a text that says something, all of it in whole characters."""
+    return _is_whole(value) and value != ""
+
+
+def wrong(key: str, expected: str, value: Any) -> ValueError:
+    """Return the error of a column, in one line that is not too long."""
+    return ValueError(f"{key}: {expected}, got {repr(value)[:150]}")
+
+
+def _is_whole(value: Any) -> TypeGuard[str]:
+    return isinstance(value, str) and not HALF.search(value)
