@@ -107,6 +107,11 @@ WRONG = {
         {"prompt": [{"role": "user", "content": None}]},
         "row 2: prompt: ",
     ),
+    "a prompt that begins the reply": (
+        {"prompt": [ASKS, X]},
+        "row 2: prompt: expected another's message last, for a reply is a whole message of the "
+        f"assistant: put the words that it begins with into the replies, got [{ASKS}, {X}]",
+    ),
     "a number for a prompt": ({"prompt": 7}, "row 2: prompt: "),
     "no chosen": ({"chosen": None}, f"row 2: chosen: {REPLY}, got None"),
     "an empty chosen": ({"chosen": ""}, f"row 2: chosen: {REPLY}, got ''"),

@@ -7,18 +7,25 @@ from moot.agents.types import HALF, Message, Prompt
 
 ROLES = get_args(get_type_hints(Message)["role"])
 REPLY = "expected a text, or one message of the assistant, with the prompt before it or not"
+BEGUN = (
+    "expected another's message last, for a reply is a whole message of the assistant: put the "
+    "words that it begins with into the replies"
+)
 
 
 def prompt(row: Mapping[str, Any]) -> Prompt:
     """Return the `prompt` of a row: a text, which is the user's, or a list of messages.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: it is neither, or ends with the assistant's words: as a chat template has it, a
+            reply is a message of its own.
     """
     value = row.get("prompt")
     asked = (Message("user", value),) if is_text(value) else messages(value)
     if not asked:
         raise wrong("prompt", "expected a text or a list of messages with role and content", value)
+    if asked[-1].role == "assistant":
+        raise wrong("prompt", BEGUN, value)
     return asked
 
 
