@@ -67,6 +67,26 @@ def test_a_conversation_is_the_prompt_and_each_side_the_assistants_message(
     assert (text.chosen.text, text.chosen.prompt) == ("4", (Message("user", "2 + 2?"),))
 
 
+@pytest.mark.parametrize("name", ["likes.jsonl", "likes.parquet"])
+def test_without_a_prompt_it_is_what_both_conversations_begin_with(
+    name: str, tmp_path: Path
+) -> None:
+    earlier = [{"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": "2"}]
+    long = {"prompt": [ASKED[0], *earlier, ASKED[1]]}
+    told = [{**TALK, **asked} for asked in ({}, long)]
+    sides = ("chosen", "rejected")
+    whole = [{side: [*row["prompt"], *row[side]] for side in sides} for row in told]
+
+    assert list(read(written(tmp_path, whole, name))) == list(read(written(tmp_path, told, name)))
+
+
+def test_a_conversation_beside_itself_ties_whether_it_has_a_prompt_or_not(tmp_path: Path) -> None:
+    whole = [*ASKED, *TALK["chosen"]]
+    path = written(tmp_path, [{"chosen": whole, "rejected": whole}])
+
+    assert list(read(path)) == []
+
+
 def test_blank_lines_and_other_columns_do_not_matter(tmp_path: Path) -> None:
     path = tmp_path / "likes.jsonl"
     path.write_text(f"\n{json.dumps({**GOOD, 'source': 'me'})}\n\n  \n{json.dumps(TALK)}\n")
@@ -96,7 +116,43 @@ X, Z = ({"role": "assistant", "content": text} for text in "xz")
 ASKS = {"role": "user", "content": "and?"}
 WRONG = {
     "no mapping": ("[1]", "row 2: expected a mapping, got list"),
-    "no prompt": ({"prompt": None}, f"row 2: prompt: {MESSAGES} with role and content, got None"),
+    "no prompt": (
+        {"prompt": None},
+        "row 2: chosen: expected a list of messages that begins with the prompt, for the row has "
+        "no `prompt`, got '4'",
+    ),
+    "no prompt, and a text for one reply": (
+        {"prompt": None, "chosen": [ASKS, X]},
+        "row 2: rejected: expected a list of messages that begins with the prompt",
+    ),
+    "conversations about something else": (
+        {"prompt": None, "chosen": [ASKS, X], "rejected": [ASKED[1], Z]},
+        "row 2: prompt: the row has none, and there is none that chosen and rejected begin with ",
+    ),
+    "replies alone": (
+        {"prompt": None, "chosen": [X], "rejected": [Z]},
+        "row 2: prompt: the row has none, and there is none that ",
+    ),
+    "nothing left to choose": (
+        {"prompt": None, "chosen": [ASKS], "rejected": [ASKS, X]},
+        "row 2: prompt: the row has none, and there is none that ",
+    ),
+    "a conversation that goes on": (
+        {"prompt": None, "chosen": [ASKS, X], "rejected": [ASKS, X, ASKS, Z]},
+        f"row 2: rejected: {REPLY}, got [{ASKS}, ",
+    ),
+    "two conversations that part early": (
+        {"prompt": None, "chosen": [ASKS, X, ASKS, Z], "rejected": [ASKS, Z, ASKS, X]},
+        f"row 2: chosen: {REPLY}, got [{ASKS}, ",
+    ),
+    "a reply that is begun in both": (
+        {"prompt": None, "chosen": [ASKS, X, Z], "rejected": [ASKS, X, X]},
+        "row 2: prompt: expected another's message last, ",
+    ),
+    "a prompt of numbers": (
+        {"prompt": [1]},
+        f"row 2: prompt: {MESSAGES} with role and content, got [1]",
+    ),
     "an empty prompt": ({"prompt": ""}, "row 2: prompt: "),
     "no messages": ({"prompt": []}, "row 2: prompt: "),
     "a prompt of texts": ({"prompt": ["2 + 2?"]}, "row 2: prompt: "),

@@ -1,12 +1,14 @@
 """Chats in the rows of a file, in TRL's columns: what was asked, and what the assistant replied."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any, TypeGuard, cast, get_args, get_type_hints
 
 from moot.agents.types import HALF, Message, Prompt
 
 ROLES = get_args(get_type_hints(Message)["role"])
 REPLY = "expected a text, or one message of the assistant, with the prompt before it or not"
+WHOLE = "expected a list of messages that begins with the prompt, for the row has no `prompt`"
 BEGUN = (
     "expected another's message last, for a reply is a whole message of the assistant: put the "
     "words that it begins with into the replies"
@@ -24,9 +26,26 @@ def prompt(row: Mapping[str, Any]) -> Prompt:
     asked = (Message("user", value),) if is_text(value) else messages(value)
     if not asked:
         raise wrong("prompt", "expected a text or a list of messages with role and content", value)
-    if asked[-1].role == "assistant":
-        raise wrong("prompt", BEGUN, value)
-    return asked
+    return _ready(asked, value)
+
+
+def shared(row: Mapping[str, Any], keys: Sequence[str]) -> Prompt:
+    """Return what the whole conversations `keys` of a row begin with alike, as its prompt.
+
+    Raises:
+        ValueError: one isn't a list of messages, they don't begin alike, or what they begin with
+            ends with the assistant's words.
+    """
+    whole = [messages(row.get(key)) for key in keys]
+    for key, chat in zip(keys, whole, strict=True):
+        if not chat:
+            raise wrong(key, WHOLE, row.get(key))
+    alike = takewhile(lambda said: len(set(said)) == 1, zip(*(c[:-1] for c in whole), strict=False))
+    asked = tuple(said[0] for said in alike)
+    if not asked:
+        begin = f"{' and '.join(keys)} begin with before a reply"
+        raise ValueError(f"prompt: the row has none, and there is none that {begin}")
+    return _ready(asked, whole[0])
 
 
 def reply(row: Mapping[str, Any], key: str, asked: Prompt) -> str:
@@ -62,6 +81,12 @@ def is_text(value: Any) -> TypeGuard[str]:
 def wrong(key: str, expected: str, value: Any) -> ValueError:
     """Return the error of a column, in one line that is not too long."""
     return ValueError(f"{key}: {expected}, got {repr(value)[:150]}")
+
+
+def _ready(asked: Prompt, value: Any) -> Prompt:
+    if asked[-1].role == "assistant":
+        raise wrong("prompt", BEGUN, value)
+    return asked
 
 
 def _is_whole(value: Any) -> TypeGuard[str]:

@@ -11,9 +11,10 @@ from moot.agents.errors import InputError
 from moot.protocols.types import Episode, Preference
 
 from . import parquet
-from .chats import prompt, reply, wrong
+from .chats import prompt, reply, shared, wrong
 from .examples import EVERYONE, Pair, Said, Shown, said
 
+SIDES = ("chosen", "rejected")
 Row = Mapping[str, Any]
 E = TypeVar("E", Pair, Shown)
 
@@ -55,7 +56,9 @@ def read(path: Path, sure: float = 0.5) -> Iterator[Pair]:
 
     A row has `prompt`, `chosen` and `rejected`, each a text or a list of messages with `role` and
     `content`, of which a reply is the assistant's one, alone or after the whole prompt; and perhaps
-    `probability`, that the chosen one is the better, and `margin`.
+    `probability`, that the chosen one is the better, and `margin`.  Without a `prompt` it is the
+    messages that both replies begin with.  Texts without one are refused: where TRL parts them,
+    after the last character that is alike, may be within a word.
 
     Raises:
         InputError: the file can't be read or is empty, or a row is not as it should be: which, and
@@ -112,12 +115,12 @@ def _made(path: Path, number: int, record: Any, made: Callable[[Row, str], E]) -
 
 
 def _pair(row: Row, name: str) -> Pair:
-    asked = prompt(row)
+    asked = shared(row, SIDES) if row.get("prompt") is None else prompt(row)
     probability = _number(row, "probability", usual=1.0)
     if not 0.5 <= probability <= 1:
         raise ValueError(f"probability: expected a number in [0.5, 1], got {probability:g}")
     margin = _number(row, "margin", usual=0.0)
-    chosen, rejected = (reply(row, key, asked) for key in ("chosen", "rejected"))
+    chosen, rejected = (reply(row, key, asked) for key in SIDES)
     if chosen == rejected:  # large sets have some
         probability = 0.5
     return Pair(
