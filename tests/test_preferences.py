@@ -13,6 +13,7 @@ from moot.agents.errors import InputError
 from moot.agents.types import Message
 from moot.training.examples import EVERYONE
 from moot.training.methods.dpo import DPO
+from moot.training.methods.rlhf import RLHF
 from moot.training.preferences import read
 from moot.training.reward_model import RewardModel
 
@@ -256,3 +257,24 @@ def test_a_folder_is_no_file_and_a_table_without_rows_is_empty(tmp_path: Path) -
     pq.write_table(columns.empty_table(), tmp_path / "likes.parquet")
     with pytest.raises(InputError, match="no preferences in it"):
         list(read(tmp_path / "likes.parquet"))
+
+
+@pytest.mark.parametrize("method", [DPO, RewardModel, RLHF])
+def test_the_schema_tells_every_column(method: Any) -> None:
+    told = method.model_json_schema()["properties"]["file"]["description"]
+
+    for column in ("prompt", "chosen", "rejected", "probability", "margin"):
+        assert f"`{column}`" in told
+
+
+def test_the_example_of_the_docs_is_read(tmp_path: Path) -> None:
+    docs = (Path(__file__).parents[1] / "docs/methods.md").read_text()
+    [example] = re.findall(
+        r"^## A file of preferences\n[^#]*?```json\n(.*?)^```", docs, re.M | re.S
+    )
+    (tmp_path / "likes.jsonl").write_text(example)
+
+    plain, talk = read(tmp_path / "likes.jsonl")
+
+    assert (plain.chosen.text, plain.probability) == ("4", 0.9)
+    assert (talk.chosen.prompt, talk.rejected.text) == ((Message("user", "Hi"),), "What?")

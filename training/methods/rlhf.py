@@ -23,7 +23,9 @@ class RLHF(Reinforcement):
 
     kind: Literal["rlhf"] = "rlhf"
     file: Beside
-    """Their preferences, Parquet or JSON Lines, in TRL's columns."""
+    """Their preferences, Parquet or JSON Lines, in TRL's columns: `prompt`, `chosen` and
+    `rejected`, or whole conversations as the latter two; perhaps `probability`, in [0.5, 1], that
+    the chosen one is the better, and `margin`, by how much."""
     centre: float = Field(default=0.0, ge=0)
     """The weight of a term that keeps rewards around zero."""
 
