@@ -37,6 +37,7 @@ METHODS = {
         FIT.model_copy(update={"recompute": True}),
     ),
     # A step is one part, and for the other process there is none.
+    "guarded": (DPO(), FIT.model_copy(update={"guards": Guards(distinct=0.9)})),
     "alone": (CAT, FIT.model_copy(update={"batch_tokens": 1024, "guards": Guards(entropy=0.01)})),
 }
 CASES = [
@@ -46,6 +47,8 @@ CASES = [
     ("alone", True, True),
 ]
 """The method, whether an adapter learns and not all weights, and whether the model is divided."""
+GUARDED = ("guarded", True, False)
+"""A case that takes no step."""
 
 
 def said(episode: int, i: int) -> Said:
@@ -67,11 +70,15 @@ def pair(episode: int, i: int) -> Pair:
 ROLLOUTS = [rollout(e, i) for e in range(7) for i in range(4)]
 WAITING = [replace(one, reward=None) for one in ROLLOUTS]
 PAIRS = [pair(e, i) for e in range(7) for i in range(2)]
+# In no step, and alike: what the guard of all texts sees, and that of a step doesn't.
+ALIKE = [replace(one, rejected=one.chosen, teaches=False) for one in PAIRS[:4]]
 
 
 def examples(name: str) -> list[Example]:
     if name == "kto":  # what it contrasts them with is looked at too
         return [*KTO().graded(ROLLOUTS)]
+    if name == "guarded":
+        return [*ALIKE, *PAIRS[4:]]
     return [*(PAIRS if name == "dpo" else ROLLOUTS)]
 
 
@@ -126,13 +133,13 @@ def done(model: Path, folder: Path, several: bool) -> None:
 
     with world.joined("cpu") if several else nullcontext():
         cases = CASES if several else dict.fromkeys((n, lora, False) for n, lora, _ in CASES)
-        for name, lora, shard in cases:
+        for name, lora, shard in (*cases, GUARDED):
             there = place(folder, name, lora, shard)
             there.mkdir(parents=True, exist_ok=True)
             changes: dict[str, Any] = {"shard": shard, "processes": world.size()}
             changes |= {} if lora else {"lora": None}
             told: Sequence[Example] = examples(name)
-            if several and name == "dpo":
+            if several and isinstance(told[0], Pair):
                 (there / "told").mkdir(exist_ok=True)
                 told = keeper(there / "told")(told)
             steps, end = taken(study(job(name, model, there, **changes), told))

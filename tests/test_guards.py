@@ -25,6 +25,7 @@ from moot.agents.errors import MootError
 from moot.agents.tokens import Tokens
 from moot.training.checkpoint import latest
 from moot.training.examples import Known, Rollout
+from moot.training.filed import keeper
 from moot.training.fit import graded
 from moot.training.job import BEFORE
 from moot.training.methods.cat import CaT
@@ -89,6 +90,18 @@ def test_texts_should_differ_in_episodes_without_contrast_too(
         studied(strict, rollouts)
     loose = work(tiny, tmp_path, method, guarded(distinct=0.4))
     assert "guarded" not in studied(loose, rollouts)[0][-1][1]
+
+
+@pytest.mark.parametrize("filed", [False, True])
+def test_texts_of_demonstrations_should_differ_too_in_memory_or_in_a_file(
+    filed: bool, tiny: Path, tmp_path: Path
+) -> None:
+    told = (keeper(tmp_path) if filed else list)(EXAMPLES)
+
+    taken, done = studied(work(tiny, tmp_path, SFT(), guarded(distinct=0.8)), told)
+
+    assert taken == [(BEFORE, {"distinct": 0.75, "guarded": 1.0})]  # the first step's differ
+    assert not done.moved
 
 
 def test_a_step_in_which_nobody_said_a_token_changes_nothing(tiny: Path, tmp_path: Path) -> None:

@@ -61,6 +61,13 @@ def test_several_processes_end_where_one_does(
     assert (read(after).step, read(after).taken) == (3, 3)
 
 
+def test_several_processes_refuse_what_one_refuses(one: Path, several: Path) -> None:
+    for folder in (one, several):
+        there = jobs.place(folder, *jobs.GUARDED)
+        assert json.loads((there / "steps.json").read_text()) == [[], False]
+        assert not list(there.glob("step-*"))
+
+
 def test_several_processes_give_the_rewards_that_one_gives(one: Path, several: Path) -> None:
     wanted, found = ([*Filed(f / "reward/rewarded.parquet")] for f in (one, several))
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import compress
+from itertools import compress, groupby
 from pathlib import Path
 from statistics import fmean
 from typing import Any, cast
@@ -228,10 +228,20 @@ def _seen(scores: Scores, batch: Rows, *, sampled: bool) -> dict[str, Tensor]:
     return found
 
 
-def distinct(examples: Sequence[Example]) -> float:
-    """Return the mean, over episodes, of how many of the texts differ: 1 if no two are alike."""
-    texts: dict[str, list[str]] = {}
-    for example in examples:
-        learnt = example.rows[:1] if isinstance(example, Rollout) else example.rows
-        texts.setdefault(example.episode, []).extend(one.text for one in learnt)
-    return fmean(len(set(some)) / len(some) for some in texts.values())
+def distinct(examples: Iterable[Example]) -> float:
+    """Return the mean, over episodes, of how many of the texts differ: 1 if no two are alike.
+
+    What one episode taught lies side by side; memory holds the texts of one at a time.
+    """
+    episodes = groupby(examples, lambda example: example.episode)
+    return fmean(_differ(some) for _, some in episodes)
+
+
+def _differ(examples: Iterable[Example]) -> float:
+    """Return how many of the texts that an episode taught differ, of all."""
+    texts = [
+        one.text
+        for example in examples
+        for one in (example.rows[:1] if isinstance(example, Rollout) else example.rows)
+    ]
+    return len(set(texts)) / len(texts)

@@ -68,7 +68,8 @@ def _trained(
     if found := _found(job, own, examples, room):
         yield BEFORE, found
     # Texts all alike earn alike and teach nothing: they are in no step, and so looked at before.
-    whole = {} if isinstance(own, Filed) or not own else {"distinct": distinct(own)}
+    watched = job.fit.guards.distinct is not None
+    whole = {"distinct": distinct(own)} if own and watched else {}
     if broken := job.fit.guards.broken(whole):
         yield BEFORE, {**whole, "guarded": 1.0}
         if job.fit.guards.then == "fail":
