@@ -125,6 +125,7 @@ ROLLOUTS = pa.schema(
         ("completion_ids", pa.list_(pa.int32())),
         ("finish", pa.string()),
         ("temperature", pa.float64()),
+        ("answer", pa.string()),
         ("reward", pa.float64()),
         ("advantage", pa.float64()),
         ("earned", pa.list_(pa.float64())),

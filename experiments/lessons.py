@@ -86,6 +86,7 @@ def _rollout(cycle: int, rollout: Rollout) -> dict[str, Any]:
         "completion_ids": rollout.said.tokens,
         "finish": rollout.said.finish,
         "temperature": rollout.said.temperature,
+        "answer": rollout.answer,
         "reward": rollout.reward,
         "advantage": rollout.advantage,
         "earned": rollout.earned,

@@ -50,6 +50,7 @@ FULL: list[Example] = [
         advantage=-0.3,
         teaches=False,
         judges=(4, 5),
+        answer="4",
         beside=BARE,
         drift=0.5,
         gains=(0.5, -0.5),

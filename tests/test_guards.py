@@ -92,6 +92,32 @@ def test_texts_should_differ_in_episodes_without_contrast_too(
     assert "guarded" not in studied(loose, rollouts)[0][-1][1]
 
 
+def test_one_answer_to_whatever_is_asked_is_guarded_in_steps_and_without_contrast_too(
+    tiny: Path, tmp_path: Path
+) -> None:
+    #  Of the seven that can be read five are 7, in other words; in the first episode all are.
+    read = [("7", "7", "7"), ("7", None, "5"), ("7", "6", None), (None, None, None)]
+    rollouts = [
+        replace(
+            Rollout(f"e{n}", i, 0, "a", "w", 0, words(f"{n}{i}", (20 + i,)), float(one == "7")),
+            answer=one,
+        )
+        for n, answers in enumerate(read)
+        for i, one in enumerate(answers)
+    ]
+    method = CaT(objective=Objective(kl=0))
+
+    taken, done = studied(work(tiny, tmp_path / "7", method, guarded(commonest=0.7)), rollouts)
+
+    assert taken[-1][1]["commonest"] == pytest.approx(5 / 7)
+    assert not done.moved
+    assert not any(step != BEFORE for step, _ in taken)
+    taken, done = studied(work(tiny, tmp_path / "8", method, guarded(commonest=0.8)), rollouts)
+    #  The step is of the two episodes that differ.
+    assert {seen["commonest"] for step, seen in taken if step != BEFORE} == {2 / 4}
+    assert done.moved
+
+
 @pytest.mark.parametrize("filed", [False, True])
 def test_texts_of_demonstrations_should_differ_too_in_memory_or_in_a_file(
     filed: bool, tiny: Path, tmp_path: Path

@@ -107,6 +107,8 @@ class Rollout:
     """Whether its loss has a gradient; others are left out of training."""
     judges: tuple[int, ...] = ()
     """The turns behind the reward."""
+    answer: str | None = None
+    """What the task's verifier read of it; `None`: it can't be read."""
     beside: Said | None = None
     """Its words as a reply to another prompt, by which the policy's `drift` is told (KTO's)."""
     drift: float = 0.0

@@ -3,9 +3,8 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import compress, groupby
+from itertools import compress
 from pathlib import Path
-from statistics import fmean
 from typing import Any, cast
 
 import torch
@@ -27,6 +26,7 @@ from .rows import columns, moved, parts, rows
 from .schedule import schedule
 from .settings import Fit
 from .types import Encoder, Look, Method, Rows, Scores
+from .variety import variety
 
 Metrics = dict[str, float]
 
@@ -200,7 +200,7 @@ def _descend(
     means = {name: value for name, value in means.items() if not math.isnan(value)}
     counts = {"completions": float(len(examples)), "tokens": float(tokens)}
     own = {"loss": loss / total, "grad_norm": norm, **counts}
-    return {**own, **means, "distinct": distinct(examples)}
+    return {**own, **means, **variety(examples)}
 
 
 def _joined(seen: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -226,22 +226,3 @@ def _seen(scores: Scores, batch: Rows, *, sampled: bool) -> dict[str, Tensor]:
         if sampled and batch.anchor is not None:
             found["kl"] = mean(kl(scores.logp, batch.anchor), batch.mask)
     return found
-
-
-def distinct(examples: Iterable[Example]) -> float:
-    """Return the mean, over episodes, of how many of the texts differ: 1 if no two are alike.
-
-    What one episode taught lies side by side; memory holds the texts of one at a time.
-    """
-    episodes = groupby(examples, lambda example: example.episode)
-    return fmean(_differ(some) for _, some in episodes)
-
-
-def _differ(examples: Iterable[Example]) -> float:
-    """Return how many of the texts that an episode taught differ, of all."""
-    texts = [
-        one.text
-        for example in examples
-        for one in (example.rows[:1] if isinstance(example, Rollout) else example.rows)
-    ]
-    return len(set(texts)) / len(texts)

@@ -39,6 +39,10 @@ class Guards(Settings):
     distinct: float | None = Field(default=None, gt=0, le=1)
     """The least share of an episode's texts that differ; in the mean over the cycle's episodes too,
     those without contrast among them."""
+    commonest: float | None = Field(default=None, gt=0, lt=1)
+    """The greatest share that one answer may have of all that are learnt from, whatever was asked;
+    of the cycle's answers too, those without contrast among them.  Rewards without labels can be
+    earned so."""
     then: Literal["stop", "rollback", "fail"] = "stop"
     """End the cycle's training before this step; go back to the weights that the cycle began with;
     or end the run."""
@@ -54,7 +58,7 @@ class Guards(Settings):
         for name, least in (("entropy", self.entropy), ("distinct", self.distinct)):
             if least is not None and metrics.get(name, least) < least:
                 return f"{name} {metrics[name]:.3g} is below fit.guards.{name}, {least:g}"
-        ceilings = ("kl", "length", "loss", "grad_norm")
+        ceilings = ("kl", "length", "loss", "grad_norm", "commonest")
         for name, most in ((name, getattr(self, name)) for name in ceilings):
             if most is not None and metrics.get(name, most) > most:
                 return f"{name} {metrics[name]:.3g} is above fit.guards.{name}, {most:g}"

@@ -15,12 +15,13 @@ from .architecture import base
 from .checkpoint import Progress, read
 from .examples import Example, Rollout, contrast
 from .filed import Filed, keeper
-from .fit import distinct, fit, graded
+from .fit import fit, graded
 from .job import BEFORE, Done, Job, Step
 from .learner import Learner, release
 from .proof import Proof, chosen, thought, write
 from .reward_model import rewarded
 from .room import Room
+from .variety import variety
 
 
 def study(job: Job, examples: Sequence[Example], loaded: Any = None) -> Generator[Step, None, Done]:
@@ -67,12 +68,12 @@ def _trained(
     )
     if found := _found(job, own, examples, room):
         yield BEFORE, found
-    # Texts all alike earn alike and teach nothing: they are in no step, and so looked at before.
-    watched = job.fit.guards.distinct is not None
-    whole = {"distinct": distinct(own)} if own and watched else {}
-    if broken := job.fit.guards.broken(whole):
+    # What is all alike earns alike and teaches nothing: it is in no step, and so looked at before.
+    guards = job.fit.guards
+    whole = variety(own) if guards.distinct is not None or guards.commonest is not None else {}
+    if broken := guards.broken(whole):
         yield BEFORE, {**whole, "guarded": 1.0}
-        if job.fit.guards.then == "fail":
+        if guards.then == "fail":
             raise MootError(f"training: {broken}; the weights are as they were")
         return own, False
     if not _teach(own):

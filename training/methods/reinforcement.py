@@ -65,6 +65,7 @@ def rollout(
         reward=reward,
         teaches=turn.agent.weights is not None,
         judges=tuple(judges),
+        answer=turn.answer,
     )
 
 
