@@ -74,8 +74,7 @@ class Course:
                 taught[name] = done.examples
                 loaded = done.base
                 if not done.moved:  # no gradient: what spoke is the newest still
-                    for checkpoint in job.folder.glob("step-*"):
-                        shutil.rmtree(checkpoint)
+                    _forget(job.folder)
         return taught
 
     def _own_ids(self, examples: Sequence[Example]) -> Sequence[Example]:
@@ -166,6 +165,14 @@ class Course:
         from moot.protocols.stage import seed
 
         return seed(self.experiment.seed, what, number)
+
+
+def _forget(folder: Path) -> None:
+    """Remove a training's checkpoints."""
+    from moot.training.checkpoint import remove
+
+    for checkpoint in folder.glob("step-*"):
+        remove(checkpoint)
 
 
 def _named(name: str, steps: Generator[tuple[int, dict[str, float]], None, Done]) -> Any:

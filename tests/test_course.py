@@ -1,10 +1,12 @@
 """Courses: what several weights learn in one cycle, and what is left of each."""
 
+import shutil
 from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from command import rows
 from conftest import BuildTiny
 from told import pair, rollout, words
@@ -17,7 +19,7 @@ FIT = {"device": "cpu", "groups": 1, "lora": {"rank": 4}}
 ITEMS = [{"prompt": f"{i}?", "answer": "4"} for i in range(2)]
 
 
-def experiment(models: dict[str, Path], method: Any, *population: Any) -> Experiment:
+def experiment(models: dict[str, Path], method: Any, *population: Any, **fit: Any) -> Experiment:
     """One whose agents speak with these models, by engine, and learn by the method."""
     engines = {name: {"kind": "local", "model": str(model)} for name, model in models.items()}
     return Experiment.model_validate(
@@ -28,7 +30,7 @@ def experiment(models: dict[str, Path], method: Any, *population: Any) -> Experi
             "tasks": {"kind": "inline", "verifier": "exact", "items": ITEMS},
             "protocol": {"kind": "sample"},
             "method": method,
-            "fit": FIT,
+            "fit": FIT | fit,
         },
         strict=False,
     )
@@ -75,3 +77,29 @@ def test_the_reward_model_of_the_second_model_goes_on_where_it_was_killed(
     assert seen == [0, 1, 2, 0, 1]  # of the last no checkpoint was written yet
     assert rest == [1, 2]
     assert {path.name for path in out.iterdir()} == {"examples.parquet", JUDGE, "weights"}
+
+
+def test_a_kill_while_what_did_not_move_is_removed_leaves_no_half_of_it(
+    tiny: Path, tmp_path: Path
+) -> None:
+    policy = {"name": "p", "engine": "main", "learns": True}
+    stopped = {"length": 0.5}  # before the first step
+    found = experiment({"main": tiny}, {"kind": "ttrl"}, policy, guards=stopped)
+    told = [rollout(i, float(i == 0), (20 + i,), weights="p") for i in range(2)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            list(learn(found, Lessons(told), {}, cycle=0, folder=tmp_path))
+    steps = list(learn(found, Lessons(told), {}, cycle=0, folder=tmp_path))
+
+    assert [seen["guarded"] for _, _, seen in steps if "loss" in seen] == [1]
+    assert {path.name for path in tmp_path.iterdir()} == {"examples.parquet", "weights"}
+    assert not list((tmp_path / "weights").iterdir())
+
+
+def killed(folder: Path, **_: Any) -> None:
+    """Remove a part of a checkpoint, and no more."""
+    for file in folder.rglob("optimizer.safetensors"):
+        file.unlink()
+        raise KeyboardInterrupt

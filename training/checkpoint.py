@@ -84,10 +84,19 @@ def save(
     except SafetensorError as error:  # a full disk, for one
         raise MootError(f"{beside}: {in_one_line(error)}; mend it and run again") from None
     older = [path for path in folder.glob("step-*") if path != final]
-    shutil.rmtree(final, ignore_errors=True)
+    if final.exists():
+        remove(final)
     beside.rename(final)
     for path in older:
-        shutil.rmtree(path)
+        remove(path)
+
+
+def remove(checkpoint: Path) -> None:
+    """Remove a checkpoint: killed at any moment, it is there whole, or is none any more."""
+    beside = checkpoint.with_name(f".{checkpoint.name}.gone")
+    shutil.rmtree(beside, ignore_errors=True)
+    checkpoint.rename(beside)
+    shutil.rmtree(beside)
 
 
 def latest(folder: Path) -> Progress | None:

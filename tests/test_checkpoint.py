@@ -1,0 +1,24 @@
+"""Checkpoints: there whole, or none."""
+
+from pathlib import Path
+
+from told import learner
+from watched import WATCHED, steps
+
+from moot.training.checkpoint import latest, remove
+
+
+def test_a_checkpoint_that_is_removed_is_gone_whatever_a_kill_left_there(
+    tiny: Path, tmp_path: Path
+) -> None:
+    steps(learner(tiny), tiny, tmp_path, WATCHED)
+    kept = latest(tmp_path)
+    assert kept is not None
+    assert kept.folder is not None
+    assert [path.name for path in tmp_path.iterdir()] == [kept.folder.name]  # and no older one
+    (tmp_path / f".{kept.folder.name}.gone" / "half").mkdir(parents=True)
+
+    remove(kept.folder)
+
+    assert latest(tmp_path) is None
+    assert not list(tmp_path.iterdir())
