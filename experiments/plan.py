@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from moot.agents.facts import Facts, facts
+from moot.agents.local import Local
 from moot.agents.price import PER
 from moot.agents.types import WIDTH
 from moot.protocols.casting import EVERYBODY
@@ -90,13 +91,20 @@ def _memory(experiment: Experiment, name: str) -> Iterator[str]:
         return
     learners = [a for a in experiment.people().agents if a.engine == name and a.weights]
     fit = experiment.fit
-    numbers = {
-        "served": engine.number,
-        "trained": fit.number if learners else None,
-    }
-    used = {why: known.parameters * WIDTH[n] / 2**30 for why, n in numbers.items() if n}
-    parts = " and ".join(f"{gib:.1f} GiB {why}" for why, gib in used.items()) or "none"
-    yield f"memory      {name}: {known.parameters / 1e6:.0f} M parameters: {parts}, and activations"
+    used = {"served": known.parameters * WIDTH[engine.number] if engine.number else 0}
+    if fit.lora is None and isinstance(engine, Local):  # it holds each learner's beside the base
+        used["served"] *= 1 + len({agent.weights for agent in learners})
+    if learners:
+        used["trained"] = known.parameters * WIDTH[fit.number]
+        # Adapters are beside the base themselves.  The anchor's own base, where all weights learn,
+        # has gone before there are gradients.
+        times = 3 if fit.lora is None else 4
+        used["for gradients and the optimiser"] = _learnt(known, fit) * times
+    parts = ", ".join(f"{size / 2**30:.1f} GiB {why}" for why, size in used.items() if size)
+    yield (
+        f"memory      {name}: {known.parameters / 1e6:.0f} M parameters: {parts or 'none'}, "
+        "and activations"
+    )
     if known.download:
         yield f"download    {name}: {known.download / 1e6:.0f} MB, once"
 
@@ -105,18 +113,18 @@ def _disk(experiment: Experiment) -> Iterator[str]:
     for name, agents in experiment.people().learners().items():
         model = experiment.engines[agents[0].engine].trains
         known = facts(model) if model is not None else None
-        size = _adapter(known, experiment.fit) if known else 0
+        size = _learnt(known, experiment.fit) * 3 if known else 0  # AdamW has two moments of it
         yield (
             f"disk        {name}: {experiment.cycles} versions with optimiser states, "
             + (f"{size / 1e6:.0f} MB each" if size else "their size not known before the model is")
         )
 
 
-def _adapter(known: Facts, fit: Fit) -> int:
-    """Return the bytes of what learns and AdamW's two moments of it; 0: not known."""
+def _learnt(known: Facts, fit: Fit) -> int:
+    """Return the bytes of what learns, as of its gradient and each moment of it; 0: not known."""
     if fit.lora is None:
-        return known.parameters * 4 * 3
+        return known.parameters * WIDTH[fit.number]
     targets = fit.lora.targets
     named = known.linear if targets == "all-linear" else {t.rpartition(".")[2] for t in targets}
     wide = sum(n for name, n in known.linear.items() if name in named)
-    return fit.lora.rank * wide * 4 * 3
+    return fit.lora.rank * wide * WIDTH["float32"]

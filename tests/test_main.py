@@ -93,6 +93,24 @@ def test_a_plan_counts_what_would_be_asked(
     assert "disk        solver: 3 versions with optimiser states" in found
 
 
+def test_a_plan_counts_what_all_weights_need_beside_themselves(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "x.yaml").write_text(EXPERIMENT)
+    local = "engines.main={kind: local, model: smollm2-135m-instruct, dtype: float32}"
+    both = [
+        said(capsys, "plan", str(tmp_path / "x.yaml"), "--set", local, "--set", f"fit.lora={lora}")
+        for lora in ("null", "{rank: 16}")
+    ]
+
+    # 135 M of 4 bytes are .5 GiB: a gradient and two moments of each; and beside the base the
+    # engine holds what was learnt, whole.
+    sizes = "1.0 GiB served, 0.5 GiB trained, 1.5 GiB for gradients and the optimiser"
+    assert f"memory      main: 135 M parameters: {sizes}, and activations" in both[0]
+    assert "135 M parameters: 0.5 GiB served, " in both[1]
+    assert "1.5 GiB" not in both[1]
+
+
 def test_a_plan_knows_layers_that_are_named_with_what_they_are_part_of(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
