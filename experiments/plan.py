@@ -22,10 +22,12 @@ def plan(experiment: Experiment, split: Split) -> Iterator[str]:
     people = experiment.people()
     yield f"experiment  {experiment.name}, seed {experiment.seed}, {experiment.cycles} cycles"
     yield f"agents      {', '.join(f'{role} ×{n}' for role, n in people.cast().items())}"
+    lora = experiment.fit.lora
+    how = "all weights" if lora is None else f"LoRA of rank {lora.rank}"
     for name, agents in people.learners().items():
-        lora = experiment.fit.lora
-        how = "all weights" if lora is None else f"LoRA of rank {lora.rank}"
         yield f"learns      {name}: {len(agents)} agents, {how}"
+    if experiment.method is not None and experiment.method.reward_model is not None:
+        yield f"            and before them, in the memory they learn in, a reward model, {how}"
     yield (
         f"tasks       {len(split.train)} to learn from, {len(split.held_out)} held out"
         + (f", {split.dropped} dropped as repeated" if split.dropped else "")
@@ -109,9 +111,17 @@ def _memory(experiment: Experiment, name: str) -> Iterator[str]:
         yield f"download    {name}: {known.download / 1e6:.0f} MB, once"
 
 
+def _learning(experiment: Experiment) -> dict[str, str | None]:
+    """Return the base model of all that learns, by name: weights, and the reward models."""
+    learners, method = experiment.people().learners(), experiment.method
+    found = {name: experiment.engines[who[0].engine].trains for name, who in learners.items()}
+    if method is None or method.reward_model is None:
+        return found
+    return found | {f"reward model on {model}": model for model in found.values()}
+
+
 def _disk(experiment: Experiment) -> Iterator[str]:
-    for name, agents in experiment.people().learners().items():
-        model = experiment.engines[agents[0].engine].trains
+    for name, model in _learning(experiment).items():
         known = facts(model) if model is not None else None
         size = _learnt(known, experiment.fit) * 3 if known else 0  # AdamW has two moments of it
         yield (

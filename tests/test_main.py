@@ -111,6 +111,21 @@ def test_a_plan_counts_what_all_weights_need_beside_themselves(
     assert "1.5 GiB" not in both[1]
 
 
+def test_a_plan_tells_of_a_reward_model_too(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    judged = EXPERIMENT.replace("{kind: synthesis, by: critic}", "{kind: judged}")
+    judged = judged.replace("{kind: cat}", "{kind: rlaif}").replace("critic", "judge")
+    (tmp_path / "x.yaml").write_text(judged)
+
+    found = said(capsys, "plan", str(tmp_path / "x.yaml"))
+
+    assert "and before them, in the memory they learn in, a reward model, LoRA of rank 16" in found
+    solver, judge = re.findall(r"disk +(.+): (3 versions with optimiser states, .+)", found)
+    assert (solver[0], judge[0]) == ("solver", "reward model on smollm2-135m-instruct")
+    assert solver[1] == judge[1]
+
+
 def test_a_plan_knows_layers_that_are_named_with_what_they_are_part_of(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
