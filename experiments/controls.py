@@ -24,12 +24,10 @@ from moot.protocols.reflection import Reflection
 from moot.protocols.stage import Stage
 from moot.protocols.types import Episode, Protocol, Turn
 
+from .evaluation import MOST
 from .stats import FEWEST, mean_interval
 from .store import write_episodes
 from .talk import tokens
-
-MOST = 1000
-"""Answers that a control takes of each policy for a task at most, however many tokens there are."""
 
 
 async def controls(

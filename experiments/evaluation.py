@@ -18,6 +18,9 @@ from moot.protocols.stage import Stage
 from moot.protocols.types import Episode, Turn
 from moot.protocols.voting import plurality
 
+MOST = 1000
+"""Answers that a control takes of each policy for a task at most, however many tokens there are."""
+
 
 class Evaluation(Settings):
     """How the policies are measured before the first cycle and after each."""

@@ -1,17 +1,18 @@
 """What an experiment would do: agents, calls, tokens, cost, memory, disk.  Nothing is run."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from moot.agents.facts import Facts, facts
 from moot.agents.local import Local
+from moot.agents.population import Agent
 from moot.agents.price import PER
 from moot.agents.types import WIDTH
 from moot.protocols.casting import EVERYBODY
 from moot.training.methods.laser import LaSeR
 from moot.training.settings import Fit
 
-from .evaluation import examinees
+from .evaluation import MOST, examinees
 from .experiment import Experiment
 from .progress import money
 from .tasks.split import Split
@@ -68,14 +69,34 @@ def _calls(experiment: Experiment, split: Split) -> Iterator[str]:
     if evaluation.controls and experiment.protocol.yields and split.measurable:
         n = experiment.calls(people, split.held_out).total()
         yield (
-            f"            and {n} for the protocol on the held-out tasks, with about as many "
-            "tokens again for each of two controls"
+            f"            and {n} for the protocol on the held-out tasks; each of two controls "
+            "takes the answers"
         )
-    most: Counter[str] = Counter()
-    for calls, times in ((talk, cycles), (held, cycles + 1), (vote, 1)):
+        yield (
+            "            that its tokens, read and generated, buy: to a task at most "
+            f"{MOST} of each policy"
+        )
+    yield from _tokens(experiment, ((talk, cycles), (held, cycles + 1), (vote, 1)))
+
+
+def _tokens(
+    experiment: Experiment, asked: Iterable[tuple[Mapping[Agent, int], int]]
+) -> Iterator[str]:
+    """Yield what is generated at most, and what it costs.
+
+    Args:
+        experiment: whose engines have prices.
+        asked: how often each agent is, and how many times over.
+    """
+    most, judging = Counter[str](), 0
+    for calls, times in asked:
         for agent, n in calls.items():
-            most[agent.engine] += times * n * agent.sampling.max_tokens
+            tokens = times * n * agent.sampling.max_tokens
+            most[agent.engine] += tokens
+            judging += tokens if agent.role == "judge" else 0
     yield f"tokens      at most {most.total()} are generated, controls apart"
+    if judging:
+        yield f"            {judging} of these by judges, and far fewer where they only choose"
     prices = {name: e.price for name, e in experiment.engines.items() if e.price is not None}
     for name, price in prices.items():
         cost = money(most[name] * price.tokens_out / PER)

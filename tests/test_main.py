@@ -86,6 +86,9 @@ def test_a_plan_counts_what_would_be_asked(
     assert "10 an evaluation, 12 at most for the baseline; 82 in all" in found
     # A writer's reply may have 20 tokens: 6 of them; the other 76 have 10 at most.
     assert "tokens      at most 880 are generated" in found
+    assert "10 for the protocol on the held-out tasks; each of two controls takes" in found
+    assert "to a task at most 1000 of each policy" in found
+    assert "by judges" not in found
     verdicts = said(capsys, "plan", str(tmp_path / "x.yaml"), "--set", "method={kind: laser}")
     assert "10 an evaluation, and 10 verdicts at most after a cycle, 12 at most" in verdicts
     assert "112 in all" in verdicts
@@ -111,7 +114,7 @@ def test_a_plan_counts_what_all_weights_need_beside_themselves(
     assert "1.5 GiB" not in both[1]
 
 
-def test_a_plan_tells_of_a_reward_model_too(
+def test_a_plan_tells_judges_and_a_reward_model_apart(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     judged = EXPERIMENT.replace("{kind: synthesis, by: critic}", "{kind: judged}")
@@ -120,6 +123,8 @@ def test_a_plan_tells_of_a_reward_model_too(
 
     found = said(capsys, "plan", str(tmp_path / "x.yaml"))
 
+    # 4 answers of a task make 6 pairs, each asked in both orders, and of who can't be read again.
+    assert f"{3 * 2 * 24 * 20} of these by judges, and far fewer where they only choose" in found
     assert "and before them, in the memory they learn in, a reward model, LoRA of rank 16" in found
     solver, judge = re.findall(r"disk +(.+): (3 versions with optimiser states, .+)", found)
     assert (solver[0], judge[0]) == ("solver", "reward model on smollm2-135m-instruct")
