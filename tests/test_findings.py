@@ -34,6 +34,15 @@ def test_what_the_protocol_gains_over_a_control_is_said_where_it_is_known(tmp_pa
     assert "Fewer" not in more
 
 
+def test_of_verdicts_on_too_few_right_or_wrong_answers_that_is_said(tmp_path: Path) -> None:
+    weighed = Metric(2, "held_out/weighted_majority", 1.0, 0.9, 1.0)
+
+    assert (
+        "fewer than 8 tasks have a right one, or fewer than 8 a wrong one. The vote that they "
+        "weigh gives 1.00 [0.90, 1.00]."
+    ) in said(tmp_path, *evaluation(tmp_path, 0, 0.5), weighed)
+
+
 def test_a_run_is_not_finished_before_its_controls_and_baseline_are_there(tmp_path: Path) -> None:
     begun = evaluation(tmp_path, 2, 0.5)
     controls, vote = Metric(2, "controls/failed_episodes", 0), Metric(2, "baseline/votes", 3)

@@ -146,15 +146,6 @@ def test_what_learnt_verdicts_are_worth_is_said(run: Path) -> None:
     assert "their vote, weighed by their verdicts" in text
 
 
-def test_of_verdicts_on_too_few_right_or_wrong_answers_that_is_said(run: Path) -> None:
-    measured(run, Metric(2, "held_out/weighted_majority", 1.0, 0.9, 1.0))
-
-    assert (
-        "fewer than 8 tasks have a right one, or fewer than 8 a wrong one. The vote that they "
-        "weigh gives 1.00 [0.90, 1.00]."
-    ) in shown(run).text
-
-
 def test_a_fall_is_called_a_fall(tmp_path: Path) -> None:
     (tmp_path / "experiment.yaml").write_text(RESOLVED)
     metrics = evaluation(tmp_path, 0, 0.95) + evaluation(tmp_path, 1, 0.1)
