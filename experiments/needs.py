@@ -1,4 +1,4 @@
-"""What the parts of an experiment need of each other, and lack: learners, judges, preferences."""
+"""What the parts of an experiment need of each other, and lack: learners, judges, files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +13,7 @@ from moot.protocols.consensus import Consensus
 from moot.protocols.selection import Selection
 from moot.training import MethodChoice
 from moot.training.methods.laser import LaSeR
+from moot.training.methods.sft import SFT
 from moot.training.methods.sum import Sum
 from moot.training.preferring import Preferring
 
@@ -99,7 +100,7 @@ def learning(experiment: Experiment) -> Iterator[Problem]:
     for i, one in enumerate(method.of if several else (method,)):
         if one.needs is not None and one.needs not in protocol.yields:
             what = "a reference" if one.needs == "reference" else one.needs
-            learner = _preferring(one)
+            learner = _learner(one)
             alone = learner is not None and learner.file is not None
             yield (
                 ("method", *(("of", i) if several else ()), "kind"),
@@ -108,8 +109,13 @@ def learning(experiment: Experiment) -> Iterator[Problem]:
             )
 
 
-def _preferences(learner: Preferring, file: Path, at: Steps) -> Iterator[Problem]:
-    """Yield what keeps a file of preferences from teaching anything: all of it is read."""
+def _learner(method: MethodChoice) -> Preferring | SFT | None:
+    """Return what may learn from a file: a method, or its reward model; `None`: nothing."""
+    return method if isinstance(method, Preferring | SFT) else method.reward_model
+
+
+def _given(learner: Preferring | SFT, file: Path, at: Steps) -> Iterator[Problem]:
+    """Yield what keeps a file from teaching anything: all of it is read."""
     if not file.is_file():
         yield at, f"no such file: {file}"
         return
@@ -119,22 +125,24 @@ def _preferences(learner: Preferring, file: Path, at: Steps) -> Iterator[Problem
         yield at, str(error)
         return
     if not teaches:
-        least = "above 0.5" if learner.sure == 0.5 else f"of {learner.sure:g} (`sure`) or more"
-        yield at, f"{file}: teaches nothing: no row has a probability {least}"
+        yield at, f"{file}: teaches nothing: no row has a {_wanted(learner)}"
 
 
-def _preferring(method: MethodChoice) -> Preferring | None:
-    """Return what learns from preferences: a method, or its reward model; `None`: nothing."""
-    return method if isinstance(method, Preferring) else method.reward_model
+def _wanted(learner: Preferring | SFT) -> str:
+    """Return what a row must have to be learnt from."""
+    if isinstance(learner, SFT):
+        return "`name` that `weigh` lets count"
+    least = "above 0.5" if learner.sure == 0.5 else f"of {learner.sure:g} (`sure`) or more"
+    return f"probability {least}"
 
 
 def _asked(experiment: Experiment) -> Iterator[Problem]:
     """Yield what the method asks for that isn't there: a file, or a temperature."""
     method = experiment.method
-    learner = None if method is None else _preferring(method)
+    learner = None if method is None else _learner(method)
     if learner is not None and learner.file is not None:
         at = ("method", "file") if hasattr(method, "file") else ("method", "model", "file")
-        yield from _preferences(learner, Path(learner.file), at)
+        yield from _given(learner, Path(learner.file), at)
     objective = getattr(method, "objective", None)
     corrects = objective is not None and objective.correct is not None
     for i, group in enumerate(experiment.population):

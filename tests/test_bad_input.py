@@ -70,6 +70,19 @@ def test_preferences_of_which_none_is_sure_enough_are_told_before_the_talk(
     assert told.endswith(f" method{at}: {wrong}")
 
 
+def test_demonstrations_of_which_no_name_counts_are_told_before_the_talk(
+    fails: Fails, tmp_path: Path
+) -> None:
+    method = "{kind: sft, talk: false, file: shows.jsonl, weigh: {best: 1}}"
+    (tmp_path / "x.yaml").write_text(f"{LEARNS}method: {method}\n")
+    (tmp_path / "shows.jsonl").write_text('{"prompt": "a", "completion": "x"}\n')
+
+    [told] = fails("plan", "DIR/x.yaml")
+
+    wrong = "shows.jsonl: teaches nothing: no row has a `name` that `weigh` lets count"
+    assert told.endswith(f" method.file: {wrong}")
+
+
 def test_everything_that_is_wrong_is_told_at_once_in_the_files_order(
     fails: Fails, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from told import words
 
 from moot.agents.errors import MootError
 from moot.experiments.course import Lessons
+from moot.experiments.export import export
 from moot.experiments.learn import current, learn, published
 from moot.experiments.loading import load
 from moot.experiments.phases import gathered
@@ -287,3 +288,26 @@ def test_a_policy_at_its_anchor_learns_nothing_from_answers_that_all_earn_alike(
     assert "train/loss" not in metrics
     assert not (out / "cycle-000/weights/pupil").exists()
     assert "pupil learnt nothing in cycle 0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["demonstrations", "references"])
+def test_exported_demonstrations_are_learnt_from(kind: str, roomy: Path, tmp_path: Path) -> None:
+    told, heard = tmp_path / "told", tmp_path / "heard"
+    for folder in (told, heard):
+        folder.mkdir()
+    export(played(told, roomy, "sft of demonstrations"), kind, heard / "shows.parquet")
+    RUNS["sft of a file"] = (SAMPLE, "{kind: sft, talk: false, file: shows.parquet}")
+
+    out = played(heard, roomy, "sft of a file")
+
+    shown, taught = rows(heard / "shows.parquet"), rows(out / "cycle-000/examples.parquet")
+    columns = ("prompt", "completion")
+    assert [[row[c] for c in columns] for row in taught] == [[r[c] for c in columns] for r in shown]
+    assert [row["name"] for row in taught] == [row.get("name", "") for row in shown]
+    assert [row["episode"] for row in taught] == [
+        f"shows.parquet/{i}" for i in range(1, len(shown) + 1)
+    ]
+    assert (out / "cycle-000/weights/pupil/adapter_model.safetensors").is_file()
+    experiment, _ = load(heard / "x.yaml")
+    assert experiment.method is not None
+    assert isinstance(gathered(experiment.method, [], heard), Filed)

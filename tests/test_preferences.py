@@ -119,24 +119,24 @@ WRONG = {
     "no mapping": ("[1]", "row 2: expected a mapping, got list"),
     "no prompt": (
         {"prompt": None},
-        "row 2: chosen: expected a list of messages that begins with the prompt, for the row has "
-        "no `prompt`, got '4'",
+        "row 2: chosen: expected a list of messages, the prompt's and then one of the "
+        "assistant (a text needs a `prompt` beside it), got '4'",
     ),
     "no prompt, and a text for one reply": (
         {"prompt": None, "chosen": [ASKS, X]},
-        "row 2: rejected: expected a list of messages that begins with the prompt",
+        "row 2: rejected: expected a list of messages, the prompt's and ",
     ),
     "conversations about something else": (
         {"prompt": None, "chosen": [ASKS, X], "rejected": [ASKED[1], Z]},
-        "row 2: prompt: the row has none, and there is none that chosen and rejected begin with ",
+        "row 2: prompt: there is none that chosen and rejected begin with before a reply: ",
     ),
     "replies alone": (
         {"prompt": None, "chosen": [X], "rejected": [Z]},
-        "row 2: prompt: the row has none, and there is none that ",
+        "row 2: prompt: there is none that ",
     ),
     "nothing left to choose": (
         {"prompt": None, "chosen": [ASKS], "rejected": [ASKS, X]},
-        "row 2: prompt: the row has none, and there is none that ",
+        "row 2: chosen: expected a list of messages, the prompt's and then one of the assistant",
     ),
     "a conversation that goes on": (
         {"prompt": None, "chosen": [ASKS, X], "rejected": [ASKS, X, ASKS, Z]},

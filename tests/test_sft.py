@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from told import FIT, episode, learner, learnt, turn, words
 
 from moot.agents.tokens import Tokens
@@ -181,7 +182,17 @@ def test_the_best_graded_answer_is_imitated_where_it_is_good_enough(
     [("reference", "reference"), ("demonstrations", "demonstrations"), ("best", "grades")],
 )
 def test_what_is_imitated_is_what_a_protocol_must_yield(on: Any, needs: str) -> None:
-    assert SFT(on=on).needs == needs
+    assert SFT(on=on).needs == SFT(on=on, file="shows.jsonl").needs == needs
+
+
+def test_a_file_alone_teaches_nothing_of_the_talk() -> None:
+    alone = SFT(talk=False, file="shows.jsonl")
+
+    assert alone.needs is None
+    assert alone.examples(episode([turn(0, "4")], reference="4")) == []
+    assert SFT(file="shows.jsonl").examples(episode([turn(0, "4")], reference="4")) != []
+    with pytest.raises(ValidationError, match="no demonstrations to learn from: name a `file`"):
+        SFT(talk=False)
 
 
 # The loss.

@@ -10,10 +10,12 @@ from moot.protocols.mixture import Mixture
 from moot.protocols.rubric import Rubric
 from moot.protocols.synthesis import Synthesis
 from moot.protocols.trial import Trial
+from moot.training.methods.sft import SFT
 from moot.training.objective import Objective
 from moot.training.settings import Fit, Guards
 
 WRITTEN: dict[str, Any] = {"written": "[1] it is right"}
+SHOWS: dict[str, Any] = {"talk": False, "file": "shows.jsonl"}
 UNUSED: list[tuple[type, dict[str, Any], str]] = [
     (Synthesis, {"by": "critic", "temperature": 0.5}, "temperature"),
     (Synthesis, {"by": "critic", "max_tokens": 9}, "max_tokens"),
@@ -35,6 +37,8 @@ UNUSED: list[tuple[type, dict[str, Any], str]] = [
     (Objective, {"critic": {}, "scale": "none"}, "scale"),
     (Objective, {"like": "ppo", "baseline": "group"}, "baseline"),
     (Guards, {"then": "rollback"}, "then"),
+    (SFT, {**SHOWS, "on": "best"}, "on"),
+    (SFT, {**SHOWS, "least": 0.5}, "least"),
 ]
 
 

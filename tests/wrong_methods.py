@@ -59,6 +59,21 @@ METHODS = [
         id="no preferences in it",
     ),
     pytest.param(
+        f"{LEARNS}method: {{kind: sft, file: gone.jsonl}}\n",
+        [":14:27 method.file: no such file: gone.jsonl"],
+        id="no demonstrations",
+    ),
+    pytest.param(
+        f"{LEARNS.replace('consensus', 'sample')}method: {{kind: sft, file: sums.jsonl}}\n",
+        [
+            ":14:16 method.kind: sft learns from a reference, and protocol sample yields none; "
+            "`talk: false` beside the `file` learns from it alone",
+            ":14:27 method.file: sums.jsonl: row 1: completion: expected a text, or one message "
+            "of the assistant, with the prompt before it or not, got None",
+        ],
+        id="no demonstrations in it",
+    ),
+    pytest.param(
         f"{LEARNS}method: {{kind: dpo, variant: hinge, soft: true}}\n",
         [":14:9 method: `soft` means nothing to hinge: it is for sigmoid, sppo"],
         id="an option of others",

@@ -8,7 +8,10 @@ from moot.agents.types import HALF, Message, Prompt
 
 ROLES = get_args(get_type_hints(Message)["role"])
 REPLY = "expected a text, or one message of the assistant, with the prompt before it or not"
-WHOLE = "expected a list of messages that begins with the prompt, for the row has no `prompt`"
+WHOLE = (
+    "expected a list of messages, the prompt's and then one of the assistant (a text needs a "
+    "`prompt` beside it)"
+)
 BEGUN = (
     "expected another's message last, for a reply is a whole message of the assistant: put the "
     "words that it begins with into the replies"
@@ -30,21 +33,21 @@ def prompt(row: Mapping[str, Any]) -> Prompt:
 
 
 def shared(row: Mapping[str, Any], keys: Sequence[str]) -> Prompt:
-    """Return what the whole conversations `keys` of a row begin with alike, as its prompt.
+    """Return what the whole conversations `keys` of a row begin with alike, before their replies.
 
     Raises:
-        ValueError: one isn't a list of messages, they don't begin alike, or what they begin with
-            ends with the assistant's words.
+        ValueError: one isn't a list of messages that ends with the assistant's, they don't begin
+            alike, or what they begin with ends with the assistant's too.
     """
     whole = [messages(row.get(key)) for key in keys]
     for key, chat in zip(keys, whole, strict=True):
-        if not chat:
+        if not chat or chat[-1].role != "assistant":
             raise wrong(key, WHOLE, row.get(key))
     alike = takewhile(lambda said: len(set(said)) == 1, zip(*(c[:-1] for c in whole), strict=False))
     asked = tuple(said[0] for said in alike)
     if not asked:
         begin = f"{' and '.join(keys)} begin with before a reply"
-        raise ValueError(f"prompt: the row has none, and there is none that {begin}")
+        raise ValueError(f"prompt: there is none that {begin}: expected it there, or beside them")
     return _ready(asked, whole[0])
 
 
@@ -67,15 +70,20 @@ def messages(value: Any) -> Prompt:
     """Return a list of messages as they are; none: it isn't one."""
     try:
         said = cast(list[dict[str, Any]], value)
-        read = all(m["role"] in ROLES and _is_whole(m["content"]) for m in said)
+        read = all(m["role"] in ROLES and is_whole(m["content"]) for m in said)
         return tuple(Message(m["role"], m["content"]) for m in said) if read else ()
     except (TypeError, KeyError):
         return ()
 
 
 def is_text(value: Any) -> TypeGuard[str]:
-    """Return whether it is a text that says something, all of it in whole characters."""
-    return _is_whole(value) and value != ""
+    """Return whether it is a text, in whole characters, that says something."""
+    return is_whole(value) and value != ""
+
+
+def is_whole(value: Any) -> TypeGuard[str]:
+    """Return whether it is a text, all of it in whole characters."""
+    return isinstance(value, str) and not HALF.search(value)
 
 
 def wrong(key: str, expected: str, value: Any) -> ValueError:
@@ -87,7 +95,3 @@ def _ready(asked: Prompt, value: Any) -> Prompt:
     if asked[-1].role == "assistant":
         raise wrong("prompt", BEGUN, value)
     return asked
-
-
-def _is_whole(value: Any) -> TypeGuard[str]:
-    return isinstance(value, str) and not HALF.search(value)

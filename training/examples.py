@@ -186,13 +186,13 @@ class Shown:
 
     episode: str
     turn: int | None
-    """The turn whose words they are; `None`: they are the reference."""
+    """The turn whose words they are; `None`: they are the reference, or stand in a file."""
     agent: str
     speakers: tuple[str, ...]
     """The weights, of those that learn, that are to imitate it where each learns from its own."""
     said: Said
     name: str
-    """What it is an example of, e.g. `reference` or `revision`."""
+    """What it is an example of, e.g. `reference` or `revision`; empty: a file doesn't say."""
     teaches: bool = True
 
     @property

@@ -3,17 +3,20 @@
 Of references this is CaT-SFT (arXiv:2509.14234, section 4: the question is asked, the synthesised
 answer imitated), and of a reference that a selection picked, best-of-N distillation; of
 demonstrations, revisions (Constitutional AI's first phase, arXiv:2212.08073) and the sets of
-multiagent finetuning (arXiv:2501.05707); or of the best graded answer.
+multiagent finetuning (arXiv:2501.05707); or of the best graded answer.  Beside what the protocol
+holds up, or alone, a file's demonstrations are imitated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
+from moot.agents.beside import Beside
 from moot.agents.types import Settings
 from moot.protocols.types import Episode, Signal, Turn
 
@@ -32,13 +35,20 @@ SIGNALS: Mapping[str, Signal] = {
 
 
 class SFT(Settings):
-    """Imitate what the protocol holds up."""
+    """Imitate what the protocol, or a file, holds up."""
 
     kind: Literal["sft"] = "sft"
     on: Literal["reference", "demonstrations", "best"] = "reference"
     """The reference, the demonstrations, or the answer of the highest grade."""
+    file: Beside | None = None
+    """Demonstrations to learn from in every cycle, Parquet or JSON Lines, in TRL's columns:
+    `prompt` and `completion`, or whole conversations as `messages`, of which the last is imitated;
+    perhaps `name`, which `weigh` goes by."""
+    talk: bool = True
+    """Whether to imitate what the protocol holds up."""
     weigh: dict[str, float] | None = None
-    """How much demonstrations count, by name; those not named don't.  `null`: all count alike."""
+    """How much demonstrations, of a file too, count by name; those not named don't.  `null`: all
+    count alike."""
     mean: Literal["token", "sequence"] = "token"
     """Of what the loss is the mean."""
     least: float = Field(default=0.0, ge=0, le=1)
@@ -46,25 +56,41 @@ class SFT(Settings):
 
     @model_validator(mode="after")
     def _options_are_used(self) -> Self:
+        if not self.talk:
+            self.refuse("on", "least", where="with `talk: false`")
+            return self
         used = {"weigh": ("demonstrations",), "least": ("best",)}
         refuse_unused(self, self.on, used, f"with `on: {self.on}`")
         return self
 
+    @model_validator(mode="after")
+    def _has_demonstrations(self) -> Self:
+        if self.file is None and not self.talk:
+            raise ValueError("no demonstrations to learn from: name a `file`, or leave `talk` true")
+        return self
+
     @property
-    def needs(self) -> Signal:
-        """What is imitated."""
-        return SIGNALS[self.on]
+    def needs(self) -> Signal | None:
+        """What is imitated, unless a file has it all."""
+        return SIGNALS[self.on] if self.talk else None
 
     @property
     def reward_model(self) -> None:
         """Nothing learns to reward."""
         return None
 
-    def given(self) -> None:
-        """Return nothing: what is imitated is the protocol's."""
+    def given(self) -> Iterator[Shown] | None:
+        """Yield the file's demonstrations that count; `None`: there is no file."""
+        from ..demonstrations import read
+
+        if self.file is None:
+            return None
+        return (one for one in read(Path(self.file)) if self._weight(one.name) > 0)
 
     def examples(self, episode: Episode) -> list[Shown]:
         """Return what the episode holds up, for whoever learns."""
+        if not self.talk:
+            return []
         if self.on == "demonstrations":
             return self._demonstrations(episode)
         return self._reference(episode) if self.on == "reference" else self._best(episode)
@@ -73,7 +99,7 @@ class SFT(Settings):
         found: list[Shown] = []
         for one in episode.outcome.demonstrations:
             speaker, asked = episode.turns[one.said], episode.turns[one.asked]
-            if self.weigh is None or self.weigh.get(one.name, 0) > 0:
+            if self._weight(one.name) > 0:
                 found += _shown(episode, speaker, said(speaker, asked), one.name)
         return found
 
@@ -134,8 +160,10 @@ class SFT(Settings):
     def _weights(self, examples: Sequence[Shown]) -> Tensor:
         import torch
 
-        each = [1.0 if self.weigh is None else self.weigh.get(e.name, 0.0) for e in examples]
-        return torch.tensor(each)
+        return torch.tensor([self._weight(one.name) for one in examples])
+
+    def _weight(self, name: str) -> float:
+        return 1.0 if self.weigh is None else self.weigh.get(name, 0.0)
 
 
 def _shown(episode: Episode, speaker: Turn, words: Said, name: str) -> list[Shown]:
