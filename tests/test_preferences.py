@@ -201,6 +201,7 @@ WRONG = {
     "yes": ({"probability": True}, "row 2: probability: expected a number, got True"),
     "a margin in words": ({"margin": ""}, "row 2: margin: expected a number, got ''"),
     "a margin without end": ({"margin": float("inf")}, "row 2: margin: "),
+    "a margin too long for a number": ({"margin": 10**400}, "row 2: margin: expected a number, "),
 }
 
 

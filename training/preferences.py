@@ -1,7 +1,7 @@
 """Preferences, from what a protocol concluded or from a file: pairs to learn from."""
 
 import json
-import math
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -139,6 +139,7 @@ def _number(row: Row, key: str, usual: float) -> float:
     value = row.get(key)
     if value is None:
         return usual
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not abs(value) <= sys.float_info.max:  # nor is nan, which compares with none
         raise wrong(key, "expected a number", value)
     return float(value)
