@@ -99,3 +99,10 @@ def build_tiny() -> BuildTiny:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny model; not to be written to."""
     return tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def roomy(build_tiny: BuildTiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model with room for a judge's prompt."""
+    folder = tmp_path_factory.mktemp("roomy")
+    return build_tiny(folder, spare=["<|reserved_0|>"], max_position_embeddings=1024)

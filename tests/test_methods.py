@@ -1,6 +1,5 @@
 """Every method, through a whole run on a real, tiny model: what it teaches, and that it learns."""
 
-import json
 import math
 import re
 import sqlite3
@@ -9,85 +8,14 @@ from pathlib import Path
 
 import pytest
 from command import rows
-from conftest import BuildTiny
+from method_runs import RUNS, SAMPLE, played
 from told import words
 
 from moot.agents.errors import MootError
 from moot.experiments.course import Lessons
-from moot.experiments.export import export
 from moot.experiments.learn import current, learn, published
 from moot.experiments.loading import load
-from moot.experiments.phases import gathered
-from moot.experiments.plan import plan
-from moot.experiments.run import run
 from moot.training.examples import Rollout
-from moot.training.filed import Filed
-
-EXPERIMENT = """\
-name: method
-seed: 5
-cycles: 1
-engines:
-  main: {{kind: local, model: {model}, device: cpu}}
-population:
-  - {{name: pupil, count: 3, learns: true, sampling: {{temperature: 1, max_tokens: 2}}}}
-  - {{name: judge, role: judge, sampling: {{temperature: 0, max_tokens: 4}}}}
-tasks:
-  kind: inline
-  verifier: exact
-  held_out: 2
-  per_cycle: 4
-  items: [{items}]
-protocol: {protocol}
-method: {method}
-fit: {{lr: 1e-2, groups: 2, device: cpu, lora: {{rank: 4}}}}
-evaluation: {{samples: 1, controls: false, baseline: false}}
-"""
-VOTE = "{kind: consensus, samples: 2}"
-SAMPLE = "{kind: sample, samples: 2}"
-JUDGED = "{kind: judged, talk: {kind: sample, samples: 2}, judging: {kind: pairwise}}"
-MARKED = "{kind: judged, talk: {kind: sample, samples: 2}, judging: {kind: pointwise}}"
-
-RUNS = {
-    "cat": (VOTE, "{kind: cat}"),
-    "cat, ungrouped": (VOTE, "{kind: cat, objective: reinforce++}"),
-    "cat by grades": (MARKED, "{kind: cat, reward: grade}"),
-    "ppo": (VOTE, "{kind: cat, objective: ppo}"),
-    "ttrl": (SAMPLE, "{kind: ttrl, learn: 4}"),
-    "srt": (SAMPLE, "{kind: srt, soft: true}"),
-    "empo": (SAMPLE, "{kind: empo}"),
-    "intuitor": (SAMPLE, "{kind: intuitor}"),
-    "rent": (SAMPLE, "{kind: rent}"),
-    "sum": (VOTE, "{kind: sum, of: [{kind: cat}, {kind: intuitor}], weigh: [1, 0.5]}"),
-    "dpo": (JUDGED, "{kind: dpo, soft: true, sft: 0.1}"),
-    "dpo of a file": (SAMPLE, "{kind: dpo, talk: false, file: likes.jsonl}"),
-    "kto": (JUDGED, "{kind: kto}"),
-    "sft": (VOTE, "{kind: sft}"),
-    "sft of demonstrations": (VOTE, "{kind: sft, on: demonstrations, weigh: {generator: 0.5}}"),
-    "sft of the best": (MARKED, "{kind: sft, on: best}"),
-    "rlaif": (JUDGED, "{kind: rlaif}"),
-    "rlaif, direct": (MARKED, "{kind: rlaif, by: grade}"),
-    "rlhf": (SAMPLE, "{kind: rlhf, file: likes.jsonl}"),
-}
-LIKES = [{"prompt": f"question {i}", "chosen": "a", "rejected": "bb"} for i in range(3)]
-
-
-def played(folder: Path, model: Path, name: str, *sets: str) -> Path:
-    """The directory of a run of the method, which ended."""
-    protocol, method = RUNS[name]
-    items = ", ".join(f"{{prompt: question {i}, answer: a}}" for i in range(8))
-    text = EXPERIMENT.format(model=model, items=items, protocol=protocol, method=method)
-    (folder / "x.yaml").write_text(text)
-    (folder / "likes.jsonl").write_text("\n".join(map(json.dumps, LIKES)))
-    run(*load(folder / "x.yaml", sets), folder / "out")
-    return folder / "out"
-
-
-@pytest.fixture(scope="module")
-def roomy(build_tiny: BuildTiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model with room for a judge's prompt."""
-    folder = tmp_path_factory.mktemp("roomy")
-    return build_tiny(folder, spare=["<|reserved_0|>"], max_position_embeddings=1024)
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -171,6 +99,48 @@ def test_who_was_stopped_by_a_guard_is_told_by_which(
     assert "learnt nothing" not in said
 
 
+def test_verdicts_that_are_learnt_weigh_the_next_votes(roomy: Path, tmp_path: Path) -> None:
+    RUNS["laser, voting"] = (
+        "{kind: consensus, samples: 2, weigh: self_reward}",
+        "{kind: laser, reward: match, beta: 0.4, objective: {kl: 0}}",
+    )
+
+    #  Long enough for some random words to end by themselves.
+    long = "population.0.sampling.max_tokens=200"
+    out = played(tmp_path, roomy, "laser, voting", "cycles=2", long, "evaluation.samples=12")
+
+    assert (out / "cycle-000/weights/pupil/self_reward.json").is_file()
+    first, second = (rows(out / f"cycle-00{n}/turns.parquet") for n in range(2))
+    assert {row["role"] for row in first} == {"policy"}
+    #  Who gave an answer that can be read judges it; random weights often give none.
+    assert {row["role"] for row in second} == {"policy", "judge"}
+    judged = [row for row in second if row["role"] == "judge"]
+    assert all(len(row["heard"]) == 1 for row in judged)
+    #  In an evaluation they are read as soon as they are learnt.
+    examined = [rows(out / f"held-out-00{n}/turns.parquet") for n in range(2)]
+    assert [{row["role"] for row in turns} for turns in examined] == [
+        {"policy"},
+        {"policy", "judge"},
+    ]
+    last = {row["name"] for row in rows(out / "metrics.parquet") if row["cycle"] == 1}
+    assert "held_out/weighted_majority" in last
+
+
+def test_a_policy_at_its_anchor_learns_nothing_from_answers_that_all_earn_alike(
+    roomy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    #  The KL of GRPO's loss has a gradient of rounding noise there, which AdamW makes steps of.
+    sets = ("population.0.count=1", "protocol={kind: consensus}", "fit.groups=1")
+
+    out = played(tmp_path, roomy, "cat", *sets)
+
+    metrics = {m["name"]: m["value"] for m in rows(out / "metrics.parquet")}
+    assert metrics["talk/alone"] == 1
+    assert "train/loss" not in metrics
+    assert not (out / "cycle-000/weights/pupil").exists()
+    assert "pupil learnt nothing in cycle 0" in capsys.readouterr().out
+
+
 def pupils(*rewards: float | None) -> tuple[Rollout, ...]:
     """Answers of the pupil to one question."""
     said = [words(text) for text in ("a", "bb", "c", "dd")]
@@ -218,96 +188,3 @@ def test_a_model_that_cannot_learn_so_is_told_before_anything_is_said(
 
     with closing(sqlite3.connect(tmp_path / "out/journal.sqlite")) as journal:
         assert journal.execute("select count(*) from said").fetchone() == (0,)
-
-
-def test_verdicts_that_are_learnt_weigh_the_next_votes(roomy: Path, tmp_path: Path) -> None:
-    RUNS["laser, voting"] = (
-        "{kind: consensus, samples: 2, weigh: self_reward}",
-        "{kind: laser, reward: match, beta: 0.4, objective: {kl: 0}}",
-    )
-
-    #  Long enough for some random words to end by themselves.
-    long = "population.0.sampling.max_tokens=200"
-    out = played(tmp_path, roomy, "laser, voting", "cycles=2", long, "evaluation.samples=12")
-
-    assert (out / "cycle-000/weights/pupil/self_reward.json").is_file()
-    first, second = (rows(out / f"cycle-00{n}/turns.parquet") for n in range(2))
-    assert {row["role"] for row in first} == {"policy"}
-    #  Who gave an answer that can be read judges it; random weights often give none.
-    assert {row["role"] for row in second} == {"policy", "judge"}
-    judged = [row for row in second if row["role"] == "judge"]
-    assert all(len(row["heard"]) == 1 for row in judged)
-    #  In an evaluation they are read as soon as they are learnt.
-    examined = [rows(out / f"held-out-00{n}/turns.parquet") for n in range(2)]
-    assert [{row["role"] for row in turns} for turns in examined] == [
-        {"policy"},
-        {"policy", "judge"},
-    ]
-    last = {row["name"] for row in rows(out / "metrics.parquet") if row["cycle"] == 1}
-    assert "held_out/weighted_majority" in last
-
-
-def test_what_a_file_teaches_stays_in_a_file_with_what_was_said(
-    roomy: Path, tmp_path: Path
-) -> None:
-    RUNS["dpo of both"] = (JUDGED, "{kind: dpo, file: likes.jsonl}")
-
-    out = played(tmp_path, roomy, "dpo of both")
-
-    taught = rows(out / "cycle-000/examples.parquet")
-    assert [row["episode"] for row in taught[:3]] == [f"likes.jsonl/{i}" for i in (1, 2, 3)]
-    assert len(taught) > 3
-    assert not (out / "cycle-000/given").exists()  # it is learnt
-    experiment, _ = load(tmp_path / "x.yaml")
-    assert experiment.method is not None
-    assert isinstance(gathered(experiment.method, [], tmp_path), Filed)
-
-
-def test_where_a_file_has_all_that_is_learnt_nobody_talks_about_the_tasks(
-    roomy: Path, tmp_path: Path
-) -> None:
-    out = played(tmp_path, roomy, "dpo of a file")
-
-    experiment, split = load(out.parent / "x.yaml", ())
-    used = [row for row in rows(out / "usage.parquet") if row["phase"] == "cycle-000"]
-    assert sum(row["calls"] for row in used) == 0
-    assert rows(out / "cycle-000/turns.parquet") == []
-    assert "calls       0 a cycle" in "\n".join(plan(experiment, split))
-
-
-def test_a_policy_at_its_anchor_learns_nothing_from_answers_that_all_earn_alike(
-    roomy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    #  The KL of GRPO's loss has a gradient of rounding noise there, which AdamW makes steps of.
-    sets = ("population.0.count=1", "protocol={kind: consensus}", "fit.groups=1")
-
-    out = played(tmp_path, roomy, "cat", *sets)
-
-    metrics = {m["name"]: m["value"] for m in rows(out / "metrics.parquet")}
-    assert metrics["talk/alone"] == 1
-    assert "train/loss" not in metrics
-    assert not (out / "cycle-000/weights/pupil").exists()
-    assert "pupil learnt nothing in cycle 0" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("kind", ["demonstrations", "references"])
-def test_exported_demonstrations_are_learnt_from(kind: str, roomy: Path, tmp_path: Path) -> None:
-    told, heard = tmp_path / "told", tmp_path / "heard"
-    for folder in (told, heard):
-        folder.mkdir()
-    export(played(told, roomy, "sft of demonstrations"), kind, heard / "shows.parquet")
-    RUNS["sft of a file"] = (SAMPLE, "{kind: sft, talk: false, file: shows.parquet}")
-
-    out = played(heard, roomy, "sft of a file")
-
-    shown, taught = rows(heard / "shows.parquet"), rows(out / "cycle-000/examples.parquet")
-    columns = ("prompt", "completion")
-    assert [[row[c] for c in columns] for row in taught] == [[r[c] for c in columns] for r in shown]
-    assert [row["name"] for row in taught] == [row.get("name", "") for row in shown]
-    assert [row["episode"] for row in taught] == [
-        f"shows.parquet/{i}" for i in range(1, len(shown) + 1)
-    ]
-    assert (out / "cycle-000/weights/pupil/adapter_model.safetensors").is_file()
-    experiment, _ = load(heard / "x.yaml")
-    assert experiment.method is not None
-    assert isinstance(gathered(experiment.method, [], heard), Filed)

@@ -137,7 +137,7 @@ class Learner:
     def fingerprint(self) -> Tensor:
         """Return sums that differ, but for a freak, as soon as anything was learnt."""
         with torch.no_grad():
-            doubles = [t.detach().double() for t in self.parameters().values()]
+            doubles = (t.detach().double() for t in self.parameters().values())  # one at a time
             sums = [sharding.whole(s) for t in doubles for s in (t.sum(), t.square().sum())]
         return torch.tensor(sums)
 

@@ -117,8 +117,8 @@ class Objective(Settings):
         With a value head, each token against what was expected of it.
 
         A group whose rewards are all alike shows no contrast.  It teaches to stay near the anchor,
-        where there is a KL in the loss, and else nothing: it then doesn't count in the mean of a
-        step, as it would in TRL's.  A rollout without a reward stays as it is, and is in no group.
+        where there is a KL in the loss, and else nothing, and isn't in a step's mean, as it would
+        be in TRL's.  A rollout without a reward stays as it is, and is in no group.
         """
         if self.critic is not None:
             return self.critic.credited(rollouts, self._earned, self._paid, self.teaches)
@@ -243,12 +243,11 @@ class Objective(Settings):
         return total(loss, mask) / torch.tensor(budgets, device=loss.device)
 
 
-def _settings(said: Any) -> Any:
-    """Return what an algorithm's name stands for; all else is for pydantic to judge."""
-    return {"like": said} if isinstance(said, str) else said
-
-
 Named = Annotated[
-    Objective, BeforeValidator(_settings, json_schema_input_type=Algorithm | Objective)
+    Objective,
+    BeforeValidator(
+        lambda said: {"like": said} if isinstance(said, str) else said,
+        json_schema_input_type=Algorithm | Objective,
+    ),
 ]
 """An algorithm's name, or the settings of an objective."""
