@@ -54,7 +54,7 @@ TRAINED: dict[str, tuple[str | None, str]] = {
     "rent": (ALONE, "{kind: rent, objective: {kl: 0}}"),
     "laser (labels)": (ALONE, "{kind: laser, objective: {kl: 0}}"),
     "laser (vote)": (VOTE, "{kind: laser, reward: match, objective: {kl: 0}}"),
-    "dpo": (VOTE, "{kind: dpo, sft: 0.1}"),
+    "dpo": (VOTE, "{kind: dpo, sft: 1.0}"),
     "kto": (VOTE, "{kind: kto}"),
     "rlaif (vote)": (VOTE, "{kind: rlaif, objective: {kl: 0}}"),
     "rlaif (judge)": (COMPARED, "{kind: rlaif, objective: {kl: 0}}"),
