@@ -51,6 +51,8 @@ TRAIN = {
     "kl": "KL to the anchor, nats",
     "clip_fraction": "Clipped share of tokens",
     "length": "Length, tokens",
+    "distinct": "Share of an episode's texts that differ",
+    "commonest": "Share of the commonest answer",
 }
 
 
