@@ -111,6 +111,14 @@ METHODS = [
         ":14:9 method: nobody learns; set `learns: true` for a policy, or leave `method` out",
     ),
     pytest.param(
+        f"{LEARNS}method: {{kind: dpo}}\nfit: {{guards: {{commonest: 0.5}}}}\n",
+        [
+            ":15:27 fit.guards.commonest: dpo learns from texts, of which no answers are kept; "
+            "guard `distinct`"
+        ],
+        id="a guard of answers where there are none",
+    ),
+    pytest.param(
         f"{LEARNS}method: {{kind: sft}}\nfit: {{guards: {{kl: 1}}}}\n",
         [
             ":15:20 fit.guards.kl: sft doesn't learn from what the policy has just said, by which "

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from . import records
 from .chats import is_whole, prompt, reply, shared, wrong
 from .examples import EVERYONE, Said, Shown
-from .preferences import Row, records
+from .records import Row
 
 
 def read(path: Path) -> Iterator[Shown]:
@@ -20,7 +21,7 @@ def read(path: Path) -> Iterator[Shown]:
         InputError: the file can't be read or is empty, or a row is not as it should be: which, and
             why.
     """
-    return records(path, "demonstrations", _shown)
+    return records.read(path, "demonstrations", _shown)
 
 
 def _shown(row: Row, place: str) -> Shown:
