@@ -1,11 +1,13 @@
 """Credit: from rewards to advantages."""
 
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 Baseline = Literal["group", "others", "none"]
+Scale = Literal["group", "batch", "none"]
 EPS = 1e-4
 """Added to standard deviations."""
 
@@ -35,6 +37,27 @@ def group_advantage(
     if not scale or alike(rewards):
         return centred
     return centred / (rewards.std() + eps)
+
+
+def advantages(
+    groups: Iterable[Mapping[int, float]], *, baseline: Baseline, scale: Scale
+) -> dict[int, float]:
+    """Return the advantages of several groups, each reward and each advantage under its number.
+
+    Args:
+        groups: rewards.
+        baseline: what is subtracted, see `group_advantage`.
+        scale: whose standard deviation they are divided by: each its group's, or that of all.
+    """
+    found: dict[int, float] = {}
+    for group in groups:
+        rewards = torch.tensor([*group.values()])
+        credit = group_advantage(rewards, baseline=baseline, scale=scale == "group")
+        found.update(zip(group, credit.tolist(), strict=True))
+    if scale == "batch":
+        scaled = batch_scaled(torch.tensor([*found.values()]))
+        found = dict(zip(found, scaled.tolist(), strict=True))
+    return found
 
 
 def alike(rewards: Tensor) -> bool:

@@ -134,19 +134,9 @@ class Objective(Settings):
 
     def advantages(self, groups: Iterable[Mapping[int, float]]) -> dict[int, float]:
         """Return how much better each did than its group, from what each earned, by any number."""
-        import torch
+        from .credit import advantages
 
-        from .credit import batch_scaled, group_advantage
-
-        found: dict[int, float] = {}
-        for group in groups:
-            rewards, scale = torch.tensor([*group.values()]), self.scale == "group"
-            credit = group_advantage(rewards, baseline=self.baseline, scale=scale)
-            found.update(zip(group, credit.tolist(), strict=True))
-        if self.scale == "batch":
-            scaled = batch_scaled(torch.tensor([*found.values()]))
-            found = dict(zip(found, scaled.tolist(), strict=True))
-        return found
+        return advantages(groups, baseline=self.baseline, scale=self.scale)
 
     def _earned(self, rollout: Rollout) -> float:
         """Return what a rollout earned, less what is taken off for its length."""
