@@ -1,13 +1,11 @@
 """Demonstrations in a file: what of them is read, and what is wrong with one that can't be."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+import users_file
 
 from moot.agents.errors import InputError
 from moot.agents.types import Message
@@ -22,12 +20,7 @@ SAYS = {"role": "assistant", "content": "4"}
 
 
 def written(folder: Path, records: list[Any], name: str = "shows.jsonl") -> Path:
-    path = folder / name
-    if path.suffix == ".parquet":
-        pq.write_table(pa.Table.from_pylist(records), path)
-    else:
-        path.write_text("\n".join(map(json.dumps, records)))
-    return path
+    return users_file.written(folder, records, name)
 
 
 @pytest.mark.parametrize("name", ["shows.jsonl", "shows.parquet"])

@@ -5,35 +5,17 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from claimed import EXPERIMENT, ITEMS, SPLIT
 
-from moot.agents.engine import Limits
 from moot.agents.errors import InputError, MootError
-from moot.agents.price import Price
-from moot.agents.scripted import Scripted
-from moot.agents.vllm import VLLM
 from moot.experiments.directory import SEEDS, claim, fingerprint
-from moot.experiments.experiment import Experiment
 from moot.experiments.recording import resolved
 from moot.experiments.run import run
 from moot.experiments.tasks.split import Split, divide
-from moot.experiments.tasks.table import File, Inline, Item
-from moot.protocols.consensus import Consensus
+from moot.experiments.tasks.table import Inline, Item
 from moot.protocols.debate import Debate
 from moot.protocols.journal import SCHEMA
 from moot.protocols.judged import Judged
-from moot.protocols.stage import StageSettings
-
-ITEMS = tuple(Item(prompt=f"{i}?", answer=i) for i in range(4))
-EXPERIMENT = Experiment.model_validate(
-    {
-        "name": "mine",
-        "engines": {"main": Scripted(lines=("1",))},
-        "population": ({"name": "solver"},),
-        "tasks": Inline(items=ITEMS, verifier="number", held_out=1, per_cycle=1),
-        "protocol": Consensus(),
-    }
-)
-SPLIT = EXPERIMENT.tasks.load(0)
 
 
 def test_the_same_experiment_comes_back_to_its_directory(tmp_path: Path) -> None:
@@ -101,40 +83,6 @@ def test_an_option_that_an_earlier_moot_let_pass_and_meant_nothing_is_at_its_def
         raise AssertionError
 
 
-def test_a_run_may_go_on_with_other_servers(tmp_path: Path) -> None:
-    def at(*urls: str) -> Experiment:
-        return EXPERIMENT.model_copy(update={"engines": {"main": VLLM(url=urls)}})
-
-    with claim(at("http://one:8000", "http://two:8000"), SPLIT, tmp_path):
-        pass
-    with claim(at("http://two:8000"), SPLIT, tmp_path):
-        pass
-
-
-def test_a_run_may_be_moved_with_its_tasks_and_go_on(tmp_path: Path) -> None:
-    for folder in ("before", "after"):
-        if folder == "after":
-            (tmp_path / "before").rename(tmp_path / "after")
-        here = tmp_path / folder
-        here.mkdir(exist_ok=True)
-        (here / "x.jsonl").write_text(
-            "".join(f'{{"prompt": "{i}?", "answer": {i}}}\n' for i in "1234")
-        )
-        tasks = File(path=str(here / "x.jsonl"), verifier="number", held_out=1, per_cycle=1)
-        moved = EXPERIMENT.model_copy(update={"tasks": tasks})
-        with claim(moved, tasks.load(0), here / "out"):
-            pass
-
-    assert str(tmp_path / "after" / "x.jsonl") in (here / "out" / "experiment.yaml").read_text()
-
-    (here / "x.jsonl").write_text('{"prompt": "5?", "answer": 5}\n{"prompt": "6?", "answer": 6}\n')
-    with (
-        pytest.raises(InputError, match="the task file changed"),
-        claim(moved, tasks.load(0), here / "out"),
-    ):
-        raise AssertionError
-
-
 def test_a_run_whose_seeds_were_drawn_otherwise_is_refused(tmp_path: Path) -> None:
     with claim(EXPERIMENT, SPLIT, tmp_path):
         pass
@@ -146,26 +94,6 @@ def test_a_run_whose_seeds_were_drawn_otherwise_is_refused(tmp_path: Path) -> No
         claim(EXPERIMENT, SPLIT, tmp_path),
     ):
         raise AssertionError
-
-
-def test_more_failures_may_be_borne_engines_driven_otherwise_and_tokens_cost_more(
-    tmp_path: Path,
-) -> None:
-    with claim(EXPERIMENT, SPLIT, tmp_path):
-        pass
-    price = Price(tokens_in=1, tokens_out=2)
-    patient = {"main": Scripted(lines=("1",), limits=Limits(concurrency=2), price=price)}
-    other = EXPERIMENT.model_copy(
-        update={"stage": StageSettings(max_failed_episodes=3), "engines": patient}
-    )
-
-    for again in (other, EXPERIMENT, other):
-        with claim(again, SPLIT, tmp_path):
-            pass
-
-    text = (tmp_path / "experiment.yaml").read_text()
-    assert "max_failed_episodes: 3" in text
-    assert "concurrency: 2" in text
 
 
 def test_a_directory_whose_record_was_broken_is_refused(tmp_path: Path) -> None:
@@ -241,17 +169,3 @@ def test_a_fingerprint_depends_on_questions_and_answers() -> None:
     assert named(3) == fingerprint(SPLIT)
     assert named(4) != named(3)
     assert fingerprint(Split(SPLIT.held_out, SPLIT.train)) != fingerprint(SPLIT)
-
-
-def test_an_engine_that_is_called_as_what_may_change_may_not(tmp_path: Path) -> None:
-    named = {"a.price": Scripted(lines=("1",))}
-    mine = EXPERIMENT.model_copy(update={"engines": named})
-    with claim(mine, SPLIT, tmp_path):
-        pass
-    other = EXPERIMENT.model_copy(update={"engines": {"a.price": Scripted(lines=("2",))}})
-
-    with (
-        pytest.raises(InputError, match=r"Differing: engines\.a\.price\.lines\.0"),
-        claim(other, SPLIT, tmp_path),
-    ):
-        raise AssertionError

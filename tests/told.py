@@ -1,6 +1,7 @@
 """Episodes told by hand, and a tiny model that learns from them."""
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,12 @@ def rollout(i: int, reward: float | None, tokens: tuple[int, ...], **named: Any)
     """The reply `i` of the episode e."""
     usual: dict[str, Any] = {"episode": "e", "round": 0, "agent": "a", "weights": "w"} | named
     return Rollout(turn=i, version=0, said=words(str(i), tokens), reward=reward, **usual)
+
+
+def reply(i: int, asked: str, name: str, **named: Any) -> Rollout:
+    """The reply `i`, a token, to a question of the episode `name`."""
+    one = rollout(i, float(i % 2 == 0), (10 + i,), episode=name)
+    return replace(one, said=replace(one.said, prompt=(Message("user", asked),), **named))
 
 
 def pair(name: str, chosen: Said, rejected: Said, **named: Any) -> Pair:

@@ -1,0 +1,84 @@
+"""What may change of an experiment while its run goes on, and what may not."""
+
+from pathlib import Path
+
+import pytest
+from claimed import EXPERIMENT, SPLIT
+
+from moot.agents.engine import Limits
+from moot.agents.errors import InputError
+from moot.agents.price import Price
+from moot.agents.scripted import Scripted
+from moot.agents.vllm import VLLM
+from moot.experiments.directory import claim
+from moot.experiments.experiment import Experiment
+from moot.experiments.tasks.table import File
+from moot.protocols.stage import StageSettings
+
+
+def test_a_run_may_go_on_with_other_servers(tmp_path: Path) -> None:
+    def at(*urls: str) -> Experiment:
+        return EXPERIMENT.model_copy(update={"engines": {"main": VLLM(url=urls)}})
+
+    with claim(at("http://one:8000", "http://two:8000"), SPLIT, tmp_path):
+        pass
+    with claim(at("http://two:8000"), SPLIT, tmp_path):
+        pass
+
+
+def test_a_run_may_be_moved_with_its_tasks_and_go_on(tmp_path: Path) -> None:
+    for folder in ("before", "after"):
+        if folder == "after":
+            (tmp_path / "before").rename(tmp_path / "after")
+        here = tmp_path / folder
+        here.mkdir(exist_ok=True)
+        (here / "x.jsonl").write_text(
+            "".join(f'{{"prompt": "{i}?", "answer": {i}}}\n' for i in "1234")
+        )
+        tasks = File(path=str(here / "x.jsonl"), verifier="number", held_out=1, per_cycle=1)
+        moved = EXPERIMENT.model_copy(update={"tasks": tasks})
+        with claim(moved, tasks.load(0), here / "out"):
+            pass
+
+    assert str(tmp_path / "after" / "x.jsonl") in (here / "out" / "experiment.yaml").read_text()
+
+    (here / "x.jsonl").write_text('{"prompt": "5?", "answer": 5}\n{"prompt": "6?", "answer": 6}\n')
+    with (
+        pytest.raises(InputError, match="the task file changed"),
+        claim(moved, tasks.load(0), here / "out"),
+    ):
+        raise AssertionError
+
+
+def test_more_failures_may_be_borne_engines_driven_otherwise_and_tokens_cost_more(
+    tmp_path: Path,
+) -> None:
+    with claim(EXPERIMENT, SPLIT, tmp_path):
+        pass
+    price = Price(tokens_in=1, tokens_out=2)
+    patient = {"main": Scripted(lines=("1",), limits=Limits(concurrency=2), price=price)}
+    other = EXPERIMENT.model_copy(
+        update={"stage": StageSettings(max_failed_episodes=3), "engines": patient}
+    )
+
+    for again in (other, EXPERIMENT, other):
+        with claim(again, SPLIT, tmp_path):
+            pass
+
+    text = (tmp_path / "experiment.yaml").read_text()
+    assert "max_failed_episodes: 3" in text
+    assert "concurrency: 2" in text
+
+
+def test_an_engine_that_is_called_as_what_may_change_may_not(tmp_path: Path) -> None:
+    named = {"a.price": Scripted(lines=("1",))}
+    mine = EXPERIMENT.model_copy(update={"engines": named})
+    with claim(mine, SPLIT, tmp_path):
+        pass
+    other = EXPERIMENT.model_copy(update={"engines": {"a.price": Scripted(lines=("2",))}})
+
+    with (
+        pytest.raises(InputError, match=r"Differing: engines\.a\.price\.lines\.0"),
+        claim(other, SPLIT, tmp_path),
+    ):
+        raise AssertionError
