@@ -90,9 +90,6 @@ def learning(experiment: Experiment) -> Iterator[Problem]:
             yield at, f"only policies learn, and this is a {' and '.join(group.roles)}"
     if method is None:
         return
-    if experiment.fit.guards.kl is not None and not hasattr(method, "objective"):
-        wrong = f"{method.kind} doesn't learn from what the policy has just said, by which alone"
-        yield ("fit", "guards", "kl"), f"{wrong} its KL can be told; guard `loss` or `grad_norm`"
     if experiment.fit.guards.commonest is not None and isinstance(method, Preferring | SFT):
         wrong = f"{method.kind} learns from texts, of which no answers are kept; guard `distinct`"
         yield ("fit", "guards", "commonest"), wrong

@@ -180,6 +180,8 @@ def test_every_variant_sets_the_chosen_further_above_the_rejected(
     assert abs(metrics["loss"]) < 100
     assert metrics["chosen_reward"] - metrics["rejected_reward"] == pytest.approx(metrics["margin"])
     assert "kl" not in metrics  # of what it is taught not to say it can't be told
+    assert metrics.get("kl_least", 0.0) == pytest.approx(0, abs=1e-5)  # the anchor still
+    assert ("kl_least" in metrics) == (variant not in FREE)
     assert (lead() > before) == (variant != "discopop")
 
 

@@ -63,6 +63,19 @@ def test_a_step_that_explodes_is_not_taken(name: str, tiny: Path, tmp_path: Path
     assert equal(tensors(pupil), before)
 
 
+def test_a_policy_that_learns_from_others_words_is_held_by_the_least_its_kl_can_be(
+    tiny: Path, tmp_path: Path
+) -> None:
+    how = (EXAMPLES, tiny, tmp_path)
+    first, second = learnt(learner(tiny), SFT(), *how, guarded(kl=1e-4))
+
+    assert first[1]["kl_least"] == pytest.approx(0, abs=1e-5)
+    assert "guarded" not in first[1]
+    assert second[1]["kl_least"] > 1e-4
+    assert second[1]["guarded"] == 1.0
+    assert not {"kl"} & (first[1].keys() | second[1].keys())
+
+
 @pytest.mark.parametrize(
     ("texts", "distinct"),
     [

@@ -5,6 +5,8 @@ from typing import Literal
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from moot.training.losses.policy import (
@@ -12,6 +14,7 @@ from moot.training.losses.policy import (
     correction,
     importance,
     kl,
+    least_kl,
     mean,
     surrogate,
     total,
@@ -175,6 +178,27 @@ def test_of_the_gradients_only_k2s_is_the_kls_in_the_mean() -> None:
     torch.testing.assert_close(by_k1, torch.zeros_like(by_k1))
     torch.testing.assert_close(by_k3, other_way)
     assert not torch.allclose(by_k3, wanted, rtol=0.1)
+
+
+# 1/2 in place of 1/4: ½ ln 2 + ½ ln (½ / ¾).  1 in place of 1/4: ln 4, with no other word left.
+def test_the_least_kl_by_hand() -> None:
+    found = least_kl(torch.tensor([[-LN2, -1.0, 0.0]]), torch.tensor([[-2 * LN2, -1.0, -2 * LN2]]))
+
+    assert found[0].tolist() == pytest.approx([log(4 / 3) / 2, 0.0, log(4)], abs=1e-4)
+
+
+@given(st.integers(0, 10**6), st.sampled_from([0.1, 1.0, 10.0, 100.0]), st.integers(2, 9))
+def test_no_kl_is_less_than_the_least_one(seed: int, spread: float, words: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    policy, anchor = (torch.randn(2, words, generator=draw) * spread).log_softmax(-1)
+
+    found = least_kl(policy[None], anchor[None])[0]
+
+    whole = (policy.exp() * (policy - anchor)).sum()
+    assert found.min() >= -1e-5
+    assert found.max() <= whole * 1.001 + 1e-3
+    if words == 2 and spread < 2:  # one word or the other is all there is
+        torch.testing.assert_close(found, whole.expand(2), atol=1e-4, rtol=1e-3)
 
 
 # Beside what the engine said the trainer's probabilities are 3 and ½ times as high in the first

@@ -119,14 +119,6 @@ METHODS = [
         id="a guard of answers where there are none",
     ),
     pytest.param(
-        f"{LEARNS}method: {{kind: sft}}\nfit: {{guards: {{kl: 1}}}}\n",
-        [
-            ":15:20 fit.guards.kl: sft doesn't learn from what the policy has just said, by which "
-            "alone its KL can be told; guard `loss` or `grad_norm`"
-        ],
-        id="a KL that nothing tells",
-    ),
-    pytest.param(
         f"{LEARNS}method: {{kind: cat, objective: {{kll: 1}}}}\n",
         [":14:33 method.objective.kll: unknown key; did you mean 'kl'?"],
         id="kll",

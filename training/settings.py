@@ -28,8 +28,8 @@ class Guards(Settings):
     entropy: float | None = Field(default=None, gt=0)
     """The least entropy of the next token, in nats."""
     kl: float | None = Field(default=None, gt=0)
-    """The greatest KL to the anchor, in nats a token, of a method that learns from what the policy
-    has just said; costs the anchor's forward pass."""
+    """The greatest KL to the anchor, in nats a token; costs the anchor's forward pass.  Of `dpo`,
+    `kto` and `sft`, which learn from what the policy hasn't just said, what it at least is."""
     length: float | None = Field(default=None, gt=0)
     """The greatest length of a completion, in tokens."""
     loss: float | None = None
@@ -58,10 +58,11 @@ class Guards(Settings):
         for name, least in (("entropy", self.entropy), ("distinct", self.distinct)):
             if least is not None and metrics.get(name, least) < least:
                 return f"{name} {metrics[name]:.3g} is below fit.guards.{name}, {least:g}"
-        ceilings = ("kl", "length", "loss", "grad_norm", "commonest")
-        for name, most in ((name, getattr(self, name)) for name in ceilings):
+        ceilings = {n: n for n in ("kl", "length", "loss", "grad_norm", "commonest")}
+        for name, guard in {**ceilings, "kl_least": "kl"}.items():
+            most = getattr(self, guard)
             if most is not None and metrics.get(name, most) > most:
-                return f"{name} {metrics[name]:.3g} is above fit.guards.{name}, {most:g}"
+                return f"{name} {metrics[name]:.3g} is above fit.guards.{guard}, {most:g}"
         return None
 
 

@@ -98,7 +98,7 @@ class Look:
     drift: bool = False
     """Before each step: what the policy as it is then thinks of the words beside the examples."""
     sampled: bool = False
-    """Whether what is learnt from is what the policy has just said: of that its KL can be told."""
+    """Whether what is learnt from is what the policy has just said, by which its KL is told."""
 
 
 class Encoder(Protocol):

@@ -49,6 +49,7 @@ TRAIN = {
     "entropy": "Entropy, nats a token",
     "grad_norm": "Gradient norm",
     "kl": "KL to the anchor, nats",
+    "kl_least": "KL to the anchor at least, nats",
     "clip_fraction": "Clipped share of tokens",
     "length": "Length, tokens",
     "distinct": "Share of an episode's texts that differ",

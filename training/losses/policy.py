@@ -91,6 +91,20 @@ def kl(logp: Tensor, anchor: Tensor, estimator: Literal["k1", "k2", "k3"] = "k3"
     return x.square() / 2 if estimator == "k2" else x.exp() - x - 1
 
 
+def least_kl(logp: Tensor, anchor: Tensor) -> Tensor:
+    """Return what KL(policy ‖ anchor) at least is at each token, in nats, whoever said it.
+
+    That of two outcomes, the token or any other, which is never more than that of all of them
+    (data processing inequality), nor less than 0.  (The binary KL of DPPO, arXiv:2602.04879.)
+
+    Args:
+        logp: (N, T) under the policy.
+        anchor: (N, T) under the anchor.
+    """
+    rest, anchors = _other(logp), _other(anchor)
+    return logp.exp() * (logp - anchor) + rest.exp() * (rest - anchors)
+
+
 def correction(
     old: Tensor,
     spoken: Tensor,
@@ -146,6 +160,11 @@ def total(values: Tensor, mask: Tensor) -> Tensor:
 def mean(values: Tensor, mask: Tensor) -> Tensor:
     """Return (N,) the mean of (N, T) `values` over the True tokens of `mask`; 0 where none is."""
     return total(values, mask) / mask.sum(-1).clamp(min=1)
+
+
+def _other(logp: Tensor) -> Tensor:
+    """Return the log-probability of any other token; float32 can't tell it from 1e-6 on."""
+    return logp.clamp(max=-1e-6).expm1().neg().log()
 
 
 def _by_token(advantage: Tensor) -> Tensor:
