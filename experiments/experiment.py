@@ -53,7 +53,7 @@ class Experiment(Settings):
     evaluation: Evaluation = Evaluation()
     stage: StageSettings = StageSettings()
     made_with: dict[str, str] | None = None
-    """Written by `moot run`: versions and the tasks' fingerprint; not read back."""
+    """Written by `moot run`: versions and fingerprints; not read back."""
 
     def people(self) -> Population:
         """Return the population, speaking with version 0 of everything."""

@@ -8,7 +8,8 @@ import pytest
 from claimed import EXPERIMENT, ITEMS, SPLIT
 
 from moot.agents.errors import InputError, MootError
-from moot.experiments.directory import SEEDS, claim, fingerprint
+from moot.experiments.directory import claim
+from moot.experiments.made import SEEDS, of_tasks
 from moot.experiments.recording import resolved
 from moot.experiments.run import run
 from moot.experiments.tasks.split import Split, divide
@@ -112,7 +113,7 @@ def test_other_tasks_under_the_same_name_are_refused(tmp_path: Path) -> None:
     changed = divide(SPLIT.train, 1, 1, seed=0)
 
     with (
-        pytest.raises(InputError, match="the task file changed; choose another --out"),
+        pytest.raises(InputError, match=r"the task file changed: .*; choose another --out"),
         claim(EXPERIMENT, changed, tmp_path),
     ):
         raise AssertionError
@@ -164,8 +165,8 @@ def test_a_fingerprint_depends_on_questions_and_answers() -> None:
     def named(answer: int) -> str:
         items = (*ITEMS[:3], Item(prompt="3?", answer=answer))
         source = Inline(items=items, verifier="number", held_out=1, per_cycle=1)
-        return fingerprint(source.load(0))
+        return of_tasks(source.load(0))
 
-    assert named(3) == fingerprint(SPLIT)
+    assert named(3) == of_tasks(SPLIT)
     assert named(4) != named(3)
-    assert fingerprint(Split(SPLIT.held_out, SPLIT.train)) != fingerprint(SPLIT)
+    assert of_tasks(Split(SPLIT.held_out, SPLIT.train)) != of_tasks(SPLIT)

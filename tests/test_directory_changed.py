@@ -1,5 +1,6 @@
 """What may change of an experiment while its run goes on, and what may not."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from moot.experiments.directory import claim
 from moot.experiments.experiment import Experiment
 from moot.experiments.tasks.table import File
 from moot.protocols.stage import StageSettings
+from moot.training.methods.sft import SFT
 
 
 def test_a_run_may_go_on_with_other_servers(tmp_path: Path) -> None:
@@ -48,6 +50,45 @@ def test_a_run_may_be_moved_with_its_tasks_and_go_on(tmp_path: Path) -> None:
         claim(moved, tasks.load(0), here / "out"),
     ):
         raise AssertionError
+
+
+def test_a_run_may_be_moved_with_its_methods_file_and_goes_on_with_no_other(tmp_path: Path) -> None:
+    def learning(file: Path | None) -> Experiment:
+        method = SFT(file=None if file is None else str(file))
+        return EXPERIMENT.model_copy(update={"method": method})
+
+    first, second, out = tmp_path / "a.jsonl", tmp_path / "b.jsonl", tmp_path / "out"
+    first.write_text('{"prompt": "1?", "completion": "1"}\n')
+    second.write_text(first.read_text())
+    for file in (first, second):
+        with claim(learning(file), SPLIT, out):
+            pass
+
+    second.write_text('{"prompt": "1?", "completion": "2"}\n')
+    for other in (learning(second), learning(None)):
+        with pytest.raises(InputError, match="the method's file changed"), claim(other, SPLIT, out):
+            raise AssertionError
+
+
+def test_of_a_run_that_knows_nothing_of_its_methods_file_the_name_must_be_the_same(
+    tmp_path: Path,
+) -> None:
+    for name in "ab":
+        (tmp_path / name).write_text('{"prompt": "1?", "completion": "1"}\n')
+    mine, other = (
+        EXPERIMENT.model_copy(update={"method": SFT(file=str(tmp_path / name))}) for name in "ab"
+    )
+    with claim(mine, SPLIT, tmp_path / "out"):
+        pass
+    resolved = tmp_path / "out" / "experiment.yaml"
+    known = re.compile(r"^  file: [0-9a-f]{16}\n", re.MULTILINE)
+    resolved.write_text(known.sub("", resolved.read_text()))
+
+    again = claim(other, SPLIT, tmp_path / "out")
+    with pytest.raises(InputError, match=r"Differing: method\.file"), again:
+        raise AssertionError
+    with claim(mine, SPLIT, tmp_path / "out"):
+        pass
 
 
 def test_more_failures_may_be_borne_engines_driven_otherwise_and_tokens_cost_more(
