@@ -78,6 +78,8 @@ PREFERENCES = pa.schema(
         ("prompt", PROMPT),
         ("chosen", PROMPT),
         ("rejected", PROMPT),
+        ("chosen_finish", pa.string()),
+        ("rejected_finish", pa.string()),
         ("probability", pa.float64()),
     ]
 )
@@ -91,6 +93,7 @@ DEMONSTRATIONS = pa.schema(
         ("name", pa.string()),
         ("prompt", PROMPT),
         ("completion", PROMPT),
+        ("finish", pa.string()),
     ]
 )
 

@@ -51,6 +51,8 @@ def pair_row(cycle: int, pair: Pair) -> dict[str, Any]:
         "prompt": messages(pair.chosen.prompt),
         "chosen": _reply(pair.chosen.text),
         "rejected": _reply(pair.rejected.text),
+        "chosen_finish": pair.chosen.finish,
+        "rejected_finish": pair.rejected.finish,
         "probability": pair.probability,
         "teaches": pair.teaches,
     }
@@ -66,6 +68,7 @@ def shown_row(cycle: int, shown: Shown) -> dict[str, Any]:
         "name": shown.name,
         "prompt": messages(shown.said.prompt),
         "completion": _reply(shown.said.text),
+        "finish": shown.said.finish,
         "teaches": shown.teaches,
     }
 

@@ -9,8 +9,11 @@ import users_file
 
 from moot.agents.errors import InputError
 from moot.agents.types import Message
+from moot.experiments.columns import DEMONSTRATIONS
+from moot.experiments.lessons import shown_row
+from moot.experiments.table import write
 from moot.training.demonstrations import read
-from moot.training.examples import EVERYONE
+from moot.training.examples import EVERYONE, Said, Shown
 from moot.training.methods.sft import SFT
 
 GOOD = {"prompt": "2 + 2?", "completion": "4"}
@@ -60,6 +63,16 @@ def test_of_a_conversation_of_several_turns_the_last_reply_is_imitated(tmp_path:
     assert found.said.text == "5"
 
 
+def test_what_was_cut_is_read_back_as_cut(tmp_path: Path) -> None:
+    ended, cut = (
+        Shown("e", 0, "a", (), Said((Message("user", "?"),), "4", finish=how), "best")
+        for how in ("stop", "length")
+    )
+    write(tmp_path / "x.parquet", DEMONSTRATIONS, [shown_row(0, one) for one in (ended, cut)])
+
+    assert [one.said for one in read(tmp_path / "x.parquet")] == [ended.said, cut.said]
+
+
 REPLY = "expected a text, or one message of the assistant"
 CHAT = "messages: expected a list of messages, the prompt's and then one of the assistant"
 WRONG = {
@@ -70,6 +83,10 @@ WRONG = {
     "a completion of several turns": (
         {**GOOD, "completion": [SAYS, ASKS, SAYS]},
         f"completion: {REPLY}",
+    ),
+    "an end of another kind": (
+        {**GOOD, "finish": "eos"},
+        "finish: expected stop or length, got 'e",
     ),
     "the user's completion": ({**GOOD, "completion": [ASKS]}, f"completion: {REPLY}"),
     "a completion that is begun": (

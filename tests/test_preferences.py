@@ -13,7 +13,10 @@ from wrong_preferences import ASKED, GOOD, WRONG
 
 from moot.agents.errors import InputError
 from moot.agents.types import Message
-from moot.training.examples import EVERYONE
+from moot.experiments.columns import PREFERENCES
+from moot.experiments.lessons import pair_row
+from moot.experiments.table import write
+from moot.training.examples import EVERYONE, Pair, Said
 from moot.training.methods.dpo import DPO
 from moot.training.methods.rlhf import RLHF
 from moot.training.preferences import read
@@ -81,6 +84,19 @@ def test_a_conversation_beside_itself_ties_whether_it_has_a_prompt_or_not(tmp_pa
     path = written(tmp_path, [{"chosen": whole, "rejected": whole}])
 
     assert list(read(path)) == []
+
+
+def test_what_was_cut_is_read_back_as_cut(tmp_path: Path) -> None:
+    chosen, rejected = (
+        Said((Message("user", "?"),), text, finish=how)
+        for text, how in (("4", "length"), ("5", "stop"))
+    )
+    pair = Pair("e", (0, 1), ("a", "b"), (), chosen, rejected)
+    write(tmp_path / "x.parquet", PREFERENCES, [pair_row(0, pair)])
+
+    [found] = read(tmp_path / "x.parquet")
+
+    assert (found.chosen, found.rejected) == (chosen, rejected)
 
 
 def test_blank_lines_and_other_columns_do_not_matter(tmp_path: Path) -> None:
@@ -165,7 +181,7 @@ def test_a_folder_is_no_file_and_a_table_without_rows_is_empty(tmp_path: Path) -
 def test_the_schema_tells_every_column(method: Any) -> None:
     told = method.model_json_schema()["properties"]["file"]["description"]
 
-    for column in ("prompt", "chosen", "rejected", "probability", "margin"):
+    for column in ("prompt", "chosen", "rejected", "probability", "margin", "chosen_finish"):
         assert f"`{column}`" in told
 
 

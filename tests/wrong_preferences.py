@@ -21,6 +21,10 @@ WRONG = {
         {"prompt": None, "chosen": [ASKS, X], "rejected": [ASKED[1], Z]},
         "row 2: prompt: there is none that chosen and rejected begin with before a reply: ",
     ),
+    "an end of another kind": (
+        {"rejected_finish": 1},
+        "row 2: rejected_finish: expected stop or length, got 1",
+    ),
     "replies alone": (
         {"prompt": None, "chosen": [X], "rejected": [Z]},
         "row 2: prompt: there is none that ",

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Any, TypeGuard, cast, get_args, get_type_hints
 
-from moot.agents.types import HALF, Message, Prompt
+from moot.agents.types import HALF, Completion, Message, Prompt
 
 ROLES = get_args(get_type_hints(Message)["role"])
+FINISHES = get_args(get_type_hints(Completion)["finish"])
 REPLY = "expected a text, or one message of the assistant, with the prompt before it or not"
 WHOLE = (
     "expected a list of messages, the prompt's and then one of the assistant (a text needs a "
@@ -64,6 +65,18 @@ def reply(row: Mapping[str, Any], key: str, asked: Prompt) -> str:
     if not is_text(text):
         raise wrong(key, REPLY, value)
     return text
+
+
+def finish(row: Mapping[str, Any], key: str) -> str:
+    """Return how a reply ended: `stop`, or `length` where it was cut and its end isn't its own.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    value = row.get(key)
+    if value not in (None, *FINISHES):
+        raise wrong(key, f"expected {' or '.join(FINISHES)}", value)
+    return value or "stop"
 
 
 def messages(value: Any) -> Prompt:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import records
-from .chats import is_whole, prompt, reply, shared, wrong
+from .chats import finish, is_whole, prompt, reply, shared, wrong
 from .examples import EVERYONE, Said, Shown
 from .records import Row
 
@@ -15,7 +15,8 @@ def read(path: Path) -> Iterator[Shown]:
     A row has `prompt` and `completion`, each a text or a list of messages with `role` and
     `content`, of which the completion is the assistant's one, alone or after the whole prompt.
     Without a completion, it is the last of the row's `messages`, and those before are the prompt.
-    A row may have a `name`, what it is an example of; else that is "".
+    A row may have a `name`, what it is an example of, else that is "", and how the reply ended as
+    its `finish`.
 
     Raises:
         InputError: the file can't be read or is empty, or a row is not as it should be: which, and
@@ -37,6 +38,6 @@ def _shown(row: Row, place: str) -> Shown:
         turn=None,
         agent="",
         speakers=EVERYONE,
-        said=Said(asked, reply(row, key, asked)),
+        said=Said(asked, reply(row, key, asked), finish=finish(row, "finish")),
         name=name or "",
     )

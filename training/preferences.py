@@ -8,7 +8,7 @@ from pathlib import Path
 from moot.protocols.types import Episode, Preference
 
 from . import records
-from .chats import prompt, reply, shared, wrong
+from .chats import finish, prompt, reply, shared, wrong
 from .examples import EVERYONE, Pair, Said, said
 from .records import Row
 
@@ -52,8 +52,9 @@ def read(path: Path, sure: float = 0.5) -> Iterator[Pair]:
 
     A row has `prompt`, `chosen` and `rejected`, each a text or a list of messages with `role` and
     `content`, of which a reply is the assistant's one, alone or after the whole prompt; and perhaps
-    `probability`, that the chosen one is the better, and `margin`.  Without a `prompt` it is the
-    messages that both replies begin with.  Texts without one are refused: where TRL parts them,
+    `probability`, that the chosen one is the better, `margin`, and `chosen_finish` and
+    `rejected_finish`, how they ended.  Without a `prompt` it is the messages that both replies
+    begin with.  Texts without one are refused: where TRL parts them,
     after the last character that is alike, may be within a word.
 
     Raises:
@@ -71,16 +72,18 @@ def _pair(row: Row, name: str) -> Pair:
     if not 0.5 <= probability <= 1:
         raise ValueError(f"probability: expected a number in [0.5, 1], got {probability:g}")
     margin = _number(row, "margin", usual=0.0)
-    chosen, rejected = (reply(row, key, asked) for key in SIDES)
-    if chosen == rejected:  # large sets have some
+    chosen, rejected = (
+        Said(asked, reply(row, key, asked), finish=finish(row, f"{key}_finish")) for key in SIDES
+    )
+    if chosen.text == rejected.text:  # large sets have some
         probability = 0.5
     return Pair(
         episode=name,
         turns=(0, 1),
         agents=("", ""),
         speakers=EVERYONE,
-        chosen=Said(asked, chosen),
-        rejected=Said(asked, rejected),
+        chosen=chosen,
+        rejected=rejected,
         probability=probability,
         margin=margin,
     )

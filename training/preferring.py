@@ -25,7 +25,8 @@ class Preferring(Settings):
     file: Beside | None = None
     """Preferences to learn from in every cycle, Parquet or JSON Lines, in TRL's columns: `prompt`,
     `chosen` and `rejected`, or whole conversations as the latter two; perhaps `probability`, in
-    [0.5, 1], that the chosen one is the better, and `margin`, which only reward models use."""
+    [0.5, 1], that the chosen one is the better, `margin`, which only reward models use, and
+    `chosen_finish` and `rejected_finish`, `length` where a reply was cut."""
     talk: bool = True
     """Whether to learn from the protocol's preferences."""
     sure: float = Field(default=0.5, ge=0.5, le=1)

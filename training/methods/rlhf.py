@@ -25,7 +25,8 @@ class RLHF(Reinforcement):
     file: Beside
     """Their preferences, Parquet or JSON Lines, in TRL's columns: `prompt`, `chosen` and
     `rejected`, or whole conversations as the latter two; perhaps `probability`, in [0.5, 1], that
-    the chosen one is the better, and `margin`, by how much."""
+    the chosen one is the better, `margin`, by how much, and `chosen_finish` and `rejected_finish`,
+    `length` where a reply was cut."""
     centre: float = Field(default=0.0, ge=0)
     """The weight of a term that keeps rewards around zero."""
 

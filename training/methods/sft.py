@@ -43,7 +43,7 @@ class SFT(Settings):
     file: Beside | None = None
     """Demonstrations to learn from in every cycle, Parquet or JSON Lines, in TRL's columns:
     `prompt` and `completion`, or whole conversations as `messages`, of which the last is imitated;
-    perhaps `name`, which `weigh` goes by."""
+    perhaps `name`, which `weigh` goes by, and `finish`, `length` where the reply was cut."""
     talk: bool = True
     """Whether to imitate what the protocol holds up."""
     weigh: dict[str, float] | None = None
