@@ -18,7 +18,7 @@ from .examples import Example, Rollout
 from .filed import Filed
 from .learner import Learner
 from .look import by_anchor, by_policy, drifted
-from .losses.policy import kl, least_kl, mean
+from .losses.policy import importance, kl, least_kl, mean
 from .nonsense import named, refuse_gradient, refuse_losses
 from .objective import Objective
 from .optimiser import Optimiser
@@ -215,16 +215,29 @@ def _joined(seen: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 def _seen(scores: Scores, batch: Rows, *, sampled: bool) -> dict[str, Tensor]:
     """Return (N,) what can be said of the rows, whatever the method.
 
-    The KL is estimated (k3) where they were `sampled` from the policy.  Of what it is taught not to
-    say, as rejected replies, the estimate grows without bound while the KL doesn't: there it is
-    told what that is at least.
+    The KL is estimated (k3) where they were `sampled`, by policies that are not far.  Of what it is
+    taught not to say, as rejected replies, the estimate grows without bound while the KL doesn't:
+    there it is told what that is at least.
     """
     with torch.no_grad():
         found = {
             "entropy": mean(scores.entropy, batch.mask),
             "length": batch.mask.sum(-1).float(),
         }
-        if batch.anchor is not None:
-            name, told = ("kl", kl) if sampled else ("kl_least", least_kl)
-            found[name] = mean(told(scores.logp, batch.anchor), batch.mask)
+        if batch.anchor is not None and sampled:
+            since = importance(scores.logp, _sampler(scores.logp, batch), batch.mask)
+            found["kl"] = mean(since * kl(scores.logp, batch.anchor), batch.mask)
+        elif batch.anchor is not None:
+            found["kl_least"] = mean(least_kl(scores.logp, batch.anchor), batch.mask)
     return found
+
+
+def _sampler(logp: Tensor, batch: Rows) -> Tensor:
+    """Return (N, T) log-probabilities of the words under who sampled them, as far as is known.
+
+    As engines say, who tell them at temperature 1; or of the policy before training, or as it is.
+    """
+    own = logp if batch.old is None else batch.old
+    if batch.spoken is None or (batch.temperature != 1).any():
+        return own
+    return torch.where(batch.spoken.isnan(), own, batch.spoken)
