@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from moot.agents.catalogue import CATALOGUE
 from moot.agents.errors import InputError, MootError, near
 from moot.agents.models import locate
 from moot.agents.self_reward import FILE as SELF_REWARD
@@ -105,16 +106,27 @@ def _model(run: Path, name: str) -> str:
 def _card(readings: Readings, weights: Weights, model: str) -> Iterator[str]:
     """Yield the model card, a line each: what is known of the run, and nothing else."""
     experiment = readings.experiment
-    method, protocol = experiment.get("method") or {}, experiment["protocol"]
-    yield from ("---", f"base_model: {model}", "library_name: transformers")
+    method = experiment.get("method") or {}
+    on = " and ".join(_taught(method, experiment["protocol"]))
+    named = CATALOGUE[model].hub if model in CATALOGUE else model
+    yield from ("---", f"base_model: {named}", "library_name: transformers")
     yield from ("tags: [moot, self-alignment]", "---", "")
     yield f"# {experiment['name']}: {weights.name}, version {weights.version}"
     yield ""
-    yield f"Learnt from `{model}` by Moot: method `{method.get('kind')}` on what the protocol "
-    yield f"`{protocol['kind']}` gave, in {weights.version} cycles, seed {readings.seed}."
+    yield f"Learnt from `{named}` by Moot: method `{method.get('kind')}` on {on},"
+    yield f"in {weights.version} cycles, seed {readings.seed}."
     yield ""
     yield from _measured(readings.metrics, weights)
     yield from ("## The experiment", "", "```yaml", readings.resolved.rstrip(), "```")
+
+
+def _taught(method: dict[str, Any], protocol: dict[str, Any]) -> Iterator[str]:
+    """Yield what a method learnt from: what was said, unless a file had it all, and the file."""
+    if method.get("talk", True):
+        yield f"what the protocol `{protocol['kind']}` gave"
+    file = method.get("file") or (method.get("model") or {}).get("file")
+    if file:
+        yield f"the file `{Path(file).name}`"
 
 
 def _measured(metrics: Sequence[dict[str, Any]], weights: Weights) -> Iterator[str]:

@@ -24,7 +24,7 @@ population:
   - {{name: pupil, count: 2, learns: true, adapters: each, sampling: {{max_tokens: 2}}}}
 tasks: {{kind: inline, verifier: exact, held_out: 1, per_cycle: 4, items: [{items}]}}
 protocol: {{kind: sample, samples: 3}}
-method: {{kind: intuitor}}
+method: {method}
 fit: {{lr: 1e-2, device: cpu, lora: {lora}}}
 evaluation: {{samples: 2, controls: false, baseline: false}}
 """
@@ -32,9 +32,12 @@ CONFIGS = ("config.json", "adapter_config.json")
 IDS = torch.tensor([[5, 6, 7, 8]])
 
 
-def played(folder: Path, model: Path, lora: str, cycles: int = 1) -> Path:
+def played(
+    folder: Path, model: Path, lora: str, cycles: int = 1, method: str = "{kind: intuitor}"
+) -> Path:
     items = ", ".join(f"{{prompt: question {i}, answer: a}}" for i in range(5))
-    (folder / "x.yaml").write_text(EXPERIMENT.format(model=model, items=items, lora=lora))
+    filled = EXPERIMENT.format(model=model, items=items, lora=lora, method=method)
+    (folder / "x.yaml").write_text(filled)
     out = folder / "run"
     with pytest.raises(SystemExit) as end:
         main(["run", str(folder / "x.yaml"), "--out", str(out), "--set", f"cycles={cycles}"])
@@ -96,10 +99,31 @@ def test_the_card_says_what_the_run_was_and_what_was_measured(tiny: Path, tmp_pa
 
     card = (tmp_path / "model/README.md").read_text()
     assert f"base_model: {tiny}" in card
-    assert "method `intuitor`" in card
+    assert "method `intuitor` on what the protocol `sample` gave,\nin 1 cycles" in card
     assert "| accuracy | 1 |" in card
     assert "@" not in card.partition("## The experiment")[0]  # its own figures, and no other's
     assert "kind: intuitor" in card.split("```yaml")[1]
+
+
+@pytest.mark.parametrize(
+    ("method", "how"),
+    [
+        ("{kind: sft, file: x.jsonl, talk: false}", "`sft` on the file `x.jsonl`"),
+        (
+            "{kind: rlhf, file: x.jsonl}",
+            "`rlhf` on what the protocol `sample` gave and the file `x.jsonl`",
+        ),
+    ],
+)
+def test_the_card_names_the_file_that_was_learnt_from(
+    tiny: Path, tmp_path: Path, method: str, how: str
+) -> None:
+    row = {"prompt": "question 1", "completion": "b", "chosen": "b", "rejected": "c"}
+    (tmp_path / "x.jsonl").write_text(json.dumps(row))
+
+    release(played(tmp_path, tiny, "{rank: 4}", method=method), "pupil-0", tmp_path / "model")
+
+    assert f"method {how},\nin 1 cycles" in (tmp_path / "model/README.md").read_text()
 
 
 def test_what_cannot_be_exported_is_told(tiny: Path, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_a_question_with_two_answers_is_refused_and_one_that_is_repeated_is_not(
 
     unlike = [*alike, asked("a b", "2")]
     for tasks, apart in ((unlike, None), (questions(3), unlike)):
-        with pytest.raises(MootError, match=r"'a b' is there with the answer '1000' and with '2'"):
+        with pytest.raises(MootError, match=r"'a b' is there, as 'A  b', with the answer '1000' a"):
             divide(tasks, 1, 1, 0, apart)
 
 

@@ -96,8 +96,8 @@ WORK = [
     wrong(
         '"1 + 2?", answer: 3',
         '"1 +  1?", answer: 3',
-        ":8:3 tasks: the question '1 +  1?' is there with the answer '2' and with '3': leave one of "
-        "them out",
+        ":8:3 tasks: the question '1 +  1?' is there, as '1 + 1?', with the answer '2' and with "
+        "'3': leave one of them out",
     ),
     wrong(
         '"1 + 2?", answer: 3',

@@ -80,9 +80,10 @@ def _unique(tasks: Iterable[Task]) -> dict[str, Task]:
     for task in tasks:
         first = found.setdefault(task.id, task)
         if not _agree(first, task):
+            same = "" if first.prompt == task.prompt else f", as {first.prompt[:200]!r},"
             raise MootError(
-                f"the question {task.prompt[:200]!r} is there with the answer {first.answer!r} and "
-                f"with {task.answer!r}: leave one of them out"
+                f"the question {task.prompt[:200]!r} is there{same} with the answer "
+                f"{first.answer!r} and with {task.answer!r}: leave one of them out"
             )
     return found
 
