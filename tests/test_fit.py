@@ -158,6 +158,21 @@ def test_the_next_cycle_goes_on_with_the_optimisers_moments(tiny: Path, tmp_path
     assert step.item() == 6
 
 
+def test_a_gradient_is_held_within_its_greatest_norm(tiny: Path, tmp_path: Path) -> None:
+    settings = FIT.model_copy(update={"groups": 6, "clip_norm": 0.01})
+
+    [(_, seen)] = training(tiny, tmp_path, settings=settings)[1]
+
+    kept = latest(tmp_path)
+    assert kept is not None
+    first = [value for name, value in kept.moments.items() if name.startswith("exp_avg.")]
+    assert seen["grad_norm"] > 0.1
+    #  After a step AdamW's first moment is a tenth of the gradient.
+    assert torch.cat([value.flatten() for value in first]).norm().item() == pytest.approx(
+        0.001, rel=1e-4
+    )
+
+
 def test_a_loss_that_is_not_finite_keeps_the_weights_of_before(tiny: Path, tmp_path: Path) -> None:
     bad = [rollout(0, 0, float("inf")), rollout(0, 1, 1.0)]
     learner, steps = training(tiny, tmp_path, examples=bad)

@@ -48,6 +48,7 @@ def test_what_was_guarded_is_over_though_the_run_is_killed_after(
     assert equal(tensors(pupil), weights)
     assert equal(after.moments, kept.moments)
     assert (after.step, after.taken) == (4, 1 if then == "stop" else 0)
+    assert bool(after.moments) == (then == "stop")  # before the first step there were none
 
 
 def test_rollback_gives_back_the_optimiser_too(tiny: Path, tmp_path: Path) -> None:
