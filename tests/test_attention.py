@@ -161,7 +161,7 @@ def test_half_the_width_is_near() -> None:
     torch.testing.assert_close(found.double(), expected, atol=6 * 4 * 2**-9, rtol=0)
 
 
-@pytest.mark.parametrize("window", [1, 2, 4, 6, 99])
+@pytest.mark.parametrize("window", [1, 2, 4, 5, 6, 99])
 @pytest.mark.parametrize("cap", [None, 1.5])
 def test_layers_with_windows_and_soft_caps_get_them(window: int, cap: float | None) -> None:
     seen = sight(DEEP)

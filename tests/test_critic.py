@@ -78,6 +78,12 @@ def test_without_discount_the_last_reward_is_everyones() -> None:
     assert found.gains == pytest.approx((0.8, 0.6, 0.2))
 
 
+def test_a_discount_alone_takes_from_the_reward_what_it_is_late() -> None:
+    [found] = credited(Critic(whiten=False, discount=0.5, trace=1.0), [seen((0.2, 0.4, 0.8))], kl=0)
+
+    assert found.returns == pytest.approx((0.25, 0.5, 1.0))
+
+
 def test_advantages_are_whitened_over_all_tokens_and_returns_are_not() -> None:
     #  Nothing expected nor discounted: gains are the rewards, 1, 1 and 4, of mean 2 and unbiased
     #  variance (1 + 1 + 4) / 2 = 3.
@@ -122,21 +128,21 @@ def test_the_objective_takes_off_what_was_too_long_and_the_kl_of_each_token() ->
 
 
 def test_the_heads_loss_by_hand() -> None:
-    #  Expected 1 and 2 before training, 3 and 2.5 now; 2 and 2 came.  Held within 1 of before it
-    #  is 2 and 2.5.  Errors: max(1, 0) / 2 and max(.25, .25) / 2, times the weight of ½.
-    one = replace(seen((1.0, 2.0)), returns=(2.0, 2.0))
+    #  Expected 1 and 2 before training, 3 and 3.5 now; 2 and 3.5 came.  Held within 1 of before it
+    #  is 2 and 3.  Errors: max(1, 0) / 2 and max(0, .25) / 2, times the weight of ½.
+    one = replace(seen((1.0, 2.0)), returns=(2.0, 3.5))
     short = replace(seen((0.0,)), returns=(1.0,))
     batch = rows([one.said, short.said])
-    values = torch.tensor([[3.0, 2.5], [0.5, 9.0]], requires_grad=True)
+    values = torch.tensor([[3.0, 3.5], [0.5, 9.0]], requires_grad=True)
     nothing = torch.zeros(2, 2)
 
     loss = PLAIN.loss(Scores(nothing, nothing, nothing, value=values), batch, [one, short])
 
     assert loss[batch.mask].tolist() == pytest.approx([0.25, 0.0625, 0.0625])
     loss[batch.mask].sum().backward()
-    #  ½ · (value - return), also where the clip holds: the worse of the two errors counts.
+    #  ½ · (value - return) where the worse of the two errors is the free one's; else it is held.
     assert values.grad is not None
-    assert values.grad.tolist() == [[0.5, 0.25], [-0.25, 0.0]]
+    assert values.grad.tolist() == [[0.5, 0.0], [-0.25, 0.0]]
 
 
 def test_values_stand_by_their_tokens() -> None:

@@ -127,6 +127,9 @@ def test_ties_and_doubtful_preferences_are_left_out() -> None:
         ({"variant": "sppo", "soft": True}, 0.8, 2.4**2 + 0.4**2),
         #  The chosen reply's tokens have -1 nat each in the mean.
         ({"sft": 0.3}, 1, logistic(2) + 0.3),
+        #  Odds of means, of e⁻¹ and e⁻²: 1/(e - 1) and 1/(e² - 1), and so e + 1; and sft's 1.
+        ({"variant": "orpo"}, 1, 0.5 * log(1 + 1 / (exp(1) + 1)) + 1),
+        ({"variant": "orpo", "sft": 0}, 1, 0.5 * log(1 + 1 / (exp(1) + 1))),
     ],
 )
 def test_losses_by_hand(settings: dict[str, Any], probability: float, expected: float) -> None:

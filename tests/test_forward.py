@@ -183,6 +183,24 @@ def test_rows_with_nothing_in_common_are_as_alone(folder: Path) -> None:
             torch.testing.assert_close(row, alone(plain, one), atol=1e-5, rtol=0)
 
 
+def test_a_scalar_head_expects_from_before_each_token_on_and_rewards_the_last(tiny: Path) -> None:
+    batch, head = rows(BATCH), torch.nn.Linear(32, 1)
+
+    with torch.no_grad():
+        found = score(loaded(tiny, KERNEL), batch, scalar=head)
+        plain = loaded(tiny, "eager")
+
+        assert found.value is not None
+        assert found.reward is not None
+        for n, one in enumerate(BATCH):
+            ids = torch.tensor([[*one.prompt_tokens, *one.tokens]])
+            numbers = head(plain(ids, output_hidden_states=True).hidden_states[-1][0])[:, 0]
+            expected = numbers[len(one.prompt_tokens) - 1 : -1]
+            torch.testing.assert_close(found.value[n][batch.mask[n]], expected, atol=1e-5, rtol=0)
+            torch.testing.assert_close(found.reward[n], numbers[-1], atol=1e-5, rtol=0)
+    assert found.value[~batch.mask].eq(0).all()
+
+
 @pytest.mark.parametrize("name", ["qwen2", "gemma2", "gemma3_text", "mistral"])
 def test_windows_of_four_tokens_bite(name: str, build_tiny: BuildTiny, tmp_path: Path) -> None:
     folder = build_tiny(tmp_path / name, architecture=name, **ARCHITECTURES[name])

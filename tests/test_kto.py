@@ -46,13 +46,15 @@ def test_what_was_preferred_is_liked_and_what_was_not_is_not() -> None:
 
 
 def test_both_are_replies_to_what_the_preference_names() -> None:
-    turns = [turn(0, "41"), turn(1, "no", asked="Criticise it."), turn(2, "42", asked="Again?")]
+    turns = [turn(0, "41"), turn(1, "no", asked="Criticise it.")]
+    turns.append(turn(2, "42", asked="Again?", temperature=0.7))
     told = episode(turns, preferences=(Preference(0, 2, 0, 0.9),))
 
     found = KTO().examples(told)
 
     assert [(one.turn, one.reward) for one in found] == [(0, 0), (2, 1)]
     assert all(one.said.prompt == turns[0].prompt for one in found)
+    assert all(one.said.temperature == 1 for one in found)  # it is of the policy, however sampled
 
 
 @pytest.mark.parametrize(

@@ -191,3 +191,25 @@ def test_half_the_width_is_near() -> None:
         assert leaf.grad.dtype == torch.bfloat16
         most = 2**-6 * float(other.grad.abs().max())
         torch.testing.assert_close(leaf.grad.double(), other.grad, atol=most, rtol=0)
+
+
+def test_on_16_bits_a_gradient_over_many_blocks_is_as_near_as_over_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    draw = torch.Generator().manual_seed(0)
+    hidden = torch.randn(64, 32, generator=draw).bfloat16()
+    weight = 0.2 * torch.randn(4096, 32, generator=draw).bfloat16()
+    tokens = torch.randint(4096, (64,), generator=draw)
+
+    def gradient(block: int, *inputs: Tensor) -> Tensor:
+        monkeypatch.setitem(logprobs.BLOCK, "cpu", block)
+        leaf = inputs[0].clone().requires_grad_()
+        found = made((leaf, inputs[1], tokens, torch.ones(64)), 1.0, None, bonus=False)
+        found.logp.sum().backward()
+        assert leaf.grad is not None
+        return leaf.grad.float()
+
+    exact = gradient(4096, hidden.float(), weight.float())
+    one, many = (gradient(block, hidden, weight) - exact for block in (4096, 8))
+
+    assert many.norm() < 1.2 * one.norm()

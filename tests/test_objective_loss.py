@@ -83,6 +83,22 @@ def test_the_loss_of_the_policy_that_spoke_by_hand(
     assert metrics["clip_fraction"].tolist() == [0.0, 0.0]
 
 
+def test_a_budget_that_is_left_out_is_the_most_tokens_a_completion_might_have_had() -> None:
+    batch = [
+        replace(one, said=replace(one.said, most=most))
+        for one, most in zip(GRADED, (2, 6), strict=True)
+    ]
+    settings = {"kl": 0.0, "mean": "budget"}
+
+    own, given, unknown = (
+        loss_of(*of)[0].tolist()
+        for of in ((settings, batch), ({**settings, "budget": 4}, batch), (settings, GRADED))
+    )
+
+    # sums of -2 and 3, over 2 and 6; over 4; and over 512, where nobody knows
+    assert (own, given, unknown) == ([-1.0, 0.5], [-0.5, 0.75], [-2 / 512, 3 / 512])
+
+
 def test_a_policy_that_moved_is_clipped_by_hand() -> None:
     # twice as likely: the good one is held at 1.2 · 2, the bad one loses its whole 2 · 1
     batch = known("logp", by=-LN2)
@@ -165,6 +181,16 @@ def test_where_the_engine_said_nothing_nothing_is_corrected() -> None:
 
     assert found.tolist() == [-2.0, 1.0]
     assert metrics["correction"].tolist() == [1.0, 1.0]
+
+
+def test_beside_an_engine_that_told_what_another_didnt_tell_is_not_corrected() -> None:
+    silent, told = known("logp", by=0.0)
+    told = replace(told, said=replace(told.said, logprobs=tuple(x - log(1.5) for x in LOGP[1])))
+
+    found, _, metrics, _ = loss_of({"kl": 0.0, "correct": {}}, [silent, told])
+
+    assert found.tolist() == pytest.approx([-2.0, 1.5], rel=1e-6)
+    assert metrics["correction"].tolist() == pytest.approx([1.0, 1.5], rel=1e-6)
 
 
 def test_a_policy_not_known_before_training_is_the_one_that_spoke() -> None:
