@@ -68,6 +68,16 @@ def test_without_its_adapter_a_layer_is_the_base_and_unloaded_it_is_none(tiny: P
     assert not torch.allclose(own, base, atol=1e-2)
 
 
+@pytest.mark.parametrize("more", [{"use_dora": True}, {"lora_dropout": 0.5}])
+def test_layers_that_do_more_stay_peft_s(more: dict[str, Any], tiny: Path) -> None:
+    config = LoraConfig(r=4, target_modules="all-linear", **more)
+    model = get_peft_model(forward.loaded(tiny, KERNEL), config)
+
+    fuse(model)
+
+    assert not any("forward" in vars(module) for module in model.modules())
+
+
 def test_an_adapter_on_a_base_in_sixteen_bits_stays_in_thirty_two(tiny: Path) -> None:
     model = adapted(tiny)
     layer = next(

@@ -114,6 +114,15 @@ def test_stopping_and_going_on_gives_the_same_bits(tiny: Path, tmp_path: Path) -
         assert one.read_bytes() == other.read_bytes()
 
 
+def test_checkpoints_are_as_seldom_as_is_said(tiny: Path, tmp_path: Path) -> None:
+    settings = FIT.model_copy(update={"checkpoint_every": 2})
+
+    #  What is kept of a step is kept before the next is seen.
+    kept = [latest(tmp_path) for _ in training(tiny, tmp_path, settings=settings)[1]]
+
+    assert [None if one is None else one.step for one in kept] == [None, None, 2]
+
+
 def test_parts_of_a_step_add_up_to_the_whole_step(tiny: Path, tmp_path: Path) -> None:
     once, steps = training(tiny, tmp_path / "a")
     list(steps)
@@ -165,12 +174,10 @@ def test_a_gradient_is_held_within_its_greatest_norm(tiny: Path, tmp_path: Path)
 
     kept = latest(tmp_path)
     assert kept is not None
-    first = [value for name, value in kept.moments.items() if name.startswith("exp_avg.")]
+    first = [m.flatten() for name, m in kept.moments.items() if name.startswith("exp_avg.")]
     assert seen["grad_norm"] > 0.1
     #  After a step AdamW's first moment is a tenth of the gradient.
-    assert torch.cat([value.flatten() for value in first]).norm().item() == pytest.approx(
-        0.001, rel=1e-4
-    )
+    assert torch.cat(first).norm().item() == pytest.approx(0.001, rel=1e-4)
 
 
 def test_a_loss_that_is_not_finite_keeps_the_weights_of_before(tiny: Path, tmp_path: Path) -> None:

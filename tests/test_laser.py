@@ -1,10 +1,12 @@
 """LaSeR: what is taught, and that a policy learns to tell right answers from wrong ones."""
 
 from dataclasses import replace
+from math import nan
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from conftest import BuildTiny
 from told import episode, turn
 from transformers import AutoTokenizer
@@ -20,7 +22,9 @@ from moot.training.fit import fit, graded
 from moot.training.learner import Learner
 from moot.training.methods.laser import LaSeR
 from moot.training.objective import Objective
+from moot.training.rows import columns, rows
 from moot.training.settings import Fit, Lora
+from moot.training.types import Scores
 
 PLAIN = Objective(kl=0)
 FIT = Fit(lr=3e-2, epochs=40, groups=8, lora=Lora(rank=4))
@@ -85,6 +89,17 @@ def test_verdicts_share_by_the_objectives_own_scale() -> None:
     assert [r.advantage for r in found] == pytest.approx([0.65, -0.15, -0.25, -0.25])
 
 
+def test_verdicts_are_within_0_and_1_and_0_of_what_was_cut_off() -> None:
+    views = [-33.0, -13.0, -3.0]  # -1, 1 and 2 before they are held
+    rollouts = [answer(i, float(i == 0), view) for i, view in enumerate(views)]
+    rollouts.append(answer(3, 0.0, -13.0, "length"))
+
+    found = LaSeR(objective=Objective(kl=0, scale="none")).graded(rollouts)
+
+    #  Centred only: .9 · (.75, -.25, -.25, -.25) + .1 · (-.5, .5, .5, -.5).
+    assert [r.advantage for r in found] == pytest.approx([0.625, -0.175, -0.175, -0.275])
+
+
 def test_what_the_objective_drops_stays_dropped() -> None:
     cut = [answer(0, 0.0, -13.0, "length"), *(answer(i, float(i == 1), -23.0) for i in (1, 2))]
     other = answer(3, 0.0, -13.0)
@@ -129,12 +144,18 @@ def test_answers_are_right_by_the_task_or_by_the_reference() -> None:
     assert LaSeR().examples(unknown) == []
 
 
-def test_verdicts_that_hardly_differ_have_no_share() -> None:
-    rollouts = [answer(i, float(i == 0), -22.9 if i == 1 else -23.0) for i in range(4)]
+def test_verdicts_that_differ_by_no_more_than_is_said_have_no_share() -> None:
+    #  Verdicts of 0, .01, 0 and 0 deviate by .005; of those all at 0 by 0.
+    some, none = (
+        [answer(i, float(i == 0), -22.9 if i == odd else -23.0) for i in range(4)] for odd in (1, 9)
+    )
+    method = LaSeR(objective=PLAIN)
+    any_at_all = LaSeR(objective=PLAIN, least_std=0)
 
-    found = LaSeR(objective=PLAIN).graded(rollouts)
-
-    assert [r.advantage for r in found] == pytest.approx([1.5, -0.5, -0.5, -0.5], abs=1e-3)
+    for found in (method.graded(some), any_at_all.graded(none)):
+        assert [r.advantage for r in found] == pytest.approx([1.5, -0.5, -0.5, -0.5], abs=1e-3)
+    shared = [r.advantage for r in any_at_all.graded(some)]
+    assert shared == pytest.approx([1.3, -0.3, -0.5, -0.5], abs=1e-2)
 
 
 def test_goals_weigh_right_and_wrong_alike_and_leave_out_what_was_cut_off() -> None:
@@ -176,6 +197,39 @@ def test_the_constant_is_what_the_anchor_gives_the_token_in_the_mean() -> None:
 
     assert constants(LaSeR()) == [-24.0, -24.0, -24.0]
     assert constants(LaSeR(constant=False)) == [-23.0, -25.0, -99.0]
+
+
+def test_what_has_a_goal_teaches_though_its_group_has_no_contrast() -> None:
+    alike = [answer(i, 1.0, -23.0) for i in range(3)]
+
+    learnt, left = (LaSeR(objective=PLAIN, alpha=a).graded(alike) for a in (0.1, 0.0))
+
+    assert [(r.target, r.teaches) for r in learnt] == [(1.0, True)] * 3
+    assert [(r.target, r.teaches) for r in left] == [(None, False)] * 3
+
+
+def test_the_loss_of_verdicts_by_hand() -> None:
+    #  β = .1 and c = -23: log π = -17 is a verdict of .6.  Of weight 2: 2 · (1 - .6)² = .32, of
+    #  which alpha takes half; what is without a goal has no loss beside its advantage, which is 0.
+    plain = [
+        replace(one, said=replace(one.said, prompt_tokens=(7,)))
+        for one in (answer(0, 1.0, -13.0), answer(1, 0.0, -13.0))
+    ]
+    examples = [replace(plain[0], target=1.0, weight=2.0), plain[1]]
+    nothing, probe = torch.zeros(2, 2), torch.tensor([-17.0, -17.0], requires_grad=True)
+    scores = Scores(nothing, nothing, nothing, probe=probe)
+
+    losses, metrics = LaSeR(objective=PLAIN, alpha=0.5).loss(
+        scores, rows(columns(examples)), examples
+    )
+    losses.sum().backward()
+
+    assert losses.tolist() == pytest.approx([0.16, 0.0])
+    assert probe.grad is not None
+    assert probe.grad.tolist() == pytest.approx([0.5 * 2 * 2 * -0.4 * 0.1, 0.0])
+    assert metrics["verdict_loss"].tolist() == pytest.approx([0.32, nan], nan_ok=True)
+    assert metrics["verdicts_on_right"].tolist() == pytest.approx([1.0, nan], nan_ok=True)
+    assert metrics["verdicts_on_wrong"].tolist() == pytest.approx([nan, nan], nan_ok=True)
 
 
 def test_a_policy_learns_to_tell_right_from_wrong(spare: Path, tmp_path: Path) -> None:

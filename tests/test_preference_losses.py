@@ -137,13 +137,14 @@ def test_a_soft_label_is_met_where_the_policy_prefers_as_strongly() -> None:
     assert losses.exo(chosen, rejected, beta=0.5, noise=1 / 7).item() == pytest.approx(0, abs=1e-12)
 
 
-def test_labels_may_differ_from_pair_to_pair_and_carry_no_gradient() -> None:
+def test_labels_and_shifts_may_differ_from_pair_to_pair_and_carry_no_gradient() -> None:
     chosen, rejected = nats(*[2 * log(3)] * 2), nats(*[-2 * log(2)] * 2)
     label = torch.tensor([1.0, 0.75], requires_grad=True)
 
     dpo = losses.dpo(chosen, rejected, beta=0.5, probability=label)
     sppo = losses.sppo(chosen, rejected, beta=0.5, probability=label)
-    (dpo + sppo).sum().backward()
+    bco = losses.bco(chosen, rejected, beta=0.5, shift=label)
+    (dpo + sppo + bco).sum().backward()
 
     assert dpo.tolist() == pytest.approx([BY_HAND["dpo"], BY_HAND["dpo with a soft label"]])
     assert sppo.tolist() == pytest.approx([BY_HAND["sppo"], BY_HAND["sppo with a soft label"]])

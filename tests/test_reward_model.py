@@ -171,11 +171,12 @@ def test_rlhf_learns_from_a_file_alone() -> None:
 
 
 def test_the_model_rewards_every_answer_and_learns_from_sure_preferences() -> None:
-    turns = [turn(0, "4"), turn(1, "5"), turn(2, "6", role="judge")]
+    turns = [turn(0, "4"), turn(1, "5", weights=None), turn(2, "6", role="judge")]
     likes = (Preference(0, 0, 1, 0.7), Preference(0, 1, 0, 0.55))
     told = episode(turns, preferences=likes)
 
-    assert [(one.turn, one.reward) for one in RLAIF().examples(told)] == [(0, None), (1, None)]
+    found = [(one.turn, one.reward, one.teaches) for one in RLAIF().examples(told)]
+    assert found == [(0, None, True), (1, None, False)]
     assert [one.probability for one in RewardModel(sure=0.6).examples(told)] == [0.7]
     assert RewardModel(talk=False, file="x.jsonl").examples(told) == []
 

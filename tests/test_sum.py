@@ -52,6 +52,14 @@ def test_advantages_are_summed_as_each_reward_s_own_group_gives_them() -> None:
     assert all(r.teaches for r in found)
 
 
+def test_a_group_teaches_where_any_of_the_rewards_tells_its_answers_apart() -> None:
+    both = Sum(of=(TTRL(), TTRL(), Intuitor()), objective=PLAIN)
+    apart, alike = looked(both.examples(answered("4", "4"))), looked(both.examples(answered("4")))
+
+    assert [r.teaches for r in both.graded(apart)] == [True, True]
+    assert [r.teaches for r in both.graded(alike)] == [False]
+
+
 def test_scaled_advantages_are_each_method_s_alone() -> None:
     scaled = Objective(kl=0)
     told = answered(*SIX)
