@@ -43,6 +43,7 @@ def test_a_rollout_says_where_it_came_from() -> None:
 
     assert (rollout.episode, rollout.turn, rollout.agent) == ("cycle-000/t", 0, "p0")
     assert (rollout.weights, rollout.version, rollout.judges) == ("p", 3, (9,))
+    assert rollout.answer == "4"  # of which a guard counts how many are alike
     said = rollout.said
     assert (said.tokens, said.temperature, said.finish) == ((7, 8), 1.0, "stop")
 
@@ -60,6 +61,16 @@ def test_an_unreadable_answer_earns_what_the_method_says_or_falls_out() -> None:
 
     left = taught(CaT(objective=PLAIN, no_answer=None), episode([1.0, None, 0.0]))
     assert [(r.turn, r.advantage) for r in left] == [(0, 0.5), (2, -0.5)]
+
+
+def test_a_grade_is_that_of_all_judges_together() -> None:
+    grades = (0.8, None), (0.1, 7), (1.0, 8)
+    verdicts = tuple(Verdict(0, "grade", score, by=judge) for score, judge in grades)
+    told = replace(episode([1.0]), outcome=Outcome((*verdicts, Verdict(0, "match", 0.0))))
+
+    [rollout] = CaT(reward="grade").examples(told)
+
+    assert (rollout.reward, rollout.judges) == (0.8, ())
 
 
 def test_frozen_policies_count_in_the_group_and_learn_nothing() -> None:

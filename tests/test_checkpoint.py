@@ -1,8 +1,8 @@
 """Checkpoints: there whole, or none."""
 
 from pathlib import Path
-from shutil import copytree
 
+import pytest
 from told import learner
 from watched import WATCHED, steps
 
@@ -26,12 +26,28 @@ def test_a_checkpoint_that_is_removed_is_gone_whatever_a_kill_left_there(
 
 
 def test_of_several_that_a_kill_left_the_newest_counts(tiny: Path, tmp_path: Path) -> None:
-    settings = WATCHED.model_copy(update={"epochs": 5})
-    steps(learner(tiny), tiny, tmp_path, settings)
-    [kept] = tmp_path.iterdir()
-    copytree(kept, tmp_path / kept.name.replace("10", "09"))
+    for epochs in (4, 5):
+        settings = WATCHED.model_copy(update={"epochs": epochs})
+        steps(learner(tiny), tiny, tmp_path / str(epochs), settings)
+    [older], [kept] = (list((tmp_path / name).iterdir()) for name in "45")
+    older.rename(kept.parent / older.name)
 
-    found = latest(tmp_path)
+    found = latest(kept.parent)
 
     assert found is not None
-    assert found.folder == kept
+    assert (found.step, found.folder) == (10, kept)
+
+
+def test_an_older_one_is_there_until_the_newer_is(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("moot.training.checkpoint.remove", killed)
+    with pytest.raises(KeyboardInterrupt):
+        steps(learner(tiny), tiny, tmp_path, WATCHED)
+
+    found = latest(tmp_path)
+    assert found is not None
+    assert found.step == 2

@@ -57,8 +57,8 @@ def test_both_sides_reply_to_what_one_was_asked() -> None:
     told = episode(
         [
             turn(0, "4", asked="first", persona="kind", prompt_tokens=(1, 2)),
-            turn(1, "so 4", asked="then", tokens=(8,), prompt_tokens=(1, 3)),
-            turn(2, "5", asked="other", tokens=(9,), prompt_tokens=(1, 4), weights="v"),
+            turn(1, "so 4", asked="then", tokens=(8,), prompt_tokens=(1, 3), temperature=0.7),
+            turn(2, "5", asked="other", tokens=(9,), weights="v", temperature=0.3),
         ],
         preferences=(Preference(asked=0, chosen=1, rejected=2, probability=0.8, by=(7, 8)),),
     )
@@ -72,6 +72,7 @@ def test_both_sides_reply_to_what_one_was_asked() -> None:
     assert (found.rejected.text, found.rejected.tokens) == ("5", (9,))
     assert (found.turns, found.agents) == ((1, 2), ("p1", "p2"))
     assert (found.probability, found.judges) == (0.8, (7, 8))
+    assert (found.chosen.temperature, found.rejected.temperature) == (1, 1)  # of the policy itself
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from moot.training.examples import Example, Rollout, Said
 from moot.training.fit import Metrics, fit
 from moot.training.learner import Learner
 from moot.training.look import by_anchor
+from moot.training.losses.policy import clipped, importance, mean
 from moot.training.methods.cat import CaT
 from moot.training.objective import Objective
 from moot.training.rows import columns, parts, rows
@@ -114,6 +115,22 @@ def test_stopping_and_going_on_gives_the_same_bits(tiny: Path, tmp_path: Path) -
         assert one.read_bytes() == other.read_bytes()
 
 
+def test_later_steps_are_held_near_the_policy_that_spoke(tiny: Path, tmp_path: Path) -> None:
+    settings = FIT.model_copy(update={"lr": 5e-2, "groups": 6, "epochs": 2})
+    learner, steps = training(tiny, tmp_path, settings=settings)
+    batch = rows(columns(EXAMPLES), Tokens(tiny))
+    gain = torch.tensor([one.advantage for one in EXAMPLES])
+
+    spoke = learner.policy(batch).logp.detach()
+    _, first = next(steps)
+    ratio = importance(learner.policy(batch).logp.detach(), spoke, batch.mask)
+    _, second = next(steps)
+
+    cut = mean(clipped(ratio, gain, clip_low=0.2, clip_high=0.2), batch.mask).mean().item()
+    assert cut > 0.1
+    assert (first["clip_fraction"], second["clip_fraction"]) == (0, pytest.approx(cut))
+
+
 def test_checkpoints_are_as_seldom_as_is_said(tiny: Path, tmp_path: Path) -> None:
     settings = FIT.model_copy(update={"checkpoint_every": 2})
 
@@ -202,6 +219,20 @@ def test_a_step_holds_whole_groups_and_leaves_out_what_teaches_nothing() -> None
     assert schedule(flat, FIT, seed=0) == []
     assert schedule(EXAMPLES, FIT, seed=0) == schedule(EXAMPLES, FIT, seed=0)
     assert schedule(EXAMPLES, FIT, seed=0) != schedule(EXAMPLES, FIT, seed=1)
+
+
+def test_every_epoch_goes_through_all_in_an_order_of_its_own_however_they_come() -> None:
+    settings = FIT.model_copy(update={"groups": 1, "epochs": 3})
+
+    def episodes(examples: list[Rollout]) -> list[str]:
+        return [step[0].episode for step in schedule(examples, settings, seed=0)]
+
+    found = episodes(EXAMPLES)
+
+    epochs = [found[i : i + 6] for i in (0, 6, 12)]
+    assert [sorted(epoch) for epoch in epochs] == [sorted({e.episode for e in EXAMPLES})] * 3
+    assert epochs[0] != epochs[1] != epochs[2]
+    assert episodes(EXAMPLES[::-1]) == found
 
 
 def test_small_steps_of_all_weights_are_not_lost_on_16_bits(
