@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from moot.agents.population import Agent
-from moot.agents.types import Completion, Task
+from moot.agents.types import Completion, Sampling, Task
 from moot.protocols.types import Episode, Outcome, Turn, Verdict
 from moot.protocols.verifiers import VERIFIERS
 from moot.training.examples import Rollout
@@ -46,6 +46,19 @@ def test_a_rollout_says_where_it_came_from() -> None:
     assert rollout.answer == "4"  # of which a guard counts how many are alike
     said = rollout.said
     assert (said.tokens, said.temperature, said.finish) == ((7, 8), 1.0, "stop")
+
+
+def test_a_rollout_says_how_it_was_sampled_and_that_it_was_cut_off() -> None:
+    told = episode([1.0])
+    [turn] = told.turns
+    agent = replace(turn.agent, sampling=Sampling(temperature=0.7, max_tokens=5))
+    words = replace(turn.completion, finish="length", tokens_out=5)
+
+    [rollout] = CaT().examples(replace(told, turns=(replace(turn, agent=agent, completion=words),)))
+
+    said = rollout.said
+    assert (said.temperature, said.most, said.length) == (0.7, 5, 5)
+    assert (said.finish, said.cut) == ("length", True)
 
 
 def test_rewards_are_agreement_and_credit_is_relative_to_the_group() -> None:

@@ -209,6 +209,21 @@ def test_a_loss_that_is_not_finite_keeps_the_weights_of_before(tiny: Path, tmp_p
     assert latest(tmp_path) is None
 
 
+def test_what_was_learnt_before_a_step_of_nonsense_is_on_disk(tiny: Path, tmp_path: Path) -> None:
+    settings = FIT.model_copy(update={"checkpoint_every": 9})
+    last = {one.episode for one in schedule(EXAMPLES, settings, seed=2)[-1]}
+    bad = [replace(e, advantage=float("inf")) if e.episode in last else e for e in EXAMPLES]
+    learner, steps = training(tiny, tmp_path, settings=settings, examples=bad)
+
+    with pytest.raises(MootError, match="isn't finite"):
+        list(steps)
+
+    kept = latest(tmp_path)
+    assert kept is not None
+    assert kept.step == 2
+    assert all(torch.equal(tensor, kept.weights[n]) for n, tensor in learner.tensors().items())
+
+
 def test_a_step_holds_whole_groups_and_leaves_out_what_teaches_nothing() -> None:
     flat = [replace(rollout(9, i, 0.0), teaches=False) for i in range(4)]
 

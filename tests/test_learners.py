@@ -1,11 +1,13 @@
 """Learners: memory, one base for several, and who learns from whose words."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from conftest import BuildTiny
 from told import FIT, learner, learnt, pair, rollout, words
 from torch import Tensor
 from whole import SHOWN, WHOLE, logp
@@ -22,7 +24,7 @@ from moot.training.methods.cat import CaT
 from moot.training.methods.sft import SFT
 from moot.training.objective import Objective
 from moot.training.rows import columns, rows
-from moot.training.settings import Fit
+from moot.training.settings import Fit, Lora
 
 # Memory.
 
@@ -48,6 +50,38 @@ def test_recomputing_gives_the_same_gradients(settings: Fit, tiny: Path) -> None
     assert all(grad.any() for grad in plain.values())
     for name, grad in plain.items():
         torch.testing.assert_close(again[name], grad, atol=1e-6, rtol=1e-6)
+
+
+def test_an_adapter_is_as_wide_and_weighs_as_much_as_is_said(tiny: Path, tmp_path: Path) -> None:
+    pupil = learner(tiny, FIT.model_copy(update={"lora": Lora(rank=2, alpha=20)}))
+
+    pupil.save(tmp_path)
+
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert (config["r"], config["lora_alpha"]) == (2, 20)
+    layers = [one for one in pupil.base.modules() if hasattr(one, "lora_A")]
+    assert {one.scaling["default"] for one in layers} == {10}
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_a_layer_runs_again_backward_where_it_is_recomputed(recompute: bool, tiny: Path) -> None:
+    pupil, passes = learner(tiny, FIT.model_copy(update={"recompute": recompute})), list[Any]()
+    pupil.base.model.layers[0].mlp.register_forward_pre_hook(lambda *_: passes.append(None))
+
+    pupil.policy(rows(columns(SHOWN), Tokens(tiny))).logp.sum().backward()
+
+    assert len(passes) == 1 + recompute
+
+
+def test_nothing_is_dropped_out_while_layers_are_recomputed(
+    build_tiny: BuildTiny, tmp_path: Path
+) -> None:
+    folder = build_tiny(tmp_path, architecture="phi3", resid_pdrop=0.5, embd_pdrop=0.5)
+    pupil = learner(folder, FIT.model_copy(update={"recompute": True}))
+    assert any(isinstance(module, torch.nn.Dropout) for module in pupil.base.modules())
+    batch = rows(columns(SHOWN), Tokens(folder))
+
+    assert torch.equal(pupil.policy(batch).logp, pupil.policy(batch).logp)
 
 
 def test_one_base_serves_several_learners_and_is_itself_again(tiny: Path, tmp_path: Path) -> None:

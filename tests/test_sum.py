@@ -126,6 +126,13 @@ def test_without_contrast_is_where_the_summed_advantages_are_alike() -> None:
 
     assert contrast(both) == {"alike": 1.0, "alone": 0.0}
     assert contrast(more) == {"alike": 0.0, "alone": 0.0}
+    # Of two voters; certainty of mean 1.5: .5 - .5, -.5 + .5 and 0, of rewards of 2, 2 and 1.5.
+    first = Sum(of=(TTRL(learn=2), Intuitor()), objective=PLAIN)
+    three = [
+        replace(r, said=replace(r.said, known=Known(certainty=(1.0, 2.0, 1.5)[r.turn])))
+        for r in first.examples(answered("4", "5", "6"))
+    ]
+    assert contrast(first.graded(three)) == {"alike": 1.0, "alone": 0.0}
 
 
 def test_it_is_read_back_as_it_was_written() -> None:
