@@ -12,6 +12,7 @@ from told import FIT, learner, learnt, pair, rollout, words
 from torch import Tensor
 from whole import SHOWN, WHOLE, logp
 
+from moot.agents.errors import MootError
 from moot.agents.tokens import Tokens
 from moot.experiments.course import readable, sources
 from moot.experiments.experiment import Experiment
@@ -21,6 +22,7 @@ from moot.training.fit import graded
 from moot.training.forward import score
 from moot.training.learner import Learner
 from moot.training.methods.cat import CaT
+from moot.training.methods.laser import LaSeR
 from moot.training.methods.sft import SFT
 from moot.training.objective import Objective
 from moot.training.rows import columns, rows
@@ -63,10 +65,33 @@ def test_an_adapter_is_as_wide_and_weighs_as_much_as_is_said(tiny: Path, tmp_pat
     assert {one.scaling["default"] for one in layers} == {10}
 
 
+def test_fresh_adapters_differ_by_their_seed(tiny: Path) -> None:
+    first, same, other = (
+        Learner(base(tiny, FIT), FIT, None, seed=seed, model=tiny).fingerprint()
+        for seed in (1, 1, 2)
+    )
+
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("settings", [FIT, WHOLE])
+def test_weights_of_which_some_are_missing_are_refused(settings: Fit, tiny: Path) -> None:
+    pupil = learner(tiny, settings)
+    name, *rest = pupil.tensors()
+
+    with pytest.raises(MootError, match=f"weights of another model: {name}"):
+        pupil.set({other: pupil.tensors()[other] for other in rest})
+
+
 @pytest.mark.parametrize("recompute", [False, True])
 def test_a_layer_runs_again_backward_where_it_is_recomputed(recompute: bool, tiny: Path) -> None:
-    pupil, passes = learner(tiny, FIT.model_copy(update={"recompute": recompute})), list[Any]()
-    pupil.base.model.layers[0].mlp.register_forward_pre_hook(lambda *_: passes.append(None))
+    pupil, passes = learner(tiny, FIT.model_copy(update={"recompute": recompute})), list[int]()
+
+    def counted(*_: object) -> None:
+        passes.append(1)
+
+    pupil.base.model.layers[0].mlp.register_forward_pre_hook(counted)
 
     pupil.policy(rows(columns(SHOWN), Tokens(tiny))).logp.sum().backward()
 
@@ -186,3 +211,24 @@ def test_others_words_are_credited_in_the_group_and_learnt_by_who_hears_them(
     assert [(one.advantage, one.weights) for one in found if isinstance(one, Rollout)] == [
         (-0.5, "v")
     ]
+
+
+@pytest.mark.parametrize(
+    ("method", "taken", "teaches"),
+    [
+        (CaT(objective=Objective(kl=0.1)), 0, False),  # at the anchor a KL's gradient is noise
+        (CaT(objective=Objective(kl=0.1)), 1, True),  # and later what holds the policy near it
+        (CaT(objective=Objective(kl=0.1, entropy=0.01)), 0, True),
+        (CaT(objective=Objective(like="ppo")), 0, True),  # the head learns at any advantage
+        (LaSeR(objective=Objective(kl=0.1), share=0), 0, True),  # and so do verdicts
+    ],
+)
+def test_without_contrast_a_policy_at_its_anchor_learns_what_is_more_than_to_stay(
+    method: CaT | LaSeR, taken: int, teaches: bool, roomy: Path
+) -> None:
+    pupil = learner(roomy, scalar=method.objective.critic is not None)
+
+    alone = [rollout(0, 1.0, (20,))]
+    [found] = graded(pupil, method, alone, Tokens(roomy), FIT, lambda _: True, taken)
+
+    assert found.teaches == teaches
