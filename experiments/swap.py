@@ -24,7 +24,8 @@ CANARY = Sampling(temperature=2.0, max_tokens=8)
 """Hot, so that it says what is unlikely: the likeliest words of a model that is sure of them have a
 log-probability of exactly 0 in every version."""
 ERRORS = 3
-"""By how many standard errors it must be plain that an engine is nearer to the version before."""
+"""By how many standard errors it must be plain that an engine is at the version before: nearer to
+it than to the new one, and not as far beyond."""
 EXACT, COARSE = 0.01, 0.1
 """How far an engine may be from the trainer, in nats a token: both in float32, or not."""
 
@@ -122,7 +123,7 @@ async def _compare(
         )
     for said in every:
         gone = share_gone(said.logprobs, proof.before, proof.logprobs)
-        if gone is not None and gone[0] + ERRORS * gone[1] < 0.5:
+        if gone is not None and abs(gone[0]) + ERRORS * gone[1] < 0.5:
             raise EngineError(
                 f"engine {name!r} reports version {new.version} of {new.name!r}, but finds a reply "
                 "as likely as the version before it did: it holds that one still"

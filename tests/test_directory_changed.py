@@ -16,6 +16,7 @@ from moot.experiments.experiment import Experiment
 from moot.experiments.tasks.table import File
 from moot.protocols.stage import StageSettings
 from moot.training.methods.sft import SFT
+from moot.training.settings import Fit
 
 
 def test_a_run_may_go_on_with_other_servers(tmp_path: Path) -> None:
@@ -99,7 +100,11 @@ def test_more_failures_may_be_borne_engines_driven_otherwise_and_tokens_cost_mor
     price = Price(tokens_in=1, tokens_out=2)
     patient = {"main": Scripted(lines=("1",), limits=Limits(concurrency=2), price=price)}
     other = EXPERIMENT.model_copy(
-        update={"stage": StageSettings(max_failed_episodes=3), "engines": patient}
+        update={
+            "stage": StageSettings(max_failed_episodes=3),
+            "engines": patient,
+            "fit": Fit(tolerance=0.5),
+        }
     )
 
     for again in (other, EXPERIMENT, other):

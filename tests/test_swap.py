@@ -148,8 +148,8 @@ def test_an_engine_that_is_near_enough_and_holds_the_version_before_is_caught(
     proof = replace(
         PROOF, tokens=(6, 7, 8), logprobs=(-1.0, -2.0, -3.0), before=(-1.05, -1.96, -3.06)
     )
-    # .05 off in the mean, which 16 bits would excuse; noise of .01 excuses no more than itself.
-    stale = Server(weighs=(-1.06, -1.95, -3.05), says=(6, 7, 8))
+    # .05 off in the mean, which 16 bits would excuse; noise of .003 excuses no more than itself.
+    stale = Server(weighs=(-1.053, -1.957, -3.057), says=(6, 7, 8))
     with pytest.raises(EngineError, match="as likely as the version before it did"):
         proven(stale, 1, proved(tmp_path / "stale", proof))
 
@@ -160,12 +160,30 @@ def test_an_engine_that_is_near_enough_and_holds_the_version_before_is_caught(
 def test_how_far_an_engine_has_gone_by_hand() -> None:
     # The way is (1, 0, 2); gone are (½, 0, 1): half of it, exactly.
     assert share_gone((-1.5, -2, -1), (-2, -2, -2), (-1, -2, 0)) == (0.5, 0.0)
-    # Gone are (1, 1, 2): all of it, and the 1 that is left over 2 · 5.
-    found = share_gone((-1, -1, 0), (-2, -2, -2), (-1, -2, 0))
-    assert found == (1.0, pytest.approx(0.1**0.5))
+    # The way is (1, 1, 1); gone are (1, 1, 5/2): 3/2 of it.  Each token is (-½, -½, 1) off that,
+    # and (-¾, -¾, 3/2) off the share of the other two.
+    found = share_gone((-1, -1, 0.5), (-2, -2, -2), (-1, -1, -1))
+    assert found == (1.5, pytest.approx(3.375**0.5 / 3))
+    # All of the way but a hundredth is one token's, of which the others can't tell.
+    share, error = share_gone((-1, -2.05, -1.95), (-2, -2, -2), (0, -1.99, -1.99)) or (0, 0)
+    assert (share, error) == (pytest.approx(0.5, abs=1e-3), pytest.approx(0.5, abs=1e-2))
+    assert share_gone((-1, -2, -2), (-2, -2, -2), (0, -2, -2)) is None  # all of it is one's
     assert share_gone((-1, -1, 0), (-1, -1, -1), (-1, -1, -1)) is None  # it didn't move
     assert share_gone((-1, -1), (-2, -2), (-1, -2)) is None  # two tokens tell nothing of noise
     assert share_gone((-1, -1, 0), (), (-1, -2, 0)) is None
+
+
+def test_rounding_of_the_one_word_that_moved_is_no_version_before(tmp_path: Path) -> None:
+    # What was seen of an honest engine in float32, of a policy trained in bfloat16.
+    proof = replace(
+        PROOF,
+        tokens=(6, 7, 8, 9),
+        logprobs=(-2.24674, -0.06182, -0.01617, -0.04404),
+        before=(-2.24874, -0.06191, -0.01606, -0.04396),
+    )
+    honest = Server(weighs=(-2.25277, -0.06081, -0.01653, -0.04349), says=(6, 7, 8, 9))
+
+    assert len(proven(honest, 1, proved(tmp_path, proof))) == 2
 
 
 @pytest.mark.parametrize("other", [{"prompt_tokens": (1, 2)}, {"tokens": (6, 8)}])

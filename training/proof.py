@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
 FILE = "proof.json"
 AMONG = 64
-"""Of so many examples the shortest reply is taken."""
+"""Of so many examples one's reply is taken."""
 TELLING = 3
 """So many tokens tell a version from another, and that from noise."""
+ENOUGH = 8
+"""So many do well; a longer reply takes more time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +51,16 @@ class Proof:
 def chosen(examples: Iterable[Example], encode: Encoder) -> Said | None:
     """Return the shortest of the replies that are learnt from; `None`: none says anything.
 
-    One of fewer tokens than tell versions apart is taken where there is no other.
+    One of fewer tokens than are `ENOUGH` is taken where there is no longer one.
     """
     said = [one for e in islice(examples, AMONG) for one in e.rows[:1] if one.text]
     read = [(one, tuple(encode.completion(one.text, ended=False))) for one in said]
     if not read:
         return None
 
-    def cost(one: tuple[Said, tuple[int, ...]]) -> tuple[bool, int]:
+    def cost(one: tuple[Said, tuple[int, ...]]) -> tuple[int, int]:
         letters = sum(len(message.content) for message in one[0].prompt)
-        return len(one[1]) < TELLING, letters + len(one[0].text)
+        return -min(len(one[1]), ENOUGH), letters + len(one[0].text)
 
     least, tokens = min(read, key=cost)
     return Said(least.prompt, least.text, tokens, tuple(encode.prompt(least.prompt)))
@@ -87,16 +89,18 @@ def share_gone(
 
     Returns:
         The share, by least squares, which is 1 where it has the new version and 0 where it still
-        has the old one, and the share's standard error; `None` where it can't be told.
+        has the old one, and its standard error, of what each token is off the share of all others:
+        where one is nearly all of the way, they say little of it (HC3, MacKinnon and White, 1985).
+        `None` where it can't be told.
     """
     way = [b - a for a, b in zip(before, after, strict=False)]
     length = math.fsum(x * x for x in way)
-    if len(way) < TELLING or not length:
+    if len(way) < TELLING or not length or max(x * x for x in way) == length:
         return None
     gone = [s - a for s, a in zip(said, before, strict=True)]
     share = math.fsum(g * x for g, x in zip(gone, way, strict=True)) / length
-    rest = math.fsum((g - share * x) ** 2 for g, x in zip(gone, way, strict=True))
-    return share, math.sqrt(rest / ((len(way) - 1) * length))
+    off = [(g - share * x) / (1 - x * x / length) for g, x in zip(gone, way, strict=True)]
+    return share, math.sqrt(math.fsum((o * x) ** 2 for o, x in zip(off, way, strict=True))) / length
 
 
 def write(training: Path, proof: Proof) -> None:
