@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .beside import Text
 from .errors import MootError
@@ -71,6 +71,12 @@ class Group(Settings):
     learn.  Others' words were sampled by other weights: `objective.correct` makes up for it."""
     sampling: OneOrMore[Sampling] = Sampling()
     """How it is sampled; of several, the group's agents get one each, in turn."""
+
+    @model_validator(mode="after")
+    def _all_is_used(self) -> Self:
+        if not self.learns:
+            self.refuse("adapters", "learns_from", where="without `learns: true`")
+        return self
 
     @property
     def roles(self) -> tuple[Role, ...]:

@@ -47,7 +47,7 @@ def influence(readings: Readings, level: str, form: str, to: Path | None = None)
     checked(path, f".{form}")
     agents = by_agent(readings.turns(COLUMNS))
     if not len(agents):
-        raise MootError(f"{readings.path}: nobody has spoken in a complete cycle yet")
+        raise MootError(f"{readings.path}: nobody has spoken in a complete cycle")
     found = agents if level == "agents" else by_turn(readings.turns(COLUMNS))
     if form == "parquet":
         ends = ({"speaker": a, "listener": b, **seen} for a, b, seen in found.edges(data=True))

@@ -2,14 +2,16 @@
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from moot.agents.models import locate
 from moot.agents.types import Weights
 from moot.protocols.journal import Metric
-from moot.training.examples import Example
+from moot.training.examples import Example, is_for
 
-from .course import GIVEN, JUDGE, Course, Lessons, Step
+from .course import GIVEN, JUDGE, Course, Lessons, Step, sources
 from .directory import talk_folder
 from .experiment import Experiment
 from .lessons import write_examples
@@ -48,7 +50,9 @@ def learn(
 
         release()  # the last base, which nobody holds now: an engine that slept wants the room
     if any(taught.values()):
-        write_examples(folder, cycle, taught.items())
+        heard = {one for name in chain(*models.values()) for one in sources(experiment, name)}
+        rest = (replace(e, teaches=False) for e in lessons.examples if not is_for(e, heard))
+        write_examples(folder, cycle, chain(taught.items(), [(None, rest)]))
     for over in (GIVEN, f"fit-{JUDGE}"):
         shutil.rmtree(folder / over, ignore_errors=True)
     publish(folder)

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 from moot.agents.endpoint import Endpoint
-from moot.agents.errors import InputError
+from moot.agents.errors import InputError, near
 from moot.agents.population import Role
 from moot.agents.questions import truth
 from moot.agents.simulated import Simulated
 from moot.protocols import ProtocolChoice
 from moot.protocols.consensus import Consensus
 from moot.protocols.selection import Selection
+from moot.protocols.types import Held
 from moot.training import MethodChoice
 from moot.training.methods.laser import LaSeR
 from moot.training.methods.sft import SFT
@@ -94,6 +96,10 @@ def learning(experiment: Experiment) -> Iterator[Problem]:
         wrong = f"{method.kind} learns from texts, of which no answers are kept; guard `distinct`"
         yield ("fit", "guards", "commonest"), wrong
     yield from _asked(experiment)
+    if isinstance(method, SFT) and method.file is None:  # a file has names of its own
+        for name in sorted((method.weigh or {}).keys() - set(get_args(Held))):
+            wrong = f"no protocol holds up a '{name}'{near(name, get_args(Held))}"
+            yield ("method", "weigh", name), wrong
     if not any(group.learns for group in experiment.population):
         yield ("method",), "nobody learns; set `learns: true` for a policy, or leave `method` out"
     several = isinstance(method, Sum)

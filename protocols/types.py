@@ -86,6 +86,10 @@ class Preference:
     """The turns that judged."""
 
 
+Held = Literal["generator", "critic_kept", "critic_corrected", "revision", "debater"]
+"""What protocols hold up examples of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Demonstration:
     """What one turn said is a good reply to what another (or itself) was asked."""
@@ -94,8 +98,8 @@ class Demonstration:
     """The turn whose prompt it replies to."""
     said: int
     """The turn whose words they are."""
-    name: str
-    """What it is an example of, e.g. `generator`, `critic` or `revision`."""
+    name: Held
+    """What it is an example of."""
 
 
 @dataclass(frozen=True, slots=True)

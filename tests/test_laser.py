@@ -127,6 +127,19 @@ def test_a_critic_leaves_verdicts_no_share() -> None:
     assert LaSeR(objective=ppo, share=0).share == 0
 
 
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"share": 0, "verdict_steps": 1}, "verdict_steps"),
+        ({"share": 0, "least_std": 0.2}, "least_std"),
+        ({"share": 0, "alpha": 0, "reasoning_steps": 1}, "reasoning_steps"),
+    ],
+)
+def test_what_nothing_would_heed_is_refused(settings: dict[str, float], name: str) -> None:
+    with pytest.raises(ValueError, match=f"`{name}` means nothing with "):
+        LaSeR.model_validate(settings)
+
+
 def test_answers_are_right_by_the_task_or_by_the_reference() -> None:
     turns = [turn(0, "4"), turn(1, "5"), turn(2, "none"), turn(3, "7")]
     scores = (1.0, 0.0, None, None)

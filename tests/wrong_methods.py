@@ -119,6 +119,15 @@ METHODS = [
         id="a guard of answers where there are none",
     ),
     pytest.param(
+        f"{LEARNS.replace('consensus', 'debate')}"
+        "method: {kind: sft, on: demonstrations, weigh: {generater: 1, critic_kept: 1}}\n",
+        [
+            ":14:60 method.weigh.generater: no protocol holds up a 'generater'; did you mean "
+            "'generator'?"
+        ],
+        id="examples of nothing",
+    ),
+    pytest.param(
         f"{LEARNS}method: {{kind: cat, objective: {{kll: 1}}}}\n",
         [":14:33 method.objective.kll: unknown key; did you mean 'kl'?"],
         id="kll",

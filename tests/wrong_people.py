@@ -4,6 +4,11 @@ import pytest
 from wrong import ENGINE, GOOD, MODEL, engine, wrong
 
 PEOPLE = [
+    wrong(
+        "- {name: solver",
+        "- {learns_from: all, name: solver",
+        ":6:5 population.0: `learns_from` means nothing without `learns: true`",
+    ),
     # Engines.
     wrong(
         f"  main: {ENGINE}",

@@ -65,6 +65,14 @@ class LaSeR(Reinforcement):
             )
         return self
 
+    @model_validator(mode="after")
+    def _all_is_used(self) -> Self:
+        if not self.share:
+            self.refuse("verdict_steps", "least_std", where="with `share: 0`")
+        if not self.share and not self.alpha:
+            self.refuse("reasoning_steps", where="with `alpha: 0` and `share: 0`")
+        return self
+
     @property
     def needs(self) -> Signal | None:
         """Known answers, or a reference."""
