@@ -79,6 +79,20 @@ WRONG = {
     "no mapping": ([1], "expected a mapping, got list"),
     "no prompt": ({"completion": "4"}, "prompt: expected a text or a list of messages"),
     "no completion": ({"prompt": "2 + 2?"}, f"completion: {REPLY}"),
+    "a call of a tool": (
+        {"messages": [ASKS, {**SAYS, "tool_calls": [{"id": "1"}]}]},
+        "messages: expected messages of role and content alone: put what `tool_calls` holds into "
+        "the content, as the chat template writes it, or leave it out, got [{'id': '1'}]",
+    ),
+    "a thought": (
+        {**GOOD, "completion": [{**SAYS, "reasoning_content": "two twos"}]},
+        "completion: expected messages of role and content alone: put what `reasoning_content` ",
+    ),
+    "tools": ({**GOOD, "tools": [{"name": "f"}]}, "tools: expected none: put "),
+    "options of the chat template": (
+        {**GOOD, "chat_template_kwargs": {"enable_thinking": False}},
+        "chat_template_kwargs: expected none: put what the chat template makes of it into the ",
+    ),
     "an empty completion": ({**GOOD, "completion": ""}, f"completion: {REPLY}"),
     "a completion of several turns": (
         {**GOOD, "completion": [SAYS, ASKS, SAYS]},

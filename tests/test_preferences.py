@@ -106,6 +106,16 @@ def test_blank_lines_and_other_columns_do_not_matter(tmp_path: Path) -> None:
     assert [one.episode for one in read(path)] == ["likes.jsonl/1", "likes.jsonl/2"]
 
 
+@pytest.mark.parametrize("name", ["likes.jsonl", "likes.parquet"])
+def test_what_a_message_or_a_row_has_not_got_may_be_told(name: str, tmp_path: Path) -> None:
+    # Parquet has a message's key in all messages: here the system's name.
+    asked, [said] = [{**ASKED[0], "name": ""}, ASKED[1]], TALK["chosen"]
+    row = {**TALK, "prompt": asked, "chosen": [{**said, "tool_calls": [], "thinking": None}]}
+    path = written(tmp_path, [{**row, "tools": None, "chat_template_kwargs": None}], name)
+
+    assert list(read(path)) == list(read(written(tmp_path, [TALK], name)))
+
+
 def test_a_mark_of_byte_order_is_no_part_of_the_first_row(tmp_path: Path) -> None:
     path = tmp_path / "likes.jsonl"
     path.write_text(json.dumps(GOOD), encoding="utf-8-sig")

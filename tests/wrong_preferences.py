@@ -6,8 +6,31 @@ MESSAGES = "expected a text or a list of messages"
 REPLY = "expected a text, or one message of the assistant, with the prompt before it or not"
 X, Z = ({"role": "assistant", "content": text} for text in "xz")
 ASKS = {"role": "user", "content": "and?"}
+SILENT = {"role": "assistant", "content": None}
 WRONG = {
     "no mapping": ("[1]", "row 2: expected a mapping, got list"),
+    "a call of a tool": (
+        {"chosen": [{**X, "tool_calls": [{"id": "1"}]}]},
+        "row 2: chosen: expected messages of role and content alone: put what `tool_calls` holds "
+        "into the content, as the chat template writes it, or leave it out, got [{'id': '1'}]",
+    ),
+    "a call of a tool without a word": (
+        {"prompt": None, "chosen": [ASKS, X], "rejected": [ASKS, {**SILENT, "tool_calls": ["f"]}]},
+        "row 2: rejected: expected messages of role and content alone: put what `tool_calls` ",
+    ),
+    "a name in a prompt": (
+        {"prompt": [{**ASKS, "name": "Ann"}]},
+        "row 2: prompt: expected messages of role and content alone: put what `name` holds ",
+    ),
+    "tools": (
+        {"tools": [{"name": "f"}]},
+        "row 2: tools: expected none: put what the chat template makes of it into the prompt, or "
+        "leave it out, got [{'name': 'f'}]",
+    ),
+    "options of the chat template": (
+        {"chat_template_kwargs": {"enable_thinking": False}},
+        "row 2: chat_template_kwargs: expected none: put ",
+    ),
     "no prompt": (
         {"prompt": None},
         "row 2: chosen: expected a list of messages, the prompt's and then one of the "

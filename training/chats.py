@@ -17,6 +17,24 @@ BEGUN = (
     "expected another's message last, for a reply is a whole message of the assistant: put the "
     "words that it begins with into the replies"
 )
+ALONE = (
+    "expected messages of role and content alone: put what `{}` holds into the content, as the "
+    "chat template writes it, or leave it out"
+)
+UNTOLD = "expected none: put what the chat template makes of it into the prompt, or leave it out"
+EMPTY: tuple[Any, ...] = (None, "", [], {})
+"""What says nothing: Parquet has a key that one message has in all of them."""
+
+
+def words_alone(row: Mapping[str, Any]) -> None:
+    """Raise where a row holds what a chat template would put between the words.
+
+    Raises:
+        ValueError: it has tools, or options of the chat template.
+    """
+    for key in ("tools", "chat_template_kwargs"):
+        if row.get(key) not in EMPTY:
+            raise wrong(key, UNTOLD, row[key])
 
 
 def prompt(row: Mapping[str, Any]) -> Prompt:
@@ -27,7 +45,7 @@ def prompt(row: Mapping[str, Any]) -> Prompt:
             reply is a message of its own.
     """
     value = row.get("prompt")
-    asked = (Message("user", value),) if is_text(value) else messages(value)
+    asked = (Message("user", value),) if is_text(value) else messages(row, "prompt")
     if not asked:
         raise wrong("prompt", "expected a text or a list of messages with role and content", value)
     return _ready(asked, value)
@@ -40,7 +58,7 @@ def shared(row: Mapping[str, Any], keys: Sequence[str]) -> Prompt:
         ValueError: one isn't a list of messages that ends with the assistant's, they don't begin
             alike, or what they begin with ends with the assistant's too.
     """
-    whole = [messages(row.get(key)) for key in keys]
+    whole = [messages(row, key) for key in keys]
     for key, chat in zip(keys, whole, strict=True):
         if not chat or chat[-1].role != "assistant":
             raise wrong(key, WHOLE, row.get(key))
@@ -59,7 +77,7 @@ def reply(row: Mapping[str, Any], key: str, asked: Prompt) -> str:
         ValueError: it is something else.
     """
     value = row.get(key)
-    said = messages(value)
+    said = messages(row, key)
     own = said and said[-1].role == "assistant" and said[:-1] in ((), asked)
     text = said[-1].content if own else value
     if not is_text(text):
@@ -79,10 +97,17 @@ def finish(row: Mapping[str, Any], key: str) -> str:
     return value or "stop"
 
 
-def messages(value: Any) -> Prompt:
-    """Return a list of messages as they are; none: it isn't one."""
+def messages(row: Mapping[str, Any], key: str) -> Prompt:
+    """Return a column's list of messages as they are; none: it isn't one.
+
+    Raises:
+        ValueError: one of them has more than its role and content, such as tool calls.
+    """
     try:
-        said = cast(list[dict[str, Any]], value)
+        said = cast(list[dict[str, Any]], row.get(key))
+        for name, held in ((n, held) for m in said if m["role"] for n, held in m.items()):
+            if name not in ("role", "content") and held not in EMPTY:
+                raise wrong(key, ALONE.format(name), held)
         read = all(m["role"] in ROLES and is_whole(m["content"]) for m in said)
         return tuple(Message(m["role"], m["content"]) for m in said) if read else ()
     except (TypeError, KeyError):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import records
-from .chats import finish, is_whole, prompt, reply, shared, wrong
+from .chats import finish, is_whole, prompt, reply, shared, words_alone, wrong
 from .examples import EVERYONE, Said, Shown
 from .records import Row
 
@@ -26,6 +26,7 @@ def read(path: Path) -> Iterator[Shown]:
 
 
 def _shown(row: Row, place: str) -> Shown:
+    words_alone(row)
     name = row.get("name")
     if name is not None and not is_whole(name):
         raise wrong("name", "expected a text", name)

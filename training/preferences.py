@@ -8,7 +8,7 @@ from pathlib import Path
 from moot.protocols.types import Episode, Preference
 
 from . import records
-from .chats import finish, prompt, reply, shared, wrong
+from .chats import finish, prompt, reply, shared, words_alone, wrong
 from .examples import EVERYONE, Pair, Said, said
 from .records import Row
 
@@ -67,6 +67,7 @@ def read(path: Path, sure: float = 0.5) -> Iterator[Pair]:
 
 
 def _pair(row: Row, name: str) -> Pair:
+    words_alone(row)
     asked = shared(row, SIDES) if row.get("prompt") is None else prompt(row)
     probability = _number(row, "probability", usual=1.0)
     if not 0.5 <= probability <= 1:
