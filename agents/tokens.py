@@ -45,7 +45,7 @@ class Tokens:
                 "take its instruct version, or put a chat_template.jinja into the folder"
             )
         try:
-            said = self._said_last()
+            said, (self._before, self._begin) = self._said_last(), self._before_replies()
         except Exception as error:  # templates are programs: they raise what they like
             raise EngineError(
                 f"{model}: its chat template refuses a plain chat: {in_one_line(error)}"
@@ -99,7 +99,10 @@ class Tokens:
     def completion(self, text: str, *, ended: bool) -> list[int]:
         """Return the ids of a reply, with the token that ends one if it `ended`."""
         end = [self._end] if ended and self._end is not None else []
-        return [*self._ids(text), *end]
+        ids, length = self._ids(self._before + text), len(self._begin)
+        # What is joined to the token before it is in no chat by itself: it is taken alone.
+        own = ids[length:] if ids[:length] == self._begin else self._ids(text)
+        return [*own, *end]
 
     def text(self, ids: Sequence[int]) -> str:
         """Return what ids say; special tokens say nothing."""
@@ -123,6 +126,17 @@ class Tokens:
             yield from [] if ends is None else [ends] if isinstance(ends, int) else ends
         if self._end is not None:
             yield self._end
+
+    def _before_replies(self) -> tuple[str, tuple[int, ...]]:
+        """Return what replies are tokenised behind, and its ids; nothing where they may be alone.
+
+        As SentencePiece does, some tokenizers put a space before a text that it hasn't in a chat.
+        """
+        asked, reply = self._chat(PROBE[:1], reply=True), PROBE[-1].content
+        begin, alone, both = map(self._ids, (asked, reply, asked + reply))
+        whole = self._ids(self._chat(PROBE, reply=False))
+        so = whole[: len(both)] == both != (*begin, *alone)
+        return (asked, begin) if so and both[: len(begin)] == begin else ("", ())
 
     def _said_last(self) -> int | None:
         """Return the special token that the chat template puts after a reply."""
