@@ -93,7 +93,10 @@ WRONG = {
         {**GOOD, "chat_template_kwargs": {"enable_thinking": False}},
         "chat_template_kwargs: expected none: put what the chat template makes of it into the ",
     ),
-    "an empty completion": ({**GOOD, "completion": ""}, f"completion: {REPLY}"),
+    "an empty completion": (
+        {**GOOD, "completion": ""},
+        "completion: expected a reply that says something, got ''",
+    ),
     "a completion of several turns": (
         {**GOOD, "completion": [SAYS, ASKS, SAYS]},
         f"completion: {REPLY}",
@@ -116,7 +119,7 @@ WRONG = {
     ),
     "a chat of an empty answer": (
         {"messages": [ASKS, {**SAYS, "content": ""}]},
-        f"messages: {REPLY}",
+        "messages: expected a reply that says something, got [{",
     ),
     "a chat whose answer is begun": (
         {"messages": [ASKS, SAYS, SAYS]},

@@ -12,6 +12,7 @@ import users_file
 from wrong_preferences import ASKED, GOOD, WRONG
 
 from moot.agents.errors import InputError
+from moot.agents.tokens import Tokens
 from moot.agents.types import Message
 from moot.experiments.columns import PREFERENCES
 from moot.experiments.lessons import pair_row
@@ -21,6 +22,7 @@ from moot.training.methods.dpo import DPO
 from moot.training.methods.rlhf import RLHF
 from moot.training.preferences import read
 from moot.training.reward_model import RewardModel
+from moot.training.rows import columns, rows
 
 TALK = {
     "prompt": ASKED,
@@ -84,6 +86,22 @@ def test_a_conversation_beside_itself_ties_whether_it_has_a_prompt_or_not(tmp_pa
     path = written(tmp_path, [{"chosen": whole, "rejected": whole}])
 
     assert list(read(path)) == []
+
+
+@pytest.mark.parametrize("name", ["likes.jsonl", "likes.parquet"])
+def test_a_reply_may_be_empty_and_is_then_the_end_of_its_turn(
+    name: str, tiny: Path, tmp_path: Path
+) -> None:
+    empty = {**TALK, "rejected": [{"role": "assistant", "content": ""}]}
+
+    [said] = read(written(tmp_path, [empty], name))
+    [text] = read(written(tmp_path, [{**GOOD, "chosen": ""}], name))
+
+    assert (said.chosen.text, said.rejected.text) == ("4", "")
+    assert (text.chosen.text, text.rejected.text) == ("", "5")
+    batch = rows(columns([said]), Tokens(tiny))
+    assert batch.mask.sum(-1).tolist() == [2, 1]  # a byte and the end, and the end
+    assert list(read(written(tmp_path, [{**GOOD, "chosen": "", "rejected": ""}], name))) == []
 
 
 def test_what_was_cut_is_read_back_as_cut(tmp_path: Path) -> None:

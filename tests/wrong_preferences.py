@@ -89,10 +89,8 @@ WRONG = {
     ),
     "a number for a prompt": ({"prompt": 7}, "row 2: prompt: "),
     "no chosen": ({"chosen": None}, f"row 2: chosen: {REPLY}, got None"),
-    "an empty chosen": ({"chosen": ""}, f"row 2: chosen: {REPLY}, got ''"),
     "half a character": ({"chosen": "\ud800"}, f"row 2: chosen: {REPLY}, got '\\ud800'"),
     "half a character asked": ({"prompt": "so \udfff"}, "row 2: prompt: "),
-    "an empty reply": ({"chosen": [{"role": "assistant", "content": ""}]}, "row 2: chosen: "),
     "a reply of several turns": (
         {"chosen": [X, ASKS, Z]},
         f"row 2: chosen: {REPLY}, got [{X}, ",

@@ -73,6 +73,8 @@ def shared(row: Mapping[str, Any], keys: Sequence[str]) -> Prompt:
 def reply(row: Mapping[str, Any], key: str, asked: Prompt) -> str:
     """Return what is replied: a text, or the assistant's message, alone or after the prompt.
 
+    It may be empty: the end of its turn, and nothing before it.
+
     Raises:
         ValueError: it is something else.
     """
@@ -80,7 +82,7 @@ def reply(row: Mapping[str, Any], key: str, asked: Prompt) -> str:
     said = messages(row, key)
     own = said and said[-1].role == "assistant" and said[:-1] in ((), asked)
     text = said[-1].content if own else value
-    if not is_text(text):
+    if not is_whole(text):
         raise wrong(key, REPLY, value)
     return text
 

@@ -34,11 +34,14 @@ def _shown(row: Row, place: str) -> Shown:
         asked, key = shared(row, ("messages",)), "messages"
     else:
         asked, key = prompt(row), "completion"
+    text = reply(row, key, asked)
+    if not text:
+        raise wrong(key, "expected a reply that says something", row[key])
     return Shown(
         episode=place,
         turn=None,
         agent="",
         speakers=EVERYONE,
-        said=Said(asked, reply(row, key, asked), finish=finish(row, "finish")),
+        said=Said(asked, text, finish=finish(row, "finish")),
         name=name or "",
     )
