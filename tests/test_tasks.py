@@ -219,6 +219,33 @@ def test_an_answer_may_be_unknown(tmp_path: Path) -> None:
     assert from_file == Inline(items=items, **how).load(0)
 
 
+@pytest.mark.parametrize(("kind", "none"), [("jsonl", None), ("parquet", float("nan"))])
+def test_floats_are_whole_numbers_where_they_can_be_and_nan_is_unknown(
+    tmp_path: Path, kind: str, none: float | None
+) -> None:
+    """In a column of pandas an integer is a float as soon as one is missing."""
+    answers = [1.0, none, -3.0, 2.5, 1e20]
+    rows = [{"prompt": f"q{i}", "answer": answer} for i, answer in enumerate(answers)]
+    WRITERS[kind](tmp_path / f"x.{kind}", rows)
+
+    split = File(path=str(tmp_path / f"x.{kind}"), verifier="exact", held_out=1, per_cycle=1).load(
+        0
+    )
+
+    known = [t.answer for t in sorted((*split.train, *split.held_out), key=lambda t: t.prompt)]
+    assert known == ["1", None, "-3", "2.5", "1" + 20 * "0"]
+
+
+def test_no_question_and_no_answer_is_infinite(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "x.parquet", [{"prompt": "a", "answer": float("inf")}])
+    (tmp_path / "x.jsonl").write_text('{"prompt": "a", "answer": -1e400}')
+
+    with pytest.raises(MootError, match="answer: expected text or a number, found inf"):
+        bad(tmp_path / "x.parquet").load(0)
+    with pytest.raises(MootError, match="answer: expected text or a number, found -inf"):
+        bad(tmp_path / "x.jsonl").load(0)
+
+
 def test_a_byte_order_mark_and_windows_lines_are_read(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbfprompt,answer\r\na,1\r\nb,2\r\n")
 

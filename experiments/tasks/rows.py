@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -34,20 +35,26 @@ def rows(path: Path) -> Iterator[Row]:
 
 
 def cell(row: Row, column: str) -> str | None:
-    """Return what stands in a column as text; `None`: nothing does.  No such column is an error."""
+    """Return what stands in a column as text; `None`: nothing does.  No such column is an error.
+
+    NaN is nothing, and a whole float an integer: where a number is missing, pandas makes a column
+    of integers one of floats.
+    """
     where, cells = row
     if column not in cells:
         meant = near(column, cells, show=False)
         there = ", ".join(map(str, cells)) or "none"
         raise MootError(f"{where}: no column {column!r}; there are: {there}{meant}")
     value = cells[column]
-    if value is None or not str(value).strip():
+    number = value if isinstance(value, float) else 0.0
+    if value is None or math.isnan(number) or not str(value).strip():
         return None
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    known = isinstance(value, str | int | float) and not isinstance(value, bool)
+    if not known or math.isinf(number):
         raise MootError(f"{where}: {column}: expected text or a number, found {repr(value)[:40]}")
     if half := HALF.search(str(value)):
         raise MootError(f"{where}: {column}: {half[0]!r} is half a surrogate pair, no character")
-    return str(value)
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def _jsonl(path: Path) -> Iterator[Row]:

@@ -26,7 +26,8 @@ class File(Settings):
     prompt_column: str = "prompt"
     """Which column holds the question."""
     answer_column: str = "answer"
-    """Which column holds the right answer; an empty cell is an answer that isn't known."""
+    """Which column holds the right answer; an empty cell, or NaN in Parquet, is an answer that
+    isn't known.  The number 3.0 is the answer 3; in CSV, which has texts alone, it is 3.0."""
     held_out_path: Beside | None = None
     """A file of its own for the held-out questions; none of it is learnt from."""
     template: str = Field(default="{prompt}", pattern=r"\{prompt\}")
