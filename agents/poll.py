@@ -13,9 +13,9 @@ from msgspec import DecodeError, Struct, json
 
 from .chat import Reply, Usage, ask
 from .choices import Ballot
-from .errors import EngineError, Fault
+from .errors import EngineError, Fault, Refusal
 from .self_reward import Reading
-from .types import Completion, Request, Sampling
+from .types import PROBE, Completion, Message, Prompt, Request, Sampling
 from .wire import Wire
 
 REMEMBERED = 4096
@@ -49,6 +49,7 @@ class Polls:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._ids: dict[str, tuple[int, ...]] = {}
+        self._begin: tuple[int, ...] | None = None
 
     async def ask(
         self,
@@ -101,15 +102,48 @@ class Polls:
         if choice not in self._ids:
             if len(self._ids) >= REMEMBERED:
                 self._ids.clear()
-            body = {"model": base, "prompt": choice, "add_special_tokens": False}
-            try:
-                answer = await self._wire.post("/tokenize", body)
-                self._ids[choice] = TOKENS.decode(answer).tokens
-            except (DecodeError, UnicodeDecodeError):
-                raise Fault(f"{self._wire.root}/tokenize: unreadable answer") from None
+            self._ids[choice] = await self._replied(base, choice)
         if not self._ids[choice]:
             raise EngineError(f"the choice {choice!r} is no token, so it can't be weighed")
         return self._ids[choice]
+
+    async def _replied(self, base: str, text: str) -> tuple[int, ...]:
+        """Return the ids of a reply as it stands in a chat, as `Tokens.completion` does."""
+        alone = await self._alone(base, text)
+        if self._begin is None:
+            self._begin = await self._before_replies(base)
+        if not (text and self._begin):
+            return alone
+        there = await self._chat(base, (*PROBE[:-1], Message("assistant", text)))
+        return _after(self._begin, there) or alone
+
+    async def _before_replies(self, base: str) -> tuple[int, ...]:
+        """Return what stands before a reply that has other ids in a chat than alone; or nothing."""
+        alone, begin = (
+            await self._alone(base, PROBE[-1].content),
+            await self._chat(base, PROBE[:-1]),
+        )
+        try:
+            there = await self._chat(base, PROBE)
+        except Refusal:  # a template that puts something of its own into what was said
+            return ()
+        return begin if _after(begin, there) not in ((), alone) else ()
+
+    async def _alone(self, base: str, text: str) -> tuple[int, ...]:
+        return await self._read({"model": base, "prompt": text, "add_special_tokens": False})
+
+    async def _chat(self, base: str, chat: Prompt) -> tuple[int, ...]:
+        """Return the ids of a chat up to a reply, or to the end of the one that it ends with."""
+        replied = chat[-1].role == "assistant"
+        told = [{"role": said.role, "content": said.content} for said in chat]
+        how = {"add_generation_prompt": not replied, "continue_final_message": replied}
+        return await self._read({"model": base, "messages": told, **how})
+
+    async def _read(self, body: Mapping[str, Any]) -> tuple[int, ...]:
+        try:
+            return TOKENS.decode(await self._wire.post("/tokenize", body)).tokens
+        except (DecodeError, UnicodeDecodeError):
+            raise Fault(f"{self._wire.root}/tokenize: unreadable answer") from None
 
     async def _ends(
         self, model: str, reply: Reply, prompt: Sequence[int], ends: Collection[tuple[int, ...]]
@@ -141,6 +175,11 @@ class Polls:
             return found, reads.usage
         except (DecodeError, KeyError, ValueError):
             raise Fault(f"{self._wire.root}/v1/completions: unreadable log-probs") from None
+
+
+def _after(begin: tuple[int, ...], ids: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the ids that follow those which they begin with; none: they don't."""
+    return ids[len(begin) :] if ids[: len(begin)] == begin else ()
 
 
 def _first(reply: Reply) -> dict[int, float]:

@@ -9,15 +9,13 @@ from typing import Any
 from transformers import AutoConfig, AutoTokenizer
 
 from .errors import EngineError, in_one_line
-from .types import Message, Prompt
+from .types import PROBE, Prompt
 
 RESERVED = re.compile("reserved|unused|extra", re.IGNORECASE)
 PARTS = ("bos", "eos", "pad", "unk", "sep", "cls", "mask")
 """What a special token may be to a tokenizer."""
 PROMPTS = 128
 """So many prompts' ids are remembered: those of a step's rows are asked for several times."""
-PROBE = (Message("user", "question"), Message("assistant", "xyzzy"))
-"""A chat that shows how the template ends a reply."""
 
 
 class Tokens:

@@ -91,6 +91,8 @@ class Message:
 
 
 Prompt = tuple[Message, ...]
+PROBE: Prompt = (Message("user", "question"), Message("assistant", "xyzzy"))
+"""A chat that shows how a template puts a reply."""
 
 
 class Verifier(Protocol):

@@ -179,8 +179,10 @@ def answer(body: dict[str, Any]) -> web.Response:
 
 
 async def tokenize(request: web.Request) -> web.Response:
-    """A character is a token, and as likely as its number is low."""
-    text = orjson.loads(await request.read())["prompt"]
+    """A character is a token, and as likely as its number is low; a question is one, too."""
+    asked = orjson.loads(await request.read())
+    replies = "".join(said["content"] for said in asked.get("messages", ())[1:])
+    text = asked.get("prompt", f"?{replies}")
     return web.json_response({"tokens": [ord(letter) for letter in text]})
 
 

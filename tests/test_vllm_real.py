@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import tiny_model
 from real_vllm import MODEL, as_transformers_does, lora, needs_vllm
+from spaced import ZEPHYR, prepend, tokenizer
 from standing_in import SUM, descendants, request, running
 
 from moot.agents.engine import Engine, Queue
@@ -20,7 +22,7 @@ from moot.agents.models import locate
 from moot.agents.self_reward import Reading, write
 from moot.agents.served import Served
 from moot.agents.tokens import Tokens
-from moot.agents.types import Completion, Request, Sampling, Weights
+from moot.agents.types import Completion, Message, Request, Sampling, Weights
 from moot.agents.vllm import VLLM
 
 
@@ -232,3 +234,29 @@ def test_stopping_leaves_no_process(real: Stage) -> None:
     assert len(family) >= 4
     real.loop.run(real.close())
     assert not running(family)
+
+
+@pytest.mark.vllm
+def test_a_choice_has_the_tokens_of_the_chat_where_a_text_alone_has_a_space_before_it(
+    tmp_path: Path,
+) -> None:
+    needs_vllm()
+    model = tmp_path / "spaced"
+    tiny_model(model, vocab_size=512, head_dim=32, max_position_embeddings=2048)
+    tokenizer(model, prepend, ZEPHYR)
+    asked = Request((Message("user", "hi"),), Sampling(temperature=0), 0, choices=("A", "hi hi"))
+
+    async def given(settings: Local | VLLM) -> Completion:
+        async with settings.open(tmp_path) as engine:
+            return await engine.generate(asked)
+
+    served, here = (
+        asyncio.run(given(settings))
+        for settings in (
+            VLLM(model=str(model), kv_cache_gib=1, dtype="float32"),
+            Local(model=str(model), dtype="float32"),
+        )
+    )
+
+    assert served.tokens == here.tokens == tuple(Tokens(model).completion(here.text, ended=False))
+    assert served.shares == pytest.approx(here.shares, abs=1e-4)
