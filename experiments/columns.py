@@ -44,6 +44,7 @@ EPISODES = pa.schema(
         ("question", pa.string()),
         ("protocol", pa.string()),
         ("reference", pa.string()),
+        ("reference_finish", pa.string()),
         ("rubric", pa.list_(pa.string())),
         ("answer", pa.string()),
         ("expected", pa.string()),
@@ -104,6 +105,7 @@ REFERENCES = pa.schema(
         ("protocol", pa.string()),
         ("prompt", PROMPT),
         ("completion", PROMPT),
+        ("finish", pa.string()),
     ]
 )
 

@@ -78,4 +78,5 @@ def _rows(kind: str, files: list[Path]) -> Iterator[dict[str, Any]]:
                     "protocol": row["protocol"],
                     "prompt": [{"role": "user", "content": row["question"]}],
                     "completion": [{"role": "assistant", "content": row["reference"]}],
+                    "finish": row.get("reference_finish"),
                 }

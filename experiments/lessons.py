@@ -35,6 +35,8 @@ def _example(cycle: int, learner: str | None, example: Example) -> dict[str, Any
         row = _rollout(cycle, example)
     else:
         row = pair_row(cycle, example) if isinstance(example, Pair) else shown_row(cycle, example)
+    if learner is None and "advantage" in row:
+        row["advantage"] = None  # it is a learner's to tell
     return {**row, "learner": learner}
 
 

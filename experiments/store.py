@@ -141,6 +141,7 @@ def _turns(cycle: int, episode: Episode) -> Iterator[dict[str, Any]]:
 
 
 def _episode(cycle: int, episode: Episode) -> dict[str, Any]:
+    source = episode.referred
     return {
         "cycle": cycle,
         "episode": episode.id,
@@ -148,6 +149,7 @@ def _episode(cycle: int, episode: Episode) -> dict[str, Any]:
         "question": episode.task.prompt,
         "protocol": episode.protocol,
         "reference": episode.outcome.reference,
+        "reference_finish": None if source is None else source.completion.finish,
         "rubric": episode.outcome.rubric,
         "answer": episode.outcome.answer,
         "expected": episode.task.answer,

@@ -138,6 +138,12 @@ class Episode:
         """Whether the population's answer is right; `None`: it gave none, or none is known."""
         return self.task.correct(self.outcome.answer)
 
+    @property
+    def referred(self) -> Turn | None:
+        """The turn whose words the reference is; `None`: it is no turn's, or there is none."""
+        at, reference = self.outcome.source, self.outcome.reference
+        return None if at is None or self.turns[at].text != reference else self.turns[at]
+
 
 Signal = Literal["reference", "grades", "preferences", "demonstrations"]
 """What a method may learn from.

@@ -53,7 +53,8 @@ def test_what_several_learn_from_is_told_for_each_by_its_name(tiny: Path, tmp_pa
         ("p-1", "p-1"): 1,
         (None, None): 1,
     }
-    assert [row["reward"] for row in taught if not row["teaches"]] == [0.0]
+    elders = [(row["reward"], row["advantage"]) for row in taught if not row["teaches"]]
+    assert elders == [(0.0, None)]
 
 
 def test_the_reward_model_of_the_second_model_goes_on_where_it_was_killed(

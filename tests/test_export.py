@@ -1,18 +1,22 @@
 """What a run taught comes out as one file in the columns that trainers read."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from command import moot
-from told import rollout
+from told import episode, rollout, turn
 
 from moot.experiments.columns import ROLLOUTS
 from moot.experiments.export import KINDS
 from moot.experiments.lessons import write_examples
 from moot.experiments.main import TAUGHT, main
+from moot.experiments.store import write_episodes
+from moot.protocols.types import Outcome
+from moot.training.demonstrations import read
 
 EXPERIMENT = """\
 name: judged
@@ -79,6 +83,27 @@ def test_references_are_demonstrations_of_the_question(run: Path, tmp_path: Path
     assert len(rows) == 20
     assert rows[0]["prompt"][0]["content"].startswith("Question ")
     assert rows[0]["completion"][0]["content"].startswith("answer: ")
+
+
+def test_a_reference_that_was_cut_is_learnt_as_cut(run: Path, tmp_path: Path) -> None:
+    there = shutil.copytree(run, tmp_path / "run")
+    turns = [turn(0, "4 or"), turn(1, "4")]
+    turns[0] = replace(turns[0], completion=replace(turns[0].completion, finish="length"))
+    episodes = [
+        replace(episode(turns, f"e{i}"), outcome=Outcome(reference=reference, source=source))
+        for i, (reference, source) in enumerate([("4 or", 0), ("4", 1), ("4", 0), ("4", None)])
+    ]
+    write_episodes(there / "cycle-001", 1, episodes)
+
+    exported(there, "references", tmp_path / "r.parquet")
+
+    found = [one.said for one in read(tmp_path / "r.parquet")][-4:]
+    assert [(one.text, one.finish) for one in found] == [
+        ("4 or", "length"),
+        ("4", "stop"),
+        ("4", "stop"),  # the turn's words are others
+        ("4", "stop"),
+    ]
 
 
 def test_rollouts_say_who_learns_from_them_as_far_as_that_is_known(

@@ -15,6 +15,21 @@ from moot.training.methods.cat import CaT
 from moot.training.objective import Objective
 from moot.training.rows import rows
 
+
+def test_where_nobody_tells_how_likely_others_words_were_to_them_it_is_the_least(
+    tiny: Path, tmp_path: Path
+) -> None:
+    def names(weights: str, heat: float) -> set[str]:
+        told = [rollout(i, float(i), (5 + i,), weights=name) for i, name in enumerate(weights)]
+        told = [replace(one, said=replace(one.said, temperature=heat)) for one in told]
+        folder = tmp_path / f"{weights}-{heat}"
+        [(_, step)] = learnt(learner(tiny), CaT(objective=Objective(kl=0.1)), told, tiny, folder)
+        return {"kl", "kl_least"} & step.keys()
+
+    assert names("vw", 0.7) == {"kl_least"}
+    assert names("vw", 1.0) == names("ww", 0.7) == {"kl"}
+
+
 UNIFORM = (-log(259),)
 
 

@@ -72,9 +72,11 @@ def reply(i: int, asked: str, name: str, **named: Any) -> Rollout:
     return replace(one, said=replace(one.said, prompt=(Message("user", asked),), **named))
 
 
-def pair(name: str, chosen: Said, rejected: Said, **named: Any) -> Pair:
+def pair(
+    name: str, chosen: Said, rejected: Said, turns: tuple[int, int] = (0, 1), **named: Any
+) -> Pair:
     """A preference of an episode of its own."""
-    return Pair(name, (0, 1), ("a", "b"), ("w",), chosen, rejected, **named)
+    return Pair(name, turns, ("a", "b"), ("w",), chosen, rejected, **named)
 
 
 def learner(model: Path, settings: Fit = FIT, weights: Path | None = None, **named: Any) -> Learner:

@@ -186,7 +186,7 @@ def _descend(
         losses, metrics = method.loss(scores, there, part)
         (losses.sum() / total * counts).backward()
         if counts:
-            of_rows = _seen(scores, there, sampled=look.sampled)
+            of_rows = _seen(scores, there, sampled=look.sampled and _known(examples))
             lengths = there.position[there.last] + 1
             own = {**of_rows, **metrics, "loss": losses.detach(), "tokens": lengths}
             seen[i] = {name: values.cpu() for name, values in own.items()}
@@ -232,12 +232,22 @@ def _seen(scores: Scores, batch: Rows, *, sampled: bool) -> dict[str, Tensor]:
     return found
 
 
+def _known(examples: Sequence[Example]) -> bool:
+    """Return whether it is known how likely the words were to who sampled them.
+
+    One policy's were as likely as before training; of others' engines tell, at temperature 1.
+    """
+    heats = (one.temperature for example in examples for one in example.rows)
+    return len({example.speakers for example in examples}) == 1 or all(heat == 1 for heat in heats)
+
+
 def _sampler(logp: Tensor, batch: Rows) -> Tensor:
     """Return (N, T) log-probabilities of the words under who sampled them, as far as is known.
 
     As engines say, who tell them at temperature 1; or of the policy before training, or as it is.
     """
     own = logp if batch.old is None else batch.old
-    if batch.spoken is None or (batch.temperature != 1).any():
+    if batch.spoken is None:
         return own
-    return torch.where(batch.spoken.isnan(), own, batch.spoken)
+    heat = torch.ones_like(own).masked_scatter(batch.mask, batch.temperature[batch.place])
+    return torch.where(batch.spoken.isnan() | (heat != 1), own, batch.spoken)

@@ -32,10 +32,10 @@ def _distinct(examples: Iterable[Example]) -> float:
 
 
 def _differ(examples: Iterable[Example]) -> float:
-    """Return how many of the texts that an episode taught differ, of all."""
-    texts = [
-        one.text
+    """Return how many of the texts that an episode taught differ, of all; each turn counts once."""
+    said = {
+        (turn, one.text)
         for example in examples
-        for one in (example.rows[:1] if isinstance(example, Rollout) else example.rows)
-    ]
-    return len(set(texts)) / len(texts)
+        for turn, one in zip(example.turns, example.rows, strict=False)  # not what lies beside
+    }
+    return len({text for _, text in said}) / len(said)

@@ -108,8 +108,7 @@ class SFT(Settings):
         reference = episode.outcome.reference
         if reference is None:
             return []
-        at = episode.outcome.source
-        source = None if at is None or episode.turns[at].text != reference else episode.turns[at]
+        source = episode.referred
         opening: dict[str | None, Turn] = {}
         for turn in episode.turns:
             if turn.agent.role == "policy":
