@@ -114,3 +114,16 @@ def test_pairing_takes_out_how_hard_the_tasks_are() -> None:
 def test_a_difference_of_other_tasks_is_refused() -> None:
     with pytest.raises(ValueError, match="longer"):
         paired_difference([1.0], [1.0, 0.0], seed=0)
+
+
+def test_the_interval_of_the_opposite_is_the_mirrored_one() -> None:
+    values = np.random.default_rng(0).beta(1, 6, 30).tolist()
+
+    def of(sign: int) -> tuple[Interval | None, ...]:
+        units = [sign * value for value in values]
+        sums = resampled_sums([[x, 1] for x in units], lambda of: {"it": of[0] / of[1]}, 0)
+        return mean_interval(units, 0), sums["it"]
+
+    for one, other in zip(of(1), of(-1), strict=True):
+        assert one is not None
+        assert other == pytest.approx((-one.value, -one.high, -one.low))
