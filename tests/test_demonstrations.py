@@ -1,11 +1,13 @@
 """Demonstrations in a file: what of them is read, and what is wrong with one that can't be."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import users_file
+from told import turn
 
 from moot.agents.errors import InputError
 from moot.agents.types import Message
@@ -13,7 +15,7 @@ from moot.experiments.columns import DEMONSTRATIONS
 from moot.experiments.lessons import shown_row
 from moot.experiments.table import write
 from moot.training.demonstrations import read
-from moot.training.examples import EVERYONE, Said, Shown
+from moot.training.examples import EVERYONE, Said, Shown, said
 from moot.training.methods.sft import SFT
 
 GOOD = {"prompt": "2 + 2?", "completion": "4"}
@@ -179,3 +181,13 @@ def test_the_example_of_the_docs_is_read(tmp_path: Path) -> None:
 
     assert (plain.said.text, plain.name) == ("4", "sums")
     assert (talk.said.prompt, talk.said.text) == ((Message("user", "Hi"),), "Hello!")
+
+
+def test_of_words_in_another_chat_nobody_said_how_likely_they_are() -> None:
+    first, other = turn(0, "4", prompt_tokens=(1, 2)), turn(1, "5", asked="?", prompt_tokens=(3,))
+    last = replace(first, completion=replace(first.completion, logprobs=(-0.5,)))
+
+    assert (said(last).prompt_tokens, said(last).logprobs) == ((1, 2), (-0.5,))
+    moved = said(last, other)
+    assert (moved.prompt, moved.text) == (other.prompt, "4")
+    assert (moved.prompt_tokens, moved.logprobs) == ((3,), ())

@@ -12,6 +12,7 @@ from moot.training.examples import Known, Rollout
 from moot.training.look import by_anchor, drifted
 from moot.training.methods.kto import KTO
 from moot.training.rows import columns, rows
+from moot.training.variety import variety
 
 
 def beside(examples: list[Rollout]) -> list[tuple[str, str]]:
@@ -118,3 +119,10 @@ def test_the_anchor_is_asked_about_both_rows(tiny: Path) -> None:
         assert [len(row.known.anchor) for row in one.rows] == [1, 1]
         assert one.rows[0].known.anchor != one.rows[1].known.anchor
     assert rows(columns(found), encode).anchor is not None
+
+
+def test_words_beside_are_no_text_that_is_twice_there() -> None:
+    examples = KTO().graded([reply(i, "ab"[i // 2], "ef"[i // 2]) for i in range(4)])
+
+    assert all(one.beside is not None for one in examples)
+    assert variety(examples)["distinct"] == 1
