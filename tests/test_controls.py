@@ -15,7 +15,7 @@ from moot.agents.questions import question, truth
 from moot.agents.scripted import ScriptedEngine
 from moot.agents.simulated import Simulated
 from moot.agents.types import Completion, Request, Task
-from moot.experiments.controls import controls, likeliest
+from moot.experiments.controls import compared, controls, likeliest
 from moot.protocols.conformance import TASK, rehearse
 from moot.protocols.consensus import Consensus
 from moot.protocols.debate import Debate
@@ -102,6 +102,15 @@ def test_the_likeliest_answer_is_that_of_the_greatest_mean_log_probability() -> 
     assert likeliest([spoken(["42", "41", "?"], [short, short, short])]) == {TASK.id: 1.0}
     assert likeliest([spoken(["42", "41", "?"], [(), (), (0.0,)])]) == {TASK.id: 0.0}
     assert likeliest([spoken(["42", "41", "?"], [(), (), ()])]) == {}
+
+
+def test_a_single_answer_is_as_right_as_all_that_vote_are_in_the_mean() -> None:
+    texts = ["41", "42", "42"]
+    one = [rehearse(Consensus(), PEOPLE, lambda turn, say: texts[turn], TASK)]
+
+    found = {m.name: m.value for m in compared(one, one, one, cycle=0, seed=0)}
+
+    assert (found["controls/single"], found["controls/vote"]) == (pytest.approx(2 / 3), 1)
 
 
 def test_what_is_too_long_for_the_engine_is_left_out_and_counted(tmp_path: Path) -> None:
