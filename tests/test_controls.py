@@ -113,6 +113,17 @@ def test_a_single_answer_is_as_right_as_all_that_vote_are_in_the_mean() -> None:
     assert (found["controls/single"], found["controls/vote"]) == (pytest.approx(2 / 3), 1)
 
 
+def test_what_nobody_knows_or_not_all_have_played_is_neither_right_nor_wrong() -> None:
+    answers = {"a": "42", "b": None, "c": "42"}
+    tasks = [replace(TASK, id=name, answer=answer) for name, answer in answers.items()]
+    every = [rehearse(Consensus(), PEOPLE, lambda turn, say: "42", task) for task in tasks]
+
+    found = {m.name: m.value for m in compared(every, every[:2], every, cycle=0, seed=0)}
+
+    one = [found[f"controls/{name}"] for name in ("protocol", "single", "vote", "reflection")]
+    assert one == [1, 1, 1, 1]
+
+
 def test_what_is_too_long_for_the_engine_is_left_out_and_counted(tmp_path: Path) -> None:
     def said(request: Request) -> str:
         asked, *more = request.prompt

@@ -1,5 +1,6 @@
 """A run's directory belongs to one experiment and, while it runs, to one process."""
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -25,6 +26,30 @@ def test_the_same_experiment_comes_back_to_its_directory(tmp_path: Path) -> None
             pass
 
     assert "name: mine" in (tmp_path / "out" / "experiment.yaml").read_text()
+
+
+def test_a_run_that_was_killed_before_it_wrote_anything_begins(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".experiment.yaml.part").write_text("nam")
+
+    with claim(EXPERIMENT, SPLIT, tmp_path):
+        pass
+
+    assert (tmp_path / "experiment.yaml").is_file()
+
+
+def test_what_a_run_was_begun_with_is_known_when_it_goes_on(tmp_path: Path) -> None:
+    with claim(EXPERIMENT, SPLIT, tmp_path):
+        pass
+    file = tmp_path / "experiment.yaml"
+    begun = re.sub(r"(\n  torch: ).*", r"\g<1>as it was", file.read_text())
+    file.write_text(begun)
+
+    with claim(EXPERIMENT, SPLIT, tmp_path):
+        pass
+
+    assert "torch: as it was" in begun
+    assert file.read_text() == begun
 
 
 def test_another_experiment_is_refused_with_the_keys_that_differ(tmp_path: Path) -> None:

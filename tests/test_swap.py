@@ -123,6 +123,41 @@ def test_an_engine_that_took_up_other_weights_is_caught(
         proven(Server(weighs=weighs), 1, proved(tmp_path))
 
 
+@dataclass
+class Two(Server):
+    """Two servers, of which the second makes something else of the reply."""
+
+    second: tuple[float, ...] = ()
+
+    async def everywhere(self, request: Request) -> list[Completion]:
+        said = await self.generate(request)
+        return [said, replace(said, logprobs=self.second) if request.choices else said]
+
+
+def test_of_several_servers_the_farthest_from_the_trainer_counts(tmp_path: Path) -> None:
+    found = proven(Two(second=(-1.06, -1.98)), 1, proved(tmp_path / "near"))
+
+    assert found[1].value == pytest.approx(0.04)
+    with pytest.raises(EngineError, match="holds other weights"):
+        proven(Two(second=(-1.3, -2.0)), 1, proved(tmp_path / "far"))
+
+
+def test_weights_that_speak_through_two_engines_are_taken_up_by_both(tmp_path: Path) -> None:
+    engines = {"main": Server(), "other": Server()}
+    people = Population(tuple(Agent(name, "policy", name, weights="w") for name in engines))
+
+    def taken() -> None:
+        limits, new = dict.fromkeys(engines, 0.1), [Weights("w", 1, tmp_path)]
+        with Journal(tmp_path / "j") as journal:
+            asyncio.run(swap(engines, people, new, journal, TASK, limits))
+
+    taken()
+    assert [server.versions for server in engines.values()] == [{"w": 1}] * 2
+    engines["main"] = Server(takes=False)
+    with pytest.raises(EngineError, match="'main' was given version 1"):
+        taken()
+
+
 @pytest.mark.parametrize(
     ("engine", "fit", "limit"),
     [
@@ -155,6 +190,9 @@ def test_an_engine_that_is_near_enough_and_holds_the_version_before_is_caught(
 
     noisy = Server(weighs=(-0.99, -2.01, -3.02), says=(6, 7, 8))
     assert len(proven(noisy, 1, proved(tmp_path / "noisy", proof))) == 2
+    # Two fifths of the way, as far as can be told: what is beside it, (.04, .05, 0), is as far.
+    unsure = Server(weighs=(-0.99, -1.926, -3.036), says=(6, 7, 8))
+    assert len(proven(unsure, 1, proved(tmp_path / "unsure", proof))) == 2
 
 
 def test_how_far_an_engine_has_gone_by_hand() -> None:
