@@ -132,6 +132,19 @@ def test_a_directory_whose_record_was_broken_is_refused(tmp_path: Path) -> None:
         raise AssertionError
 
 
+def test_a_record_that_is_no_experiment_of_this_version_is_refused(tmp_path: Path) -> None:
+    with claim(EXPERIMENT, SPLIT, tmp_path):
+        pass
+    file = tmp_path / "experiment.yaml"
+    file.write_text(re.sub(r"\nseed: 0", "\nseed: many", file.read_text()))
+
+    with (
+        pytest.raises(InputError, match=r"Differing: .*seed \(many there, 0 here\)"),
+        claim(EXPERIMENT, SPLIT, tmp_path),
+    ):
+        raise AssertionError
+
+
 def test_other_tasks_under_the_same_name_are_refused(tmp_path: Path) -> None:
     with claim(EXPERIMENT, SPLIT, tmp_path):
         pass
@@ -194,4 +207,5 @@ def test_a_fingerprint_depends_on_questions_and_answers() -> None:
 
     assert named(3) == of_tasks(SPLIT)
     assert named(4) != named(3)
+    assert of_tasks(Split(SPLIT.train, ())) != of_tasks(SPLIT)
     assert of_tasks(Split(SPLIT.held_out, SPLIT.train)) != of_tasks(SPLIT)

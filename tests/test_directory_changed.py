@@ -13,6 +13,7 @@ from moot.agents.scripted import Scripted
 from moot.agents.vllm import VLLM
 from moot.experiments.directory import claim
 from moot.experiments.experiment import Experiment
+from moot.experiments.made import fingerprints
 from moot.experiments.tasks.table import File
 from moot.protocols.stage import StageSettings
 from moot.training.methods.sft import SFT
@@ -69,6 +70,16 @@ def test_a_run_may_be_moved_with_its_methods_file_and_goes_on_with_no_other(tmp_
     for other in (learning(second), learning(None)):
         with pytest.raises(InputError, match="the method's file changed"), claim(other, SPLIT, out):
             raise AssertionError
+
+
+def test_every_file_of_a_methods_parts_is_known_by_what_it_holds(tmp_path: Path) -> None:
+    def known(*texts: str) -> str:
+        leaves = {f"method.of.{i}.method.file": str(tmp_path / f"{i}") for i in range(len(texts))}
+        for text, path in zip(texts, leaves.values(), strict=True):
+            Path(path).write_text(text)
+        return fingerprints(SPLIT, leaves)["file"]
+
+    assert len({known("a", "b"), known("a", "c"), known("c", "b"), known("a")}) == 4
 
 
 def test_of_a_run_that_knows_nothing_of_its_methods_file_the_name_must_be_the_same(
