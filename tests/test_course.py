@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from command import rows
 from conftest import BuildTiny
 from told import pair, rollout, words
 
 from moot.experiments.course import JUDGE, Lessons
 from moot.experiments.experiment import Experiment
-from moot.experiments.learn import learn
+from moot.experiments.learn import current, learn
+from moot.training.checkpoint import read
 
 FIT = {"device": "cpu", "groups": 1, "lora": {"rank": 4}}
 ITEMS = [{"prompt": f"{i}?", "answer": "4"} for i in range(2)]
@@ -99,6 +101,47 @@ def test_a_kill_while_what_did_not_move_is_removed_leaves_no_half_of_it(
     assert [seen["guarded"] for _, _, seen in steps if "loss" in seen] == [1]
     assert {path.name for path in tmp_path.iterdir()} == {"examples.parquet", "weights"}
     assert not list((tmp_path / "weights").iterdir())
+
+
+def test_without_preferences_the_newest_reward_model_gives_the_rewards(
+    tiny: Path, tmp_path: Path
+) -> None:
+    policy = {"name": "p", "engine": "main", "learns": True}
+    method = {"kind": "rlhf", "file": "likes.jsonl"}
+    found = experiment({"main": tiny}, method, policy, guards={"length": 0.5})
+    told = [rollout(i, None, (), weights="p") for i in range(2)]
+    likes = [pair("e", words("yes"), words("no"))]
+    given: list[list[float]] = []
+
+    for cycle, pairs in enumerate(([], likes, likes, [])):
+        folder = tmp_path / f"cycle-00{cycle}"
+        steps = learn(found, Lessons(told, pairs), {}, cycle=cycle, folder=folder)
+        #  What guards the policy stops no reward model.
+        assert not any("guarded" in seen for name, _, seen in steps if name == JUDGE)
+        file = folder / "examples.parquet"
+        given.append([row["reward"] for row in rows(file)] if file.is_file() else [])
+
+    none, first, second, last = given
+    assert none == []  # there is no reward model yet
+    assert len(first) == len(second) == 2
+    assert first != second == last
+
+
+def test_each_begins_with_an_adapter_of_its_own_and_goes_on_with_it(
+    tiny: Path, tmp_path: Path
+) -> None:
+    group = {"count": 2, "adapters": "each", "learns": True, "learns_from": "group"}
+    found = experiment({"main": tiny}, {"kind": "ttrl"}, {"name": "p", "engine": "main", **group})
+    told = [rollout(i, float(i == 0), (20 + i,), weights=f"p-{i}") for i in range(2)]
+
+    for cycle in (0, 1):
+        before, folder = current(tmp_path, cycle), tmp_path / f"cycle-00{cycle}"
+        list(learn(found, Lessons(told), before, cycle=cycle, folder=folder))
+
+    #  Both learn the same, in a single step a cycle.
+    one, other = (read(weights.path) for weights in current(tmp_path, 2).values())
+    assert (one.taken, other.taken) == (2, 2)
+    assert all(not torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
 
 
 def killed(folder: Path, **_: Any) -> None:
