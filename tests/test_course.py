@@ -82,6 +82,7 @@ def test_the_reward_model_of_the_second_model_goes_on_where_it_was_killed(
     assert seen == [0, 1, 2, 0, 1]  # of the last no checkpoint was written yet
     assert rest == [1, 2]
     assert {path.name for path in out.iterdir()} == {"examples.parquet", JUDGE, "weights"}
+    assert {row["learner"] for row in rows(out / "examples.parquet")} == {"a", "b"}
 
 
 def test_a_kill_while_what_did_not_move_is_removed_leaves_no_half_of_it(

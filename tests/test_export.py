@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from command import moot
-from told import episode, rollout, turn
+from told import episode, pair, rollout, turn, words
 
 from moot.experiments.columns import ROLLOUTS
 from moot.experiments.export import KINDS
@@ -121,7 +121,21 @@ def test_rollouts_say_who_learns_from_them_as_far_as_that_is_known(
 
     learners = [(row["cycle"], row["learner"]) for row in rows]
     assert learners == [(0, None), (0, None), (1, "a"), (1, "b")]
+    assert [row["completion_ids"] for row in rows] == [[5]] * 4
     assert pq.read_schema(tmp_path / "rollouts.parquet").names == ROLLOUTS.names
+
+
+def test_what_another_method_learnt_from_is_no_rollout(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = shutil.copytree(run, tmp_path / "run")
+    for cycle in (0, 1):
+        taught = pair("e", words("yes"), words("no"))
+        write_examples(there / f"cycle-00{cycle}", cycle, [("a", [taught])])
+
+    assert moot("export", there, "--kind", "rollouts", "--to", tmp_path / "x.parquet") == 1
+
+    assert "talk yielded no rollouts" in capsys.readouterr().err
 
 
 def test_what_there_is_none_of_is_an_error_and_writes_nothing(

@@ -15,6 +15,7 @@ def trained(cycle: Path, name: str, step: int) -> None:
 def test_the_last_checkpoints_appear_together_and_the_rest_goes(tmp_path: Path) -> None:
     cycle = tmp_path / "cycle-000"
     trained(cycle, "a", 2)
+    trained(cycle, "a", 1)  # a kill left it
     trained(cycle, "b", 1)
     assert not published(cycle)
 

@@ -10,6 +10,8 @@ from command import moot
 from fake_endpoint import refuses, serving
 from replayed import contents, played, rows, said, talkative, write
 
+from moot.experiments.recording import RECORDING, Recording
+
 
 @pytest.fixture(scope="module")
 def far(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -95,6 +97,21 @@ def test_a_changed_turn_that_nobody_heard_needs_no_server(far: Path, tmp_path: P
 
     texts = [row["text"] for row in rows(tmp_path / "out")]
     assert [a for a, b in zip(texts, (r["text"] for r in rows(far)), strict=True) if a != b] == [""]
+
+
+def test_what_was_changed_stays_so_until_it_is_changed_again(far: Path, tmp_path: Path) -> None:
+    last = {row["episode"]: row["turn"] for row in rows(far / "cycle-000")}  # nobody heard them
+    (one, turn), (other, _), *_ = last.items()
+    of = far
+    for name, changes in (("a", {one: 1, other: 2}), ("b", {other: 3})):
+        more = [word for e, text in changes.items() for word in ("--change", f"{e}:{turn}={text}")]
+        assert moot("run", "--from", of, *more, "--out", tmp_path / name) == 0
+        of = tmp_path / name
+
+    texts = {(row["episode"], row["turn"]): row["text"] for row in rows(of)}
+    assert (texts[one, turn], texts[other, turn]) == ("1", "3")
+    with closing(Recording(of / RECORDING)) as recording:
+        assert recording.own == {(other, turn): "3"}
 
 
 def test_a_replay_of_a_run_that_was_cut_off_goes_on_from_what_is_there(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from command import moot
 from replayed import contents, rows
 
 from moot.agents.local import Local
+from moot.agents.self_reward import FILE as SELF_REWARD
 from moot.experiments.recording import content
 
 LEARNS = """\
@@ -76,6 +77,11 @@ def test_weights_are_known_again_in_whatever_order_their_layers_are_filed(
     assert content(here) == content(there)
 
     (here / "adapter_config.json").write_text(json.dumps(config | {"r": 9}))
+    assert content(here) != content(there)
+
+    shutil.copytree(there, here, dirs_exist_ok=True)
+    assert content(here) == content(there)
+    (here / SELF_REWARD).write_text("{}")  # how its verdicts are read
     assert content(here) != content(there)
 
 
