@@ -45,15 +45,20 @@ def test_a_run_is_replayed_without_its_server_byte_for_byte(
     )
 
 
-def test_what_was_refused_stays_refused_without_a_server(tmp_path: Path) -> None:
+def test_what_was_refused_stays_refused_and_is_not_asked_again(tmp_path: Path) -> None:
     fake = talkative()
     fake.moods[4:4] = [refuses(400, "maximum context length is 9 tokens")] * 2
     with serving(fake):
         may = ("--set", "stage.max_failed_episodes=2")
         assert moot("run", write(tmp_path, fake), *may, "--out", tmp_path / "out") == 0
 
-    assert moot("run", "--from", tmp_path / "out", "--out", tmp_path / "again") == 0
+    with serving(fresh := talkative()):  # it would answer now
+        url = f"engines.main.url={fresh.url}"
+        assert (
+            moot("run", "--from", tmp_path / "out", "--set", url, "--out", tmp_path / "again") == 0
+        )
 
+    assert fresh.asked == []
     failed = [m for m in rows(tmp_path / "out", "metrics.parquet") if "failed" in m["name"]]
     assert sum(m["value"] for m in failed) == 2
     assert contents(tmp_path / "again", "*.parquet") == contents(tmp_path / "out", "*.parquet")
