@@ -64,8 +64,8 @@ async def swap(
     Returns:
         Of the cycle that made each version: `swap/canary_change`, how far the canary's
         log-probabilities moved, at most, in nats; and `swap/trainer_gap`, how far those of a reply
-        are from the trainer's, in the mean.  Of several servers behind an engine, the one that
-        moved least, and the one that is farthest.
+        are from the trainer's, in the mean.  Of several engines, and servers behind one, the one
+        that moved least, and the one that is farthest.
 
     Raises:
         EngineError: an engine does not report the version, or its canary has not moved, or it makes
@@ -73,14 +73,15 @@ async def swap(
     """
     metrics: list[Metric] = []
     for new in weights:
-        for agent in {a.engine: a for a in people.learners()[new.name]}.values():
-            change = await _prove(engines[agent.engine], agent, new, journal, task)
-            name = agent.engine
+        changes: list[float] = []
+        gaps: list[float] = []
+        for name, agent in {a.engine: a for a in people.learners()[new.name]}.items():
+            changes.append(await _prove(engines[name], agent, new, journal, task))
             gap = await _compare(engines[name], name, new, journal, tolerance[name])
-            suffix = "" if len(people.learners()) == 1 else f"@{new.name}"
-            found = {"canary_change": change} | ({} if gap is None else {"trainer_gap": gap})
-            cycle = new.version - 1
-            metrics += [Metric(cycle, f"swap/{n}{suffix}", value) for n, value in found.items()]
+            gaps += [] if gap is None else [gap]
+        suffix = "" if len(people.learners()) == 1 else f"@{new.name}"
+        found = {"canary_change": min(changes)} | ({"trainer_gap": max(gaps)} if gaps else {})
+        metrics += [Metric(new.version - 1, f"swap/{n}{suffix}", x) for n, x in found.items()]
     return metrics
 
 

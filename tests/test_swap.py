@@ -143,15 +143,18 @@ def test_of_several_servers_the_farthest_from_the_trainer_counts(tmp_path: Path)
 
 
 def test_weights_that_speak_through_two_engines_are_taken_up_by_both(tmp_path: Path) -> None:
-    engines = {"main": Server(), "other": Server()}
+    engines = {"main": Server(weighs=(-1.06, -1.98)), "other": Server()}
     people = Population(tuple(Agent(name, "policy", name, weights="w") for name in engines))
+    place = proved(tmp_path).parent
 
-    def taken() -> None:
-        limits, new = dict.fromkeys(engines, 0.1), [Weights("w", 1, tmp_path)]
+    def taken() -> list[Metric]:
+        limits, new = dict.fromkeys(engines, 0.1), [Weights("w", 1, place)]
         with Journal(tmp_path / "j") as journal:
-            asyncio.run(swap(engines, people, new, journal, TASK, limits))
+            return asyncio.run(swap(engines, people, new, journal, TASK, limits))
 
-    taken()
+    change, gap = taken()
+    assert change == Metric(0, "swap/canary_change", 0.25)
+    assert (gap.name, gap.value) == ("swap/trainer_gap", pytest.approx(0.04))  # the farthest
     assert [server.versions for server in engines.values()] == [{"w": 1}] * 2
     engines["main"] = Server(takes=False)
     with pytest.raises(EngineError, match="'main' was given version 1"):

@@ -73,7 +73,7 @@ def reply(i: int, asked: str, name: str, **named: Any) -> Rollout:
 
 
 def pair(
-    name: str, chosen: Said, rejected: Said, turns: tuple[int, int] = (0, 1), **named: Any
+    name: str, chosen: Said, rejected: Said, *, turns: tuple[int, int] = (0, 1), **named: Any
 ) -> Pair:
     """A preference of an episode of its own."""
     return Pair(name, turns, ("a", "b"), ("w",), chosen, rejected, **named)
