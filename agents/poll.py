@@ -119,10 +119,8 @@ class Polls:
 
     async def _before_replies(self, base: str) -> tuple[int, ...]:
         """Return what stands before a reply that has other ids in a chat than alone; or nothing."""
-        alone, begin = (
-            await self._alone(base, PROBE[-1].content),
-            await self._chat(base, PROBE[:-1]),
-        )
+        alone = await self._alone(base, PROBE[-1].content)
+        begin = await self._chat(base, PROBE[:-1])
         try:
             there = await self._chat(base, PROBE)
         except Refusal:  # a template that puts something of its own into what was said

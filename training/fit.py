@@ -18,14 +18,14 @@ from .examples import Example, Rollout
 from .filed import Filed
 from .learner import Learner
 from .look import by_anchor, by_policy, drifted
-from .losses.policy import importance, kl, least_kl, mean
 from .nonsense import named, refuse_gradient, refuse_losses
 from .objective import Objective
 from .optimiser import Optimiser
 from .rows import columns, moved, parts, rows
 from .schedule import schedule
+from .seen import of_rows
 from .settings import Fit
-from .types import Encoder, Look, Method, Rows, Scores
+from .types import Encoder, Look, Method
 from .variety import variety
 
 Metrics = dict[str, float]
@@ -179,18 +179,18 @@ def _descend(
     parameters = list(learner.parameters().values())
     for parameter in parameters:
         parameter.grad = None
-    seen: dict[int, dict[str, Tensor]] = {}
+    shown: dict[int, dict[str, Tensor]] = {}
     for i, part, batch, counts in batches:
         there = moved(batch, learner.device)
         scores = learner.policy(there, entropy=look.entropy)
         losses, metrics = method.loss(scores, there, part)
         (losses.sum() / total * counts).backward()
         if counts:
-            of_rows = _seen(scores, there, sampled=look.sampled and _known(examples))
+            seen = of_rows(scores, there, examples, sampled=look.sampled)
             lengths = there.position[there.last] + 1
-            own = {**of_rows, **metrics, "loss": losses.detach(), "tokens": lengths}
-            seen[i] = {name: values.cpu() for name, values in own.items()}
-    found = _joined(world.gathered(seen))
+            own = {**seen, **metrics, "loss": losses.detach(), "tokens": lengths}
+            shown[i] = {name: values.cpu() for name, values in own.items()}
+    found = _joined(world.gathered(shown))
     refuse_losses(found["loss"], examples)
     world.add(parameters)
     norm = world.clip(parameters, settings.clip_norm)
@@ -210,44 +210,3 @@ def _joined(seen: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         for name, values in part.items():
             found.setdefault(name, []).append(values)
     return {name: torch.cat(values) for name, values in found.items()}
-
-
-def _seen(scores: Scores, batch: Rows, *, sampled: bool) -> dict[str, Tensor]:
-    """Return (N,) what can be said of the rows, whatever the method.
-
-    The KL is estimated (k3) where they were `sampled`, by policies that are not far.  Of what it is
-    taught not to say, as rejected replies, the estimate grows without bound while the KL doesn't:
-    there it is told what that is at least.
-    """
-    with torch.no_grad():
-        found = {
-            "entropy": mean(scores.entropy, batch.mask),
-            "length": batch.mask.sum(-1).float(),
-        }
-        if batch.anchor is not None and sampled:
-            since = importance(scores.logp, _sampler(scores.logp, batch), batch.mask)
-            found["kl"] = mean(since * kl(scores.logp, batch.anchor), batch.mask)
-        elif batch.anchor is not None:
-            found["kl_least"] = mean(least_kl(scores.logp, batch.anchor), batch.mask)
-    return found
-
-
-def _known(examples: Sequence[Example]) -> bool:
-    """Return whether it is known how likely the words were to who sampled them.
-
-    One policy's were as likely as before training; of others' engines tell, at temperature 1.
-    """
-    heats = (one.temperature for example in examples for one in example.rows)
-    return len({example.speakers for example in examples}) == 1 or all(heat == 1 for heat in heats)
-
-
-def _sampler(logp: Tensor, batch: Rows) -> Tensor:
-    """Return (N, T) log-probabilities of the words under who sampled them, as far as is known.
-
-    As engines say, who tell them at temperature 1; or of the policy before training, or as it is.
-    """
-    own = logp if batch.old is None else batch.old
-    if batch.spoken is None:
-        return own
-    heat = torch.ones_like(own).masked_scatter(batch.mask, batch.temperature[batch.place])
-    return torch.where(batch.spoken.isnan() | (heat != 1), own, batch.spoken)
