@@ -120,13 +120,15 @@ def test_every_example_names_the_conversation_behind_it(whole: Path) -> None:
         folder = whole / f"cycle-00{cycle}"
         turns = {(t["episode"], t["turn"]): t for t in rows(folder / "turns.parquet")}
         examples = rows(folder / "examples.parquet")
-        assert len(examples) == 6 * 4 * 2
+        assert len([e for e in examples if e["teaches"]]) == 6 * 4 * 2
+        assert len(examples) == 6 * 5 * 2  # the elder's answers are of the group, and teach nobody
         for example in examples:
             turn = turns[example["episode"], example["turn"]]
-            names = {turn["agent"], *(example[name] for name in ("agent", "weights", "learner"))}
-            assert len(names) == 1
+            assert turn["agent"] == example["agent"]
+            own = (None, 0) if turn["agent"] == "elder" else (turn["agent"], cycle)
+            assert (example["weights"], example["weights_version"]) == own
+            assert example["learner"] == own[0]
             assert example["completion"] == [{"role": "assistant", "content": turn["text"]}]
-            assert example["weights_version"] == cycle
 
 
 def test_a_debate_teaches_what_was_said_after_hearing_others(tiny: Path, tmp_path: Path) -> None:
