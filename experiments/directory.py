@@ -19,7 +19,7 @@ from moot.protocols.journal import silent
 
 from .experiment import Experiment
 from .faults import steps
-from .made import LEARNT, SEEDS, fingerprints, made_with
+from .made import LEARNT, SEEDS, made_with
 from .table import whole
 from .tasks.split import Split
 
@@ -78,7 +78,7 @@ def claim(experiment: Experiment, split: Split, out: Path, replay: str = "") -> 
         made |= {"replay": replay} if replay else {}
         if resolved.is_file():
             before = _read(resolved)
-            _compare(before, experiment, split, out)
+            _compare(before, made, experiment, out)
             _remembered(out)
             made = before["made_with"]
         with whole(resolved) as beside:
@@ -108,7 +108,10 @@ def _read(resolved: Path) -> dict[str, Any]:
     return found
 
 
-def _compare(there: Mapping[str, Any], experiment: Experiment, split: Split, out: Path) -> None:
+def _compare(
+    there: Mapping[str, Any], now: Mapping[str, str], experiment: Experiment, out: Path
+) -> None:
+    """Raise where what is there is another experiment, or was made with other files than `now`."""
     made = there["made_with"]
     old = _as_now({key: value for key, value in there.items() if key != "made_with"})
     new = _leaves(experiment)
@@ -127,7 +130,6 @@ def _compare(there: Mapping[str, Any], experiment: Experiment, split: Split, out
         raise InputError(
             f"{out}: was begun by an earlier moot, which drew other seeds; choose another --out"
         )
-    now = fingerprints(split, flat(described(experiment)))
     for key, what in {"tasks": "the task file", "file": "the method's file"}.items():
         if made.get(key, now[key]) != now[key]:
             raise InputError(

@@ -58,8 +58,8 @@ class Guards(Settings):
         for name, least in (("entropy", self.entropy), ("distinct", self.distinct)):
             if least is not None and metrics.get(name, least) < least:
                 return f"{name} {metrics[name]:.3g} is below fit.guards.{name}, {least:g}"
-        ceilings = {n: n for n in ("kl", "length", "loss", "grad_norm", "commonest")}
-        for name, guard in {**ceilings, "kl_least": "kl"}.items():
+        for name in ("kl", "length", "loss", "grad_norm", "commonest", "kl_least"):
+            guard = name.removesuffix("_least")
             most = getattr(self, guard)
             if most is not None and metrics.get(name, most) > most:
                 return f"{name} {metrics[name]:.3g} is above fit.guards.{guard}, {most:g}"
