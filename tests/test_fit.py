@@ -1,76 +1,20 @@
 """The training loop: learns, accumulates exactly, resumes to the last bit, stops at nonsense."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import pytest
 import torch
+from fitting import EXAMPLES, FIT, rollout, training
 
 from moot.agents.errors import MootError
 from moot.agents.tokens import Tokens
-from moot.agents.types import Message
-from moot.training.architecture import base
-from moot.training.checkpoint import Progress, latest, read
-from moot.training.examples import Example, Rollout, Said
-from moot.training.fit import Metrics, fit
-from moot.training.learner import Learner
-from moot.training.look import by_anchor
+from moot.training.checkpoint import latest, read
 from moot.training.losses.policy import clipped, importance, mean
-from moot.training.methods.cat import CaT
-from moot.training.objective import Objective
-from moot.training.rows import columns, parts, rows
+from moot.training.rows import columns, rows
 from moot.training.schedule import schedule
 from moot.training.settings import Fit, Lora
-
-FIT = Fit(lr=1e-2, groups=2, lora=Lora(rank=4, alpha=8))
-
-
-def rollout(episode: int, i: int, advantage: float) -> Rollout:
-    said = Said(
-        prompt=(Message("user", f"{episode} + {i % 2}"),),
-        text=str(i),
-        tokens=(5 + i, 9 - i, 4)[: 1 + i % 3],
-        finish="length",
-        temperature=0.7,
-    )
-    reward = float(advantage > 0)
-    return Rollout(f"e{episode}", i, 0, "a", "w", 0, said, reward, advantage)
-
-
-EXAMPLES = [rollout(e, i, 1.0 if i == e % 4 else -1 / 3) for e in range(6) for i in range(4)]
-
-
-def training(
-    model: Path,
-    folder: Path,
-    *,
-    settings: Fit = FIT,
-    examples: list[Rollout] = EXAMPLES,
-    method: CaT | None = None,
-    start: Progress | None = None,
-    weights: Path | None = None,
-) -> tuple[Learner, Iterator[tuple[int, Metrics]]]:
-    learner = Learner(base(model, settings), settings, weights, seed=1, model=model)
-    method = method or CaT(objective=Objective(kl=0.1))
-    encode = Tokens(model)
-    steps = fit(
-        learner,
-        method,
-        with_anchor(learner, examples, encode),
-        encode,
-        settings,
-        seed=2,
-        start=start or Progress(),
-        folder=folder,
-    )
-    return learner, steps
-
-
-def with_anchor(learner: Learner, examples: list[Rollout], encode: Tokens) -> list[Example]:
-    """The examples with what the anchor thinks of them, and the advantages they were given."""
-    return list(by_anchor(learner, examples, encode, 1024))
 
 
 def test_what_did_well_gets_likelier(tiny: Path, tmp_path: Path) -> None:
@@ -151,25 +95,6 @@ def test_parts_of_a_step_add_up_to_the_whole_step(tiny: Path, tmp_path: Path) ->
         torch.testing.assert_close(narrowly.tensors()[name], tensor, atol=1e-5, rtol=1e-4)
 
 
-def test_parts_hold_their_distinct_tokens_within_bounds_and_keep_the_order(tiny: Path) -> None:
-    tokens = Tokens(tiny)
-    # The first example has a token, the second two, the third three; their prompts are two, which
-    # differ in the digit before the end.
-    one, other = (tokens.prompt(e.said.prompt) for e in EXAMPLES[:2])
-    shared = next(i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
-    distinct = 2 * len(one) - shared + 1 + 2 + 3
-
-    def sizes(examples: list[Rollout], most: int) -> list[int]:
-        return [len(part) for part in parts(examples, tokens, most)]
-
-    assert sizes(EXAMPLES[:3], distinct) == [3]
-    assert sizes(EXAMPLES[:3], distinct - 1) == [2, 1]
-    assert sizes(EXAMPLES[:3], distinct - 3) == [2, 1]
-    assert sizes(EXAMPLES[:3], distinct - 4) == [1, 1, 1]
-    assert sizes(EXAMPLES, 1) == [1] * len(EXAMPLES)
-    assert sizes([], 10) == []
-
-
 def test_the_next_cycle_goes_on_with_the_optimisers_moments(tiny: Path, tmp_path: Path) -> None:
     list(training(tiny, tmp_path / "a")[1])
     end = latest(tmp_path / "a")
@@ -222,32 +147,6 @@ def test_what_was_learnt_before_a_step_of_nonsense_is_on_disk(tiny: Path, tmp_pa
     assert kept is not None
     assert kept.step == 2
     assert all(torch.equal(tensor, kept.weights[n]) for n, tensor in learner.tensors().items())
-
-
-def test_a_step_holds_whole_groups_and_leaves_out_what_teaches_nothing() -> None:
-    flat = [replace(rollout(9, i, 0.0), teaches=False) for i in range(4)]
-
-    steps = schedule([*EXAMPLES, *flat], FIT.model_copy(update={"groups": 4}), seed=0)
-
-    assert [len(step) for step in steps] == [16, 8]
-    assert sorted(e.episode for step in steps for e in step) == sorted(e.episode for e in EXAMPLES)
-    assert schedule(flat, FIT, seed=0) == []
-    assert schedule(EXAMPLES, FIT, seed=0) == schedule(EXAMPLES, FIT, seed=0)
-    assert schedule(EXAMPLES, FIT, seed=0) != schedule(EXAMPLES, FIT, seed=1)
-
-
-def test_every_epoch_goes_through_all_in_an_order_of_its_own_however_they_come() -> None:
-    settings = FIT.model_copy(update={"groups": 1, "epochs": 3})
-
-    def episodes(examples: list[Rollout]) -> list[str]:
-        return [step[0].episode for step in schedule(examples, settings, seed=0)]
-
-    found = episodes(EXAMPLES)
-
-    epochs = [found[i : i + 6] for i in (0, 6, 12)]
-    assert [sorted(epoch) for epoch in epochs] == [sorted({e.episode for e in EXAMPLES})] * 3
-    assert epochs[0] != epochs[1] != epochs[2]
-    assert episodes(EXAMPLES[::-1]) == found
 
 
 def test_small_steps_of_all_weights_are_not_lost_on_16_bits(
