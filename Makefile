@@ -52,7 +52,7 @@ $(VENV)/.run: pyproject.toml $(VENV)/.torch
 	@$(PIP) -e ".[all]"
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml $(VENV)/.torch $(wildcard agents/*.py protocols/*.py protocols/*/*.py training/*.py experiments/*.py experiments/*/*.py)
+$(VENV)/.dev: pyproject.toml $(VENV)/.torch $(wildcard $(foreach layer,agents protocols training experiments,$(layer)/*.py $(layer)/*/*.py))
 	@echo "installing moot with what its tests need"
 	@$(PIP) -e ".[dev]" --config-settings editable_mode=strict
 	@touch $@ $(VENV)/.run

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
-from .catalogue import CATALOGUE
 from .types import Settings
+from .weights.catalogue import CATALOGUE
 
 LONGEST_TEXT = 1_000_000
 """Bytes."""

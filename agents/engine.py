@@ -131,7 +131,7 @@ class EngineSettings(Protocol):
 
     @property
     def trains(self) -> str | None:
-        """The model behind it, as `moot.agents.models.locate` takes it; `None`: can't learn."""
+        """The model behind it, as `weights.models.locate` takes it; `None`: it can't learn."""
         ...
 
     @property

@@ -20,12 +20,12 @@ from statistics import fmean
 
 from rows import Row, table, write
 
+from moot.agents.embedded.local import Local
 from moot.agents.engine import Engine
-from moot.agents.local import Local
 from moot.agents.population import Agent, Population
 from moot.agents.scripted import ScriptedEngine
 from moot.agents.types import Message, Request, Sampling, Task
-from moot.experiments.stats import mean_interval
+from moot.experiments.analysis.stats import mean_interval
 from moot.protocols.journal import Journal
 from moot.protocols.judged import Judged
 from moot.protocols.judging import JudgingChoice

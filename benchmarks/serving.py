@@ -50,8 +50,8 @@ from pathlib import Path
 from rows import Row, paired, show, write
 from turns import Measured, fresh, take_turns
 
-from moot.agents.started import environment, is_cpu_build
-from moot.agents.vllm import VLLM
+from moot.agents.serving.started import environment, is_cpu_build
+from moot.agents.serving.vllm import VLLM
 
 HERE = Path(__file__).parent
 SIDES = str(HERE / "serving_sides.py")

@@ -15,7 +15,7 @@ from serving_engines import Silent
 from serving_vllm import play, question, settings, stage
 
 from moot.agents.engine import Limits
-from moot.agents.gate import Gate
+from moot.agents.limits.gate import Gate
 from moot.agents.population import Agent, Population
 from moot.agents.types import Sampling, Task
 from moot.protocols.consensus import Consensus

@@ -41,7 +41,7 @@ def many(episodes: int) -> dict[str, Any]:
     from moot.agents.population import Agent, Population
     from moot.agents.scripted import ScriptedEngine
     from moot.agents.types import Task
-    from moot.experiments.talk import talk
+    from moot.experiments.cycle.talk import talk
     from moot.protocols.debate import Debate
     from moot.protocols.journal import Journal
     from moot.protocols.stage import Stage
@@ -91,12 +91,12 @@ async def _moot(url: str, episodes: int) -> list[float]:
     from random import Random
 
     from moot.agents.engine import Limits
-    from moot.agents.gate import Gate
+    from moot.agents.limits.gate import Gate
     from moot.agents.population import Agent, Population
+    from moot.agents.serving.vllm import VLLM
     from moot.agents.types import Sampling, Task
-    from moot.agents.vllm import VLLM
-    from moot.experiments.progress import Show
-    from moot.experiments.talk import talk
+    from moot.experiments.cycle.talk import talk
+    from moot.experiments.telemetry.progress import Show
     from moot.protocols.debate import Debate
     from moot.protocols.journal import Journal
     from moot.protocols.stage import Stage

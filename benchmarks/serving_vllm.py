@@ -19,13 +19,13 @@ from typing import Any
 from processes import answering, resident
 from serving_engines import Apart
 
-from moot.agents.gate import Gate
-from moot.agents.models import locate
+from moot.agents.limits.gate import Gate
 from moot.agents.population import Agent, Population
-from moot.agents.served import Served
+from moot.agents.serving.served import Served
+from moot.agents.serving.vllm import VLLM
 from moot.agents.types import Sampling, Task, Weights
-from moot.agents.vllm import VLLM
-from moot.experiments.talk import talk
+from moot.agents.weights.models import locate
+from moot.experiments.cycle.talk import talk
 from moot.protocols.consensus import Consensus
 from moot.protocols.debate import Debate
 from moot.protocols.journal import Journal

@@ -100,7 +100,7 @@ def main() -> None:
                 turns[case] = measure(case, *how)
             print(json.dumps(next(turns[case])), flush=True)
         return
-    from moot.agents.models import locate
+    from moot.agents.weights.models import locate
 
     options.model = options.model or locate(MODEL)
     pythons = present(options.peers_python)

@@ -24,7 +24,7 @@ def padded(batch: Work, model: Path) -> Side:
     """Return transformers' forward pass on padded rows, with our loss code."""
     from peft import LoraConfig, get_peft_model
 
-    from moot.training.rows import moved, rows
+    from moot.training.model.rows import moved, rows
     from moot.training.types import Scores
 
     peft: Any = get_peft_model(_loaded(model), LoraConfig(task_type="CAUSAL_LM", **LORA))

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from training_work import CUDA, DEVICE, Work, work
 
 if TYPE_CHECKING:
-    from moot.training.examples import Said
+    from moot.training.data.examples import Said
     from moot.training.types import Rows, Scores
 
 BETA = 0.1
@@ -147,9 +147,9 @@ def _matmul() -> float:
 
 
 def _ours(batch: Work, model: Path, *, graphs: bool = False) -> Side:
-    from moot.training.architecture import base
-    from moot.training.learner import Learner
-    from moot.training.rows import moved, rows
+    from moot.training.model.architecture import base
+    from moot.training.model.learner import Learner
+    from moot.training.model.rows import moved, rows
     from moot.training.settings import Fit
 
     fit = Fit(graphs=graphs)
@@ -186,9 +186,9 @@ def _flops(model: Any, adapters: int, packed: Rows) -> float:
 
 def taught(batch: Work) -> tuple[list[Said], Callable[[Scores, Rows], Tensor]]:
     """Return the rows as Moot knows them, and the mean of its own loss of them."""
-    from moot.training.examples import Pair, Rollout, Said
+    from moot.training.data.examples import Pair, Rollout, Said
     from moot.training.methods.dpo import DPO
-    from moot.training.objective import Objective
+    from moot.training.policy_gradient.objective import Objective
 
     parts = zip(batch.prompts, batch.completions, strict=True)
     said = [Said((), "", tuple(reply), tuple(asked)) for asked, reply in parts]

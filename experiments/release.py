@@ -5,16 +5,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from moot.agents.catalogue import CATALOGUE
 from moot.agents.errors import InputError, MootError, near
-from moot.agents.models import locate
 from moot.agents.self_reward import FILE as SELF_REWARD
 from moot.agents.types import Weights
+from moot.agents.weights.catalogue import CATALOGUE
+from moot.agents.weights.models import locate
 
-from .directory import RESOLVED, understood
-from .learn import current
+from .cycle.learn import current
+from .files.directory import RESOLVED, understood
 from .report.readings import Readings, read
-from .source import read as source
+from .yaml.source import read as source
 
 TOKENIZER = (
     "tokenizer*",
@@ -72,9 +72,9 @@ def release(run: Path, name: str | None, to: Path) -> Weights:
 def _write(base: Path, weights: Weights, to: Path) -> None:
     from peft import PeftModel
 
-    from moot.agents.adapters import quietly
-    from moot.agents.pretrained import load
-    from moot.training.stored import ADAPTER_CONFIG, checked, reading
+    from moot.agents.embedded.adapters import quietly
+    from moot.agents.weights.pretrained import load
+    from moot.training.model.stored import ADAPTER_CONFIG, checked, reading
 
     checked(weights.path)
     if weights.whole:

@@ -11,18 +11,18 @@ from pathlib import Path
 from moot.protocols.journal import Journal
 from moot.protocols.ledger import Ledger
 
-from .directory import JOURNAL, claim, held_out_folder, talk_folder
-from .engines import opened, replayed
+from .cycle.engines import opened, replayed
+from .cycle.learn import current, published
+from .cycle.phases import Run, examine, let_learn, let_talk, play_baseline, play_controls, serve
+from .cycle.recording import Recording
+from .cycle.replay import Replay, recorded
 from .experiment import Experiment
-from .learn import current, published
-from .phases import Run, examine, let_learn, let_talk, play_baseline, play_controls, serve
-from .progress import Show
-from .prometheus import serving
-from .recording import Recording
-from .replay import Replay, recorded
-from .store import write_metrics, write_usage
-from .table import named
+from .files.directory import JOURNAL, claim, held_out_folder, talk_folder
+from .files.store import write_metrics, write_usage
+from .files.table import named
 from .tasks.split import Split
+from .telemetry.progress import Show
+from .telemetry.prometheus import serving
 
 
 def run(

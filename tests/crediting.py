@@ -5,8 +5,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from moot.agents.types import Message
-from moot.training.examples import Rollout, Said
-from moot.training.objective import Named, Objective
+from moot.training.data.examples import Rollout, Said
+from moot.training.policy_gradient.objective import Named, Objective
 
 
 def objective(settings: Any) -> Objective:

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from moot.agents.endpoint import Endpoint
 from moot.agents.engine import Engine, Limits
-from moot.agents.gate import Gate
+from moot.agents.limits.gate import Gate
 from moot.agents.types import Completion, Message, Request, Sampling
 
 T = TypeVar("T")

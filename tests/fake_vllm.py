@@ -199,7 +199,7 @@ async def complete(request: web.Request) -> web.Response:
 async def rpc(request: web.Request) -> web.Response:
     body = orjson.loads(await request.read())
     assert body["method"] in ("read_weights", "reload_weights")
-    if body["method"] == "read_weights" and "moot.agents.worker.Worker" not in sys.argv:
+    if body["method"] == "read_weights" and "moot.agents.serving.worker.Worker" not in sys.argv:
         return refuse(500, "'Worker' object has no attribute 'read_weights'")
     NOW["method"] = body["method"]
     path = body["kwargs"]["weights_path"]

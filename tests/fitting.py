@@ -3,16 +3,16 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from moot.agents.tokens import Tokens
+from moot.agents.embedded.tokens import Tokens
 from moot.agents.types import Message
-from moot.training.architecture import base
 from moot.training.checkpoint import Progress
-from moot.training.examples import Example, Rollout, Said
+from moot.training.data.examples import Example, Rollout, Said
 from moot.training.fit import Metrics, fit
-from moot.training.learner import Learner
 from moot.training.look import by_anchor
 from moot.training.methods.cat import CaT
-from moot.training.objective import Objective
+from moot.training.model.architecture import base
+from moot.training.model.learner import Learner
+from moot.training.policy_gradient.objective import Objective
 from moot.training.settings import Fit, Lora
 
 FIT = Fit(lr=1e-2, groups=2, lora=Lora(rank=4, alpha=8))

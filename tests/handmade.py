@@ -8,7 +8,7 @@ from random import Random
 
 from moot.agents.population import Agent, Population
 from moot.agents.types import Completion, Task
-from moot.experiments.store import write_episodes, write_metrics
+from moot.experiments.files.store import write_episodes, write_metrics
 from moot.protocols.consensus import Consensus
 from moot.protocols.journal import Metric
 from moot.protocols.synthesis import Synthesis

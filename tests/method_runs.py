@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from moot.experiments.loading import load
 from moot.experiments.run import run
+from moot.experiments.yaml.loading import load
 
 EXPERIMENT = """\
 name: method

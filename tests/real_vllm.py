@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from moot.agents.models import locate
 from moot.agents.types import Completion
+from moot.agents.weights.models import locate
 
 MODEL = os.environ.get("MOOT_TEST_MODEL") or "smollm2-135m-instruct"
 

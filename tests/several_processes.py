@@ -11,17 +11,17 @@ from typing import Any, cast
 
 import torch
 
-from moot.agents.tokens import Tokens
+from moot.agents.embedded.tokens import Tokens
 from moot.agents.types import Message
 from moot.training import world
-from moot.training.critic import Critic
-from moot.training.examples import Example, Pair, Rollout, Said
-from moot.training.filed import keeper, write
+from moot.training.data.examples import Example, Pair, Rollout, Said
+from moot.training.data.filed import keeper, write
 from moot.training.job import BEFORE, Done, Job
 from moot.training.methods.cat import CaT
 from moot.training.methods.dpo import DPO
 from moot.training.methods.kto import KTO
-from moot.training.objective import Objective
+from moot.training.policy_gradient.critic import Critic
+from moot.training.policy_gradient.objective import Objective
 from moot.training.reward_model import RewardModel, rewarded
 from moot.training.settings import Fit, Guards, Lora
 from moot.training.types import Rows, Scores

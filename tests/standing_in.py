@@ -15,10 +15,10 @@ import orjson
 import pytest
 
 from moot.agents.engine import Engine, Limits
-from moot.agents.gate import Gate
-from moot.agents.server import Server
+from moot.agents.limits.gate import Gate
+from moot.agents.serving.server import Server
+from moot.agents.serving.vllm import VLLM
 from moot.agents.types import Completion, Message, Request, Sampling, Weights
-from moot.agents.vllm import VLLM
 from moot.agents.wire import Wire, connect
 
 T = TypeVar("T")

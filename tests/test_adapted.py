@@ -9,10 +9,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
-from moot.training.adapted import fuse
-from moot.training.attention import KERNEL
-from moot.training.forward import score
-from moot.training.rows import rows
+from moot.training.model.adapted import fuse
+from moot.training.model.attention import KERNEL
+from moot.training.model.forward import score
+from moot.training.model.rows import rows
 
 
 def adapted(folder: Path) -> Any:

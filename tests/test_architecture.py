@@ -8,13 +8,13 @@ import torch
 from conftest import EYES, BuildTiny
 from torch import Tensor
 
+from moot.agents.embedded.voice import Voice
 from moot.agents.errors import MootError
-from moot.agents.models import locate
-from moot.agents.voice import Voice
-from moot.training.architecture import base
-from moot.training.forward import head
+from moot.agents.weights.models import locate
+from moot.training.model.architecture import base
+from moot.training.model.forward import head
+from moot.training.model.sight import Sight
 from moot.training.settings import Fit
-from moot.training.sight import Sight
 
 FIT = Fit(device="cpu")
 

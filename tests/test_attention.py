@@ -9,9 +9,9 @@ from torch.nn.attention.flex_attention import flex_attention
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from moot.agents.errors import MootError
-from moot.training.attention import KERNEL, attend
-from moot.training.sight import Sight
-from moot.training.tree import tree
+from moot.training.model.attention import KERNEL, attend
+from moot.training.model.sight import Sight
+from moot.training.model.tree import tree
 
 # Forks after 1, 1 2, 1 2 3 and 1 2 3 4: leaves lie up to five nodes deep.
 DEEP = [[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 7], [1, 2, 3, 8, 9], [1, 2, 10], [1, 11, 12], [13, 14]]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from moot.agents.batching import Batching, Job, pick
+from moot.agents.embedded.batching import Batching, Job, pick
 from moot.agents.errors import EngineError
 from moot.agents.types import Completion, Message, Request, Sampling, Weights
 

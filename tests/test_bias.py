@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize
 
-from moot.experiments.stats import resampled
+from moot.experiments.analysis.stats import resampled
 from moot.protocols.reliability.bias import (
     Both,
     consistency,

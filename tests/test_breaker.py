@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import pytest
 from clock import Clock
 
-from moot.agents.breaker import AFTER, Breaker
 from moot.agents.engine import Limits
 from moot.agents.errors import Fault, Overload
-from moot.agents.gate import Gate
-from moot.agents.pace import Pace
+from moot.agents.limits.breaker import AFTER, Breaker
+from moot.agents.limits.gate import Gate
+from moot.agents.limits.pace import Pace
 from moot.agents.types import Completion, Message, Request, Sampling, Weights
 
 

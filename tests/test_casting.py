@@ -14,8 +14,8 @@ import pytest
 from moot.agents.errors import EngineError, MootError
 from moot.agents.population import Agent, Population
 from moot.agents.types import Completion, Request, Task, Weights
+from moot.experiments.cycle.talk import talk
 from moot.experiments.main import main
-from moot.experiments.talk import talk
 from moot.protocols.casting import Everybody, Some
 from moot.protocols.debate import Debate
 from moot.protocols.journal import Journal, digest

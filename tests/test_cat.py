@@ -8,9 +8,9 @@ from moot.agents.population import Agent
 from moot.agents.types import Completion, Sampling, Task
 from moot.protocols.types import Episode, Outcome, Turn, Verdict
 from moot.protocols.verifiers import VERIFIERS
-from moot.training.examples import Rollout
+from moot.training.data.examples import Rollout
 from moot.training.methods.cat import CaT
-from moot.training.objective import Objective
+from moot.training.policy_gradient.objective import Objective
 
 PLAIN = Objective(scale="none", kl=0)
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 from conftest import EYES, BuildTiny
 
+from moot.agents.embedded.generate import Row, generate
+from moot.agents.embedded.plain import alone
+from moot.agents.embedded.tokens import Tokens
+from moot.agents.embedded.voice import Voice
+from moot.agents.embedded.weigh import weigh
 from moot.agents.errors import EngineError
-from moot.agents.generate import Row, generate
-from moot.agents.plain import alone
-from moot.agents.pretrained import load
-from moot.agents.tokens import Tokens
 from moot.agents.types import Sampling
-from moot.agents.voice import Voice
-from moot.agents.weigh import weigh
+from moot.agents.weights.pretrained import load
 
 BOTH = ["sliding_attention", "full_attention"]
 ARCHITECTURES: dict[str, dict[str, Any]] = {
@@ -104,7 +104,7 @@ def test_layers_that_keep_more_than_keys_are_refused_at_once(
 def test_rows_that_disturb_each_other_are_refused(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from moot.agents import context
+    from moot.agents.embedded import context
 
     def unmasked(rows: Any, device: Any, **how: Any) -> Any:
         ids, mask = padded(rows, device, **how)

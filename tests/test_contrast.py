@@ -2,9 +2,9 @@
 
 import pytest
 
-from moot.experiments.judges import judged
-from moot.experiments.rulings import Reply, Ruling
-from moot.experiments.stats import contrasted
+from moot.experiments.analysis.judges import judged
+from moot.experiments.analysis.rulings import Reply, Ruling
+from moot.experiments.analysis.stats import contrasted
 
 
 @pytest.mark.parametrize(("wrong", "told"), [(7, False), (8, True)])

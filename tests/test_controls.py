@@ -15,7 +15,7 @@ from moot.agents.questions import question, truth
 from moot.agents.scripted import ScriptedEngine
 from moot.agents.simulated import Simulated
 from moot.agents.types import Completion, Request, Task
-from moot.experiments.controls import compared, controls, likeliest
+from moot.experiments.cycle.controls import compared, controls, likeliest
 from moot.protocols.conformance import TASK, rehearse
 from moot.protocols.consensus import Consensus
 from moot.protocols.debate import Debate

@@ -12,9 +12,9 @@ from command import rows
 from conftest import BuildTiny
 from told import pair, rollout, words
 
-from moot.experiments.course import JUDGE, Lessons
+from moot.experiments.cycle.course import JUDGE, Lessons
+from moot.experiments.cycle.learn import current, learn
 from moot.experiments.experiment import Experiment
-from moot.experiments.learn import current, learn
 from moot.training.checkpoint import read
 
 FIT = {"device": "cpu", "groups": 1, "lora": {"rank": 4}}

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from moot.agents.cpu_lora import BASE, Parts
+from moot.agents.serving.cpu_lora import BASE, Parts
 
 RANK, PLACES = 3, 4
 

@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 import torch
 
-from moot.training.credit import (
+from moot.training.policy_gradient.credit import (
     EPS,
     alike,
     batch_scaled,

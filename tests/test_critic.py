@@ -8,13 +8,13 @@ import torch
 from told import FIT, learner, learnt, rollout
 
 from moot.training.checkpoint import latest
-from moot.training.credit import EPS
-from moot.training.critic import Critic, by_token
-from moot.training.examples import Known, Rollout
+from moot.training.data.examples import Known, Rollout
 from moot.training.methods.cat import CaT
-from moot.training.objective import Objective
-from moot.training.rows import rows
-from moot.training.stored import SCALAR
+from moot.training.model.rows import rows
+from moot.training.model.stored import SCALAR
+from moot.training.policy_gradient.credit import EPS
+from moot.training.policy_gradient.critic import Critic, by_token
+from moot.training.policy_gradient.objective import Objective
 from moot.training.types import Scores
 
 PLAIN = Critic(whiten=False, discount=0.5, trace=0.5, weight=0.5, clip=1.0)

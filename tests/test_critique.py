@@ -3,7 +3,7 @@
 import pytest
 
 from moot.agents.population import Agent, Population
-from moot.experiments.talk import bounds
+from moot.experiments.cycle.talk import bounds
 from moot.protocols.conformance import TASK, rehearse
 from moot.protocols.critique import CONSTITUTION, Critique
 from moot.protocols.types import Demonstration, Episode, Preference

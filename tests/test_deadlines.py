@@ -10,7 +10,7 @@ from test_gate import REQUEST, Moody, gate, said
 
 from moot.agents.engine import Limits
 from moot.agents.errors import Fault
-from moot.agents.gate import Gate
+from moot.agents.limits.gate import Gate
 from moot.agents.types import Completion, Request
 
 

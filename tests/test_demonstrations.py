@@ -11,11 +11,11 @@ from told import turn
 
 from moot.agents.errors import InputError
 from moot.agents.types import Message
-from moot.experiments.columns import DEMONSTRATIONS
-from moot.experiments.lessons import shown_row
-from moot.experiments.table import write
-from moot.training.demonstrations import read
-from moot.training.examples import EVERYONE, Said, Shown, said
+from moot.experiments.files.columns import DEMONSTRATIONS
+from moot.experiments.files.lessons import shown_row
+from moot.experiments.files.table import write
+from moot.training.data.demonstrations import read
+from moot.training.data.examples import EVERYONE, Said, Shown, said
 from moot.training.methods.sft import SFT
 
 GOOD = {"prompt": "2 + 2?", "completion": "4"}

@@ -9,9 +9,9 @@ import pytest
 from claimed import EXPERIMENT, ITEMS, SPLIT
 
 from moot.agents.errors import InputError, MootError
-from moot.experiments.directory import claim
-from moot.experiments.made import SEEDS, of_tasks
-from moot.experiments.recording import resolved
+from moot.experiments.cycle.recording import resolved
+from moot.experiments.files.directory import claim
+from moot.experiments.files.made import SEEDS, of_tasks
 from moot.experiments.run import run
 from moot.experiments.tasks.split import Split, divide
 from moot.experiments.tasks.table import Inline, Item

@@ -10,10 +10,10 @@ from moot.agents.engine import Limits
 from moot.agents.errors import InputError
 from moot.agents.price import Price
 from moot.agents.scripted import Scripted
-from moot.agents.vllm import VLLM
-from moot.experiments.directory import claim
+from moot.agents.serving.vllm import VLLM
 from moot.experiments.experiment import Experiment
-from moot.experiments.made import fingerprints
+from moot.experiments.files.directory import claim
+from moot.experiments.files.made import fingerprints
 from moot.experiments.tasks.table import File
 from moot.protocols.stage import StageSettings
 from moot.training.methods.sft import SFT

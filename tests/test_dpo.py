@@ -9,14 +9,14 @@ import torch
 from pydantic import ValidationError
 from told import FIT, episode, learner, learnt, pair, turn, words
 
-from moot.agents.tokens import Tokens
+from moot.agents.embedded.tokens import Tokens
 from moot.agents.types import Message
 from moot.protocols.types import Preference
-from moot.training.examples import Known, Pair, Said
+from moot.training.data.examples import Known, Pair, Said
+from moot.training.data.preferences import pairs
 from moot.training.losses import policy as losses
 from moot.training.methods.dpo import DPO, FREE, OPTIONS
-from moot.training.preferences import pairs
-from moot.training.rows import columns, rows
+from moot.training.model.rows import columns, rows
 from moot.training.types import Look, Scores
 
 VARIANTS: list[Any] = list(DPO.model_json_schema()["properties"]["variant"]["enum"])

@@ -2,7 +2,7 @@
 
 from hearing import star, turn
 
-from moot.experiments.graph import by_agent
+from moot.experiments.analysis.graph import by_agent
 from moot.experiments.report.drawing import HEIGHT, MANY, WIDTH, drawn
 
 

@@ -21,7 +21,7 @@ from fake_endpoint import (
 from moot.agents.endpoint import Endpoint
 from moot.agents.engine import Engine, Limits
 from moot.agents.errors import Fault
-from moot.agents.gate import Gate
+from moot.agents.limits.gate import Gate
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from moot.agents.errors import Fault
 from moot.agents.population import Agent, Population
 from moot.agents.scripted import ScriptedEngine
 from moot.agents.types import Request, Task
-from moot.experiments.evaluation import evaluate
+from moot.experiments.cycle.evaluation import evaluate
 from moot.protocols.journal import Journal, Metric
 from moot.protocols.stage import Stage, StageSettings
 from moot.protocols.verifiers import VERIFIERS

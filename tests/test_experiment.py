@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
+from moot.agents.embedded.local import Local
 from moot.agents.errors import InputError
-from moot.agents.local import Local
 from moot.experiments.experiment import Experiment
-from moot.experiments.loading import load
 from moot.experiments.plan import plan
-from moot.experiments.source import parse
+from moot.experiments.yaml.loading import load
+from moot.experiments.yaml.source import parse
 
 CONFIGS = Path(__file__).parents[1] / "experiments" / "configs"
 

@@ -10,13 +10,13 @@ import pytest
 from command import moot
 from told import episode, pair, rollout, turn, words
 
-from moot.experiments.columns import ROLLOUTS
 from moot.experiments.export import KINDS
-from moot.experiments.lessons import write_examples
+from moot.experiments.files.columns import ROLLOUTS
+from moot.experiments.files.lessons import write_examples
+from moot.experiments.files.store import write_episodes
 from moot.experiments.main import TAUGHT, main
-from moot.experiments.store import write_episodes
 from moot.protocols.types import Outcome
-from moot.training.demonstrations import read
+from moot.training.data.demonstrations import read
 
 EXPERIMENT = """\
 name: judged

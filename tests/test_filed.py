@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from moot.agents.types import Message
-from moot.training import filed
-from moot.training.examples import EVERYONE, Example, Known, Pair, Rollout, Said, Shown
-from moot.training.filed import Filed, write
+from moot.training.data import filed
+from moot.training.data.examples import EVERYONE, Example, Known, Pair, Rollout, Said, Shown
+from moot.training.data.filed import Filed, write
 from moot.training.settings import Fit
 
 KNOWN = Known(

@@ -7,11 +7,11 @@ from pathlib import Path
 from handmade import RESOLVED, evaluation, sums, told
 
 from moot.agents.population import Agent, Population
-from moot.experiments.evaluation import summary
+from moot.experiments.cycle.evaluation import summary
+from moot.experiments.files.store import write_episodes, write_metrics
 from moot.experiments.report.evaluations import improvement
 from moot.experiments.report.findings import findings, state
 from moot.experiments.report.readings import read
-from moot.experiments.store import write_episodes, write_metrics
 from moot.protocols.consensus import Consensus
 from moot.protocols.journal import Metric
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from fitting import EXAMPLES, FIT, rollout, training
 
+from moot.agents.embedded.tokens import Tokens
 from moot.agents.errors import MootError
-from moot.agents.tokens import Tokens
 from moot.training.checkpoint import latest, read
 from moot.training.losses.policy import clipped, importance, mean
-from moot.training.rows import columns, rows
+from moot.training.model.rows import columns, rows
 from moot.training.schedule import schedule
 from moot.training.settings import Fit, Lora
 

@@ -12,11 +12,11 @@ from standing_in import Site, adapter, found, heard, request, servers
 
 from moot.agents.engine import Engine
 from moot.agents.errors import EngineError, Gone
-from moot.agents.fleet import Fleet
-from moot.agents.gate import Gate
+from moot.agents.limits.gate import Gate
 from moot.agents.population import Agent, Population
+from moot.agents.serving.fleet import Fleet
 from moot.agents.types import Task
-from moot.experiments.swap import swap
+from moot.experiments.cycle.swap import swap
 from moot.protocols.journal import Journal
 from moot.protocols.verifiers import VERIFIERS
 

@@ -10,10 +10,10 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from moot.training.attention import KERNEL
-from moot.training.examples import Said
-from moot.training.forward import score
-from moot.training.rows import rows
+from moot.training.data.examples import Said
+from moot.training.model.attention import KERNEL
+from moot.training.model.forward import score
+from moot.training.model.rows import rows
 from moot.training.types import Scores
 
 # Windows of four tokens: less than the longest row has, and than what most rows share.

@@ -10,7 +10,7 @@ from clock import Clock
 
 from moot.agents.engine import Limits
 from moot.agents.errors import EngineError, Fault
-from moot.agents.gate import Gate
+from moot.agents.limits.gate import Gate
 from moot.agents.types import Completion, Message, Request, Sampling, Weights
 
 REQUEST = Request((Message("user", "hi"),), Sampling(), seed=1)

@@ -14,22 +14,23 @@ from conftest import BuildTiny
 from test_run import EXPERIMENT
 from torch import Tensor
 
+from moot.agents.embedded.local import Local
 from moot.agents.engine import Engine
-from moot.agents.local import Local
 from moot.agents.types import Completion, Weights
-from moot.training import rows as batches
-from moot.training import sharding, world
-from moot.training.attention import KERNEL, attend
+from moot.training import world
 from moot.training.checkpoint import read
-from moot.training.forward import score
 from moot.training.methods.empo import EMPO
 from moot.training.methods.intuitor import Intuitor
 from moot.training.methods.laser import LaSeR
 from moot.training.methods.rent import RENT
-from moot.training.objective import Objective
-from moot.training.sight import Sight
+from moot.training.model import rows as batches
+from moot.training.model import sharding
+from moot.training.model.attention import KERNEL, attend
+from moot.training.model.forward import score
+from moot.training.model.sight import Sight
+from moot.training.model.tree import tree
+from moot.training.policy_gradient.objective import Objective
 from moot.training.study import study
-from moot.training.tree import tree
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 

@@ -2,7 +2,7 @@
 
 from hearing import star, talked, turn
 
-from moot.experiments.graph import by_agent, by_group, by_turn
+from moot.experiments.analysis.graph import by_agent, by_group, by_turn
 from moot.experiments.report.drawing import drawn
 
 

@@ -12,10 +12,10 @@ import test_forward as forward
 import torch
 from torch import Tensor, nn
 
-from moot.training.attention import KERNEL
-from moot.training.forward import score, states
-from moot.training.graphs import OFTEN, Graphs, padded, recordable
-from moot.training.rows import rows
+from moot.training.model.attention import KERNEL
+from moot.training.model.forward import score, states
+from moot.training.model.graphs import OFTEN, Graphs, padded, recordable
+from moot.training.model.rows import rows
 from moot.training.settings import Fit
 from moot.training.types import Rows
 

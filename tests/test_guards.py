@@ -21,16 +21,16 @@ from watched import (
     work,
 )
 
+from moot.agents.embedded.tokens import Tokens
 from moot.agents.errors import MootError
-from moot.agents.tokens import Tokens
 from moot.training.checkpoint import latest
-from moot.training.examples import Known, Rollout
-from moot.training.filed import keeper
+from moot.training.data.examples import Known, Rollout
+from moot.training.data.filed import keeper
 from moot.training.fit import graded
 from moot.training.job import BEFORE
 from moot.training.methods.cat import CaT
 from moot.training.methods.sft import SFT
-from moot.training.objective import Objective
+from moot.training.policy_gradient.objective import Objective
 from moot.training.settings import Guards
 
 

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from command import moot, rows
 
-from moot.experiments.graph import COLUMNS, by_agent, by_turn
-from moot.experiments.influence import FORMATS, LEVELS
+from moot.experiments.analysis.graph import COLUMNS, by_agent, by_turn
+from moot.experiments.analysis.influence import FORMATS, LEVELS
 from moot.experiments.report.readings import read
 
 EXPERIMENT = """\

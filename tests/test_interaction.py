@@ -7,10 +7,10 @@ from hearing import talked, turn
 from test_simulated import play
 
 from moot.agents.simulated import Simulated
-from moot.experiments.graph import COLUMNS, by_agent
-from moot.experiments.interaction import adoption, meetings, missed
+from moot.experiments.analysis.graph import COLUMNS, by_agent
+from moot.experiments.analysis.interaction import adoption, meetings, missed
+from moot.experiments.files.store import write_episodes
 from moot.experiments.report.readings import rows
-from moot.experiments.store import write_episodes
 from moot.protocols.debate import Debate
 from moot.protocols.topology import Link, Written
 from moot.protocols.types import Protocol

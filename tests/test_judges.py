@@ -11,15 +11,10 @@ import pytest
 
 from moot.agents.population import Agent, Population
 from moot.agents.types import Completion
-from moot.experiments.judges import judged
+from moot.experiments.analysis.judges import judged
+from moot.experiments.analysis.rulings import Reply, Ruling, _same, rulings  # pyright: ignore[reportPrivateUsage]
+from moot.experiments.files.store import write_episodes
 from moot.experiments.main import main
-from moot.experiments.rulings import (
-    Reply,
-    Ruling,
-    _same,  # pyright: ignore[reportPrivateUsage]
-    rulings,
-)
-from moot.experiments.store import write_episodes
 from moot.protocols.conformance import rehearse
 from moot.protocols.consensus import Consensus
 from moot.protocols.equivalent import Equivalent

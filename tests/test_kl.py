@@ -10,10 +10,7 @@ from hypothesis import strategies as st
 from leaves import leaf, slope
 from torch import Tensor
 
-from moot.training.losses.policy import (
-    kl,
-    least_kl,
-)
+from moot.training.losses.policy import kl, least_kl
 
 LN2 = log(2)
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from told import learner, learnt, rollout
 
-from moot.agents.tokens import Tokens
-from moot.training.examples import Known
+from moot.agents.embedded.tokens import Tokens
+from moot.training.data.examples import Known
 from moot.training.methods.cat import CaT
-from moot.training.objective import Objective
-from moot.training.rows import rows
+from moot.training.model.rows import rows
+from moot.training.policy_gradient.objective import Objective
 
 
 def test_where_nobody_tells_how_likely_others_words_were_to_them_it_is_the_least(

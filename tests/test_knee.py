@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from moot.agents.engine import Queue
-from moot.agents.knee import BLOCK, LEAST, REST, SETTLING, Knee, Turnover, costs_nothing
+from moot.agents.limits.knee import BLOCK, LEAST, REST, SETTLING, Knee, Turnover, costs_nothing
 
 MOST = 64
 WORDS = 10

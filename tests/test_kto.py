@@ -9,13 +9,13 @@ import pytest
 import torch
 from told import FIT, episode, learner, learnt, reply, rollout, turn, words
 
-from moot.agents.tokens import Tokens
+from moot.agents.embedded.tokens import Tokens
 from moot.protocols.types import Episode, Preference, Verdict
-from moot.training.examples import Known, Said
+from moot.training.data.examples import Known, Said
 from moot.training.fit import graded
 from moot.training.losses.policy import mean
 from moot.training.methods.kto import KTO
-from moot.training.rows import columns, rows
+from moot.training.model.rows import columns, rows
 from moot.training.types import Scores
 
 

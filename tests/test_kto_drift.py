@@ -7,11 +7,11 @@ from statistics import fmean
 import pytest
 from told import FIT, learner, learnt, reply
 
-from moot.agents.tokens import Tokens
-from moot.training.examples import Known, Rollout
+from moot.agents.embedded.tokens import Tokens
+from moot.training.data.examples import Known, Rollout
 from moot.training.look import by_anchor, drifted
 from moot.training.methods.kto import KTO
-from moot.training.rows import columns, rows
+from moot.training.model.rows import columns, rows
 from moot.training.variety import variety
 
 

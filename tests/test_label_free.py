@@ -10,16 +10,16 @@ from pydantic import ValidationError
 from told import FIT, answered, episode, learnt, rollout, turn
 from told import learner as fresh
 
-from moot.agents.tokens import Tokens
+from moot.agents.embedded.tokens import Tokens
 from moot.protocols.types import Episode
-from moot.training.examples import Known, Rollout
+from moot.training.data.examples import Known, Rollout
 from moot.training.fit import graded
 from moot.training.methods.empo import EMPO
 from moot.training.methods.intuitor import Intuitor
 from moot.training.methods.rent import RENT
 from moot.training.methods.srt import SRT
 from moot.training.methods.ttrl import TTRL
-from moot.training.objective import Objective
+from moot.training.policy_gradient.objective import Objective
 
 PLAIN = Objective(scale="none", kl=0)
 Voting = TTRL | SRT | EMPO

@@ -10,8 +10,8 @@ from unjudged import PLAIN, answer
 
 from moot.protocols.types import Verdict
 from moot.training.methods.laser import LaSeR
-from moot.training.objective import Objective
-from moot.training.rows import columns, rows
+from moot.training.model.rows import columns, rows
+from moot.training.policy_gradient.objective import Objective
 from moot.training.types import Scores
 
 

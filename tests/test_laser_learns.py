@@ -8,14 +8,14 @@ from conftest import BuildTiny
 from transformers import AutoTokenizer
 from unjudged import PLAIN, answer
 
+from moot.agents.embedded.tokens import Tokens
 from moot.agents.errors import MootError
-from moot.agents.tokens import Tokens
-from moot.training.architecture import base
 from moot.training.checkpoint import Progress
-from moot.training.examples import Rollout
+from moot.training.data.examples import Rollout
 from moot.training.fit import fit, graded
-from moot.training.learner import Learner
 from moot.training.methods.laser import LaSeR
+from moot.training.model.architecture import base
+from moot.training.model.learner import Learner
 from moot.training.settings import Fit, Lora
 
 FIT = Fit(lr=3e-2, epochs=40, groups=8, lora=Lora(rank=4))

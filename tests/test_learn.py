@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from moot.agents.types import Weights
-from moot.experiments.learn import current, publish, published
+from moot.experiments.cycle.learn import current, publish, published
 
 
 def trained(cycle: Path, name: str, step: int) -> None:

@@ -12,20 +12,20 @@ from told import FIT, learner, learnt, pair, rollout, words
 from torch import Tensor
 from whole import SHOWN, WHOLE, logp
 
+from moot.agents.embedded.tokens import Tokens
 from moot.agents.errors import MootError
-from moot.agents.tokens import Tokens
-from moot.experiments.course import readable, sources
+from moot.experiments.cycle.course import readable, sources
 from moot.experiments.experiment import Experiment
-from moot.training.architecture import base
-from moot.training.examples import Example, Rollout, Said
+from moot.training.data.examples import Example, Rollout, Said
 from moot.training.fit import graded
-from moot.training.forward import score
-from moot.training.learner import Learner
 from moot.training.methods.cat import CaT
 from moot.training.methods.laser import LaSeR
 from moot.training.methods.sft import SFT
-from moot.training.objective import Objective
-from moot.training.rows import columns, rows
+from moot.training.model.architecture import base
+from moot.training.model.forward import score
+from moot.training.model.learner import Learner
+from moot.training.model.rows import columns, rows
+from moot.training.policy_gradient.objective import Objective
 from moot.training.settings import Fit, Lora
 
 # Memory.

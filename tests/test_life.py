@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from moot.agents.errors import Fault, TimedOut
-from moot.agents.life import Endurance, Life
+from moot.agents.serving.life import Endurance, Life
 from moot.agents.wire import Wire
 
 NAMES = (

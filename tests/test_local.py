@@ -14,13 +14,13 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from moot.agents.context import shared
+from moot.agents.embedded.context import shared
+from moot.agents.embedded.local import Local
+from moot.agents.embedded.tokens import Tokens
+from moot.agents.embedded.voice import Voice
 from moot.agents.engine import Engine
 from moot.agents.errors import EngineError, MootError
-from moot.agents.local import Local
-from moot.agents.tokens import Tokens
 from moot.agents.types import Completion, Message, Request, Sampling, Weights
-from moot.agents.voice import Voice
 
 T = TypeVar("T")
 TEXTS = ["What is 3 + 4?", "Hi", "What is 12 + 30? Reply with the number alone.", "What is 9?"]

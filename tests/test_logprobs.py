@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from moot.training import logprobs
-from moot.training.logprobs import Chosen, Head, chosen
+from moot.training.model import logprobs
+from moot.training.model.logprobs import Chosen, Head, chosen
 
 TOKENS, WIDTH, VOCABULARY = 11, 6, 23
 # Blocks of 23 entries, chunks of 11 tokens: all at once; 7 + 7 + 7 + 2, 4 + 4 + 3; one each.

@@ -7,11 +7,11 @@ import pytest
 import torch
 from told import learner, pair, rollout, words
 
-from moot.agents.tokens import Tokens
-from moot.training.examples import Example, Known, Said
-from moot.training.learner import Learner
+from moot.agents.embedded.tokens import Tokens
+from moot.training.data.examples import Example, Known, Said
 from moot.training.look import by_anchor, by_policy
-from moot.training.rows import rows
+from moot.training.model.learner import Learner
+from moot.training.model.rows import rows
 
 REPLIES = [words(str(n), tuple(range(20, 21 + n)), asked=f"{n % 2}?") for n in range(4)]
 ROLLOUTS = [replace(rollout(n, None, ()), said=said) for n, said in enumerate(REPLIES)]

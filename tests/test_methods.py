@@ -12,10 +12,10 @@ from method_runs import RUNS, SAMPLE, played
 from told import words
 
 from moot.agents.errors import MootError
-from moot.experiments.course import Lessons
-from moot.experiments.learn import current, learn, published
-from moot.experiments.loading import load
-from moot.training.examples import Rollout
+from moot.experiments.cycle.course import Lessons
+from moot.experiments.cycle.learn import current, learn, published
+from moot.experiments.yaml.loading import load
+from moot.training.data.examples import Rollout
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -6,11 +6,11 @@ import pytest
 from command import rows
 from method_runs import JUDGED, RUNS, SAMPLE, played
 
+from moot.experiments.cycle.phases import gathered
 from moot.experiments.export import export
-from moot.experiments.loading import load
-from moot.experiments.phases import gathered
 from moot.experiments.plan import plan
-from moot.training.filed import Filed
+from moot.experiments.yaml.loading import load
+from moot.training.data.filed import Filed
 
 
 def test_what_a_file_teaches_stays_in_a_file_with_what_was_said(

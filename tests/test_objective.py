@@ -8,10 +8,10 @@ import pytest
 from crediting import objective, rollout
 from pydantic import ValidationError
 
-from moot.training.algorithms import LIKE
-from moot.training.credit import EPS
-from moot.training.examples import Known, Rollout
-from moot.training.objective import Objective
+from moot.training.data.examples import Known, Rollout
+from moot.training.policy_gradient.algorithms import LIKE
+from moot.training.policy_gradient.credit import EPS
+from moot.training.policy_gradient.objective import Objective
 
 LN2 = log(2)
 

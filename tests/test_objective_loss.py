@@ -9,9 +9,9 @@ import torch
 from crediting import objective, rollout
 from torch import Tensor
 
-from moot.training.correction import Correction
-from moot.training.examples import Known, Rollout
-from moot.training.rows import rows
+from moot.training.data.examples import Known, Rollout
+from moot.training.model.rows import rows
+from moot.training.policy_gradient.correction import Correction
 from moot.training.types import Rows, Scores
 
 LN2 = log(2)

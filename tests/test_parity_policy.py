@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 
 from moot.agents.types import Message
-from moot.training.attention import KERNEL
-from moot.training.examples import Known, Rollout, Said
-from moot.training.forward import score
-from moot.training.objective import Objective
-from moot.training.rows import rows
+from moot.training.data.examples import Known, Rollout, Said
+from moot.training.model.attention import KERNEL
+from moot.training.model.forward import score
+from moot.training.model.rows import rows
+from moot.training.policy_gradient.objective import Objective
 
 trl = pytest.importorskip("trl")
 datasets = pytest.importorskip("datasets")

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from moot.training.filed import write
-from moot.training.preferences import read
+from moot.training.data.filed import write
+from moot.training.data.preferences import read
 
 if not Path("/proc/self/status").exists():
     pytest.skip("what a process held at most isn't told here", allow_module_level=True)
@@ -22,8 +22,8 @@ from pathlib import Path
 
 from moot.experiments.report.readings import rows
 from moot.experiments.tasks.rows import rows as tasks
-from moot.training.filed import Filed
-from moot.training.preferences import read
+from moot.training.data.filed import Filed
+from moot.training.data.preferences import read
 
 given, filed = map(Path, sys.argv[1:])
 for read_all, path in ((read, given), (Filed, filed), (rows, given), (tasks, given)):

@@ -1,8 +1,8 @@
 import asyncio
 
 from moot.agents.engine import Queue
-from moot.agents.knee import LEAST
-from moot.agents.places import Places
+from moot.agents.limits.knee import LEAST
+from moot.agents.limits.places import Places
 
 
 def numbers(places: Places, *seen: Queue) -> list[int]:

@@ -8,7 +8,7 @@ from wrong import TASKS
 from moot.agents.errors import MootError
 from moot.agents.population import Agent, Group, Population, anchor
 from moot.agents.types import Sampling
-from moot.experiments.loading import load
+from moot.experiments.yaml.loading import load
 from moot.protocols.consensus import Consensus
 
 UNLIKE = """\

@@ -11,18 +11,18 @@ import pytest
 import users_file
 from wrong_preferences import ASKED, GOOD, WRONG
 
+from moot.agents.embedded.tokens import Tokens
 from moot.agents.errors import InputError
-from moot.agents.tokens import Tokens
 from moot.agents.types import Message
-from moot.experiments.columns import PREFERENCES
-from moot.experiments.lessons import pair_row
-from moot.experiments.table import write
-from moot.training.examples import EVERYONE, Pair, Said
+from moot.experiments.files.columns import PREFERENCES
+from moot.experiments.files.lessons import pair_row
+from moot.experiments.files.table import write
+from moot.training.data.examples import EVERYONE, Pair, Said
+from moot.training.data.preferences import read
 from moot.training.methods.dpo import DPO
 from moot.training.methods.rlhf import RLHF
-from moot.training.preferences import read
+from moot.training.model.rows import columns, rows
 from moot.training.reward_model import RewardModel
-from moot.training.rows import columns, rows
 
 TALK = {
     "prompt": ASKED,

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from told import words
 
-from moot.agents.tokens import Tokens
-from moot.training.examples import Shown
+from moot.agents.embedded.tokens import Tokens
+from moot.training.data.examples import Shown
 from moot.training.proof import chosen
 
 

@@ -8,10 +8,10 @@ import torch
 from conftest import BuildTiny
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from moot.agents.adapters import Adapters
+from moot.agents.embedded.adapters import Adapters
 from moot.agents.errors import InputError, MootError
-from moot.agents.pretrained import load
 from moot.agents.types import Weights
+from moot.agents.weights.pretrained import load
 from moot.experiments.main import main
 from moot.experiments.release import release
 

@@ -10,7 +10,7 @@ from command import moot
 from fake_endpoint import refuses, serving
 from replayed import contents, played, rows, said, talkative, write
 
-from moot.experiments.recording import RECORDING, Recording
+from moot.experiments.cycle.recording import RECORDING, Recording
 
 
 @pytest.fixture(scope="module")

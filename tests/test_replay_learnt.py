@@ -10,9 +10,9 @@ import pytest
 from command import moot
 from replayed import contents, rows
 
-from moot.agents.local import Local
+from moot.agents.embedded.local import Local
 from moot.agents.self_reward import FILE as SELF_REWARD
-from moot.experiments.recording import content
+from moot.experiments.cycle.recording import content
 
 LEARNS = """\
 name: learns

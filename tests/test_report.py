@@ -11,8 +11,8 @@ from page import Page, shown
 
 from moot.agents.errors import MootError
 from moot.agents.population import anchor
+from moot.experiments.files.store import write_metrics
 from moot.experiments.report.page import clip, plain, write
-from moot.experiments.store import write_metrics
 from moot.protocols.journal import Metric
 
 

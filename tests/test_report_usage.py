@@ -6,7 +6,7 @@ import pytest
 from handmade import finished
 from page import shown, table
 
-from moot.experiments.store import write_usage
+from moot.experiments.files.store import write_usage
 from moot.protocols.ledger import Spent, Usage
 
 

@@ -9,18 +9,18 @@ import pytest
 import torch
 from told import FIT, answered, episode, learner, learnt, pair, rollout, turn, words
 
-from moot.agents.tokens import Tokens
+from moot.agents.embedded.tokens import Tokens
 from moot.protocols.types import Preference, Verdict
 from moot.training.checkpoint import Progress, latest
-from moot.training.examples import Pair, Rollout
+from moot.training.data.examples import Pair, Rollout
 from moot.training.fit import fit
-from moot.training.learner import Learner
 from moot.training.methods.rlaif import RLAIF
 from moot.training.methods.rlhf import RLHF
-from moot.training.objective import Objective
+from moot.training.model.learner import Learner
+from moot.training.model.rows import columns, rows
+from moot.training.model.stored import SCALAR
+from moot.training.policy_gradient.objective import Objective
 from moot.training.reward_model import RewardModel, rewarded
-from moot.training.rows import columns, rows
-from moot.training.stored import SCALAR
 from moot.training.types import Scores
 
 STEADY = FIT.model_copy(update={"lr": 3e-2, "epochs": 5, "checkpoint_every": 9})

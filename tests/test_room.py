@@ -5,12 +5,12 @@ from pathlib import Path
 
 from told import FIT, pair, rollout, studied, words
 
-from moot.agents.tokens import Tokens
-from moot.training.examples import Shown
+from moot.agents.embedded.tokens import Tokens
+from moot.training.data.examples import Shown
 from moot.training.job import BEFORE, Job
 from moot.training.methods.cat import CaT
 from moot.training.methods.sft import SFT
-from moot.training.room import Room
+from moot.training.model.room import Room
 
 
 def shown(i: int, length: int) -> Shown:

@@ -9,11 +9,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moot.agents.embedded.tokens import Tokens
 from moot.agents.errors import MootError
-from moot.agents.tokens import Tokens
 from moot.agents.types import Message
-from moot.training.examples import Known, Pair, Rollout, Said
-from moot.training.rows import columns, moved, parts, rows
+from moot.training.data.examples import Known, Pair, Rollout, Said
+from moot.training.model.rows import columns, moved, parts, rows
 from moot.training.types import Rows
 
 HI = (Message("user", "hi"),)

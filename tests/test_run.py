@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from command import moot, rows
 
-from moot.experiments.loading import load
 from moot.experiments.run import run
+from moot.experiments.yaml.loading import load
 
 EXPERIMENT = """\
 name: whole

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from moot.agents.sample import sample, truncate
+from moot.agents.embedded.sample import sample, truncate
 
 HALVES = [0.125, 0.5, 0.25, 0.125]
 """The cumulated sums, in the order of ids, are .125, .625, .875 and 1."""

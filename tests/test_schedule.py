@@ -5,9 +5,9 @@ from pathlib import Path
 
 from fitting import EXAMPLES, FIT, rollout
 
-from moot.agents.tokens import Tokens
-from moot.training.examples import Rollout
-from moot.training.rows import parts
+from moot.agents.embedded.tokens import Tokens
+from moot.training.data.examples import Rollout
+from moot.training.model.rows import parts
 from moot.training.schedule import schedule
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from moot.agents.errors import EngineError, Fault
-from moot.agents.server import Server
+from moot.agents.serving.server import Server
 
 # A server with a child, and a grandchild that left its session; it tells when it is ready.
 FAMILY = """
@@ -24,7 +24,7 @@ wait
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from moot.agents.server import Server
+from moot.agents.serving.server import Server
 
 async def main():
     folder = Path(sys.argv[1])

@@ -9,12 +9,12 @@ import torch
 from pydantic import ValidationError
 from told import FIT, episode, learner, learnt, turn, words
 
-from moot.agents.tokens import Tokens
+from moot.agents.embedded.tokens import Tokens
 from moot.agents.types import Message
 from moot.protocols.types import Demonstration, Verdict
-from moot.training.examples import Said, Shown
+from moot.training.data.examples import Said, Shown
 from moot.training.methods.sft import SFT
-from moot.training.rows import columns, rows
+from moot.training.model.rows import columns, rows
 from moot.training.types import Scores
 
 

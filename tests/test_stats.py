@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, bootstrap, norm, t
 
-from moot.experiments.stats import (
+from moot.experiments.analysis.stats import (
     RESAMPLES,
     Interval,
     mean_interval,

@@ -8,13 +8,13 @@ import pytest
 from told import FIT, learner, learnt, reply
 from watched import EXAMPLES as SHOWN
 
+from moot.agents.embedded.tokens import Tokens
 from moot.agents.errors import MootError
-from moot.agents.tokens import Tokens
-from moot.training.examples import Rollout
+from moot.training.data.examples import Rollout
 from moot.training.fit import Metrics
 from moot.training.methods.cat import CaT
 from moot.training.methods.sft import SFT
-from moot.training.objective import Objective
+from moot.training.policy_gradient.objective import Objective
 from moot.training.types import Rows, Scores
 
 #  Replies of one token to four, in two groups with contrast.

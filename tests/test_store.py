@@ -8,7 +8,7 @@ from command import rows
 from told import episode, turn
 
 from moot.agents.population import Agent
-from moot.experiments.store import write_episodes, write_metrics, write_usage, writing
+from moot.experiments.files.store import write_episodes, write_metrics, write_usage, writing
 from moot.protocols.journal import Metric
 from moot.protocols.ledger import Spent, Usage
 from moot.protocols.types import Demonstration, Verdict

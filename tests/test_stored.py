@@ -11,9 +11,9 @@ from moot.agents.errors import MootError
 from moot.training import proof
 from moot.training.checkpoint import latest
 from moot.training.methods.cat import CaT
-from moot.training.objective import Objective
+from moot.training.model.stored import tensors
+from moot.training.policy_gradient.objective import Objective
 from moot.training.settings import Fit
-from moot.training.stored import tensors
 
 Damage = Callable[[Path], object]
 

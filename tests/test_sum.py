@@ -11,10 +11,10 @@ from test_label_free import PLAIN, SIX
 from told import answered
 
 from moot.agents.errors import MootError
-from moot.experiments.loading import load
+from moot.experiments.yaml.loading import load
 from moot.protocols.types import Outcome, Verdict
-from moot.training.examples import Known, Rollout, contrast
-from moot.training.filed import Filed, write
+from moot.training.data.examples import Known, Rollout, contrast
+from moot.training.data.filed import Filed, write
 from moot.training.methods import MethodChoice
 from moot.training.methods.cat import CaT
 from moot.training.methods.intuitor import Intuitor
@@ -22,7 +22,7 @@ from moot.training.methods.rent import RENT
 from moot.training.methods.srt import SRT
 from moot.training.methods.sum import Sum
 from moot.training.methods.ttrl import TTRL
-from moot.training.objective import Objective
+from moot.training.policy_gradient.objective import Objective
 
 CERTAIN = (3.0, 1.0, 1.0, 1.0, 1.0, 5.0)
 BOTH = Sum(of=(TTRL(), Intuitor()), weigh=(1.0, 0.5), objective=PLAIN)

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from moot.agents.embedded.local import Local
 from moot.agents.errors import EngineError
-from moot.agents.local import Local
 from moot.agents.population import Agent, Population
+from moot.agents.serving.vllm import VLLM
 from moot.agents.types import Completion, Message, Request, Task, Weights
-from moot.agents.vllm import VLLM
-from moot.experiments.swap import moved, swap, tolerances
+from moot.experiments.cycle.swap import moved, swap, tolerances
 from moot.protocols.journal import Journal, Metric
 from moot.protocols.verifiers import VERIFIERS
 from moot.training.proof import Proof, read, share_gone, write

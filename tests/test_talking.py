@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from moot.agents.local import Local
+from moot.agents.embedded.local import Local
 from moot.agents.population import Group, Population
 from moot.agents.types import Sampling, Task
-from moot.experiments.talk import Notes
+from moot.experiments.cycle.talk import Notes
 from moot.protocols.consensus import Consensus
 from moot.protocols.critique import Critique
 from moot.protocols.debate import Debate

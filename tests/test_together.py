@@ -12,9 +12,9 @@ from standing_in import Site, adapter, found, heard, request
 
 from moot.agents.engine import Engine
 from moot.agents.errors import Fault
-from moot.agents.gate import Gate
+from moot.agents.limits.gate import Gate
 from moot.agents.population import Agent, Population
-from moot.agents.together import MOST, SHORT
+from moot.agents.serving.together import MOST, SHORT
 from moot.agents.types import Completion, Request, Sampling, Task
 from moot.protocols.consensus import Consensus
 from moot.protocols.journal import Journal

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from spaced import LLAMA, MISTRAL, PHI, ZEPHYR, Spaces, byte_level, metaspace, prepend, tokenizer
 
-from moot.agents.tokens import Tokens
+from moot.agents.embedded.tokens import Tokens
 from moot.agents.types import Message
 
 ASKED = {"role": "user", "content": "hi"}

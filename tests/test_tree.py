@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot.training.tree import Node, tree
+from moot.training.model.tree import Node, tree
 
 # Few ids, so that sequences often begin alike; their bytes order otherwise than they do.
 IDS = st.sampled_from([0, 1, 256, 65_536])

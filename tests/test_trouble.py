@@ -14,8 +14,8 @@ from command import moot
 from fake_endpoint import Fake, half, hangs, refuses, reply, resets, says, serving
 
 from moot.agents.errors import MootError
-from moot.experiments.loading import load
-from moot.experiments.table import whole
+from moot.experiments.files.table import whole
+from moot.experiments.yaml.loading import load
 
 EXPERIMENT = """\
 name: troubled

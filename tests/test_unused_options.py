@@ -11,7 +11,7 @@ from moot.protocols.rubric import Rubric
 from moot.protocols.synthesis import Synthesis
 from moot.protocols.trial import Trial
 from moot.training.methods.sft import SFT
-from moot.training.objective import Objective
+from moot.training.policy_gradient.objective import Objective
 from moot.training.settings import Fit, Guards
 
 WRITTEN: dict[str, Any] = {"written": "[1] it is right"}

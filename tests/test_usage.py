@@ -11,7 +11,7 @@ from command import moot
 from fake_endpoint import Fake, refuses, reply, says, serving
 from priced import write
 
-from moot.experiments.columns import USAGE
+from moot.experiments.files.columns import USAGE
 
 CACHED = says(
     reply(

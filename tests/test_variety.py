@@ -4,7 +4,7 @@ from itertools import permutations
 
 from told import pair, reply, words
 
-from moot.training.examples import Shown
+from moot.training.data.examples import Shown
 from moot.training.variety import variety
 
 

@@ -13,17 +13,17 @@ from conftest import BuildTiny
 from told import FIT, answered, rollout, studied
 from transformers import AutoModelForCausalLM
 
-from moot.agents.local import Local
+from moot.agents.embedded.local import Local
+from moot.agents.embedded.tokens import Tokens
 from moot.agents.self_reward import FILE, read
-from moot.agents.tokens import Tokens
 from moot.agents.types import Completion, Request, Sampling, Weights
-from moot.training.architecture import base
-from moot.training.examples import Rollout
+from moot.training.data.examples import Rollout
 from moot.training.job import Job
-from moot.training.learner import Learner
 from moot.training.look import by_policy
 from moot.training.methods.laser import LaSeR
-from moot.training.objective import Objective
+from moot.training.model.architecture import base
+from moot.training.model.learner import Learner
+from moot.training.policy_gradient.objective import Objective
 
 
 @pytest.fixture(scope="module")

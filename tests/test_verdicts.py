@@ -11,9 +11,9 @@ from moot.agents.errors import EngineError
 from moot.agents.population import Agent, Population
 from moot.agents.self_reward import FILE, Reading, read, write
 from moot.agents.types import Completion, Message
-from moot.experiments.evaluation import summary
+from moot.experiments.cycle.evaluation import summary
+from moot.experiments.files.store import write_episodes
 from moot.experiments.report.evaluations import accuracies
-from moot.experiments.store import write_episodes
 from moot.protocols.conformance import TASK, check, rehearse
 from moot.protocols.consensus import Consensus
 from moot.protocols.judged import Judged

@@ -24,9 +24,9 @@ from standing_in import (
 
 from moot.agents.engine import Engine, Limits
 from moot.agents.errors import EngineError, Fault, Gone
-from moot.agents.gate import Gate
+from moot.agents.limits.gate import Gate
+from moot.agents.serving.vllm import VLLM
 from moot.agents.types import Completion, Sampling, Weights
-from moot.agents.vllm import VLLM
 
 
 @pytest.fixture

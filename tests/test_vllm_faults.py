@@ -15,8 +15,8 @@ from standing_in import Site, adapter, found, heard, request, servers
 
 from moot.agents.engine import Engine, Limits
 from moot.agents.errors import Fault, Gone, Refusal
-from moot.agents.gate import Gate
-from moot.agents.served import Served
+from moot.agents.limits.gate import Gate
+from moot.agents.serving.served import Served
 from moot.agents.types import Completion
 
 

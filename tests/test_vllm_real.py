@@ -15,15 +15,15 @@ from real_vllm import MODEL, as_transformers_does, lora, needs_vllm
 from spaced import ZEPHYR, prepend, tokenizer
 from standing_in import SUM, descendants, request, running
 
+from moot.agents.embedded.local import Local
+from moot.agents.embedded.tokens import Tokens
 from moot.agents.engine import Engine, Queue
 from moot.agents.errors import EngineError, Fault
-from moot.agents.local import Local
-from moot.agents.models import locate
 from moot.agents.self_reward import Reading, write
-from moot.agents.served import Served
-from moot.agents.tokens import Tokens
+from moot.agents.serving.served import Served
+from moot.agents.serving.vllm import VLLM
 from moot.agents.types import Completion, Message, Request, Sampling, Weights
-from moot.agents.vllm import VLLM
+from moot.agents.weights.models import locate
 
 
 @dataclass
@@ -226,7 +226,7 @@ def test_what_the_server_cant_do_is_refused_in_its_own_words(real: Stage) -> Non
 
 @pytest.mark.vllm
 def test_stopping_leaves_no_process(real: Stage) -> None:
-    command = b"moot.agents.supervisor"
+    command = b"moot.agents.serving.supervisor"
     ours = {
         p for p in descendants(os.getpid()) if command in Path(f"/proc/{p}/cmdline").read_bytes()
     }

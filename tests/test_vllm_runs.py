@@ -114,7 +114,7 @@ def swaps(out: Path) -> dict[str, float]:
 OWNER = """
 import asyncio, sys
 from pathlib import Path
-from moot.agents.vllm import VLLM
+from moot.agents.serving.vllm import VLLM
 
 async def main():
     async with VLLM(model=sys.argv[1], kv_cache_gib=1).open(Path(sys.argv[2])):

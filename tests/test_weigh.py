@@ -9,10 +9,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from moot.agents import weigh
+from moot.agents.embedded import weigh
+from moot.agents.embedded.local import Local
+from moot.agents.embedded.tokens import Tokens
 from moot.agents.errors import EngineError, MootError
-from moot.agents.local import Local
-from moot.agents.tokens import Tokens
 from moot.agents.types import Completion, Message, Request, Sampling
 
 TEXTS = ["Which is better?", "Hi", "Which of the two is the better one, 1 or 2?"]

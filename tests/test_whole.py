@@ -12,11 +12,11 @@ from standing_in import Site, elsewhere, found, heard, request, servers
 
 from moot.agents.engine import Engine, Limits
 from moot.agents.errors import EngineError, Fault
-from moot.agents.gate import Gate
-from moot.agents.served import Served
-from moot.agents.started import WORKER
+from moot.agents.limits.gate import Gate
+from moot.agents.serving.served import Served
+from moot.agents.serving.started import WORKER
+from moot.agents.serving.vllm import VLLM
 from moot.agents.types import Weights
-from moot.agents.vllm import VLLM
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 from whole import SHOWN, WHOLE, logp
 
-from moot.agents.adapters import Adapters
+from moot.agents.embedded.adapters import Adapters
+from moot.agents.embedded.tokens import Tokens
 from moot.agents.errors import MootError
-from moot.agents.pretrained import load
-from moot.agents.tokens import Tokens
 from moot.agents.types import Weights
+from moot.agents.weights.pretrained import load
 from moot.training.checkpoint import Progress
 from moot.training.fit import fit
 from moot.training.methods.sft import SFT

@@ -2,8 +2,8 @@
 
 import pytest
 
+from moot.experiments.analysis.stats import Interval
 from moot.experiments.report.words import measured, share, signed, value
-from moot.experiments.stats import Interval
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ import torch
 from moot.agents.errors import MootError
 from moot.training import world
 from moot.training.checkpoint import read
-from moot.training.examples import Rollout
-from moot.training.filed import Filed
+from moot.training.data.examples import Rollout
+from moot.training.data.filed import Filed
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +111,8 @@ def test_a_sharded_model_is_filed_as_the_model_it_is(several: Path) -> None:
 
 
 def test_steps_had_an_uneven_number_of_parts(tiny: Path) -> None:
-    from moot.agents.tokens import Tokens
-    from moot.training.rows import parts
+    from moot.agents.embedded.tokens import Tokens
+    from moot.training.model.rows import parts
     from moot.training.schedule import schedule
 
     def numbers(name: str) -> list[int]:

@@ -5,17 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from moot.agents.embedded.tokens import Tokens
 from moot.agents.population import Agent
-from moot.agents.tokens import Tokens
 from moot.agents.types import Completion, Message, Sampling, Task
 from moot.protocols.types import Episode, Outcome, Turn
 from moot.protocols.verifiers import VERIFIERS
-from moot.training.architecture import base
 from moot.training.checkpoint import Progress
-from moot.training.examples import Example, Pair, Rollout, Said
+from moot.training.data.examples import Example, Pair, Rollout, Said
 from moot.training.fit import Metrics, fit, graded
 from moot.training.job import Done, Job, Step
-from moot.training.learner import Learner
+from moot.training.model.architecture import base
+from moot.training.model.learner import Learner
 from moot.training.settings import Fit, Lora
 from moot.training.study import study
 from moot.training.types import Method

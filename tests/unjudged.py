@@ -1,8 +1,8 @@
 """Answers that LaSeR is to give verdicts on."""
 
 from moot.agents.types import Message
-from moot.training.examples import Known, Rollout, Said
-from moot.training.objective import Objective
+from moot.training.data.examples import Known, Rollout, Said
+from moot.training.policy_gradient.objective import Objective
 
 PLAIN = Objective(kl=0)
 

@@ -9,12 +9,12 @@ import torch
 from told import FIT, learnt, words
 from torch import Tensor
 
-from moot.training.examples import Shown
+from moot.training.data.examples import Shown
 from moot.training.fit import Metrics
 from moot.training.job import Job
-from moot.training.learner import Learner
 from moot.training.methods.sft import SFT
-from moot.training.objective import Objective
+from moot.training.model.learner import Learner
+from moot.training.policy_gradient.objective import Objective
 from moot.training.settings import Fit, Guards
 from moot.training.types import Encoder, Look
 

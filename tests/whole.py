@@ -7,10 +7,10 @@ import torch
 from told import FIT, words
 from torch import Tensor
 
-from moot.agents.tokens import Tokens
-from moot.training.examples import Example, Shown
-from moot.training.learner import Learner
-from moot.training.rows import columns, rows
+from moot.agents.embedded.tokens import Tokens
+from moot.training.data.examples import Example, Shown
+from moot.training.model.learner import Learner
+from moot.training.model.rows import columns, rows
 
 WHOLE = FIT.model_copy(update={"lora": None, "lr": 1e-3})
 SHOWN = [

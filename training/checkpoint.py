@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from moot.agents.errors import MootError, in_one_line
 
-from . import sharding, world
-from .learner import Learner
-from .stored import SCALAR, reading, tensors
+from . import world
+from .model import sharding
+from .model.learner import Learner
+from .model.stored import SCALAR, reading, tensors
 
 OPTIMIZER = Path("optimizer") / "optimizer.safetensors"
 """Apart from the weights: vLLM takes all that lies beside a model for a part of it."""

@@ -14,14 +14,14 @@ from moot.agents.errors import MootError
 
 from . import world
 from .checkpoint import Progress
-from .examples import Example, Rollout
-from .filed import Filed
-from .learner import Learner
+from .data.examples import Example, Rollout
+from .data.filed import Filed
 from .look import by_anchor, by_policy, drifted
+from .model.learner import Learner
+from .model.rows import columns, moved, parts, rows
 from .nonsense import named, refuse_gradient, refuse_losses
-from .objective import Objective
 from .optimiser import Optimiser
-from .rows import columns, moved, parts, rows
+from .policy_gradient.objective import Objective
 from .schedule import schedule
 from .seen import of_rows
 from .settings import Fit

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from moot.agents.types import Settings
 
-from .examples import Example, is_for
+from .data.examples import Example, is_for
 from .methods import MethodChoice
 from .reward_model import RewardModel
 from .settings import Fit

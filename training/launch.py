@@ -18,8 +18,8 @@ from typing import IO, Any
 
 from moot.agents.errors import MootError
 
-from .examples import Example, Rollout
-from .filed import Filed, write
+from .data.examples import Example, Rollout
+from .data.filed import Filed, write
 from .job import Done, Job, Step
 
 JOB, LESSONS, LOG = "job.json", "lessons.parquet", "workers.log"

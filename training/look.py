@@ -11,11 +11,11 @@ from typing import Any, cast
 import torch
 
 from . import world
-from .examples import Example, Known, Rollout, Said
-from .learner import Learner
+from .data.examples import Example, Known, Rollout, Said
 from .losses.policy import mean
 from .losses.preference import kto_baseline
-from .rows import columns, moved, parts, rows
+from .model.learner import Learner
+from .model.rows import columns, moved, parts, rows
 from .types import Encoder, Scores
 
 Remember = Callable[[Known, Scores, int, int], Known]

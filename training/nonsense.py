@@ -7,7 +7,7 @@ from torch import Tensor
 
 from moot.agents.errors import MootError
 
-from .examples import Example
+from .data.examples import Example
 
 KEPT = "the weights of before this step are kept; a lower fit.lr may help"
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
-from . import sharding
 from .checkpoint import Progress, latest, save
-from .learner import Learner
+from .model import sharding
+from .model.learner import Learner
 from .settings import Fit
 
 

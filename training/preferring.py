@@ -12,7 +12,7 @@ from moot.agents.beside import Beside
 from moot.agents.types import Settings
 from moot.protocols.types import Episode, Signal
 
-from .examples import Pair
+from .data.examples import Pair
 from .types import Rows
 
 if TYPE_CHECKING:
@@ -50,13 +50,13 @@ class Preferring(Settings):
 
     def given(self) -> Iterator[Pair] | None:
         """Yield the file's preferences that are sure enough; `None`: there is no file."""
-        from .preferences import read
+        from .data.preferences import read
 
         return None if self.file is None else read(Path(self.file), self.sure)
 
     def examples(self, episode: Episode) -> list[Pair]:
         """Return the episode's preferences, as far as they are sure enough."""
-        from .preferences import pairs
+        from .data.preferences import pairs
 
         return pairs(episode, self.sure) if self.talk else []
 

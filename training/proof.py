@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 from moot.agents.types import Message, Prompt
 
-from .examples import Example, Said, Shown
+from .data.examples import Example, Said, Shown
 from .types import Encoder
 
 if TYPE_CHECKING:
-    from .learner import Learner
+    from .model.learner import Learner
 
 FILE = "proof.json"
 AMONG = 64
@@ -120,7 +120,7 @@ def read(folder: Path) -> Proof | None:
     file = folder / FILE
     if not file.is_file():
         return None
-    from .stored import reading
+    from .model.stored import reading
 
     with reading(file):
         found = json.loads(file.read_bytes())

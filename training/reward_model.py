@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from .examples import Example, Pair, Rollout
+from .data.examples import Example, Pair, Rollout
 from .preferring import Preferring
 from .types import Encoder, Look, Metrics, Rows, Scores
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .learner import Learner
+    from .model.learner import Learner
 
 
 class RewardModel(Preferring):
@@ -76,7 +76,7 @@ def rewarded(
     import torch
 
     from . import world
-    from .rows import columns, moved, parts, rows
+    from .model.rows import columns, moved, parts, rows
 
     waiting = [e for e in examples if isinstance(e, Rollout) and e.reward is None]
     found: dict[int, list[float]] = {}

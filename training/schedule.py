@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import overload
 
-from .examples import Example
-from .filed import Filed
+from .data.examples import Example
+from .data.filed import Filed
 from .settings import Fit
 
 

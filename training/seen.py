@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .examples import Example
+from .data.examples import Example
 from .losses.policy import importance, kl, least_kl, mean
 from .types import Rows, Scores
 

@@ -7,20 +7,20 @@ from typing import Any
 
 import torch
 
+from moot.agents.embedded.tokens import Tokens
 from moot.agents.errors import MootError
 from moot.agents.self_reward import Reading
-from moot.agents.tokens import Tokens
 
-from .architecture import base
 from .checkpoint import Progress, read
-from .examples import Example, Rollout, contrast
-from .filed import Filed, keeper
+from .data.examples import Example, Rollout, contrast
+from .data.filed import Filed, keeper
 from .fit import fit, graded
 from .job import BEFORE, Done, Job, Step
-from .learner import Learner, release
+from .model.architecture import base
+from .model.learner import Learner, release
+from .model.room import Room
 from .proof import Proof, chosen, thought, write
 from .reward_model import rewarded
-from .room import Room
 from .variety import variety
 
 

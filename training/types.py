@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from moot.agents.types import Prompt
 from moot.protocols.types import Episode, Signal
 
-from .examples import E
+from .data.examples import E
 
 if TYPE_CHECKING:  # settings import this module, and `moot plan` imports no torch
     from torch import Tensor
 
+    from .model.tree import Node
     from .reward_model import RewardModel
-    from .tree import Node
 
 
 @dataclass(frozen=True, slots=True)

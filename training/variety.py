@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from statistics import fmean
 
-from .examples import Example, Rollout
+from .data.examples import Example, Rollout
 
 
 def variety(examples: Sequence[Example]) -> dict[str, float]:

@@ -20,7 +20,7 @@ from typing import Any
 
 from moot.agents.errors import MootError, in_one_line
 
-from .filed import Filed, write
+from .data.filed import Filed, write
 from .job import Job
 from .launch import JOB, LESSONS
 

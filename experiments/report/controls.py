@@ -1,6 +1,6 @@
 """Controls: how the protocol did beside what its tokens buy without it, in a sentence."""
 
-from ..stats import FEWEST
+from ..analysis.stats import FEWEST
 from .evaluations import whole_cycles
 from .readings import Readings
 from .words import measured, signed

@@ -8,7 +8,7 @@ from math import hypot, sqrt
 
 import networkx as nx
 
-from ..graph import by_group
+from ..analysis.graph import by_group
 
 MANY = 40
 """More agents than this are drawn by group."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import fmean
 
-from ..stats import FEWEST, Interval, paired_difference
+from ..analysis.stats import FEWEST, Interval, paired_difference
 from .readings import Readings, Row, rows
 
 Answered = tuple[str, str]

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 from moot.protocols import ProtocolChoice
 from moot.protocols.types import Protocol
 
-from ..stats import FEWEST, Interval
+from ..analysis.stats import FEWEST, Interval
 from .controls import beside_controls
 from .conversations import Ending, endings
 from .evaluations import improvement, over_baseline, trained, whole_cycles

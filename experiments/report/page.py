@@ -10,10 +10,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ..graph import COLUMNS, by_agent
-from ..interaction import adoption
-from ..progress import money
-from ..table import whole
+from ..analysis.graph import COLUMNS, by_agent
+from ..analysis.interaction import adoption
+from ..files.table import whole
+from ..telemetry.progress import money
 from . import figures, findings
 from .conversations import Conversation, Ending, chosen, conversation, endings
 from .drawing import Drawing, drawn

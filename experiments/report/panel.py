@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..stats import Interval
+from ..analysis.stats import Interval
 from .readings import Row
 from .words import share
 

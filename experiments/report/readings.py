@@ -12,9 +12,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from moot.agents.errors import InputError, MootError, in_one_line
-from moot.training import parquet
+from moot.training.data import parquet
 
-from ..columns import EPISODES, METRICS, TURNS, USAGE, VERDICTS
+from ..files.columns import EPISODES, METRICS, TURNS, USAGE, VERDICTS
 
 Row = dict[str, Any]
 """One row of a Parquet file, by column."""

@@ -1,6 +1,6 @@
 """Numbers as they are read: with their intervals, as shares, in words."""
 
-from ..stats import Interval
+from ..analysis.stats import Interval
 
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 

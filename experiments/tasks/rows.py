@@ -98,7 +98,7 @@ def _csv(path: Path) -> Iterator[Row]:
 def _parquet(path: Path) -> Iterator[Row]:
     import pyarrow as pa
 
-    from moot.training import parquet
+    from moot.training.data import parquet
 
     try:
         with path.open("rb") as file, parquet.opened(file) as table:

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from moot.protocols.types import Episode, Signal
 
-from ..examples import Rollout
+from ..data.examples import Rollout
 from .reinforcement import Reinforcement, rollout
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
 
 from pydantic import Field, model_validator
 
-from ..examples import Pair
+from ..data.examples import Pair
 from ..preferring import Preferring
 from ..types import Encoder, Look, Metrics, Rows, Scores
 from .options import refuse_unused

@@ -12,7 +12,7 @@ from typing import Literal
 
 from moot.protocols.types import Episode
 
-from ..examples import Rollout
+from ..data.examples import Rollout
 from .reinforcement import Reinforcement, rollout
 from .votes import groups, votes
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from moot.protocols.types import Episode
 
-from ..examples import Rollout
+from ..data.examples import Rollout
 from ..types import Encoder, Look
 from .reinforcement import Reinforcement, answers
 

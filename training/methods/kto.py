@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 from moot.agents.types import Settings
 from moot.protocols.types import Episode, Signal
 
-from ..examples import Known, Rollout, Said, said
+from ..data.examples import Known, Rollout, Said, said
 from ..types import Encoder, Look, Metrics, Rows, Scores
 from .options import refuse_unused
 from .reinforcement import rollout

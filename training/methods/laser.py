@@ -28,7 +28,7 @@ from pydantic import Field, model_validator
 from moot.agents.errors import MootError
 from moot.protocols.types import Episode, Signal
 
-from ..examples import Rollout
+from ..data.examples import Rollout
 from ..types import Encoder, Look, Metrics, Rows, Scores
 from .reinforcement import Reinforcement, answers, rollout
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from moot.agents.types import Settings
 from moot.protocols.types import Episode, Turn
 
-from ..examples import Rollout, said
-from ..objective import Named, Objective
+from ..data.examples import Rollout, said
+from ..policy_gradient.objective import Named, Objective
 from ..reward_model import RewardModel
 from ..types import Encoder, Look, Metrics, Rows, Scores
 

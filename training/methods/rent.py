@@ -14,7 +14,7 @@ from pydantic import Field
 
 from moot.protocols.types import Episode
 
-from ..examples import Rollout
+from ..data.examples import Rollout
 from ..types import Encoder, Look
 from .reinforcement import Reinforcement, answers
 

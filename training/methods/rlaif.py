@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from moot.protocols.types import Episode, Signal
 
-from ..examples import Rollout
+from ..data.examples import Rollout
 from ..reward_model import RewardModel
 from .options import refuse_unused
 from .reinforcement import Reinforcement, answers

@@ -13,7 +13,7 @@ from pydantic import Field
 from moot.agents.beside import Beside
 from moot.protocols.types import Episode
 
-from ..examples import Rollout
+from ..data.examples import Rollout
 from ..reward_model import RewardModel
 from .reinforcement import Reinforcement, answers
 

@@ -20,7 +20,7 @@ from moot.agents.beside import Beside
 from moot.agents.types import Settings
 from moot.protocols.types import Episode, Signal, Turn
 
-from ..examples import Said, Shown, said
+from ..data.examples import Said, Shown, said
 from ..types import Encoder, Look, Metrics, Rows, Scores
 from .options import refuse_unused
 
@@ -81,7 +81,7 @@ class SFT(Settings):
 
     def given(self) -> Iterator[Shown] | None:
         """Yield the file's demonstrations that count; `None`: there is no file."""
-        from ..demonstrations import read
+        from ..data.demonstrations import read
 
         if self.file is None:
             return None

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from moot.protocols.types import Episode
 
-from ..examples import Rollout
+from ..data.examples import Rollout
 from .reinforcement import Reinforcement, rollout
 from .votes import groups, votes, winner
 

@@ -18,8 +18,8 @@ from pydantic import Field, model_validator
 
 from moot.protocols.types import Episode, Signal
 
-from ..examples import Rollout
-from ..objective import Objective
+from ..data.examples import Rollout
+from ..policy_gradient.objective import Objective
 from ..types import Encoder, Look
 from .cat import CaT
 from .empo import EMPO

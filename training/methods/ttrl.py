@@ -13,7 +13,7 @@ from pydantic import Field
 
 from moot.protocols.types import Episode
 
-from ..examples import Rollout
+from ..data.examples import Rollout
 from .reinforcement import Reinforcement, rollout
 from .votes import groups, winner
 

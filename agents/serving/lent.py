@@ -1,0 +1,105 @@
+"""Adapters that were lent to a vLLM server: each version under a name of its own.
+
+The name is NAME@VERSION#SESSION.  The session keeps apart what several runs gave to one server, so
+what an earlier run left can't speak for ours.
+"""
+
+import asyncio
+import re
+import secrets
+
+from pydantic import BaseModel, Field, ValidationError
+
+from ..errors import EngineError, Fault
+from ..types import Weights
+from ..wire import Wire
+
+
+class _Card(BaseModel):
+    id: str
+    parent: str | None = None
+
+
+class _Models(BaseModel):
+    data: tuple[_Card, ...] = Field(min_length=1)
+
+
+class Labels:
+    """Names that tell weights and their version, of one session."""
+
+    def __init__(self) -> None:
+        """Begin a session."""
+        self._session = secrets.token_hex(4)
+
+    def of(self, name: str, version: int) -> str:
+        """Return the label of a version of the weights `name`."""
+        return f"{name}@{version}#{self._session}"
+
+    def read(self, label: str) -> tuple[str | None, int]:
+        """Return the weights and version behind a label; `None`: it isn't this session's."""
+        found = re.fullmatch(rf"(.+)@(\d+)#{self._session}", label)
+        return (found[1], int(found[2])) if found else (None, 0)
+
+
+class Lent:
+    """The adapters that one server has of ours."""
+
+    def __init__(self, wire: Wire, labels: Labels) -> None:
+        """Begin with none."""
+        self._wire = wire
+        self._labels = labels
+        self._given: dict[str, Weights] = {}
+        self._giving = asyncio.Lock()
+
+    async def models(self) -> list[str]:
+        """Return what the server lists, its base model first."""
+        try:
+            cards = _Models.model_validate_json(await self._wire.get("/v1/models")).data
+        except ValidationError:
+            raise Fault(f"{self._wire.root}/v1/models: unreadable answer") from None
+        return [card.id for card in sorted(cards, key=lambda card: card.parent is not None)]
+
+    async def give(self, weights: Weights) -> None:
+        """Have the server list `weights`, and no other version of them."""
+        await self._give(weights)
+        self._given[weights.name] = weights
+
+    async def again(self) -> None:
+        """Give a server that started anew all that it had."""
+        for weights in tuple(self._given.values()):
+            await self._give(weights)
+
+    async def had(self, name: str | None, version: int) -> bool:
+        """Return whether the server was given this adapter; if it was, it has it again now.
+
+        Another's server that was started anew has lost it; ours is given all that it had as it
+        starts.
+        """
+        given = self._given.get(name or "")
+        if given is None or given.version != version:
+            return False
+        await self._give(given)
+        return True
+
+    async def take_back(self) -> None:
+        """Have the server drop all that is ours."""
+        for label in await self.models():
+            if self._labels.read(label)[0] is not None:
+                await self._unload(label)
+
+    async def _give(self, weights: Weights) -> None:
+        label = self._labels.of(weights.name, weights.version)
+        async with self._giving:
+            if label not in await self.models():
+                path = str(weights.path.resolve())
+                body = {"lora_name": label, "lora_path": path}
+                await self._wire.order("/v1/load_lora_adapter", body)
+            listed = await self.models()
+            if label not in listed:
+                raise EngineError(f"{self._wire.root}: took adapter '{label}' but doesn't list it")
+            for other in listed:
+                if other != label and self._labels.read(other)[0] == weights.name:
+                    await self._unload(other)
+
+    async def _unload(self, label: str) -> None:
+        await self._wire.post("/v1/unload_lora_adapter", {"lora_name": label})

@@ -1,0 +1,139 @@
+"""vLLM: the engine for real runs; a server that we start and stop, or one that runs already."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, model_validator
+
+from ..beside import ModelName
+from ..endpoint import Url
+from ..engine import SERVER_S, Engine, Limits
+from ..price import Price
+from ..types import Number, OneOrMore, Settings, on_this_machine
+
+if TYPE_CHECKING:
+    from .life import Endurance
+    from .served import Served
+    from .server import Server
+
+
+class VLLM(Settings):
+    """A vLLM server: started for the run and stopped with it, or attached to by `url`."""
+
+    kind: Literal["vllm"] = "vllm"
+    model: ModelName | None = None
+    """A name that `moot models` lists, a folder, or a hub id; needed unless `url` is given."""
+    url: OneOrMore[Url] | None = None
+    """A running server's base URL, or those of several that serve the same model; the settings of a
+    started one are then not used."""
+    port: int | None = Field(default=None, ge=1, le=65535)
+    """Where the started server listens, on this machine alone, and further replicas on the ports
+    after it; a free port if left out."""
+    dtype: Number = "auto"
+    """`auto` is the model's own on a GPU, and float32 on the CPU."""
+    max_model_len: int = Field(default=2048, ge=16)
+    """The bound of prompt and completion together, in tokens."""
+    max_loras: int = Field(default=4, ge=1, le=256)
+    """How many learned weights may speak in one batch."""
+    max_lora_rank: Literal[8, 16, 32, 64, 128, 256, 512] = 32
+    """The largest rank of an adapter."""
+    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
+    """The share of the GPU's memory that the server takes."""
+    kv_cache_gib: int = Field(default=2, ge=1)
+    """Memory for keys and values where there is no GPU, in GiB."""
+    replicas: int = Field(default=1, ge=1, le=64)
+    """How many such servers are started; on GPUs each gets as many as `--tensor-parallel-size` in
+    `arguments` says, on a CPU its share of the cores."""
+    sleep: bool = False
+    """Whether the started server leaves its GPU's memory to the learning between talks."""
+    arguments: tuple[str, ...] = ()
+    """More arguments for the server, as vLLM's own documentation names them."""
+    start_s: float = Field(default=300.0, gt=0)
+    """How long the server may take to be ready, or a running one to say what it serves."""
+    restarts: int = Field(default=20, ge=0)
+    """How often a started server that died, or hung for `limits.timeout_s`, is started again in one
+    run; it is given up sooner where it answers nothing between its deaths."""
+    limits: Limits = Limits()
+    """How hard it may be driven, and how patiently."""
+    price: Price | None = None
+    """What its tokens cost; left out: nothing is said of cost."""
+
+    @model_validator(mode="after")
+    def _names_what_speaks(self) -> "VLLM":
+        if self.model is None and self.url is None:
+            raise ValueError("expected `model` (a server is started) or `url` (one runs already)")
+        if self.port is not None and self.port + self.replicas > 2**16:
+            raise ValueError(f"no room for {self.replicas} replicas from port {self.port} on")
+        return self
+
+    @property
+    def trains(self) -> str | None:
+        """The model; an attached server can be trained where it is named."""
+        return self.model
+
+    @property
+    def number(self) -> Number | None:
+        """As set, or what this machine comes to; of a server elsewhere that isn't known."""
+        return None if self.url and self.dtype == "auto" else on_this_machine(self.dtype)
+
+    @property
+    def deadline_s(self) -> float | None:
+        """None at the gate: it is kept where a call begins, after what a start takes."""
+        return None
+
+    @property
+    def repeats(self) -> bool:
+        """A server batches, and rounds by the batch."""
+        return False
+
+    @asynccontextmanager
+    async def open(self, logs: Path) -> AsyncGenerator[Engine]:
+        """Start servers, or attach to some, and give them as one; stop what was started after."""
+        from .fleet import Fleet
+
+        async with AsyncExitStack() as stack:
+            servers = [await stack.enter_async_context(one) for one in self._servers(logs)]
+            # All are begun before one is waited for.
+            await asyncio.gather(*(one.serving() for one in servers))
+            yield servers[0] if len(servers) == 1 else Fleet(servers)
+
+    def _servers(self, logs: Path) -> "list[AbstractAsyncContextManager[Served]]":
+        """Return what gives each server when it is entered, and ends it after."""
+        from ..weights.models import here, locate
+        from .life import Endurance
+        from .started import free_ports, started
+
+        limit = self.limits.deadline_s(SERVER_S)
+        endurance = Endurance(self.start_s, limit, self.restarts)
+        if self.url is not None:
+            base = here(self.model) if self.model else None
+            urls = self.url if isinstance(self.url, tuple) else (self.url,)
+            return [_lasting(url, None, endurance, base) for url in urls]
+        model, ports = locate(self.model or ""), free_ports(self.port, self.replicas)
+        endurance = replace(endurance, sleep=self.sleep)
+        return [
+            _lasting(
+                f"http://127.0.0.1:{port}", started(self, model, ports, logs, i), endurance, model
+            )
+            for i, port in enumerate(ports)
+        ]
+
+
+@asynccontextmanager
+async def _lasting(
+    url: str, server: "Server | None", endurance: "Endurance", base: Path | None
+) -> "AsyncGenerator[Served]":
+    """Give what is served at `url`, and close it after."""
+    from ..wire import connect
+    from .served import Served
+
+    async with connect(url) as wire:
+        engine = Served(wire, server, endurance, base)
+        try:
+            yield engine
+        finally:
+            await engine.close()

@@ -1,0 +1,1 @@
+"""Weights: from the user's `model:` to files on this disk, and into memory."""

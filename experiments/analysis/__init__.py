@@ -1,0 +1,1 @@
+"""Analysis: who influenced whom, how far judges can be trusted, what one run gained on another."""

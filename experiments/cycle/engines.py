@@ -1,0 +1,96 @@
+"""A run's engines: open from its beginning, or, in a replay, as soon as one is needed."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from pathlib import Path
+from random import Random
+
+from moot.agents.engine import Engine, EngineSettings
+from moot.agents.late import late
+from moot.agents.limits.gate import Gate
+from moot.agents.types import Task, Weights
+from moot.agents.weights.models import locate
+from moot.protocols.journal import Journal
+from moot.protocols.stage import seed
+
+from ..experiment import Experiment
+from ..telemetry.progress import Show
+from .learn import check
+from .recording import Recording
+from .replay import Replayed
+from .swap import swap, tolerances
+
+
+async def opened(
+    experiment: Experiment, out: Path, show: Show, stack: AsyncExitStack
+) -> Mapping[str, Engine]:
+    """Return the engines, open until `stack` closes."""
+    logs = out / "logs"
+    logs.mkdir(exist_ok=True)
+    engines: Mapping[str, EngineSettings] = experiment.engines
+    with show.phase("models"):
+        for settings in engines.values():
+            if settings.trains is not None:
+                locate(settings.trains, show.line)
+        check(experiment)
+    with show.phase("engines"):
+        return {
+            name: await stack.enter_async_context(
+                _gated(name, settings, experiment.seed, logs, show)
+            )
+            for name, settings in engines.items()
+        }
+
+
+async def replayed(
+    experiment: Experiment,
+    out: Path,
+    show: Show,
+    stack: AsyncExitStack,
+    recording: Recording,
+    journal: Journal,
+    canary: Task,
+) -> Mapping[str, Engine]:
+    """Return engines that say what is recorded, each opened for the first thing that isn't.
+
+    An engine that opens late is given the newest weights then, and they are proven at it.
+    """
+    logs = out / "logs"
+    logs.mkdir(exist_ok=True)
+    people, tolerance = experiment.people(), tolerances(experiment.engines, experiment.fit)
+    with show.phase("models"):
+        check(experiment)  # what learns must be here; who only speaks may never be needed
+    for name in recording.strangers(experiment):
+        show.line(f"  engine {name} isn't as it was recorded: all is asked anew of it")
+
+    async def one(name: str, settings: EngineSettings) -> Engine:
+        @asynccontextmanager
+        async def wake() -> AsyncGenerator[Engine]:
+            show.line(f"  engine {name} is opened, for what isn't recorded")
+            async with _gated(name, settings, experiment.seed, logs, show) as engine:
+                yield engine
+
+        async def take(engine: Engine, new: Weights) -> None:
+            await swap({name: engine}, people, [new], journal, canary, tolerance)
+
+        behind = await stack.enter_async_context(late(wake, take))
+        return Replayed(name, behind, recording, show.line)
+
+    return {name: await one(name, settings) for name, settings in experiment.engines.items()}
+
+
+@asynccontextmanager
+async def _gated(
+    name: str, settings: EngineSettings, experiment_seed: int, logs: Path, show: Show
+) -> AsyncGenerator[Engine]:
+    async with settings.open(logs) as engine:
+        jitter = Random(seed(experiment_seed, f"gate/{name}", 0))
+        limits, deadline_s = settings.limits, settings.deadline_s
+        gate = Gate(name, engine, limits, jitter, deadline_s=deadline_s, tell=show.line)
+        async with aclosing(gate):
+            yield gate
+            if gate.at_once < limits.concurrency:
+                show.line(
+                    f"engine {name}: asked {gate.at_once} at once in the end "
+                    f"(limits.concurrency: {limits.concurrency})"
+                )

@@ -1,0 +1,211 @@
+"""The run's directory belongs to one experiment and, while it runs, to one process."""
+
+import fcntl
+import re
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from moot.agents.errors import InputError, MootError
+from moot.agents.types import UNUSED
+from moot.protocols.journal import silent
+
+from ..experiment import Experiment
+from ..tasks.split import Split
+from ..yaml.faults import steps
+from .made import LEARNT, SEEDS, made_with
+from .table import whole
+
+RESOLVED, JOURNAL = "experiment.yaml", "journal.sqlite"
+FREE = re.compile(
+    r"stage\..+|fit\.(graphs|tolerance)|tasks\.(held_out_)?path|engines\..+\."
+    r"(limits\.\w+|replicas|restarts|start_s|url(\.\d+)?|port|price(\.tokens_(in|cached|out))?)"
+)
+"""What may change when a run goes on: where engines are and how hard they are driven, how much
+failure is borne, what tokens cost, how a pass is launched, how far engines may be from the trainer,
+and where tasks lie and what is learnt beside them (`LEARNT`): their content must be the same."""
+
+
+def talk_folder(out: Path, cycle: int) -> Path:
+    """Return where a cycle's talk and learning lie; its name is the phase's."""
+    return out / f"cycle-{cycle:03d}"
+
+
+def held_out_folder(out: Path, version: int) -> Path:
+    """Return where the evaluation of a version of the weights lies; its name is the phase's."""
+    return out / f"held-out-{version:03d}"
+
+
+@contextmanager
+def claim(experiment: Experiment, split: Split, out: Path, replay: str = "") -> Generator[None]:
+    """Hold `out` for this experiment: make it, or check that it is this experiment's own.
+
+    What is `FREE` may differ; nothing else may.
+
+    Args:
+        experiment: what is run there.
+        split: its tasks.
+        out: the directory.
+        replay: what it replays, in words; empty: nothing, or it is in the directory already.
+
+    Raises:
+        MootError: another process runs there, another experiment does, the tasks have changed, or
+            what was said is lost.
+    """
+    resolved = out / RESOLVED
+    there = sorted(p.name for p in out.iterdir()) if out.is_dir() else []
+    if others := [name for name in there if not name.startswith(".") and not resolved.is_file()]:
+        raise InputError(f"{out}: holds {others[0]} but no run; choose another --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = (out / ".lock").open("w")
+    except OSError as error:
+        reason = "is a file" if out.is_file() else f"can't be written: {error.strerror or error}"
+        raise InputError(f"{out}: {reason}; choose another --out") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise MootError(f"{out}: another moot is running there") from None
+        made = made_with(experiment, split, flat(described(experiment)))
+        made |= {"replay": replay} if replay else {}
+        if resolved.is_file():
+            before = _read(resolved)
+            _compare(before, made, experiment, out)
+            _remembered(out)
+            made = before["made_with"]
+        with whole(resolved) as beside:
+            beside.write_text(_yaml({**described(experiment), "made_with": made}), encoding="utf-8")
+        yield
+
+
+def _yaml(data: Mapping[str, Any]) -> str:
+    yaml, text = YAML(), StringIO()
+    yaml.default_flow_style = False
+    yaml.dump(dict(data), text)
+    return text.getvalue()
+
+
+def described(experiment: Experiment) -> dict[str, Any]:
+    """Return all that decides a run, every default written out, as plain data."""
+    return experiment.model_dump(mode="json", exclude={"made_with"})
+
+
+def _read(resolved: Path) -> dict[str, Any]:
+    try:
+        found = YAML(typ="safe", pure=True).load(resolved)
+    except YAMLError:
+        found = None
+    if not isinstance(found, dict) or not isinstance(found.get("made_with"), dict):
+        raise InputError(f"{resolved}: isn't what `moot run` wrote there; choose another --out")
+    return found
+
+
+def _compare(
+    there: Mapping[str, Any], now: Mapping[str, str], experiment: Experiment, out: Path
+) -> None:
+    """Raise where what is there is another experiment, or was made with other files than `now`."""
+    made = there["made_with"]
+    old = _as_now({key: value for key, value in there.items() if key != "made_with"})
+    new = _leaves(experiment)
+    free = [FREE, LEARNT] if "file" in made else [FREE]  # else an earlier moot didn't look into it
+    differing = [
+        f"{key} ({old.get(key, 'absent')!s} there, {new.get(key, 'absent')!s} here)"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key) and not any(may.fullmatch(key) for may in free)
+    ]
+    if differing:
+        raise InputError(
+            f"{out}: holds another experiment; choose another --out. Differing: "
+            + ", ".join(differing)
+        )
+    if made.get("seeds") != SEEDS:
+        raise InputError(
+            f"{out}: was begun by an earlier moot, which drew other seeds; choose another --out"
+        )
+    for key, what in {"tasks": "the task file", "file": "the method's file"}.items():
+        if made.get(key, now[key]) != now[key]:
+            raise InputError(
+                f"{out}: {what} changed: its fingerprint was {made[key]} and is {now[key]}; "
+                "choose another --out"
+            )
+
+
+def _remembered(out: Path) -> None:
+    """Raise where phases are complete of which the journal knows nothing.
+
+    Turns are in the journal before they are anywhere else, so that no kill leaves it so.
+    """
+    turns = next(iter(sorted(out.glob("*/turns.parquet"))), None)
+    if turns is not None and silent(out / JOURNAL):
+        raise InputError(
+            f"{out / JOURNAL}: is lost or empty, and {turns.relative_to(out)} is there: going on "
+            "would begin over what is there; bring it back, or choose another --out"
+        )
+
+
+def _leaves(experiment: Experiment) -> dict[str, Any]:
+    """Return its description, flat; through YAML, which doesn't give every character back."""
+    return flat(YAML(typ="safe", pure=True).load(_yaml(described(experiment))))
+
+
+def _as_now(there: dict[str, Any]) -> dict[str, Any]:
+    """Return an earlier moot's description, with the options that there are now at their defaults.
+
+    One that no longer is an experiment is returned as it is.
+    """
+    try:
+        return _leaves(understood(there))
+    except ValidationError:
+        return flat(there)
+
+
+def understood(there: Any) -> Experiment:
+    """Return the experiment that an earlier moot described.
+
+    What it let pass, and is refused now since it changes nothing, is left out.
+
+    Raises:
+        ValidationError: it no longer is an experiment.
+    """
+    try:
+        return Experiment.model_validate(there, strict=False)
+    except ValidationError as error:
+        used = _used(there, error)
+        if used == there:
+            raise
+        return understood(used)
+
+
+def _used(there: Any, error: ValidationError) -> Any:
+    """Return a description without the options that `error` says mean nothing."""
+    found = deepcopy(there)
+    for one in error.errors():
+        inside = found
+        for step in steps(one["loc"], found):
+            inside = inside[step]
+        if one["type"] == UNUSED:
+            inside.pop(one.get("ctx", {})["option"], None)
+    return found
+
+
+def flat(value: Any, path: str = "") -> dict[str, Any]:
+    """Return nested data as {dotted.path: leaf}."""
+    if isinstance(value, dict) and value:
+        items = [(str(key), child) for key, child in value.items()]
+    elif isinstance(value, list) and value:
+        items = [(str(i), child) for i, child in enumerate(value)]
+    else:
+        return {path: value}
+    return {
+        leaf: found
+        for key, child in items
+        for leaf, found in flat(child, f"{path}.{key}" if path else key).items()
+    }

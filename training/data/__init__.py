@@ -1,0 +1,1 @@
+"""What is learnt from, in memory and in files: examples, and the rows that people keep them in."""

@@ -1,0 +1,235 @@
+"""A learner: a base model with what learns in it: one LoRA adapter, or all of its weights."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from peft import (
+    LoraConfig,
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from moot.agents import self_reward
+from moot.agents.embedded.adapters import quietly
+from moot.agents.errors import MootError, in_one_line
+
+from .. import world
+from ..settings import Fit, Lora
+from ..types import Rows, Scores
+from . import adapted, sharding
+from .architecture import base
+from .forward import score, states
+from .graphs import Graphs, recordable
+from .stored import HEAD, SCALAR, tensors
+
+
+class Learner:
+    """What learns on a base model: `policy` speaks with it, `anchor` is the base alone."""
+
+    def __init__(
+        self,
+        base: Any,
+        fit: Fit,
+        weights: Path | None,
+        seed: int,
+        model: Path,
+        *,
+        scalar: bool = False,
+    ) -> None:
+        """Put a fresh LoRA, or the `weights` of a version, into `base`.
+
+        A fresh adapter's output is exactly zero, so version 0 of any weights is the base itself.
+
+        Args:
+            base: as the function `base` loads it; it is changed in place, until `close`.
+            fit: says what learns.
+            weights: the folder of a version; `None`: nothing was learnt yet.
+            seed: of a fresh adapter.
+            model: the folder that `base` was loaded from.
+            scalar: whether a scalar head learns too.
+        """
+        self.base = base
+        self.device: torch.device = base.device
+        self._model, self._fit = model, fit
+        self._peft = None if fit.lora is None else _adapted(base, fit.lora, seed, model)
+        self.scalar = _scalar(base, seed) if scalar else None
+        # The anchor's pass is another, without the adapter.
+        self._graphs = [Graphs(learns=True), Graphs(learns=False)] if recordable(fit, base) else []
+        self._through = self._graphs[0] if self._graphs else states
+        self.verdicts = None if weights is None else self_reward.read(weights)
+        """How the policy's verdicts on replies are read; `None`: it never learnt to give any."""
+        if weights is not None:
+            self.set(tensors(weights, scalar=scalar))
+        # No dropout: what speaks is what is trained.  Recomputation wants to be told of training.
+        (self._peft or base).train(fit.recompute)
+        for module in base.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+
+    @property
+    def context(self) -> int | None:
+        """The most tokens that the model reads at once; `None`: it has no bound."""
+        return getattr(self.base.config.get_text_config(), "max_position_embeddings", None)
+
+    def policy(self, rows: Rows, *, entropy: bool = False) -> Scores:
+        """Return what the model as it is thinks of the rows, which are on its device.
+
+        Args:
+            rows: of a batch.
+            entropy: whether the entropies carry a gradient.
+        """
+        scored = getattr(self.base, "scored", partial(score, self.base))
+        return scored(rows, bonus=entropy, scalar=self.scalar, through=self._through)
+
+    @contextmanager
+    def anchored(self) -> Generator[None]:
+        """While this lasts, `policy` is the anchor: the base as it was before it ever learnt."""
+        if self._peft is not None:
+            through = self._through
+            self._through = self._graphs[1] if self._graphs else states
+            try:
+                with self._peft.disable_adapter():
+                    yield
+            finally:
+                self._through = through
+            return
+        kept = self.base
+        self.base = base(self._model, self._fit.model_copy(update={"recompute": False}))
+        try:
+            yield
+        finally:
+            self.base = kept
+            release()
+
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """Return what learns, by name."""
+        named = dict((self._peft or self.base).named_parameters())
+        if self.scalar is not None:
+            named |= {f"{SCALAR}.{name}": p for name, p in self.scalar.named_parameters()}
+        return {name: p for name, p in named.items() if p.requires_grad}
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Return what learns under the names that PEFT files, or that the model in memory has."""
+        return {**self._body(), **self._head()}
+
+    def _body(self) -> Mapping[str, Tensor]:
+        """Return what learns but for the scalar head."""
+        return (
+            self.base.state_dict() if self._peft is None else get_peft_model_state_dict(self._peft)
+        )
+
+    def _head(self) -> dict[str, Tensor]:
+        """Return the scalar head's tensors, if there is one."""
+        state = {} if self.scalar is None else self.scalar.state_dict()
+        return {f"{SCALAR}.{name}": tensor for name, tensor in state.items()}
+
+    def fingerprint(self) -> Tensor:
+        """Return sums that differ, but for a freak, as soon as anything was learnt."""
+        with torch.no_grad():
+            doubles = (t.detach().double() for t in self.parameters().values())  # one at a time
+            sums = [sharding.whole(s) for t in doubles for s in (t.sum(), t.square().sum())]
+        return torch.tensor(sums)
+
+    def set(self, tensors: Mapping[str, Tensor]) -> None:
+        """Replace what learns, all of it.
+
+        Raises:
+            MootError: they are of another model.
+        """
+        head = {n.removeprefix(f"{SCALAR}."): t for n, t in tensors.items() if n.startswith(SCALAR)}
+        rest = {name: t for name, t in tensors.items() if not name.startswith(SCALAR)}
+        own = self._body()
+        if unlike := sorted(rest.keys() ^ own.keys()):
+            raise MootError(f"{self._model}: weights of another model: {unlike[0]}")
+        if self.scalar is not None:
+            self.scalar.load_state_dict(head)
+        if self._peft is not None:
+            set_peft_model_state_dict(self._peft, rest)
+        else:
+            self.base.load_state_dict({n: sharding.own(t, own[n]) for n, t in rest.items()})
+
+    def save(self, folder: Path) -> None:
+        """Write what learns to `folder`, in PEFT's layout or in transformers'.
+
+        All processes must ask; the one that leads writes.
+        """
+        state = None
+        if self._peft is None and sharding.divided(self.base.parameters()):
+            state = sharding.collected(self.base.state_dict(keep_vars=True))
+        if not world.leads():
+            return
+        if self._peft is not None:
+            self._peft.save_pretrained(str(folder), safe_serialization=True)
+            (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
+        else:
+            self.base.save_pretrained(str(folder), max_shard_size="1TB", state_dict=state)
+        if self.verdicts is not None:
+            self_reward.write(folder, self.verdicts)
+        if self.scalar is not None:
+            (folder / HEAD).parent.mkdir()
+            save_file(self._head(), folder / HEAD)
+
+    def close(self) -> Any:
+        """Return the base alone, as it was, for the next learner; nobody's, if all of it learnt."""
+        if self._peft is None:
+            return None
+        for graphs in self._graphs:
+            graphs.close()
+        tuner: Any = self._peft.base_model
+        return tuner.unload()
+
+
+def _adapted(base: Any, lora: Lora, seed: int, model: Path) -> PeftModel:
+    targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora.rank,
+        lora_alpha=cast(int, lora.alpha),
+        target_modules=targets,
+    )
+    # PEFT draws a fresh adapter from the global generator.
+    with torch.random.fork_rng(), quietly():
+        torch.manual_seed(seed)
+        try:
+            found = cast(PeftModel, get_peft_model(base, config))
+        except ValueError as error:
+            raise MootError(f"{model}: fit.lora.targets: {in_one_line(error)}") from None
+    adapted.fuse(found)
+    own: Any = found.peft_config["default"]
+    if isinstance(own.target_modules, set):  # in whose order its file would differ by the process
+        own.target_modules = sorted(own.target_modules)
+    if not isinstance(base.get_output_embeddings(), nn.Linear):
+        raise MootError(f"{model}: fit.lora.targets: the head itself can't have an adapter")
+    return found
+
+
+def _scalar(base: Any, seed: int) -> nn.Linear:
+    """Return a fresh scalar head, in float32."""
+    width = base.get_output_embeddings().weight.shape[1]
+    found = nn.Linear(width, 1, device=base.device, dtype=torch.float32)
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        found.weight.copy_(torch.randn(1, width, generator=draw) / (width + 1) ** 0.5)
+        found.bias.zero_()
+    return found
+
+
+def release() -> None:
+    """Give the memory that nobody holds any more back to the GPU and to the system."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    with suppress(OSError, AttributeError):  # another C library than glibc keeps what it keeps
+        ctypes.CDLL(None).malloc_trim(0)

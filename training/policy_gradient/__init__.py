@@ -1,0 +1,1 @@
+"""Policy gradients: from rewards to advantages, and from advantages to a loss."""
