@@ -96,7 +96,7 @@ async def _moot(url: str, episodes: int) -> list[float]:
     from moot.agents.serving.vllm import VLLM
     from moot.agents.types import Sampling, Task
     from moot.experiments.cycle.talk import talk
-    from moot.experiments.telemetry.progress import Show
+    from moot.experiments.progress import Show
     from moot.protocols.debate import Debate
     from moot.protocols.journal import Journal
     from moot.protocols.stage import Stage

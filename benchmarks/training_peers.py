@@ -25,7 +25,7 @@ def padded(batch: Work, model: Path) -> Side:
     from peft import LoraConfig, get_peft_model
 
     from moot.training.model.rows import moved, rows
-    from moot.training.types import Scores
+    from moot.training.model.types import Scores
 
     peft: Any = get_peft_model(_loaded(model), LoraConfig(task_type="CAUSAL_LM", **LORA))
     _touch(peft)

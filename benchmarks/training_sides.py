@@ -21,7 +21,7 @@ from training_work import CUDA, DEVICE, Work, work
 
 if TYPE_CHECKING:
     from moot.training.data.examples import Said
-    from moot.training.types import Rows, Scores
+    from moot.training.model.types import Rows, Scores
 
 BETA = 0.1
 """DPO's."""

@@ -137,7 +137,7 @@ def graph(
     ] = None,
 ) -> None:
     """Write who heard whom, for other tools, and say whose answers were adopted."""
-    from .analysis.influence import influence
+    from .influence import influence
 
     for line in influence(_readings(run), level, form, to):
         typer.echo(line)
@@ -148,7 +148,7 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Runs' directories.")],
 ) -> None:
     """Set runs side by side: settings that differ, accuracy, what was gained over the first."""
-    from .analysis.compare import compare as lines
+    from .compare import compare as lines
 
     for line in lines([*map(_readings, runs)]):
         typer.echo(line)
@@ -175,7 +175,7 @@ def export(
     if weights is not None and kind != "model":
         raise InputError(f"--weights {weights}: goes with --kind model, and means nothing else")
     if kind == "spans":
-        from .telemetry.spans import export as trace
+        from .spans import export as trace
 
         typer.echo(f"{to}: {trace(run, to)} spans")
         return

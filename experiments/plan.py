@@ -14,8 +14,8 @@ from moot.training.settings import Fit
 
 from .cycle.evaluation import MOST, examinees
 from .experiment import Experiment
+from .progress import money
 from .tasks.split import Split
-from .telemetry.progress import money
 
 
 def plan(experiment: Experiment, split: Split) -> Iterator[str]:

@@ -20,9 +20,9 @@ from .experiment import Experiment
 from .files.directory import JOURNAL, claim, held_out_folder, talk_folder
 from .files.store import write_metrics, write_usage
 from .files.table import named
+from .progress import Show
+from .prometheus import serving
 from .tasks.split import Split
-from .telemetry.progress import Show
-from .telemetry.prometheus import serving
 
 
 def run(

@@ -20,11 +20,11 @@ from moot.training.job import BEFORE, Done, Job
 from moot.training.methods.cat import CaT
 from moot.training.methods.dpo import DPO
 from moot.training.methods.kto import KTO
+from moot.training.model.types import Rows, Scores
 from moot.training.policy_gradient.critic import Critic
 from moot.training.policy_gradient.objective import Objective
 from moot.training.reward_model import RewardModel, rewarded
 from moot.training.settings import Fit, Guards, Lora
-from moot.training.types import Rows, Scores
 
 FIT = Fit(lr=1e-3, groups=3, batch_tokens=64, device="cpu", lora=Lora(rank=4))
 CAT = CaT(objective=Objective(kl=0.1))

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from command import moot
 
-from moot.experiments.analysis.compare import compare, outcome, shortened
+from moot.experiments.compare import compare, outcome, shortened
 from moot.experiments.report.readings import read
 
 EXPERIMENT = """\

@@ -12,10 +12,10 @@ from moot.training.data.examples import Known, Rollout
 from moot.training.methods.cat import CaT
 from moot.training.model.rows import rows
 from moot.training.model.stored import SCALAR
+from moot.training.model.types import Scores
 from moot.training.policy_gradient.credit import EPS
 from moot.training.policy_gradient.critic import Critic, by_token
 from moot.training.policy_gradient.objective import Objective
-from moot.training.types import Scores
 
 PLAIN = Critic(whiten=False, discount=0.5, trace=0.5, weight=0.5, clip=1.0)
 

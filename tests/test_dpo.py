@@ -17,7 +17,8 @@ from moot.training.data.preferences import pairs
 from moot.training.losses import policy as losses
 from moot.training.methods.dpo import DPO, FREE, OPTIONS
 from moot.training.model.rows import columns, rows
-from moot.training.types import Look, Scores
+from moot.training.model.types import Scores
+from moot.training.types import Look
 
 VARIANTS: list[Any] = list(DPO.model_json_schema()["properties"]["variant"]["enum"])
 

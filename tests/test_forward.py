@@ -14,7 +14,7 @@ from moot.training.data.examples import Said
 from moot.training.model.attention import KERNEL
 from moot.training.model.forward import score
 from moot.training.model.rows import rows
-from moot.training.types import Scores
+from moot.training.model.types import Scores
 
 # Windows of four tokens: less than the longest row has, and than what most rows share.
 ARCHITECTURES: dict[str, dict[str, Any]] = {

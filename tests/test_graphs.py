@@ -16,8 +16,8 @@ from moot.training.model.attention import KERNEL
 from moot.training.model.forward import score, states
 from moot.training.model.graphs import OFTEN, Graphs, padded, recordable
 from moot.training.model.rows import rows
+from moot.training.model.types import Rows
 from moot.training.settings import Fit
-from moot.training.types import Rows
 
 SIZE = 128
 """What all trees here are padded to."""

@@ -10,7 +10,7 @@ import pytest
 from command import moot, rows
 
 from moot.experiments.analysis.graph import COLUMNS, by_agent, by_turn
-from moot.experiments.analysis.influence import FORMATS, LEVELS
+from moot.experiments.influence import FORMATS, LEVELS
 from moot.experiments.report.readings import read
 
 EXPERIMENT = """\

@@ -16,7 +16,7 @@ from moot.training.fit import graded
 from moot.training.losses.policy import mean
 from moot.training.methods.kto import KTO
 from moot.training.model.rows import columns, rows
-from moot.training.types import Scores
+from moot.training.model.types import Scores
 
 
 def sigmoid(x: float) -> float:

@@ -11,8 +11,8 @@ from unjudged import PLAIN, answer
 from moot.protocols.types import Verdict
 from moot.training.methods.laser import LaSeR
 from moot.training.model.rows import columns, rows
+from moot.training.model.types import Scores
 from moot.training.policy_gradient.objective import Objective
-from moot.training.types import Scores
 
 
 def test_verdicts_share_in_the_advantage_where_they_differ() -> None:

@@ -12,7 +12,7 @@ from moot.agents.population import Agent, Population
 from moot.agents.price import Price
 from moot.agents.scripted import ScriptedEngine
 from moot.agents.types import Completion, Request, Task
-from moot.experiments.telemetry.progress import Spending, money, parts
+from moot.experiments.progress import Spending, money, parts
 from moot.protocols.journal import Journal
 from moot.protocols.ledger import Ledger, Spent, Usage
 from moot.protocols.stage import Stage, StageSettings

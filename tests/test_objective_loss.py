@@ -11,8 +11,8 @@ from torch import Tensor
 
 from moot.training.data.examples import Known, Rollout
 from moot.training.model.rows import rows
+from moot.training.model.types import Rows, Scores
 from moot.training.policy_gradient.correction import Correction
-from moot.training.types import Rows, Scores
 
 LN2 = log(2)
 

@@ -15,7 +15,7 @@ from fake_endpoint import Fake, Mood, reply, says, serving
 from priced import write
 
 from moot.agents.errors import MootError
-from moot.experiments.telemetry.prometheus import serving as scraped
+from moot.experiments.prometheus import serving as scraped
 from moot.protocols.ledger import Ledger
 
 

@@ -19,9 +19,9 @@ from moot.training.methods.rlhf import RLHF
 from moot.training.model.learner import Learner
 from moot.training.model.rows import columns, rows
 from moot.training.model.stored import SCALAR
+from moot.training.model.types import Scores
 from moot.training.policy_gradient.objective import Objective
 from moot.training.reward_model import RewardModel, rewarded
-from moot.training.types import Scores
 
 STEADY = FIT.model_copy(update={"lr": 3e-2, "epochs": 5, "checkpoint_every": 9})
 

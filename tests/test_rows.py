@@ -14,7 +14,7 @@ from moot.agents.errors import MootError
 from moot.agents.types import Message
 from moot.training.data.examples import Known, Pair, Rollout, Said
 from moot.training.model.rows import columns, moved, parts, rows
-from moot.training.types import Rows
+from moot.training.model.types import Rows
 
 HI = (Message("user", "hi"),)
 # The tiny model's ids: 0 to 2 are special; then the bytes in the order of their stand-ins, of which

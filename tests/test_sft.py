@@ -15,7 +15,7 @@ from moot.protocols.types import Demonstration, Verdict
 from moot.training.data.examples import Said, Shown
 from moot.training.methods.sft import SFT
 from moot.training.model.rows import columns, rows
-from moot.training.types import Scores
+from moot.training.model.types import Scores
 
 
 def shown(name: str, tokens: tuple[int, ...], text: str = "!") -> Shown:

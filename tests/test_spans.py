@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from command import moot
 
-from moot.experiments.telemetry.spans import BATCH, batches
+from moot.experiments.spans import BATCH, batches
 
 EXPERIMENT = """\
 name: traced

@@ -14,8 +14,8 @@ from moot.training.data.examples import Rollout
 from moot.training.fit import Metrics
 from moot.training.methods.cat import CaT
 from moot.training.methods.sft import SFT
+from moot.training.model.types import Rows, Scores
 from moot.training.policy_gradient.objective import Objective
-from moot.training.types import Rows, Scores
 
 #  Replies of one token to four, in two groups with contrast.
 SPOKEN = [

@@ -14,11 +14,11 @@ from moot.training.checkpoint import Progress
 from moot.training.data.examples import Example, Pair, Rollout, Said
 from moot.training.fit import Metrics, fit, graded
 from moot.training.job import Done, Job, Step
+from moot.training.method import Method
 from moot.training.model.architecture import base
 from moot.training.model.learner import Learner
 from moot.training.settings import Fit, Lora
 from moot.training.study import study
-from moot.training.types import Method
 
 TASK = Task("t", "2 + 2?", "4", VERIFIERS["number"])
 FIT = Fit(lr=1e-2, device="cpu", lora=Lora(rank=4, alpha=8))

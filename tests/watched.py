@@ -14,9 +14,10 @@ from moot.training.fit import Metrics
 from moot.training.job import Job
 from moot.training.methods.sft import SFT
 from moot.training.model.learner import Learner
+from moot.training.model.types import Encoder
 from moot.training.policy_gradient.objective import Objective
 from moot.training.settings import Fit, Guards
-from moot.training.types import Encoder, Look
+from moot.training.types import Look
 
 
 def shown(name: str, i: int, text: str, tokens: tuple[int, ...]) -> Shown:

@@ -17,15 +17,17 @@ from .checkpoint import Progress
 from .data.examples import Example, Rollout
 from .data.filed import Filed
 from .look import by_anchor, by_policy, drifted
+from .method import Method
 from .model.learner import Learner
 from .model.rows import columns, moved, parts, rows
+from .model.types import Encoder
 from .nonsense import named, refuse_gradient, refuse_losses
 from .optimiser import Optimiser
 from .policy_gradient.objective import Objective
 from .schedule import schedule
 from .seen import of_rows
 from .settings import Fit
-from .types import Encoder, Look, Method
+from .types import Look
 from .variety import variety
 
 Metrics = dict[str, float]

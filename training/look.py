@@ -16,7 +16,7 @@ from .losses.policy import mean
 from .losses.preference import kto_baseline
 from .model.learner import Learner
 from .model.rows import columns, moved, parts, rows
-from .types import Encoder, Scores
+from .model.types import Encoder, Scores
 
 Remember = Callable[[Known, Scores, int, int], Known]
 """From what is known of a row, the scores, its place and its length, to what is known now."""

@@ -13,7 +13,7 @@ from moot.agents.types import Settings
 from moot.protocols.types import Episode, Signal
 
 from .data.examples import Pair
-from .types import Rows
+from .model.types import Rows
 
 if TYPE_CHECKING:
     from torch import Tensor

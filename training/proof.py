@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from moot.agents.types import Message, Prompt
 
 from .data.examples import Example, Said, Shown
-from .types import Encoder
+from .model.types import Encoder
 
 if TYPE_CHECKING:
     from .model.learner import Learner

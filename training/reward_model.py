@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from .data.examples import Example, Pair, Rollout
+from .model.types import Encoder, Rows, Scores
 from .preferring import Preferring
-from .types import Encoder, Look, Metrics, Rows, Scores
+from .types import Look, Metrics
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .data.examples import Example
 from .losses.policy import importance, kl, least_kl, mean
-from .types import Rows, Scores
+from .model.types import Rows, Scores
 
 
 def of_rows(

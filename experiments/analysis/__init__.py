@@ -1,1 +1,1 @@
-"""Analysis: who influenced whom, how far judges can be trusted, what one run gained on another."""
+"""Analysis: who heard whom, whose answers were adopted, how far judges can be trusted; how sure."""

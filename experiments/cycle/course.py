@@ -11,8 +11,8 @@ from moot.agents.weights.models import locate
 from moot.training.data.examples import Example, Said
 from moot.training.job import Done, Job
 from moot.training.launch import launch
+from moot.training.method import Method
 from moot.training.settings import Guards
-from moot.training.types import Method
 
 from ..experiment import Experiment
 from ..files.directory import talk_folder

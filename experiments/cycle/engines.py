@@ -14,7 +14,7 @@ from moot.protocols.journal import Journal
 from moot.protocols.stage import seed
 
 from ..experiment import Experiment
-from ..telemetry.progress import Show
+from ..progress import Show
 from .learn import check
 from .recording import Recording
 from .replay import Replayed

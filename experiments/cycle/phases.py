@@ -17,7 +17,7 @@ from moot.protocols.stage import Stage
 from moot.protocols.types import Episode
 from moot.training.data.examples import Example
 from moot.training.job import BEFORE
-from moot.training.types import Method
+from moot.training.method import Method
 
 from ..analysis.judges import judged, known
 from ..analysis.rulings import rulings
@@ -25,8 +25,8 @@ from ..experiment import Experiment
 from ..files.directory import held_out_folder, talk_folder
 from ..files.lessons import write_examples
 from ..files.store import write_metrics, write_usage
+from ..progress import Show
 from ..tasks.split import Split
-from ..telemetry.progress import Show
 from .controls import controls
 from .course import JUDGE, Lessons, kept
 from .evaluation import baseline, evaluate, examinees

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ..analysis.graph import COLUMNS, by_agent
 from ..analysis.interaction import adoption
 from ..files.table import whole
-from ..telemetry.progress import money
+from ..progress import money
 from . import figures, findings
 from .conversations import Conversation, Ending, chosen, conversation, endings
 from .drawing import Drawing, drawn

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
 from pydantic import Field, model_validator
 
 from ..data.examples import Pair
+from ..model.types import Encoder, Rows, Scores
 from ..preferring import Preferring
-from ..types import Encoder, Look, Metrics, Rows, Scores
+from ..types import Look, Metrics
 from .options import refuse_unused
 
 if TYPE_CHECKING:

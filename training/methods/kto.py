@@ -19,7 +19,8 @@ from moot.agents.types import Settings
 from moot.protocols.types import Episode, Signal
 
 from ..data.examples import Known, Rollout, Said, said
-from ..types import Encoder, Look, Metrics, Rows, Scores
+from ..model.types import Encoder, Rows, Scores
+from ..types import Look, Metrics
 from .options import refuse_unused
 from .reinforcement import rollout
 

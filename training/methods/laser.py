@@ -29,7 +29,8 @@ from moot.agents.errors import MootError
 from moot.protocols.types import Episode, Signal
 
 from ..data.examples import Rollout
-from ..types import Encoder, Look, Metrics, Rows, Scores
+from ..model.types import Encoder, Rows, Scores
+from ..types import Look, Metrics
 from .reinforcement import Reinforcement, answers, rollout
 
 if TYPE_CHECKING:

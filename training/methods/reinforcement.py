@@ -9,9 +9,10 @@ from moot.agents.types import Settings
 from moot.protocols.types import Episode, Turn
 
 from ..data.examples import Rollout, said
+from ..model.types import Encoder, Rows, Scores
 from ..policy_gradient.objective import Named, Objective
 from ..reward_model import RewardModel
-from ..types import Encoder, Look, Metrics, Rows, Scores
+from ..types import Look, Metrics
 
 if TYPE_CHECKING:
     from torch import Tensor

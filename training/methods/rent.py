@@ -15,7 +15,8 @@ from pydantic import Field
 from moot.protocols.types import Episode
 
 from ..data.examples import Rollout
-from ..types import Encoder, Look
+from ..model.types import Encoder
+from ..types import Look
 from .reinforcement import Reinforcement, answers
 
 

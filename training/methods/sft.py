@@ -21,7 +21,8 @@ from moot.agents.types import Settings
 from moot.protocols.types import Episode, Signal, Turn
 
 from ..data.examples import Said, Shown, said
-from ..types import Encoder, Look, Metrics, Rows, Scores
+from ..model.types import Encoder, Rows, Scores
+from ..types import Look, Metrics
 from .options import refuse_unused
 
 if TYPE_CHECKING:

@@ -19,8 +19,9 @@ from pydantic import Field, model_validator
 from moot.protocols.types import Episode, Signal
 
 from ..data.examples import Rollout
+from ..model.types import Encoder
 from ..policy_gradient.objective import Objective
-from ..types import Encoder, Look
+from ..types import Look
 from .cat import CaT
 from .empo import EMPO
 from .intuitor import Intuitor

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..types import Rows, Scores
 from .logprobs import Head, chosen
 from .sight import Sight
+from .types import Rows, Scores
 
 
 def states(model: Any, rows: Rows) -> Tensor:

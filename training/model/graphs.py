@@ -18,10 +18,10 @@ from torch.utils.hooks import RemovableHandle
 from moot.agents.errors import in_one_line
 
 from ..settings import Fit
-from ..types import Rows
 from . import sharding
 from .forward import run, states
 from .sight import BLOCK, Sight
+from .types import Rows
 
 OFTEN = 4
 """A size is recorded when so many trees of it came: recording takes as long as some passes."""

@@ -27,12 +27,12 @@ from moot.agents.errors import MootError, in_one_line
 
 from .. import world
 from ..settings import Fit, Lora
-from ..types import Rows, Scores
 from . import adapted, sharding
 from .architecture import base
 from .forward import score, states
 from .graphs import Graphs, recordable
 from .stored import HEAD, SCALAR, tensors
+from .types import Rows, Scores
 
 
 class Learner:

@@ -9,8 +9,8 @@ import torch
 from moot.agents.errors import MootError
 
 from ..data.examples import E, Example, Said
-from ..types import Encoder, Rows
 from .tree import tree
+from .types import Encoder, Rows
 
 
 def rows(said: Sequence[Said], encode: Encoder | None = None, probe: int | None = None) -> Rows:

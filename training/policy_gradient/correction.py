@@ -8,7 +8,7 @@ from pydantic import Field
 
 from moot.agents.types import Settings
 
-from ..types import Rows
+from ..model.types import Rows
 
 if TYPE_CHECKING:
     from torch import Tensor

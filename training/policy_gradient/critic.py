@@ -16,7 +16,7 @@ from pydantic import Field
 from moot.agents.types import Settings
 
 from ..data.examples import Rollout
-from ..types import Rows, Scores
+from ..model.types import Rows, Scores
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -18,7 +18,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from moot.agents.types import Settings
 
 from ..data.examples import Rollout
-from ..types import Look, Metrics, Rows, Scores
+from ..model.types import Rows, Scores
+from ..types import Look, Metrics
 from .algorithms import LIKE
 from .correction import Correction
 from .critic import Critic, by_token

@@ -11,14 +11,14 @@ import networkx as nx
 
 from moot.agents.errors import InputError, MootError
 
-from ..export import checked
-from ..files.columns import EDGES
-from ..files.table import whole, write
-from ..report.findings import adopted
-from ..report.readings import Readings
-from ..report.words import count
-from .graph import COLUMNS, by_agent, by_turn
-from .interaction import adoption
+from .analysis.graph import COLUMNS, by_agent, by_turn
+from .analysis.interaction import adoption
+from .export import checked
+from .files.columns import EDGES
+from .files.table import whole, write
+from .report.findings import adopted
+from .report.readings import Readings
+from .report.words import count
 
 LEVELS = ("agents", "turns")
 FORMATS = ("graphml", "gexf", "json", "parquet")

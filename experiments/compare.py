@@ -6,11 +6,11 @@ from typing import Any
 
 from moot.agents.errors import InputError
 
-from ..files.directory import flat
-from ..report.evaluations import accuracies, expected, paired, pooled, whole_cycles
-from ..report.readings import Readings
-from ..report.words import count, measured, signed, value
-from .stats import Interval
+from .analysis.stats import Interval
+from .files.directory import flat
+from .report.evaluations import accuracies, expected, paired, pooled, whole_cycles
+from .report.readings import Readings
+from .report.words import count, measured, signed, value
 
 MADE = ("tasks", "file", "replay")
 """What of `made_with` is set side by side too: fingerprints, and what is replayed."""

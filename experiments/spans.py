@@ -17,9 +17,9 @@ import orjson
 
 from moot.agents.errors import MootError
 
-from ..export import checked
-from ..files.table import whole
-from ..report.readings import Readings, Row, read, rows, trouble
+from .export import checked
+from .files.table import whole
+from .report.readings import Readings, Row, read, rows, trouble
 
 BATCH = 512
 """Spans on a line, and those that the last episode has more."""
