@@ -11,8 +11,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from training_sides import BETA, Side, taught
-from training_work import CUDA, DEVICE, Work, block
+from training_ours import taught
+from training_work import BETA, CUDA, DEVICE, Side, Work, block
 
 LORA: dict[str, Any] = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear"}
 

@@ -1,8 +1,8 @@
-"""The work of training.py: batches of random token ids, the same in every process."""
+"""The work of training.py, random token ids that are the same in every process; what does it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -13,6 +13,9 @@ CUDA = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if CUDA else "cpu")
 MEMBERS, AGENTS, ROUNDS = 8, 4, 3
 """Completions of a group; speakers and rounds of the debate."""
+
+BETA = 0.1
+"""DPO's."""
 
 SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
     "grpo": {"quick": (1, 48, 8), "cpu": (1, 512, 64), "gpu": (8, 512, 64)},
@@ -48,6 +51,18 @@ class Work:
             Work(self.preferences, self.prompts[at], self.completions[at], self.advantages[at])
             for at in ats
         ]
+
+
+@dataclass(frozen=True)
+class Side:
+    """A model, and its loss of the work."""
+
+    parameters: Mapping[str, nn.Parameter]
+    """What learns."""
+    losses: Callable[[], Iterable[Tensor]]
+    """Its loss in parts, each to be sent backward before the next is asked for."""
+    facts: Mapping[str, float]
+    """What else is to be told."""
 
 
 def work(case: str, scale: str) -> Work:
