@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 
 from moot.agents.embedded.tokens import Tokens
+from moot.agents.errors import MootError
 from moot.agents.types import Message
 from moot.training import world
 from moot.training.data.examples import Example, Pair, Rollout, Said
@@ -38,6 +39,10 @@ METHODS = {
     ),
     # A step is one part, and for the other process there is none.
     "guarded": (DPO(), FIT.model_copy(update={"guards": Guards(distinct=0.9)})),
+    "failing": (
+        CAT,
+        FIT.model_copy(update={"checkpoint_every": 9, "guards": Guards(kl=1e-9, then="fail")}),
+    ),
     "alone": (CAT, FIT.model_copy(update={"batch_tokens": 1024, "guards": Guards(entropy=0.01)})),
 }
 CASES = [
@@ -49,6 +54,8 @@ CASES = [
 """The method, whether an adapter learns and not all weights, and whether the model is divided."""
 GUARDED = ("guarded", True, False)
 """A case that takes no step."""
+FAILING = ("failing", False, False)
+"""A case that fails after some steps, of which there is no checkpoint yet."""
 
 
 def said(episode: int, i: int) -> Said:
@@ -145,6 +152,12 @@ def done(model: Path, folder: Path, several: bool) -> None:
             steps, end = taken(study(job(name, model, there, **changes), told))
             if world.leads():
                 (there / "steps.json").write_text(json.dumps([steps, end.moved]))
+        there = place(folder, *FAILING)
+        there.mkdir(exist_ok=True)
+        with suppress(MootError):
+            taken(study(job("failing", model, there, lora=None, processes=world.size()), ROLLOUTS))
+        kept = [path.name for path in there.glob("step-*")]
+        (there / f"kept-{world.rank()}.json").write_text(json.dumps(kept))
         there = folder / "reward"
         there.mkdir(exist_ok=True)
         told = keeper(there)(WAITING) if several else WAITING

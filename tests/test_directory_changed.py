@@ -103,7 +103,7 @@ def test_of_a_run_that_knows_nothing_of_its_methods_file_the_name_must_be_the_sa
         pass
 
 
-def test_more_failures_may_be_borne_engines_driven_otherwise_and_tokens_cost_more(
+def test_failures_borne_engines_driven_tokens_paid_and_work_divided_may_change(
     tmp_path: Path,
 ) -> None:
     with claim(EXPERIMENT, SPLIT, tmp_path):
@@ -114,7 +114,7 @@ def test_more_failures_may_be_borne_engines_driven_otherwise_and_tokens_cost_mor
         update={
             "stage": StageSettings(max_failed_episodes=3),
             "engines": patient,
-            "fit": Fit(tolerance=0.5),
+            "fit": Fit(tolerance=0.5, processes=2, shard=True, recompute=True, checkpoint_every=5),
         }
     )
 

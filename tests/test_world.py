@@ -68,6 +68,14 @@ def test_several_processes_refuse_what_one_refuses(one: Path, several: Path) -> 
         assert not list(there.glob("step-*"))
 
 
+def test_no_process_fails_before_what_was_learnt_is_kept(one: Path, several: Path) -> None:
+    [alone], kept = ([*jobs.place(f, *jobs.FAILING).glob("kept-*")] for f in (one, several))
+
+    [found] = json.loads(alone.read_text())
+    assert len(kept) > 1
+    assert [json.loads(file.read_text()) for file in kept] == [[found]] * len(kept)
+
+
 def test_several_processes_give_the_rewards_that_one_gives(one: Path, several: Path) -> None:
     wanted, found = ([*Filed(f / "reward/rewarded.parquet")] for f in (one, several))
 

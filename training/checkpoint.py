@@ -78,13 +78,19 @@ def save(
         beside.mkdir(parents=True)
     try:
         learner.save(beside)
-        if not world.leads():
-            return
-        (beside / OPTIMIZER).parent.mkdir()
-        save_file(moments, beside / OPTIMIZER, metadata={"progress": json.dumps([step, taken])})
+        if world.leads():
+            (beside / OPTIMIZER).parent.mkdir()
+            save_file(moments, beside / OPTIMIZER, metadata={"progress": json.dumps([step, taken])})
     except SafetensorError as error:  # a full disk, for one
         raise MootError(f"{beside}: {in_one_line(error)}; mend it and run again") from None
-    older = [path for path in folder.glob("step-*") if path != final]
+    if world.leads():
+        _publish(beside, final)
+    world.together()  # the end of one process is the end of all: nobody goes before it is there
+
+
+def _publish(beside: Path, final: Path) -> None:
+    """Give what was written `beside` its name, in place of all checkpoints before it."""
+    older = [path for path in final.parent.glob("step-*") if path != final]
     if final.exists():
         remove(final)
     beside.rename(final)

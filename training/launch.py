@@ -55,7 +55,9 @@ def launch(job: Job, examples: Iterable[Example]) -> Generator[Step, None, Done]
 def _workers(job: Job) -> Generator[tuple[IO[str], IO[str]]]:
     """Yield where the workers tell and are told, until they have ended; after this they have."""
     module = ["-m", "moot.training.worker", str(job.folder)]
-    torchrun = ["--standalone", "--nproc-per-node", str(job.fit.processes)]
+    # By default the workers look for each other by the host's name, which may not resolve.
+    torchrun = ["--standalone", "--local-addr", "127.0.0.1"]
+    number = ["--nproc-per-node", str(job.fit.processes)]
     logs = ["--log-dir", str(job.folder / "torchrun")]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = max(1, (cores or 1) // job.fit.processes)
@@ -64,7 +66,7 @@ def _workers(job: Job) -> Generator[tuple[IO[str], IO[str]]]:
     with (
         (job.folder / LOG).open("w") as log,
         Popen(
-            [sys.executable, "-m", "torch.distributed.run", *torchrun, *logs, *module],
+            [sys.executable, "-m", "torch.distributed.run", *torchrun, *number, *logs, *module],
             stdin=PIPE,
             stdout=PIPE,
             stderr=log,

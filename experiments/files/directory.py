@@ -25,12 +25,13 @@ from .table import whole
 
 RESOLVED, JOURNAL = "experiment.yaml", "journal.sqlite"
 FREE = re.compile(
-    r"stage\..+|fit\.(graphs|tolerance)|tasks\.(held_out_)?path|engines\..+\."
+    r"stage\..+|fit\.(graphs|tolerance|processes|shard|recompute|checkpoint_every)|tasks\.(held_out_)?path|engines\..+\."
     r"(limits\.\w+|replicas|restarts|start_s|url(\.\d+)?|port|price(\.tokens_(in|cached|out))?)"
 )
 """What may change when a run goes on: where engines are and how hard they are driven, how much
-failure is borne, what tokens cost, how a pass is launched, how far engines may be from the trainer,
-and where tasks lie and what is learnt beside them (`LEARNT`): their content must be the same."""
+failure is borne, what tokens cost, how a pass is launched and divided, how often it is kept, how
+far engines may be from the trainer, and where tasks lie and what is learnt beside them (`LEARNT`):
+their content must be the same."""
 
 
 def talk_folder(out: Path, cycle: int) -> Path:
