@@ -61,6 +61,7 @@ def test_an_adapter_is_as_wide_and_weighs_as_much_as_is_said(tiny: Path, tmp_pat
 
     config = json.loads((tmp_path / "adapter_config.json").read_text())
     assert (config["r"], config["lora_alpha"]) == (2, 20)
+    assert config["base_model_name_or_path"] == str(tiny)
     layers = [one for one in pupil.base.modules() if hasattr(one, "lora_A")]
     assert {one.scaling["default"] for one in layers} == {10}
 

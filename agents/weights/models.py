@@ -37,6 +37,16 @@ def locate(model: str, progress: Progress = lambda _: None) -> Path:
     return _folder(model) or _from_hub(model)
 
 
+def known_as(folder: Path) -> str:
+    """Return what others know the model in a folder as: its id on the hub, or else the folder."""
+    for name, model in CATALOGUE.items():
+        if cached(name) == folder:
+            return model.hub
+    if folder.parent.name == "snapshots":  # as the hub's cache has it
+        return folder.parents[1].name.removeprefix("models--").replace("--", "/")
+    return str(folder)
+
+
 def check(model: str) -> str | None:
     """Return what is wrong with `model` as far as it can be told at once; `None`: it may be one."""
     if model in CATALOGUE:

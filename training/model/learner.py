@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import json
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from moot.agents import self_reward
 from moot.agents.embedded.adapters import quietly
 from moot.agents.errors import MootError, in_one_line
+from moot.agents.weights.models import known_as
 
 from .. import world
 from ..settings import Fit, Lora
@@ -173,6 +175,7 @@ class Learner:
         if self._peft is not None:
             self._peft.save_pretrained(str(folder), safe_serialization=True)
             (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
+            _name_base(folder / "adapter_config.json", self._model)
         else:
             self.base.save_pretrained(str(folder), max_shard_size="1TB", state_dict=state)
         if self.verdicts is not None:
@@ -213,6 +216,15 @@ def _adapted(base: Any, lora: Lora, seed: int, model: Path) -> PeftModel:
     if not isinstance(base.get_output_embeddings(), nn.Linear):
         raise MootError(f"{model}: fit.lora.targets: the head itself can't have an adapter")
     return found
+
+
+def _name_base(config: Path, model: Path) -> None:
+    """Have an adapter say what its base is called elsewhere too; PEFT names the folder it was in.
+
+    In memory it stays the folder, for PEFT looks its files up whenever it collects an adapter.
+    """
+    known = {**json.loads(config.read_text()), "base_model_name_or_path": known_as(model)}
+    config.write_text(json.dumps(known, indent=2, sort_keys=True))
 
 
 def _scalar(base: Any, seed: int) -> nn.Linear:
