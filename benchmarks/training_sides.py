@@ -83,10 +83,10 @@ def _now() -> float:
 
 def _cores() -> int:
     """Return how many physical cores we may use, or what OMP_NUM_THREADS says if that is less."""
-    places = {
-        Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text()
-        for cpu in os.sched_getaffinity(0)
-    }
+    cpus = os.sched_getaffinity(0)
+    files = [Path(f"/sys/devices/system/cpu/cpu{i}/topology/thread_siblings_list") for i in cpus]
+    known = all(file.exists() for file in files)  # sandboxes hide them
+    places = {file.read_text() for file in files} if known else cpus
     return min(len(places), int(os.environ.get("OMP_NUM_THREADS", len(places))))
 
 

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
+from weakref import ref
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from moot.agents.errors import MootError
 from moot.training.checkpoint import latest, read
 from moot.training.losses.policy import clipped, importance, mean
 from moot.training.model.rows import columns, rows
+from moot.training.model.types import Scores
 from moot.training.schedule import schedule
 from moot.training.settings import Fit, Lora
 
@@ -28,6 +31,24 @@ def test_what_did_well_gets_likelier(tiny: Path, tmp_path: Path) -> None:
 
     assert after[0] > before[0]
     assert after[1] < before[1]
+
+
+def test_no_pass_is_alive_when_the_next_begins(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = FIT.model_copy(update={"batch_tokens": 16})
+    learner, steps = training(tiny, tmp_path, settings=settings)
+    plain, passes = learner.policy, list[ref[torch.Tensor]]()
+
+    def watched(*batch: Any, **how: Any) -> Scores:
+        assert not any(one() is not None for one in passes)
+        scores = plain(*batch, **how)
+        passes.append(ref(scores.logp))
+        return scores
+
+    monkeypatch.setattr(learner, "policy", watched)
+    taken = list(steps)
+    assert len(passes) > len(taken)
 
 
 def test_the_anchor_is_what_it_was(tiny: Path, tmp_path: Path) -> None:

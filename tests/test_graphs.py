@@ -12,6 +12,7 @@ import test_forward as forward
 import torch
 from torch import Tensor, nn
 
+from moot.agents.errors import MootError
 from moot.training.model.attention import KERNEL
 from moot.training.model.forward import score, states
 from moot.training.model.graphs import OFTEN, Graphs, padded, recordable
@@ -132,7 +133,7 @@ def test_without_gradients_it_is_the_same_graph(recorder: Recorder, tiny: Path) 
     assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
 
 
-def test_what_cant_be_recorded_goes_on_without(
+def test_what_cant_be_recorded_says_to_go_on_without(
     recorder: Recorder, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, [batch, *_] = forward.adapted(forward.loaded(tiny, KERNEL), True), batches()
@@ -144,12 +145,8 @@ def test_what_cant_be_recorded_goes_on_without(
     monkeypatch.setattr(torch.cuda, "make_graphed_callables", refuse)
     for _ in range(OFTEN - 1):
         score(model, batch, through=recorded)
-    with pytest.warns(UserWarning, match=r"fit\.graphs: not recorded, all goes on without: opera"):
-        found = score(model, batch, through=recorded).logp
-    found.sum().backward()
-
-    assert torch.equal(score(model, batch, through=recorded).logp, found)  # and warns no more
-    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+    with pytest.raises(MootError, match=r"fit\.graphs: .* \(operation .*: go on with .graphs: fal"):
+        score(model, batch, through=recorded)
 
 
 @pytest.mark.parametrize(

@@ -192,6 +192,7 @@ def _descend(
             lengths = there.position[there.last] + 1
             own = {**seen, **metrics, "loss": losses.detach(), "tokens": lengths}
             shown[i] = {name: values.cpu() for name, values in own.items()}
+        del scores, losses  # the next pass may be recorded, which wants none before it to be alive
     found = _joined(world.gathered(shown))
     refuse_losses(found["loss"], examples)
     world.add(parameters)

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch._dynamo import config as dynamo  # pyright: ignore[reportPrivateUsage]
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 from transformers import AttentionInterface
 
@@ -29,6 +30,8 @@ KERNEL = "moot_tree"
 """The name under which transformers knows this attention."""
 NARROWEST = 16
 """The least width of a head that FlexAttention's kernels are made for."""
+VARIANTS = 64
+"""Those of FlexAttention that one process may compile."""
 
 
 def attend(
@@ -90,7 +93,13 @@ def _capped(cap: float, device: torch.device) -> Callable[..., Tensor]:
 
 @cache
 def _compiled() -> Any:
-    """Return FlexAttention as a fused kernel; as it comes it holds all products at once."""
+    """Return FlexAttention as a fused kernel; as it comes it holds all products at once.
+
+    It is compiled anew for each kind of mask, cap, size of head, with gradients and without; torch
+    would give up after eight, and hold all products from then on.
+    """
+    limits: Any = dynamo
+    limits.recompile_limit = max(VARIANTS, limits.recompile_limit)
     return torch.compile(flex_attention, dynamic=True)
 
 

@@ -9,13 +9,12 @@ same kernels.  So far this has run with a stand-in for a GPU's recorder alone: t
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
-from warnings import warn
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from moot.agents.errors import in_one_line
+from moot.agents.errors import MootError, in_one_line
 
 from ..settings import Fit
 from . import sharding
@@ -52,30 +51,30 @@ class Graphs:
         self._recorded: dict[int, Callable[..., Tensor]] = {}
         self._pool: Any = None
         self._hooks: list[RemovableHandle] = []
-        self._failed = False
 
     def __call__(self, model: Any, rows: Rows) -> Tensor:
         """Return the (M, E) last hidden states of the tree's tokens.
 
-        They are overwritten by the next call: what is to be kept of them must be a copy.
+        They are overwritten by the next call: what is to be kept of them must be a copy.  No pass
+        before may wait for its backward pass: recording wants none of its nodes to be alive.
+
+        Raises:
+            MootError: it can't be recorded.
         """
         size = padded(len(rows.tokens))
         self._seen[size] += 1
-        if self._failed or self._seen[size] < OFTEN:
+        if self._seen[size] < OFTEN:
             return states(model, rows)
         inputs = _padded(rows, size)
         if size not in self._recorded:
             try:
                 self._recorded[size] = self._record(model, inputs)
-            except RuntimeError as error:  # what the passes do needs the CPU in between
-                self._failed = True
-                warn(
-                    f"fit.graphs: not recorded, all goes on without: {in_one_line(error)}",
-                    stacklevel=2,
-                )
-                return states(model, rows)
-            finally:
-                self._hook(model)
+            except RuntimeError as error:  # CUDA is in no state to go on in this process
+                raise MootError(
+                    f"fit.graphs: a pass can't be recorded here ({in_one_line(error)}): go on with "
+                    "`graphs: false`"
+                ) from error
+            self._hook(model)
         return self._recorded[size](*inputs)[: len(rows.tokens)]
 
     def close(self) -> None:
@@ -86,6 +85,8 @@ class Graphs:
 
     def _record(self, model: Any, inputs: tuple[Tensor, ...]) -> Callable[..., Tensor]:
         self._unhook()
+        # The parameters' nodes are of the stream that records for as long as its graphs are kept.
+        torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
         self._pool = self._pool or torch.cuda.graph_pool_handle()
         static = tuple(t.clone() for t in inputs)
         with torch.set_grad_enabled(self._learns):
