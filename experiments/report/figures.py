@@ -112,19 +112,16 @@ def training(readings: Readings) -> list[Chart]:
     steps = dict.fromkeys((row["cycle"], row["step"]) for row in stepped)
     places = {at: i for i, at in enumerate(steps, 1)}
     starts = {cycle: i for (cycle, _), i in reversed(places.items())}
+    points: dict[str, list[Point]] = {}
+    for row in stepped:
+        point = Point(places[row["cycle"], row["step"]], row["value"])
+        points.setdefault(row["name"], []).append(point)
     names = by_metric(metric_names(stepped))
     order = [f"train/{name}" for name in TRAIN]
     made: list[Chart | None] = []
     for name in sorted(names, key=lambda n: (order.index(n) if n in order else len(order), n)):
         series = [
-            Series(
-                full.partition("@")[2] or "all weights",
-                tuple(
-                    Point(places[row["cycle"], row["step"]], row["value"])
-                    for row in stepped
-                    if row["name"] == full
-                ),
-            )
+            Series(full.partition("@")[2] or "all weights", tuple(points[full]))
             for full in names[name]
         ]
         title = TRAIN.get(name.removeprefix("train/"), name)

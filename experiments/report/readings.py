@@ -137,5 +137,11 @@ def rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[Row]:
 
 
 def rows_of(path: Path, episode: str) -> list[Row]:
-    """Return the rows of one episode."""
-    return pq.read_table(path, filters=pc.field("episode") == episode).to_pylist()
+    """Return the rows of one episode; of others no more than their ids is read."""
+    found: list[Row] = []
+    with parquet.opened(path) as file:
+        for group in range(file.num_row_groups):
+            own = pc.equal(file.read_row_group(group, ["episode"])["episode"], episode)
+            if pc.any(own).as_py():
+                found += file.read_row_group(group).filter(own).to_pylist()
+    return found
