@@ -114,7 +114,7 @@ def test_a_single_answer_is_as_right_as_all_that_vote_are_in_the_mean() -> None:
 
 
 def test_what_nobody_knows_or_not_all_have_played_is_neither_right_nor_wrong() -> None:
-    answers = {"a": "42", "b": None, "c": "42"}
+    answers = {"a": "42", "b": None, "c": "41"}
     tasks = [replace(TASK, id=name, answer=answer) for name, answer in answers.items()]
     every = [rehearse(Consensus(), PEOPLE, lambda turn, say: "42", task) for task in tasks]
 
@@ -122,6 +122,31 @@ def test_what_nobody_knows_or_not_all_have_played_is_neither_right_nor_wrong() -
 
     one = [found[f"controls/{name}"] for name in ("protocol", "single", "vote", "reflection")]
     assert one == [1, 1, 1, 1]
+
+
+def said_by_all(text: str, task: Task) -> Episode:
+    return rehearse(Consensus(), PEOPLE, lambda turn, say: text, task)
+
+
+def test_what_is_alike_in_all_tasks_is_not_taken_for_certain() -> None:
+    tasks = [replace(TASK, id=str(i)) for i in range(8)]
+    every = [said_by_all("42", task) for task in tasks]
+
+    found = {m.name: (m.low, m.high) for m in compared(every, every, every, cycle=0, seed=0)}
+
+    assert found["controls/protocol"] == pytest.approx((0.63, 1), abs=0.005)
+    assert found["controls/over_vote"] == pytest.approx((-0.37, 0.37), abs=0.005)
+
+
+def test_of_few_tasks_that_all_have_played_no_gain_is_claimed() -> None:
+    tasks = [replace(TASK, id=str(i)) for i in range(8)]
+    wrong, right = ([said_by_all(text, task) for task in tasks] for text in ("41", "42"))
+
+    for played, told in ((8, {"protocol": 0, "vote": 1, "over_vote": -1}), (7, {"vote": 1})):
+        every = compared(wrong, right, right[:played], cycle=0, seed=0)
+        found = {m.name.removeprefix("controls/"): m.value for m in every}
+        assert found | told == found
+        assert ("over_vote" in found) == ("over_vote" in told)
 
 
 def test_what_is_too_long_for_the_engine_is_left_out_and_counted(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import shutil
 from collections import Counter
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,28 @@ def test_each_begins_with_an_adapter_of_its_own_and_goes_on_with_it(
     one, other = (read(weights.path) for weights in current(tmp_path, 2).values())
     assert (one.taken, other.taken) == (2, 2)
     assert all(not torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
+
+
+def test_all_is_learnt_in_an_order_of_its_own_by_each_and_in_each_cycle(
+    tiny: Path, tmp_path: Path
+) -> None:
+    group = {"count": 2, "adapters": "each", "learns": True, "learns_from": "group"}
+    found = experiment({"main": tiny}, {"kind": "ttrl"}, {"name": "p", "engine": "main", **group})
+    told = [
+        replace(rollout(i, float(i == 0), (), episode=text, weights=f"p-{i}"), said=words(text))
+        for text in ("x" * n for n in range(1, 6))
+        for i in range(2)
+    ]
+    orders: list[list[float]] = []
+
+    for cycle in (0, 1):
+        folder = tmp_path / f"cycle-00{cycle}"
+        steps = [*learn(found, Lessons(told), {}, cycle=cycle, folder=folder)]
+        for name in ("p-0", "p-1"):
+            orders.append([m["length"] for who, step, m in steps if who == name and step >= 0])
+
+    assert [len({*order}) for order in orders] == [5] * 4  # as long as their texts
+    assert len({*map(tuple, orders)}) == 4
 
 
 def killed(folder: Path, **_: Any) -> None:

@@ -41,6 +41,13 @@ def test_epsilon_is_added_to_the_standard_deviation() -> None:
     assert group_advantage(ONE_RIGHT)[0].item() == pytest.approx(0.75 / (0.5 + EPS), rel=1e-6)
 
 
+def test_what_hardly_differs_is_not_blown_up() -> None:
+    # The standard deviation is √½ of a ten-thousandth, and as much again is added.
+    found = group_advantage(torch.tensor([0.0, 1e-4]))
+
+    assert found.tolist() == pytest.approx([-0.5 / (0.5**0.5 + 1), 0.5 / (0.5**0.5 + 1)], rel=1e-4)
+
+
 def test_leaving_one_out_is_the_difference_from_the_mean_of_the_others() -> None:
     rewards = torch.tensor([0.2, 0.9, -0.4, 0.5, 0.5])
 
@@ -79,7 +86,7 @@ def test_batch_scaled_by_hand() -> None:
     assert found.tolist() == [1.5, -0.5, -0.5, -0.5]
 
 
-@pytest.mark.parametrize("advantages", [[], [2.0], [2.0, 2.0, 2.0]])
+@pytest.mark.parametrize("advantages", [[], [2.0], [2.0, 2.0, 2.0], [0.1] * 7])
 def test_a_batch_without_contrast_teaches_nothing(advantages: list[float]) -> None:
     assert batch_scaled(torch.tensor(advantages)).tolist() == [0.0] * len(advantages)
 

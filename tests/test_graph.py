@@ -33,6 +33,7 @@ def test_the_same_episode_of_two_cycles_is_two() -> None:
     third = {**turn(1, "bob", (0,)), "cycle": 1}
 
     assert list(by_agent([first, second, third]).edges) == [("a1", "bob")]
+    assert not by_agent([first, third]).edges
 
 
 def test_who_hears_itself_has_a_loop() -> None:
@@ -54,6 +55,8 @@ def test_groups_add_up_their_members() -> None:
 
     assert groups.nodes["solver"] == {"role": "policy", "turns": 5, "members": 5}
     assert list(groups.edges(data="times")) == [("solver", "anchor", 5)]
+    twice = by_group(by_agent([turn(0, "solver-0"), turn(1, "solver-1"), turn(2, "solver-0")]))
+    assert twice.nodes["solver"] == {"role": "policy", "turns": 3, "members": 2}
 
 
 def test_what_was_adopted_is_counted_with_what_it_did() -> None:
@@ -75,3 +78,6 @@ def test_turns_are_named_as_they_are_changed_by_and_say_what_is_known() -> None:
     assert "answer" not in graph.nodes["cycle-000/t:1"]
     moved = by_turn(talked(["4", "5"], ["4", "4"], {1: (0,)}))
     assert moved.edges["e:0", "e:3"] == {"differed": True, "adopted": True}
+    stayed = by_turn(talked(["4", "5"], ["4", "5"], {1: (0,)}))
+    assert stayed.edges["e:0", "e:3"] == {"differed": True, "adopted": False}
+    assert (stayed.nodes["e:0"]["turn"], stayed.nodes["e:1"]["correct"]) == (0, False)

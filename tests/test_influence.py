@@ -10,7 +10,9 @@ import pytest
 from command import moot, rows
 
 from moot.experiments.analysis.graph import COLUMNS, by_agent, by_turn
+from moot.experiments.analysis.interaction import adoption
 from moot.experiments.influence import FORMATS, LEVELS
+from moot.experiments.report.findings import adopted
 from moot.experiments.report.readings import read
 
 EXPERIMENT = """\
@@ -133,3 +135,30 @@ def test_what_cannot_be_written_is_told(
     told = capsys.readouterr().err
     assert f"{tmp_path}: left out: cycle-000/turns.parquet: " in told
     assert "nobody has spoken in a complete cycle" in told
+
+
+def test_of_many_pairs_those_of_whom_most_was_adopted_are_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = EXPERIMENT.replace("count: 4", "count: 6").replace("kind: ring", "kind: full")
+    (tmp_path / "x.yaml").write_text(text.replace("cycles: 2", "cycles: 1\nseed: 3"))
+    out = tmp_path / "run"
+    assert moot("run", tmp_path / "x.yaml", "--out", out) == 0
+    capsys.readouterr()
+
+    assert moot("graph", out) == 0
+
+    said = capsys.readouterr().out.splitlines()
+    met = sorted(
+        (-seen["adopted"], -seen["differed"], f"{a} → {b}", seen)
+        for (a, b), seen in edges(out / "graph-agents.graphml").items()
+        if seen["differed"]
+    )
+    lines = [
+        f"{pair}  unlike answers heard {seen['differed']}, adopted {seen['adopted']}"
+        f" (corrected {seen['corrected']}, corrupted {seen['corrupted']})"
+        for *_, pair, seen in met
+    ]
+    assert said[:-2] == [*lines[:20], "and ten pairs more, in the file by agents"]
+    assert len(lines) == 30
+    assert said[-2] == adopted(adoption(read(out).turns(COLUMNS), 3))

@@ -31,6 +31,14 @@ def test_an_answer_that_cannot_be_read_adopts_nothing() -> None:
     assert (one.adopted, one.corrupted) == (False, False)
 
 
+def test_who_comes_to_another_answer_than_it_heard_is_neither_corrected_nor_corrupted() -> None:
+    [wrong] = meetings(talked(["5", "6"], ["4", "6"], {0: (1,)}))
+    [right] = meetings(talked(["4", "6"], ["5", "6"], {0: (1,)}))
+
+    assert (wrong.adopted, wrong.corrected) == (False, False)
+    assert (right.adopted, right.corrupted) == (False, False)
+
+
 def test_what_is_missed_was_said_in_earlier_rounds_by_who_was_not_heard_at_all() -> None:
     talk = talked(["4", "5", "6"], ["4", "6", "6"], {1: (0,)})
 
@@ -46,6 +54,13 @@ def test_what_a_critic_tells_of_others_is_neither_heard_from_them_nor_missed() -
 
     assert [*meetings([*first, critic, *again])] == []
     assert missed([*first, critic, *again]) == (1, 0)  # what Bob missed of Ann
+
+
+def test_what_a_policy_had_heard_is_not_heard_from_it() -> None:
+    said = talked(["4", "5", "6"], [], {})
+    said += [turn(3, "bob", (2,), answer="5", round_=1), turn(4, "ann", (3,), answer="6", round_=2)]
+
+    assert missed(said) == (2, 1)  # Bob missed Ann's 4; Ann misses Cat's 6, and gives it
 
 
 def test_an_answer_that_no_longer_stands_is_not_met_again() -> None:
@@ -78,6 +93,7 @@ def test_what_was_heard_is_set_beside_what_was_not() -> None:
     assert found["missed"].value == 4 / (16 * 5)  # bob of cat's, ann and cat of the other two
     assert found["over"].value == found["heard"].value - found["missed"].value
     assert found["heard"].low < 0.75 < found["heard"].high < 1
+    assert found != adoption([one for episode in [*met, *kept] for one in episode], 1)
 
 
 def test_where_all_hear_all_there_is_nothing_to_set_it_beside() -> None:
@@ -90,7 +106,11 @@ def test_where_all_hear_all_there_is_nothing_to_set_it_beside() -> None:
 def test_of_few_tasks_no_difference_is_claimed() -> None:
     few = [talked(["4", "5", "6"], ["4", "4", "6"], {1: (0,)}, f"{i}/") for i in range(7)]
 
-    assert {*adoption([one for episode in few for one in episode], 0)} == {"heard", "missed"}
+    again = [talked(["4", "5", "6"], ["4", "4", "6"], {1: (0,)}, f"{i % 7}/{i}") for i in range(14)]
+
+    for told in (few, again):
+        found = adoption([one for episode in told for one in episode], 0)
+        assert {*found} == {"heard", "missed"}
 
 
 def test_tasks_in_which_all_agree_are_none_of_those_that_tell() -> None:
@@ -99,6 +119,9 @@ def test_tasks_in_which_all_agree_are_none_of_those_that_tell() -> None:
     told = [talked(["4", "5", "6"], ["4", "4", "6"], {1: (0,)}, f"{i}/") for i in range(98, 106)]
 
     few = adoption([one for episode in [*agreed, *missing, *told[:7]] for one in episode], 0)
+    assert {*few} == {"heard", "missed"}
+    hearing = [talked(["4", "5"], ["4", "5"], {0: (1,), 1: (0,)}, f"{i}/") for i in range(90, 98)]
+    few = adoption([one for episode in [*agreed, *hearing, *told[:7]] for one in episode], 0)
     assert {*few} == {"heard", "missed"}
     assert "over" in adoption([one for episode in [*agreed, *told] for one in episode], 0)
 

@@ -1,6 +1,7 @@
 """The verifier of mathematics: how expressions are read, and which are not begun."""
 
 import threading
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -31,7 +32,16 @@ MATHEMATICS = {
     r"$\log_2 8$": "3",
     r"\boxed{\text{yes}}": r"$\text{yes}$",
     "no idea": None,
+    "I think long. " * 400 + r"\boxed{7}": "7",
+    r"\boxed{5}. The final answer is $7$.": "5",
+    "it is −7": "-7",
+    "$–7$": "-7",
+    "$x$": "$x$",
+    "$2x = 6$": "$2 x = 6$",
+    "3x = 12": "12",
     "$1/0$": None,
+    r"$\frac{x}{0}$": None,
+    r"5 \pm": None,
     "": None,
 }
 
@@ -126,6 +136,17 @@ def test_what_would_take_for_ever_is_not_begun(text: str) -> None:
     answer = verifier.read(text)
 
     assert answer is None or verifier.score(answer, "5") == 0.0
+
+
+def test_what_has_many_terms_is_not_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Any] = []
+    monkeypatch.setattr("moot.protocols.mathematics._worked_out", begun.append)
+
+    for text in ("$(x+y+z)^{999}$", "$(a+b+c)^{-100}$", r"$\sin((x+y+z)^{200})$"):
+        assert VERIFIERS["math"].read(text) is None
+    assert not begun
+    VERIFIERS["math"].read("$(x+1)^{9}$")
+    assert begun
 
 
 def test_what_slips_through_is_ended_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:

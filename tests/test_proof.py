@@ -3,22 +3,51 @@
 from pathlib import Path
 
 import pytest
-from told import words
+from told import pair, words
 
 from moot.agents.embedded.tokens import Tokens
 from moot.training.data.examples import Shown
-from moot.training.proof import chosen
+from moot.training.proof import Proof, chosen, read, write
 
 
 @pytest.mark.parametrize(
     ("lengths", "taken"),
-    [((12, 2, 9, 10), 9), ((2, 5, 1), 5), ((1,), 1), ((), None)],
+    [
+        ((12, 2, 9, 10), 9),
+        ((12, 7, 8, 9), 8),
+        ((2, 5, 1), 5),
+        ((1,), 1),
+        ((0, 0), None),
+        ((), None),
+    ],
 )
 def test_it_is_the_shortest_that_is_long_enough_to_tell_versions_apart(
     lengths: tuple[int, ...], taken: int | None, tiny: Path
 ) -> None:
     shown = [Shown("e", i, "a", (), words("x" * n), "") for i, n in enumerate(lengths)]
 
-    found = chosen(shown, Tokens(tiny))
+    encode = Tokens(tiny)
+    found = chosen(shown, encode)
 
     assert (None if found is None else len(found.tokens)) == taken
+    assert found is None or found.prompt_tokens == tuple(encode.prompt(found.prompt))
+
+
+def test_it_is_learnt_and_of_the_shortest_prompt(tiny: Path) -> None:
+    best, worse, asked = words("x" * 9), words("y" * 8), words("z" * 9, asked="what is it?")
+
+    found = [chosen([pair("e", *some)], Tokens(tiny)) for some in ((best, worse), (asked, worse))]
+
+    assert [one and one.text for one in found] == [best.text, asked.text]
+    shown = [Shown("e", i, "a", (), one, "") for i, one in enumerate((asked, best))]
+    assert getattr(chosen(shown, Tokens(tiny)), "text", None) == best.text
+
+
+def test_it_lies_beside_the_last_checkpoint(tmp_path: Path) -> None:
+    proof = Proof((), "x", (1,), (2,), (-1.0,))
+    for step in (1, 2):  # a kill left the first
+        (tmp_path / f"step-00000{step}").mkdir()
+
+    write(tmp_path, proof)
+
+    assert [read(tmp_path / f"step-00000{step}") for step in (1, 2)] == [None, proof]

@@ -11,6 +11,7 @@ from moot.training.job import BEFORE, Job
 from moot.training.methods.cat import CaT
 from moot.training.methods.sft import SFT
 from moot.training.model.room import Room
+from moot.training.reward_model import RewardModel
 
 
 def shown(i: int, length: int) -> Shown:
@@ -65,3 +66,48 @@ def test_what_is_left_out_still_counts_in_its_group(tiny: Path, tmp_path: Path) 
 
     advantages = [round(getattr(e, "advantage", 0.0), 4) for e in done.examples]
     assert advantages == [0.6667, -0.3333]
+
+
+def test_what_is_too_long_to_be_rewarded_is_told(tiny: Path, tmp_path: Path) -> None:
+    rollouts = [rollout(0, None, (20,)), rollout(1, None, (21,) * 300)]
+    job = Job(
+        what="reward",
+        model=tiny,
+        weights=None,
+        folder=tmp_path,
+        method=RewardModel(),
+        fit=FIT,
+        heard=None,
+        adapter_seed=1,
+        order_seed=2,
+    )
+
+    steps, done = studied(job, rollouts)
+
+    assert steps == [(BEFORE, {"too_long": 1})]
+    assert [one.turns for one in done.examples] == [(0,)]
+
+
+def test_contrast_is_told_of_the_groups_that_are_learnt_from_with_all_their_words(
+    tiny: Path, tmp_path: Path
+) -> None:
+    rewards = {("e", "w"): 1.0, ("e", "v"): 0.0, ("f", "w"): 0.5, ("f", "v"): 0.5, ("g", "v"): 1.0}
+    rollouts = [
+        rollout(i, reward, (20 + i,), episode=name, weights=who)
+        for i, ((name, who), reward) in enumerate(rewards.items())
+    ]
+    job = Job(
+        model=tiny,
+        weights=None,
+        folder=tmp_path,
+        method=CaT(),
+        fit=FIT,
+        heard=("w",),
+        adapter_seed=1,
+        order_seed=2,
+    )
+
+    steps, _ = studied(job, rollouts)
+
+    #  Of two groups one is alike; in the third it has no words.
+    assert steps[0] == (BEFORE, {"earned": 0.75, "alike": 0.5, "alone": 0.0})

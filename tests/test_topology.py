@@ -67,14 +67,18 @@ def test_few_agents_hear_whom_there_is_and_never_themselves(topology: Any, n: in
 def test_random_graphs_follow_from_the_draw_and_are_what_they_say() -> None:
     regular, small = Regular(degree=4), SmallWorld(degree=4, rewire=0.3)
 
-    for topology in (regular, small, Chance(p=0.3)):
+    for topology in (regular, small, Chance(p=0.3), Regular(degree=15)):
         assert heard(topology, 20, 1) == heard(topology, 20, 1)
         assert heard(topology, 20, 1) != heard(topology, 20, 2)
+        assert all(one == sorted(one) for one in heard(topology, 20).values())
     assert {len(speakers) for speakers in heard(regular, 20).values()} == {4}
     assert sum(len(speakers) for speakers in heard(small, 20).values()) == 80
     for n, dense in ((50, 48), (50, 49), (100, 90)):
         assert {len(speakers) for speakers in heard(Regular(degree=dense), n).values()} == {dense}
     assert heard(SmallWorld(degree=2, rewire=0), 5)[0] == [1, 4]
+    assert heard(SmallWorld(degree=4), 20) != heard(SmallWorld(degree=4, rewire=0), 20)
+    far = [2 < (i - j) % 400 < 398 for i, some in heard(small, 400).items() for j in some]
+    assert abs(sum(far) / 1600 - 0.3) < 4 * (0.3 * 0.7 / 800) ** 0.5
     many = sum(len(speakers) for speakers in heard(Chance(p=0.3), 60).values())
     assert abs(many / (60 * 59) - 0.3) < 4 * (0.3 * 0.7 / (60 * 59)) ** 0.5
 
@@ -144,3 +148,9 @@ def test_what_cannot_be_drawn_is_told(topology: Any, why: str) -> None:
         topology.drawn(names(5), Random(0))
 
     assert why in str(error.value)
+
+
+@pytest.mark.parametrize("topology", [Regular(degree=4), SmallWorld(degree=4)], ids=str)
+def test_nobody_hears_as_many_others_as_there_are_agents(topology: Any) -> None:
+    with pytest.raises(MootError, match=r"degree must be .*below"):
+        topology.drawn(names(4), Random(0))

@@ -1,5 +1,6 @@
 """How unlike replies are: each counts once, however often it is set beside others."""
 
+from dataclasses import replace
 from itertools import permutations
 
 from told import pair, reply, words
@@ -25,4 +26,6 @@ def test_a_reply_that_several_learn_counts_once() -> None:
 
     assert variety(shown) == {"distinct": 1.0}
     assert variety([*shown, other]) == {"distinct": 0.5}
+    beside = [replace(shown[0], turn=None, said=words(text)) for text in "xy"]  # of no turn
+    assert variety(beside) == {"distinct": 1.0}
     assert variety([reply(0, "?", "e"), reply(1, "?", "e")]) == {"distinct": 1.0}

@@ -87,6 +87,13 @@ NUMBERS = {
     "1e999": None,
     "٣": None,
     "²": None,
+    "\\sqrt{25} = 5": "5",
+    "1/00": None,
+    "3 2/2": "1",
+    "−0.5": "-0.5",
+    "it is –3": "-3",
+    "1,2345": "2345",
+    "1e5x": "1",
 }
 
 CHOICES = {
@@ -140,6 +147,15 @@ CHOICES = {
     "It isn't B": None,
     "(a) is wrong, so (b)": "B",
     "Option B is also wrong.": None,
+    "\\boxed{A}. No, \\boxed{B}": "B",
+    "I take option A or B": None,
+    "C rather than B": "C",
+    "Never B. It is C": "C",
+    "B was wrong, so C": "C",
+    "B seems wrong, so C": "C",
+    "B is false, so C": "C",
+    "<answer>b</answer>": "B",
+    "so (c)": "C",
     "I don't know": None,
     "Z": None,
     "": None,
@@ -194,6 +210,8 @@ def test_text_is_the_answer_whatever_its_case_and_spacing(text: str, answer: str
         ("math", r"$50\%$", "5", 0.0),
         ("math", "1/3", "nothing", 0.0),
         ("math", r"$\left\{1, 2\right\}$", r"$\{2,1\}$", 1.0),
+        ("math", r"$\left(5, \infty\right)$", "$x > 5$", 1.0),
+        ("math", "$x > 5$", r"$(5, \infty)$", 0.0),  # which may be meant as a point
     ],
 )
 def test_an_answer_is_right_or_wrong(name: str, answer: str, expected: str, score: float) -> None:
