@@ -7,7 +7,8 @@
 A protocol is pure: the same turns bring the same wishes and the same outcome, whatever else is
 played beside it.  It ends, and lets nobody speak more often than `calls` says.  What a prompt shows
 of earlier turns is in its `heard`, and nothing later is.  It survives replies that are empty, can't
-be read, are huge, or speak for somebody else; and what can't be read is never a score.
+be read, are huge, or speak for somebody else; and what can't be read is never a score.  Which
+judges a preference is by, their verdicts say.
 """
 
 import json
@@ -208,6 +209,11 @@ def _concluding(protocol: Protocol, episode: Episode) -> list[str]:
     taught += [(d.asked, d.said) for d in outcome.demonstrations]
     if not {turn for one in taught for turn in one} <= set(turns):
         problems.append("a preference or a demonstration is of a turn that wasn't")
+    told = {verdict.by for verdict in outcome.verdicts}
+    if untold := {by for p in outcome.preferences for by in p.by} & _judges(episode) - told:
+        problems.append(
+            f"a preference is by judge's turn {min(untold)}, of which there is no verdict"
+        )
     if any(p.chosen == p.rejected or not 0.5 <= p.probability <= 1 for p in outcome.preferences):
         problems.append("a preference doesn't say what is better than what, or how likely")
     if any(turns[d.said].text.strip() == "" for d in outcome.demonstrations if d.said in turns):

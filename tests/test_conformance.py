@@ -1,6 +1,7 @@
 """Every protocol conforms, in all its ways; and the suite finds what doesn't."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from pydantic import ConfigDict
@@ -152,6 +153,15 @@ def test_a_conclusion_out_of_nothing_is_found(outcome: Outcome, problem: str) ->
         check(Broken(last=lambda said: Say(THIRD, "?"), result=lambda turns: outcome))
 
     assert problem in str(found.value)
+
+
+def test_judges_whose_verdicts_are_kept_back_are_found() -> None:
+    class Silent(Judged):
+        def __call__(self, task: Task, people: Population) -> Script:
+            return replace((yield from super().__call__(task, people)), verdicts=())
+
+    with pytest.raises(Nonconformity, match="by judge's turn 4, of which there is no verdict"):
+        check(Silent())
 
 
 def test_a_protocol_with_a_memory_is_found() -> None:
