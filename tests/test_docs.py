@@ -1,7 +1,7 @@
-"""The protocol that the docs write conforms, runs, and is all there is to do."""
+"""The protocols that the docs write conform, run, and are all there is to do."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +10,9 @@ from pydantic import Field, TypeAdapter
 
 from moot.agents.population import Agent, Population
 from moot.protocols import ProtocolChoice
-from moot.protocols.conformance import check, rehearse
+from moot.protocols.conformance import PEOPLE, TASK, check, rehearse
+from moot.protocols.types import Preference, Say
+from moot.training.methods.ttrl import TTRL
 
 DOC = (Path(__file__).parents[1] / "docs" / "writing-a-protocol.md").read_text()
 
@@ -56,6 +58,57 @@ def test_it_lets_one_speak_after_the_other_and_the_last_for_all(relay: Any) -> N
     assert [turn.heard for turn in episode.turns] == [(), (0,), (1,)]
     assert "43" in episode.turns[2].prompt[-1].content
     assert (episode.outcome.answer, episode.outcome.majority) == ("42", "41")
+
+
+def test_what_is_put_into_its_prompt_is_filled_in_once(relay: Any) -> None:
+    people = Population(tuple(Agent(f"p{i}", "policy", "main") for i in range(2)))
+    task = replace(TASK, prompt="What is {answer}?")
+
+    episode = rehearse(relay(), people, lambda turn, say: "42", task)
+
+    assert episode.turns[1].prompt[-1].content.startswith("What is {answer}?")
+
+
+@pytest.fixture(scope="module")
+def review() -> Any:
+    """The class of the page's section on critics and judges."""
+    return defined(next(block for block in BLOCKS if "class Review" in block), "Review")
+
+
+def test_the_review_of_the_docs_conforms(review: Any) -> None:
+    check(review())
+
+
+def test_its_critiques_are_no_answers(review: Any) -> None:
+    episode = rehearse(review(), PEOPLE, lambda turn, say: say.choices[0] if say.choices else "42")
+
+    assert [turn.agent.role for turn in episode.turns[:12]] == [
+        *["policy"] * 4,
+        *["critic"] * 4,
+        *["policy"] * 4,
+    ]
+    assert {rollout.turn for rollout in TTRL().examples(episode)} == {0, 1, 2, 3, 8, 9, 10, 11}
+
+
+def test_its_judges_prefer_by_what_they_see_and_not_by_its_place(review: Any) -> None:
+    people = Population((*PEOPLE.playing("policy")[:2], PEOPLE.playing("judge")[0]))
+
+    def place(turn: int, say: Say) -> str:
+        return say.choices[0] if say.choices else f"{40 + turn}"
+
+    def higher(turn: int, say: Say) -> str:
+        if not say.choices:
+            return f"{40 + turn}"
+        return "2" if say.text.index("44") < say.text.index("45") else "1"
+
+    assert rehearse(review(), people, place).outcome.preferences == ()
+    found = rehearse(review(), people, higher).outcome
+    assert found.preferences == (Preference(1, 5, 4, 1.0, (6, 7)),)
+    assert found.answer == "45"
+    assert [(v.of, v.over, v.score) for v in found.verdicts if v.by in (6, 7)] == [
+        (4, 5, 0.0),
+        (5, 4, 1.0),
+    ]
 
 
 def test_one_line_puts_it_into_the_experiment_file(relay: Any) -> None:
