@@ -8,7 +8,7 @@ from moot.agents.errors import InputError
 
 from .analysis.stats import Interval
 from .files.directory import flat
-from .report.evaluations import accuracies, expected, paired, pooled, whole_cycles
+from .report.evaluations import accuracies, expected, paired, pooled, trained, whole_cycles
 from .report.readings import Readings
 from .report.words import count, measured, signed, value
 
@@ -35,7 +35,8 @@ class Outcome:
     after: Interval | None
     """The same in the end."""
     change: Interval | None
-    """What lies between, paired by task; `None` where there aren't two evaluations."""
+    """What lies between, paired by task; `None`: there aren't two evaluations, or no weights were
+    trained between them."""
     tasks: Mapping[str, float]
     """In the end, by task."""
     known: Mapping[str, str]
@@ -122,7 +123,7 @@ def outcome(run: Readings) -> Outcome:
         return Outcome(0, None, None, None, {}, {})
     first, last = min(run.held_out), max(run.held_out)
     before, tasks = pooled(accuracies(run.held_out[first]), accuracies(run.held_out[last]))
-    change = paired(before, tasks, run.seed) if first < last else None
+    change = paired(before, tasks, run.seed) if first < last and trained(run) else None
     right = expected(run.held_out[last])
     return Outcome(last, known.get(first), known.get(last), change, tasks, right)
 

@@ -121,6 +121,7 @@ def finished(run: Path) -> Path:
     metrics = evaluation(run, 0, 0.3)
     for cycle, skill in enumerate((0.6, 0.95)):
         metrics += talk(run, cycle, skill) + evaluation(run, cycle + 1, skill)
+        (run / f"cycle-{cycle:03d}" / "weights" / "solver").mkdir(parents=True)
     untrained = Population((replace(people(0).agents[0], weights=None),))
     votes = [told(t, Consensus(samples=2), untrained, ["It is 0."] * 2) for t in sums(1000, 12)]
     write_episodes(run / "baseline", 0, votes)

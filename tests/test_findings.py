@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 from handmade import RESOLVED, evaluation, sums, told
 
 from moot.agents.population import Agent, Population
+from moot.experiments.compare import outcome
 from moot.experiments.cycle.evaluation import summary
 from moot.experiments.files.store import write_episodes, write_metrics
-from moot.experiments.report.evaluations import improvement
+from moot.experiments.report.evaluations import accuracies, improvement
 from moot.experiments.report.findings import findings, state
 from moot.experiments.report.readings import read
 from moot.protocols.consensus import Consensus
@@ -36,11 +38,31 @@ def test_what_the_protocol_gains_over_a_control_is_said_where_it_is_known(tmp_pa
 
 def test_of_verdicts_on_too_few_right_or_wrong_answers_that_is_said(tmp_path: Path) -> None:
     weighed = Metric(2, "held_out/weighted_majority", 1.0, 0.9, 1.0)
+    (tmp_path / "cycle-000" / "weights" / "solver").mkdir(parents=True)
 
     assert (
         "fewer than 8 tasks have a right one, or fewer than 8 a wrong one. The vote that they "
         "weigh gives 1.00 [0.90, 1.00]."
     ) in said(tmp_path, *evaluation(tmp_path, 0, 0.5), weighed)
+
+
+def test_of_weights_that_nobody_trained_no_rise_or_fall_is_told(tmp_path: Path) -> None:
+    (tmp_path / "experiment.yaml").write_text(RESOLVED)
+    metrics = [m for n, skill in enumerate((0.1, 0.2, 0.9)) for m in evaluation(tmp_path, n, skill)]
+    write_metrics(tmp_path / "metrics.parquet", metrics)
+    readings = read(tmp_path)
+
+    change = improvement(readings, 0, 2)
+    assert change is not None
+    assert change.low > 0  # by chance
+    each = [fmean(accuracies(folder).values()) for folder in readings.held_out.values()]
+    first, vote = findings(readings)
+    assert first.startswith(
+        "No weights were trained in this run: over three evaluations of the same ones the held-out "
+        f"accuracy is {fmean(each):.2f} ["
+    )
+    assert vote.startswith("A vote of 4 such answers gives 0.")
+    assert outcome(readings).change is None
 
 
 def test_a_run_is_not_finished_before_its_controls_and_baseline_are_there(tmp_path: Path) -> None:

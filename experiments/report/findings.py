@@ -13,6 +13,7 @@ from .conversations import Ending, endings
 from .evaluations import improvement, over_baseline, trained, whole_cycles
 from .panel import judges, warnings
 from .readings import Readings
+from .untrained import untrained
 from .words import count, measured, share, signed
 
 PROTOCOL = TypeAdapter[Protocol](ProtocolChoice)
@@ -57,6 +58,8 @@ def findings(readings: Readings) -> list[str]:
             else f"Held-out accuracy after {count(first, 'cycle')} is {measured(accuracy[first])}.",
             *beside_controls(readings, last),
         ]
+    if not trained(readings):
+        return [*untrained(readings), *beside_controls(readings, last)]
     difference = improvement(readings, first, last)
     return [
         _change(accuracy[first], accuracy[last], difference, last - first),
@@ -65,7 +68,6 @@ def findings(readings: Readings) -> list[str]:
         *_beside_baseline(readings, last),
         *beside_controls(readings, last),
         *_unreadable(readings, first, last),
-        *([] if trained(readings) else ["No weights were trained in this run."]),
     ]
 
 
