@@ -178,7 +178,7 @@ class Journal:
 
 
 def silent(path: Path) -> bool:
-    """Return whether there is no journal at `path`, or one in which nothing was ever said.
+    """Return whether there is no journal at `path`, or one that knows of nothing said or done.
 
     One that can't be read isn't: who opens it will say so.
     """
@@ -186,8 +186,8 @@ def silent(path: Path) -> bool:
         return True
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as db:
-            made = db.execute("select 1 from sqlite_master where name = 'said'").fetchone()
-            return not (made and db.execute("select 1 from said limit 1").fetchone())
+            made = db.execute("select name from sqlite_master where name in ('said', 'done')")
+            return not any(db.execute(f"select 1 from {t} limit 1").fetchone() for (t,) in made)
     except sqlite3.Error:
         return False
 

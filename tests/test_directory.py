@@ -10,13 +10,13 @@ from claimed import EXPERIMENT, ITEMS, SPLIT
 
 from moot.agents.errors import InputError, MootError
 from moot.experiments.cycle.recording import resolved
-from moot.experiments.files.directory import claim
+from moot.experiments.files.directory import JOURNAL, claim
 from moot.experiments.files.made import SEEDS, of_tasks
 from moot.experiments.run import run
 from moot.experiments.tasks.split import Split, divide
 from moot.experiments.tasks.table import Inline, Item
 from moot.protocols.debate import Debate
-from moot.protocols.journal import SCHEMA
+from moot.protocols.journal import SCHEMA, Journal
 from moot.protocols.judged import Judged
 
 
@@ -61,6 +61,31 @@ def test_another_experiment_is_refused_with_the_keys_that_differ(tmp_path: Path)
         pytest.raises(InputError, match=r"Differing: cycles \(2 there, 5 here\), seed \(0 there"),
         claim(other, SPLIT, tmp_path),
     ):
+        raise AssertionError
+
+
+def test_where_nothing_was_said_another_experiment_begins(tmp_path: Path) -> None:
+    other = EXPERIMENT.model_copy(update={"seed": 1})
+    for mine in (EXPERIMENT, other):
+        with claim(mine, SPLIT, tmp_path), Journal(tmp_path / JOURNAL):
+            pass
+
+    assert "seed: 1" in (tmp_path / "experiment.yaml").read_text()
+
+    with Journal(tmp_path / JOURNAL) as journal:
+        journal.finish("held-out-000")  # which may be without a word
+    with pytest.raises(InputError, match="Differing: seed"), claim(EXPERIMENT, SPLIT, tmp_path):
+        raise AssertionError
+
+
+def test_where_what_was_said_is_lost_no_other_experiment_begins(tmp_path: Path) -> None:
+    with claim(EXPERIMENT, SPLIT, tmp_path), Journal(tmp_path / JOURNAL):
+        pass
+    (tmp_path / "held-out-000").mkdir()
+    (tmp_path / "held-out-000" / "turns.parquet").touch()
+    other = EXPERIMENT.model_copy(update={"seed": 1})
+
+    with pytest.raises(InputError, match="Differing: seed"), claim(other, SPLIT, tmp_path):
         raise AssertionError
 
 

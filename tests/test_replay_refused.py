@@ -70,3 +70,21 @@ def test_a_run_of_its_own_does_not_become_a_replay(
     assert moot("run", "--from", far, "--out", out) == 2
 
     assert "holds a run that is no replay; choose another --out" in capsys.readouterr().err
+
+
+def test_a_replay_that_was_refused_at_its_start_goes_on_as_it_is_mended(
+    far: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    episode = next(row["episode"] for row in rows(far) if row["episode"].startswith("held-out"))
+    last = max(row["turn"] for row in rows(far) if row["episode"] == episode)
+    out, also = tmp_path / "out", shutil.copytree(far, tmp_path / "also")
+    unset = ("--set", "engines.main.key_env=MOOT_UNSET", "--set", "seed=7")
+    replay, changed = ("--from", far), ("--change", f"{episode}:{last}=It is 5")
+
+    assert moot("run", far / "experiment.yaml", *unset, "--out", out) == 1  # no replay so far
+    assert moot("run", *replay, *changed, *unset, "--out", out) == 1
+    assert moot("run", far / "experiment.yaml", "--out", out) == 2
+    assert moot("run", "--from", also, "--out", out) == 0
+
+    assert contents(out, "*.parquet") == contents(far, "*.parquet")
+    assert f"of {also.resolve()}\n" in (out / "experiment.yaml").read_text()

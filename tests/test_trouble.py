@@ -110,6 +110,22 @@ def test_what_wont_pass_ends_the_run_at_once(
     ]
 
 
+def test_a_run_that_was_refused_at_its_start_goes_on_as_it_is_mended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, other = tmp_path / "out", ("--set", "engines.main.model=n")
+    with serving(fake := Fake()):
+        experiment = write(tmp_path, fake)
+        wrong = ("--set", "engines.main.key_env=MOOT_UNSET", *other)
+        assert moot("run", experiment, "--out", out, *wrong) == 1
+        assert moot("run", experiment, "--out", out) == 0
+        assert moot("run", experiment, "--out", tmp_path / "calm") == 0
+        assert moot("run", experiment, "--out", out, *other) == 2
+
+    assert turns(out) == turns(tmp_path / "calm")
+    assert "Differing: engines.main.model (m there, n here)" in capsys.readouterr().err
+
+
 def test_so_many_episodes_may_fail_and_are_counted(tmp_path: Path) -> None:
     fake = Fake()
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from moot.agents.errors import InputError, near
 from moot.agents.late import Late
 from moot.agents.types import HALF, Completion, Request, Weights
+from moot.protocols.journal import silent
 
 from ..experiment import Experiment
 from ..files.directory import JOURNAL, RESOLVED
@@ -109,17 +110,19 @@ def recorded(
 ) -> Generator[Recording | None]:
     """Yield what the run in `out` replays, taken over when it begins; `None`: it replays nothing.
 
+    It begins as long as nothing was said there.
+
     Raises:
         InputError: it began without a replay, or replays something else.
     """
     path = out / RECORDING
-    if not path.is_file():
+    if replay is not None and silent(out / JOURNAL):
+        take(replay.of, replay.changes, experiment, path)
+    elif not path.is_file():
         if replay is None:
             yield None
             return
-        if (out / JOURNAL).exists():
-            raise InputError(f"{out}: holds a run that is no replay; choose another --out")
-        take(replay.of, replay.changes, experiment, path)
+        raise InputError(f"{out}: holds a run that is no replay; choose another --out")
     with closing(Recording(path)) as recording:
         if replay is not None:
             _compare(recording, replay, out)

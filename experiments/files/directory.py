@@ -48,7 +48,7 @@ def held_out_folder(out: Path, version: int) -> Path:
 def claim(experiment: Experiment, split: Split, out: Path, replay: str = "") -> Generator[None]:
     """Hold `out` for this experiment: make it, or check that it is this experiment's own.
 
-    What is `FREE` may differ; nothing else may.
+    What is `FREE` may differ; nothing else may, once anything has been said there.
 
     Args:
         experiment: what is run there.
@@ -79,9 +79,10 @@ def claim(experiment: Experiment, split: Split, out: Path, replay: str = "") -> 
         made |= {"replay": replay} if replay else {}
         if resolved.is_file():
             before = _read(resolved)
-            _compare(before, made, experiment, out)
-            _remembered(out)
-            made = before["made_with"]
+            if not _unsaid(out) or ("replay" in before["made_with"] and not replay):
+                _compare(before, made, experiment, out)
+                _remembered(out)
+                made = before["made_with"]
         with whole(resolved) as beside:
             beside.write_text(_yaml({**described(experiment), "made_with": made}), encoding="utf-8")
         yield
@@ -139,12 +140,23 @@ def _compare(
             )
 
 
+def _unsaid(out: Path) -> bool:
+    """Return whether a run came to its journal there, and to nothing after."""
+    journal = out / JOURNAL
+    return journal.is_file() and silent(journal) and _turns(out) is None
+
+
+def _turns(out: Path) -> Path | None:
+    """Return the first table of turns that is there."""
+    return min(out.glob("*/turns.parquet"), default=None)
+
+
 def _remembered(out: Path) -> None:
     """Raise where phases are complete of which the journal knows nothing.
 
     Turns are in the journal before they are anywhere else, so that no kill leaves it so.
     """
-    turns = next(iter(sorted(out.glob("*/turns.parquet"))), None)
+    turns = _turns(out)
     if turns is not None and silent(out / JOURNAL):
         raise InputError(
             f"{out / JOURNAL}: is lost or empty, and {turns.relative_to(out)} is there: going on "
