@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from claimed import EXPERIMENT, SPLIT
 
+from moot.agents.embedded.local import Local
+from moot.agents.endpoint import Endpoint
 from moot.agents.engine import Limits
 from moot.agents.errors import InputError
 from moot.agents.price import Price
@@ -114,7 +116,14 @@ def test_failures_borne_engines_driven_tokens_paid_and_work_divided_may_change(
         update={
             "stage": StageSettings(max_failed_episodes=3),
             "engines": patient,
-            "fit": Fit(tolerance=0.5, processes=2, shard=True, recompute=True, checkpoint_every=5),
+            "fit": Fit(
+                tolerance=0.5,
+                processes=2,
+                shard=True,
+                recompute=True,
+                batch_tokens=64,
+                checkpoint_every=5,
+            ),
         }
     )
 
@@ -127,15 +136,40 @@ def test_failures_borne_engines_driven_tokens_paid_and_work_divided_may_change(
     assert "concurrency: 2" in text
 
 
+def test_what_memory_an_engine_takes_may_change(tmp_path: Path) -> None:
+    roomy = {"gpu_memory_utilization": 0.5, "kv_cache_gib": 4, "sleep": True, "max_loras": 2}
+    keyed = Endpoint(url="http://far", model="m", key_env="KEY")
+    for more in ({}, roomy, {}):
+        engines = {"main": VLLM.model_validate({"model": "m", **more})}
+        far = keyed.model_copy(update={} if more else {"key_env": None})
+        mine = EXPERIMENT.model_copy(update={"engines": {**engines, "far": far}})
+        with claim(mine, SPLIT, tmp_path):
+            pass
+
+
+def test_a_run_that_goes_on_in_batches_may_not_be_the_same_again(tmp_path: Path) -> None:
+    reruns: list[str] = []
+    for batch in (1, 8, 1):
+        engines = {"main": Local(model="m", batch=batch)}
+        with claim(EXPERIMENT.model_copy(update={"engines": engines}), SPLIT, tmp_path):
+            pass
+        reruns += re.findall("rerun: (.*)", (tmp_path / "experiment.yaml").read_text())
+
+    assert reruns[0].startswith("gives the same bytes")
+    assert [one.startswith("'may differ: main") for one in reruns[1:]] == [True, True]
+
+
 def test_an_engine_that_is_called_as_what_may_change_may_not(tmp_path: Path) -> None:
-    named = {"a.price": Scripted(lines=("1",))}
-    mine = EXPERIMENT.model_copy(update={"engines": named})
+    mine, other = (
+        EXPERIMENT.model_copy(
+            update={"engines": {name: Scripted(lines=(said,)) for name in ("a.price", "b.limits")}}
+        )
+        for said in "12"
+    )
+    other.engines["b.limits"] = Scripted(lines=("1",), model="m")
     with claim(mine, SPLIT, tmp_path):
         pass
-    other = EXPERIMENT.model_copy(update={"engines": {"a.price": Scripted(lines=("2",))}})
 
-    with (
-        pytest.raises(InputError, match=r"Differing: engines\.a\.price\.lines\.0"),
-        claim(other, SPLIT, tmp_path),
-    ):
+    differing = r"engines\.a\.price\.lines\.0 .*, engines\.b\.limits\.model "
+    with pytest.raises(InputError, match=differing), claim(other, SPLIT, tmp_path):
         raise AssertionError

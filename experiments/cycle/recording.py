@@ -22,21 +22,15 @@ from moot.agents.types import Completion, Request, Weights
 from moot.protocols.journal import completion, digest
 
 from ..experiment import Experiment
-from ..files.directory import JOURNAL, RESOLVED, described, understood
+from ..files.directory import DRIVEN, JOURNAL, RESOLVED, described, understood
 from ..files.table import whole
 from ..yaml.source import read as source
 
 RECORDING = "recording.sqlite"
 Changes = Mapping[tuple[str, int], str]
 """What is said instead, by episode and turn."""
-APART = frozenset(
-    {
-        *("limits", "url", "key_env", "port", "start_s", "device", "batch", "latency_s"),
-        *("replicas", "restarts", "sleep", "price", "max_loras"),
-        *("gpu_memory_utilization", "kv_cache_gib"),
-    }
-)
-"""Where an engine is and how it is driven; who speaks through it stays the same."""
+APART = DRIVEN | {"device"}
+"""What may be otherwise of an engine whose recorded words hold."""
 TELLING = ("adapter_config.json", SELF_REWARD)
 """Files beside the tensors that decide what weights say."""
 SCHEMA = """

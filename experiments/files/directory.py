@@ -13,24 +13,35 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from moot.agents.engine import Limits
 from moot.agents.errors import InputError, MootError
+from moot.agents.price import Price
 from moot.agents.types import UNUSED
 from moot.protocols.journal import silent
 
 from ..experiment import Experiment
 from ..tasks.split import Split
 from ..yaml.faults import steps
-from .made import LEARNT, SEEDS, made_with
+from .made import LEARNT, REPEATS, SEEDS, made_with
 from .table import whole
 
 RESOLVED, JOURNAL = "experiment.yaml", "journal.sqlite"
-FREE = re.compile(
-    r"stage\..+|fit\.(graphs|tolerance|processes|shard|recompute|checkpoint_every)|tasks\.(held_out_)?path|engines\..+\."
-    r"(limits\.\w+|replicas|restarts|start_s|url(\.\d+)?|port|price(\.tokens_(in|cached|out))?)"
+DRIVEN = frozenset(
+    {
+        *("limits", "url", "key_env", "port", "start_s", "batch", "latency_s", "replicas"),
+        *("restarts", "sleep", "price", "max_loras", "gpu_memory_utilization", "kv_cache_gib"),
+    }
 )
-"""What may change when a run goes on: where engines are and how hard they are driven, how much
-failure is borne, what tokens cost, how a pass is launched and divided, how often it is kept, how
-far engines may be from the trainer, and where tasks lie and what is learnt beside them (`LEARNT`):
+"""Where an engine is and how it is driven; who speaks through it stays the same."""
+FREE = re.compile(
+    r"stage\..+|tasks\.(held_out_)?path"
+    r"|fit\.(graphs|tolerance|processes|shard|recompute|batch_tokens|checkpoint_every)"
+    rf"|engines\..+\.({'|'.join(sorted(DRIVEN))})"
+    rf"(\.(\d+|{'|'.join((*Limits.model_fields, *Price.model_fields))}))?"
+)
+"""What may change when a run goes on: where engines are and how they are driven, how much failure
+is borne, what tokens cost, how a pass is launched and divided, how often it is kept, how far
+engines may be from the trainer, and where tasks lie and what is learnt beside them (`LEARNT`):
 their content must be the same."""
 
 
@@ -82,7 +93,8 @@ def claim(experiment: Experiment, split: Split, out: Path, replay: str = "") -> 
             if not _unsaid(out) or ("replay" in before["made_with"] and not replay):
                 _compare(before, made, experiment, out)
                 _remembered(out)
-                made = before["made_with"]
+                batched = {} if made["rerun"] == REPEATS else {"rerun": made["rerun"]}
+                made = before["made_with"] | batched
         with whole(resolved) as beside:
             beside.write_text(_yaml({**described(experiment), "made_with": made}), encoding="utf-8")
         yield

