@@ -18,6 +18,7 @@ from .cycle.recording import Recording
 from .cycle.replay import Replay, recorded
 from .experiment import Experiment
 from .files.directory import JOURNAL, claim, held_out_folder, talk_folder
+from .files.ending import RUN
 from .files.store import write_metrics, write_usage
 from .files.table import named
 from .progress import Show
@@ -57,11 +58,11 @@ def run(
         Journal(out / JOURNAL) as journal,
     ):
         show = Show(Ledger(prices, journal.accounts()))
-        if not journal.finished("run"):
+        if not journal.finished(RUN):
             told = nullcontext() if metrics is None else serving(metrics, show.ledger, show.line)
             with told:
                 asyncio.run(_run(experiment, split, out, journal, show, recording))
-            journal.finish("run")
+            journal.finish(RUN)
             if recording is not None:
                 show.line(
                     f"replay: {recording.replayed} replies as they were recorded, "

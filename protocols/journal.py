@@ -153,6 +153,16 @@ class Journal:
         row = self._db.execute("select 1 from done where mark = ?", (mark,)).fetchone()
         return row is not None
 
+    def forget(self, *marks: str) -> None:
+        """Take back that these are done, what was measured in them and what they took.
+
+        What was said in them stays.
+        """
+        self._write("delete from done where mark = ?", [(mark,) for mark in marks])
+        self._write("delete from metrics where name like ? || '/%'", [(mark,) for mark in marks])
+        phases = "delete from usage where phase = ? or phase like ? || '-%'"
+        self._write(phases, [(mark, mark) for mark in marks])
+
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         try:
             with self._db:  # commits, or rolls back whatever is raised

@@ -23,6 +23,7 @@ from ..analysis.judges import judged, known
 from ..analysis.rulings import rulings
 from ..experiment import Experiment
 from ..files.directory import held_out_folder, talk_folder
+from ..files.ending import BASELINE, CONTROLS
 from ..files.lessons import write_examples
 from ..files.store import write_metrics, write_usage
 from ..progress import Show
@@ -198,7 +199,7 @@ async def play_controls(run: Run) -> None:
     """Play the protocol, and what its tokens buy without it, with the weights of the end."""
     experiment, cycles = run.experiment, run.experiment.cycles
     due = experiment.evaluation.controls and experiment.protocol.yields and run.split.measurable
-    if not due or run.journal.finished("controls"):
+    if not due or run.journal.finished(CONTROLS):
         return
     with run.phase("controls"):
         run.record(
@@ -212,14 +213,14 @@ async def play_controls(run: Run) -> None:
                 casting=experiment.casting,
             )
         )
-    run.journal.finish("controls")
+    run.journal.finish(CONTROLS)
 
 
 async def play_baseline(run: Run) -> None:
     """Let the untrained model vote on the held-out tasks, at the compute that the run spent."""
     settings, cycles = run.experiment.evaluation, run.experiment.cycles
     due = settings.baseline and current(run.out, cycles)
-    if not due or run.journal.finished("baseline"):
+    if not due or run.journal.finished(BASELINE):
         return
     with run.phase("matched-compute baseline"):
         metrics = await baseline(
@@ -229,7 +230,7 @@ async def play_baseline(run: Run) -> None:
             settings,
             run.journal.metrics(),
             cycle=cycles,
-            out=run.out / "baseline",
+            out=run.out / BASELINE,
         )
         run.record(metrics)
-    run.journal.finish("baseline")
+    run.journal.finish(BASELINE)

@@ -22,6 +22,7 @@ from moot.protocols.journal import silent
 from ..experiment import Experiment
 from ..tasks.split import Split
 from ..yaml.faults import steps
+from .ending import reopen
 from .made import LEARNT, REPEATS, SEEDS, made_with
 from .table import whole
 
@@ -59,7 +60,8 @@ def held_out_folder(out: Path, version: int) -> Path:
 def claim(experiment: Experiment, split: Split, out: Path, replay: str = "") -> Generator[None]:
     """Hold `out` for this experiment: make it, or check that it is this experiment's own.
 
-    What is `FREE` may differ; nothing else may, once anything has been said there.
+    What is `FREE` may differ, and cycles may be added; nothing else may differ, once anything has
+    been said there.
 
     Args:
         experiment: what is run there.
@@ -95,6 +97,8 @@ def claim(experiment: Experiment, split: Split, out: Path, replay: str = "") -> 
                 _remembered(out)
                 batched = {} if made["rerun"] == REPEATS else {"rerun": made["rerun"]}
                 made = before["made_with"] | batched
+                if before.get("cycles") != experiment.cycles:
+                    reopen(out, out / JOURNAL)
         with whole(resolved) as beside:
             beside.write_text(_yaml({**described(experiment), "made_with": made}), encoding="utf-8")
         yield
@@ -133,7 +137,9 @@ def _compare(
     differing = [
         f"{key} ({old.get(key, 'absent')!s} there, {new.get(key, 'absent')!s} here)"
         for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and not any(may.fullmatch(key) for may in free)
+        if old.get(key) != new.get(key)
+        and not any(may.fullmatch(key) for may in free)
+        and not (key == "cycles" and _more(new[key], old.get(key)))
     ]
     if differing:
         raise InputError(
@@ -150,6 +156,10 @@ def _compare(
                 f"{out}: {what} changed: its fingerprint was {made[key]} and is {now[key]}; "
                 "choose another --out"
             )
+
+
+def _more(new: int, old: object) -> bool:
+    return isinstance(old, int) and new > old
 
 
 def _unsaid(out: Path) -> bool:
