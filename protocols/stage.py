@@ -100,7 +100,7 @@ class Stage:
             MootError: an engine refused, or more episodes failed than may.
         """
         waiting = enumerate(tasks)
-        playing: dict[asyncio.Task[Episode | Failure], int] = {}
+        playing: dict[asyncio.Task[Episode | Failure], tuple[int, Task]] = {}
         ended: asyncio.Queue[asyncio.Task[Episode | Failure]] = asyncio.Queue()
         done: dict[int, Episode | Failure] = {}
         due = failures = 0
@@ -116,20 +116,16 @@ class Stage:
                     cast = people if isinstance(people, Population) else people(task)
                     one = asyncio.create_task(self._episode(protocol, task, cast, phase))
                     one.add_done_callback(ended.put_nowait)
-                    playing[one] = i
+                    playing[one] = i, task
                 if not playing:
                     return
                 one = await ended.get()
-                result = one.result()
-                done[playing.pop(one)] = result
+                at, task = playing.pop(one)
+                done[at] = result = one.result()
                 if isinstance(result, Failure) and not (result.refused and self.bears_refusals):
                     failures += 1
                     if failures > self.settings.max_failed_episodes:
-                        raise MootError(
-                            f"{phase}: {failures} episodes failed, "
-                            f"{self.settings.max_failed_episodes} may "
-                            f"(stage.max_failed_episodes); the last: {result.why}"
-                        )
+                        raise MootError(f"{phase}: {self._failed(failures, task)}: {result.why}")
                 while due in done:
                     yield done.pop(due)
                     due += 1
@@ -138,6 +134,14 @@ class Stage:
             for one in playing:
                 one.cancel()
             await asyncio.gather(*playing, return_exceptions=True)
+
+    def _failed(self, number: int, last: Task) -> str:
+        """Return that so many episodes failed, and the task of the last, in one line."""
+        failed = f"{number} episode{'' if number == 1 else 's'} failed"
+        may = f"{self.settings.max_failed_episodes} may (stage.max_failed_episodes)"
+        question = " ".join(last.prompt.split())
+        begun = question if len(question) <= 60 else f"{question[:59]}…"
+        return f"{failed}, {may}; the last, task {last.id} ({begun!r})"
 
     async def _episode(
         self, protocol: Protocol, task: Task, people: Population, phase: str
@@ -159,7 +163,7 @@ class Stage:
         except TimeoutError:
             if not clock.expired():
                 raise
-            return Failure(play.id, f"{play.id} wasn't over within {limit:g} s (stage.episode_s)")
+            return Failure(play.id, f"it wasn't over within {limit:g} s (stage.episode_s)")
         except StopIteration as end:
             outcome: Outcome = end.value
             return Episode(play.id, task, protocol.kind, tuple(turns), outcome)

@@ -54,9 +54,10 @@ def play(
     protocol: Protocol,
     n: int = 3,
     settings: StageSettings | None = None,
+    about: list[Task] | None = None,
 ) -> list[Episode | Failure]:
     async def all_of(stage: Stage) -> list[Episode | Failure]:
-        return [e async for e in stage.play(protocol, tasks(n), PEOPLE, "cycle-000")]
+        return [e async for e in stage.play(protocol, about or tasks(n), PEOPLE, "cycle-000")]
 
     with Journal(journal) as opened:
         stage = Stage({"main": voice}, opened, 7, settings or StageSettings())
@@ -133,7 +134,9 @@ def broken(error: Exception) -> Callable[[Request], str]:
 def test_one_failed_episode_ends_the_run_unless_it_may_fail(tmp_path: Path) -> None:
     voice = Voice(broken(Fault("engine 'main': gone")))
     with pytest.raises(
-        MootError, match=r"1 episodes failed, 0 may .*; the last: engine 'main': gone"
+        MootError,
+        match=r"^cycle-000: 1 episode failed, 0 may \(.*\); the last, task t1 \('1\?'\): "
+        r"engine 'main': gone$",
     ):
         play(tmp_path / "a", voice, Consensus())
 
@@ -142,6 +145,21 @@ def test_one_failed_episode_ends_the_run_unless_it_may_fail(tmp_path: Path) -> N
     )
     assert [e.id for e in episodes if isinstance(e, Failure)] == ["cycle-000/t1"]
     assert len(episodes) == 3
+
+
+def test_a_long_question_that_failed_is_named_by_how_it_begins_in_one_line(tmp_path: Path) -> None:
+    def reply(request: Request) -> str:
+        raise Refusal("a prompt of 27042 tokens leaves no room")
+
+    task = Task("t7", "Read this:\n\n" + "word " * 20_000, None, VERIFIERS["exact"])
+    begun = "'Read this: word word word word word word word word word wor…'"
+    with pytest.raises(MootError) as caught:
+        play(tmp_path / "j", Voice(reply), Consensus(), about=[task])
+
+    assert str(caught.value) == (
+        "cycle-000: 1 episode failed, 0 may (stage.max_failed_episodes); the last, task t7 "
+        f"({begun}): a prompt of 27042 tokens leaves no room"
+    )
 
 
 def test_a_refused_request_fails_its_episode_alone(tmp_path: Path) -> None:
@@ -171,8 +189,8 @@ def test_an_episode_that_takes_too_long_fails_alone_and_goes_on_from_what_was_sa
     found = play(tmp_path / "a", voice, Consensus(), settings=settings)
     assert [type(one) for one in found] == [Episode, Failure, Episode]
     assert isinstance(found[1], Failure)
-    assert found[1].why == "cycle-000/t1 wasn't over within 0.3 s (stage.episode_s)"
-    with pytest.raises(MootError, match=r"1 episodes failed.*wasn't over within 0\.2 s"):
+    assert found[1].why == "it wasn't over within 0.3 s (stage.episode_s)"
+    with pytest.raises(MootError, match=r"1 episode failed.*wasn't over within 0\.2 s"):
         play(tmp_path / "b", Slow(), Consensus(), settings=StageSettings(episode_s=0.2))
     again = play(tmp_path / "a", voice, Consensus(), settings=settings)
     assert all(isinstance(one, Episode) for one in again)

@@ -90,7 +90,7 @@ def test_a_server_that_goes_away_ends_the_run_and_the_same_command_goes_on(
         assert moot("run", experiment, "--out", tmp_path / "out") == 0
 
     assert line.startswith("moot: ")
-    assert "1 episodes failed, 0 may (stage.max_failed_episodes)" in line
+    assert "1 episode failed, 0 may (stage.max_failed_episodes)" in line
     assert line.endswith("/v1/chat/completions: HTTP 503: going away")
     assert len(fake.asked) == CALLS - 7
     assert not answered & set(keys(fake))
