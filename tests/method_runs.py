@@ -14,8 +14,7 @@ engines:
   main: {{kind: local, model: {model}, device: cpu}}
 population:
   - {{name: pupil, count: 3, learns: true, sampling: {{temperature: 1, max_tokens: 2}}}}
-  - {{name: judge, role: judge, sampling: {{temperature: 0, max_tokens: 4}}}}
-tasks:
+{judge}tasks:
   kind: inline
   verifier: exact
   held_out: 2
@@ -26,6 +25,7 @@ method: {method}
 fit: {{lr: 1e-2, groups: 2, device: cpu, lora: {{rank: 4}}}}
 evaluation: {{samples: 1, controls: false, baseline: false}}
 """
+JUDGE = "  - {name: judge, role: judge, sampling: {temperature: 0, max_tokens: 4}}\n"
 VOTE = "{kind: consensus, samples: 2}"
 SAMPLE = "{kind: sample, samples: 2}"
 JUDGED = "{kind: judged, talk: {kind: sample, samples: 2}, judging: {kind: pairwise}}"
@@ -59,7 +59,10 @@ def played(folder: Path, model: Path, name: str, *sets: str) -> Path:
     """The directory of a run of the method, which ended."""
     protocol, method = RUNS[name]
     items = ", ".join(f"{{prompt: question {i}, answer: a}}" for i in range(8))
-    text = EXPERIMENT.format(model=model, items=items, protocol=protocol, method=method)
+    judge = JUDGE if "kind: judged" in protocol else ""
+    text = EXPERIMENT.format(
+        model=model, items=items, protocol=protocol, method=method, judge=judge
+    )
     (folder / "x.yaml").write_text(text)
     (folder / "likes.jsonl").write_text("\n".join(map(json.dumps, LIKES)))
     run(*load(folder / "x.yaml", sets), folder / "out")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from wrong import GOOD
 
 from moot.agents.embedded.local import Local
 from moot.agents.errors import InputError
@@ -136,6 +137,15 @@ def test_all_of_two_contradictions_are_told(tmp_path: Path) -> None:
         "engines.main.model:",
         "population.0.learns:",
     ]
+
+
+def test_whose_turn_to_speak_comes_in_some_casts_alone_may_be_there(tmp_path: Path) -> None:
+    judges = "  - {name: judge, role: judge}\n  - {name: other, role: judge}\n"
+    text = GOOD.replace("tasks:", f"{judges}tasks:").replace("consensus", "moderated")
+
+    with pytest.raises(InputError, match=r"population\.2: 'other' never speaks in .* moderated"):
+        load(written(tmp_path, text))
+    load(written(tmp_path, f"{text}casting: {{kind: round_robin, judges: 1}}\n"))
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)

@@ -16,6 +16,7 @@ from ..experiment import EngineChoice, Experiment
 from ..tasks.split import Split
 from .faults import lines
 from .needs import learning, told, unknown
+from .silence import silent
 from .source import Problem, Source, assign, read
 
 
@@ -89,6 +90,7 @@ def _contradictions(experiment: Experiment) -> Iterator[Problem]:
         yield ("protocol",), str(error)
         return
     yield from told(experiment)
+    yield from silent(experiment)
 
 
 def _engines(experiment: Experiment) -> Iterator[Problem]:
