@@ -11,8 +11,9 @@ from moot.agents.population import Agent, Population
 from moot.experiments.compare import outcome
 from moot.experiments.cycle.evaluation import summary
 from moot.experiments.files.store import write_episodes, write_metrics
+from moot.experiments.report.conversations import Ending
 from moot.experiments.report.evaluations import accuracies, improvement
-from moot.experiments.report.findings import findings, state
+from moot.experiments.report.findings import findings, reference_findings, state
 from moot.experiments.report.readings import read
 from moot.protocols.consensus import Consensus
 from moot.protocols.journal import Metric
@@ -115,3 +116,19 @@ def test_whose_episodes_fail_is_no_loss_that_counts_as_a_gain(tmp_path: Path) ->
     assert change.low < 0 < change.high
     assert improvement(readings, 0, 2) is None  # two tasks are too few
     assert improvement(readings, 0, 3) is None  # the one who remains is not both
+
+
+def test_episodes_whose_reference_could_not_be_read_are_counted_apart() -> None:
+    read = Ending(0, "a", "rubric", False, True, True)
+    unread = replace(read, differs=None)
+    differs = "The reference differs from the majority of the answers it was made from in"
+    right = "Of these the reference was right in 0, the majority in 1 and neither in 0."
+
+    assert reference_findings([read, unread, unread, unread]) == (
+        f"{differs} 1 of 1 episode (100%); in three others one of the two is missing or can't be "
+        f"read. {right}"
+    )
+    assert reference_findings([read, replace(read, differs=False)]) == (
+        f"{differs} 1 of 2 episodes (50%). {right}"
+    )
+    assert reference_findings([unread]) is None

@@ -179,9 +179,12 @@ def reference_findings(episodes: Sequence[Ending]) -> str | None:
     differing = [c for c in told if c.differs]
     known = [c for c in differing if c.right is not None]
     what, beside, reference_name, majority_name = WHO.get(told[0].protocol, WHO["rubric"])
-    often = share(len(differing) / len(told))
-    said = f"{what} differs from {beside} in "
-    said += f"{len(differing)} of {count(len(told), 'episode')} ({often})."
+    among = f"{len(told)} episode{'' if len(told) == 1 else 's'}"
+    often = f"{len(differing)} of {among} ({share(len(differing) / len(told))})"
+    said = f"{what} differs from {beside} in {often}"
+    if unread := len(episodes) - len(told):
+        said += f"; in {count(unread, 'other')} one of the two is missing or can't be read"
+    said += "."
     if known:
         reference = sum(bool(c.right) for c in known)
         majority = sum(bool(c.majority_right) for c in known)
