@@ -25,8 +25,9 @@ from moot.protocols.stage import Stage
 from moot.protocols.types import Episode, Protocol, Turn
 
 from ..analysis.stats import FEWEST, mean_interval
-from ..files.store import write_episodes
+from ..files.store import writing
 from .evaluation import MOST
+from .outline import outlines
 from .talk import tokens
 
 
@@ -64,11 +65,9 @@ async def controls(
 
     async def played(name: str, one: Protocol, n: str = "") -> list[Episode]:
         folder = out / f"controls-{name}{n}"
-        results = [e async for e in patient.play(one, tasks, cast, folder.name)]
-        episodes = sorted((e for e in results if isinstance(e, Episode)), key=lambda e: e.id)
-        write_episodes(folder, cycle, episodes)
-        failed[name] = len(results) - len(episodes)
-        return episodes
+        with writing(folder, cycle) as write:
+            found, failed[name] = await outlines(patient, one, tasks, cast, folder.name, write)
+        return found
 
     async def matched(name: str, make: Callable[[int], Protocol]) -> list[Episode]:
         """Return the episodes of `make(n)`: the greatest n that costs no more, or else 1."""

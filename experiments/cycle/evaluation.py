@@ -18,6 +18,8 @@ from moot.protocols.stage import Stage
 from moot.protocols.types import Episode, Turn
 from moot.protocols.voting import plurality
 
+from .outline import outlines
+
 MOST = 1000
 """Answers that a control takes of each policy for a task at most, however many tokens there are."""
 
@@ -89,25 +91,23 @@ async def _asked(
     out: Path,
     telling: Collection[str] = (),
 ) -> tuple[dict[str, list[Episode]], int]:
-    """Return the episodes of all examinees under "", those of each of several under @NAME, and
-    how many failed."""
-    from ..files.store import write_episodes
+    """Return the outlines of all examinees' episodes under "", those of each of several under
+    @NAME, and how many failed."""
+    from ..files.store import writing
 
     found: dict[str, list[Episode]] = {"": []}
     failed = 0
     who = examinees(people)
-    for name, agent in who.items():
-        suffix = f"@{name}" if len(who) > 1 else ""
-        alone = Population((agent,))
-        vote = Consensus(samples=samples, weigh="self_reward" if name in telling else "equal")
-        played = stage.play(vote, tasks, alone, out.name + suffix)
-        results = [result async for result in played]
-        episodes = sorted((e for e in results if isinstance(e, Episode)), key=lambda e: e.id)
-        failed += len(results) - len(episodes)
-        found[""] += episodes
-        if suffix:
-            found[suffix] = episodes
-    write_episodes(out, cycle, found[""])
+    with writing(out, cycle) as write:
+        for name, agent in who.items():
+            suffix = f"@{name}" if len(who) > 1 else ""
+            alone = Population((agent,))
+            vote = Consensus(samples=samples, weigh="self_reward" if name in telling else "equal")
+            episodes, lost = await outlines(stage, vote, tasks, alone, out.name + suffix, write)
+            failed += lost
+            found[""] += episodes
+            if suffix:
+                found[suffix] = episodes
     return found, failed
 
 
