@@ -13,7 +13,11 @@ from moot.agents.errors import MootError, in_one_line
 from .columns import VERSION
 
 CHUNK = 4096
-"""Rows that are held until they are written together."""
+"""Rows that are held until they are written together, unless they come to `HELD` before."""
+HELD = 2**26
+"""Bytes of rows, about, that are held at most: prompts of 60,000 tokens are 2 MB a row."""
+NUMBER = 32
+"""Bytes of a number in a list, about: 8 of the list and 24 or more of its own."""
 Rows = Iterable[dict[str, Any]]
 
 
@@ -34,26 +38,41 @@ def table(path: Path, schema: Any, *, empty: bool = True) -> Generator[Callable[
     """
     schema = schema.with_metadata({"moot_schema": VERSION})
     due: list[dict[str, Any]] = []
-    written = 0
+    written = held = 0
     with whole(path) as beside:
         with pq.ParquetWriter(beside, schema, compression="zstd") as file:
 
             def flush() -> None:
-                nonlocal written
+                nonlocal written, held
                 file.write_table(pa.Table.from_pylist(due, schema=schema))
                 written += len(due)
                 due.clear()
+                held = 0
 
             def add(rows: Rows) -> None:
+                nonlocal held
                 for row in rows:
                     due.append(row)
-                    if len(due) == CHUNK:
+                    held += size(row)
+                    if len(due) == CHUNK or held >= HELD:
                         flush()
 
             yield add
             flush()
         if not (written or empty):
             beside.unlink()
+
+
+def size(value: Any) -> int:
+    """Return how many bytes of memory a row's texts and lists take, about."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(size, value.values()))
+    if isinstance(value, list | tuple):
+        plain = not value or isinstance(value[0], int | float)
+        return NUMBER * len(value) if plain else sum(map(size, value))
+    return 0
 
 
 @contextmanager
