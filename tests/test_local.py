@@ -13,6 +13,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from wrong import ENGINE, GOOD
 
 from moot.agents.embedded.context import shared
 from moot.agents.embedded.local import Local
@@ -21,6 +22,8 @@ from moot.agents.embedded.voice import Voice
 from moot.agents.engine import Engine
 from moot.agents.errors import EngineError, MootError
 from moot.agents.types import Completion, Message, Request, Sampling, Weights
+from moot.experiments.run import run
+from moot.experiments.yaml.loading import load
 
 T = TypeVar("T")
 TEXTS = ["What is 3 + 4?", "Hi", "What is 12 + 30? Reply with the number alone.", "What is 9?"]
@@ -412,6 +415,15 @@ def test_a_gpu_that_is_not_there_is_an_error(tiny: Path) -> None:
 
     with pytest.raises(EngineError, match="device: cuda, but torch finds no GPU"):
         with_engine(Local(model=str(tiny), device="cuda"), use)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_the_engine_whose_gpu_is_not_there_is_named(tiny: Path, tmp_path: Path) -> None:
+    engine = f"{{kind: local, model: {tiny}, device: cuda}}"
+    (tmp_path / "x.yaml").write_text(GOOD.replace(ENGINE, engine))
+
+    with pytest.raises(MootError, match=r"^engines\.main: device: cuda, but torch finds no GPU"):
+        run(*load(tmp_path / "x.yaml"), tmp_path / "out")
 
 
 def test_what_prompts_share_leaves_each_a_token_of_its_own() -> None:

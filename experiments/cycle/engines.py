@@ -6,6 +6,7 @@ from pathlib import Path
 from random import Random
 
 from moot.agents.engine import Engine, EngineSettings
+from moot.agents.errors import EngineError
 from moot.agents.late import late
 from moot.agents.limits.gate import Gate
 from moot.agents.types import Task, Weights
@@ -83,7 +84,11 @@ async def replayed(
 async def _gated(
     name: str, settings: EngineSettings, experiment_seed: int, logs: Path, show: Show
 ) -> AsyncGenerator[Engine]:
-    async with settings.open(logs) as engine:
+    async with AsyncExitStack() as stack:
+        try:
+            engine = await stack.enter_async_context(settings.open(logs))
+        except EngineError as error:
+            raise EngineError(f"engines.{name}: {error}") from error
         jitter = Random(seed(experiment_seed, f"gate/{name}", 0))
         limits, deadline_s = settings.limits, settings.deadline_s
         gate = Gate(name, engine, limits, jitter, deadline_s=deadline_s, tell=show.line)
