@@ -71,9 +71,13 @@ def in_one_line(error: BaseException) -> str:
 
 
 def near(name: str, known: Iterable[str], *, show: bool = True) -> str:
-    """Return `; did you mean 'x'?`, or what there is where nothing comes near."""
+    """Return `; did you mean 'x'?`, or what there is where nothing comes near.
+
+    Letter case doesn't matter.
+    """
     options = sorted(known)
-    begun = [option for option in options if name and option.startswith(name)]
-    if close := difflib.get_close_matches(name, options, n=1) or begun:
-        return f"; did you mean '{close[0]}'?"
+    folded, named = {option.casefold(): option for option in options}, name.casefold()
+    begun = [option for option in folded if name and option.startswith(named)]
+    if close := difflib.get_close_matches(named, folded, n=1) or begun:
+        return f"; did you mean '{folded[close[0]]}'?"
     return f"; there are {', '.join(options)}" if show and options else ""

@@ -37,6 +37,7 @@ def test_a_wrong_file_is_told_by_place(
     text: str | bytes, errors: list[str], fails: Fails, tmp_path: Path
 ) -> None:
     (tmp_path / "x.yaml").write_bytes(text.encode() if isinstance(text, str) else text)
+    (tmp_path / "semi.csv").write_text("prompt;answer\n1, or 2?;2\n")
     (tmp_path / "sums.jsonl").write_text('{"prompt": "1 + 1?", "result": 2}\n')
 
     told = fails("run", "DIR/x.yaml", "--out", "DIR/run")
@@ -126,6 +127,10 @@ ARGUMENTS = [
     (["plan", "DIR/x.yaml", "--set", "cycles=x"], "--set cycles: expected a whole number, got 'x'"),
     (["plan", "DIR/x.yaml", "--set", "cycles="], "--set cycles: expected a whole number, got ''"),
     (["plan", "DIR/x.yaml", "--set", "cycles=[1"], "--set cycles:1:3: not YAML: expected ',' or"),
+    (
+        [*SETS, "tasks.template={prompt} Answer"],
+        "; text that begins with a brace needs quotes: 'tasks.template=\"{...\"'",
+    ),
     (["plan", "DIR/x.yaml", "--set", "cylces=2"], "--set cylces: unknown key; did you mean"),
     (
         ["plan", "DIR/x.yaml", "--set", "population.0.count=0"],

@@ -3,6 +3,10 @@
 import pytest
 from wrong import ENGINE, GOOD, LEARNS, MODEL, PROTOCOLS, added, wrong
 
+KINDS = (
+    "'cat', 'dpo', 'empo', 'intuitor', 'kto', 'laser', 'rent', 'rlaif', 'rlhf', 'sft', 'srt', 'sum', "
+    "'ttrl'"
+)
 METHODS = [
     # Protocols and methods.
     wrong(
@@ -19,7 +23,14 @@ METHODS = [
     wrong(
         "{kind: consensus}",
         "consensus",
-        ":13:11 protocol: expected a mapping of keys to values, got 'consensus'",
+        ":13:11 protocol: expected a mapping of keys to values, got 'consensus'; write "
+        "`{kind: consensus}`",
+    ),
+    wrong(
+        "{kind: consensus}",
+        "{kind: debate, topology: rng}",
+        ":13:36 protocol.topology: expected a mapping of keys to values, got 'rng'; write "
+        "`{kind: ...}`",
     ),
     wrong(
         "consensus}",
@@ -43,7 +54,16 @@ METHODS = [
     ),
     added(
         "method: {kind: dppo}",
-        ":14:16 method.kind: expected one of 'cat', 'dpo', 'empo', 'intuitor', 'kto', 'laser', 'rent', 'rlaif', 'rlhf', 'sft', 'srt', 'sum', 'ttrl', got 'dppo'; did you mean 'dpo'?",
+        f":14:16 method.kind: expected one of {KINDS}, got 'dppo'; did you mean 'dpo'?",
+    ),
+    added(
+        "method: {kind: Dr-GRPO}",
+        f":14:16 method.kind: expected one of {KINDS}, got 'Dr-GRPO'; that is an objective, as in "
+        "`{kind: cat, objective: dr_grpo}`",
+    ),
+    added(
+        "method: {kind: DPO}",
+        f":14:16 method.kind: expected one of {KINDS}, got 'DPO'; did you mean 'dpo'?",
     ),
     pytest.param(
         f"{LEARNS}method: {{kind: dpo, file: likes.jsonl}}\n",

@@ -25,7 +25,11 @@ PEOPLE = [
         "a/b: {",
         ":4:8 engines.a/b: expected a name of letters, digits, '.', '_' and '-', got 'a/b'",
     ),
-    engine("scripted", ":4:9 engines.main: expected a mapping of keys to values, got 'scripted'"),
+    engine(
+        "scripted",
+        ":4:9 engines.main: expected a mapping of keys to values, got 'scripted'; write "
+        "`{kind: scripted}`",
+    ),
     engine(
         "{lines: [a]}",
         ":4:9 engines.main.kind: is missing; one of 'scripted', 'simulated', 'local', 'vllm', 'endpoint'",

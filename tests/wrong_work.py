@@ -130,12 +130,17 @@ WORK = [
     ),
     source(
         "{kind: file, path: sums.jsonl, verifier: number}",
-        ":7:8 tasks: sums.jsonl:1: no column 'answer'; there are: prompt, result",
+        ":7:8 tasks: sums.jsonl:1: no column 'answer'; there are: prompt, result; "
+        "`answer_column` names it",
     ),
     source(
         "{kind: file, path: sums.jsonl, verifier: number, answer_column: results}",
         ":7:8 tasks: sums.jsonl:1: no column 'results'; there are: prompt, result; did you mean "
-        "'result'?",
+        "'result'?; `answer_column` names it",
+    ),
+    source(
+        "{kind: file, path: semi.csv, verifier: number}",
+        ":7:8 tasks: semi.csv:1: is separated by semicolons; expected commas",
     ),
     source(
         "{kind: file, path: ., verifier: number}",

@@ -34,9 +34,10 @@ def rows(path: Path) -> Iterator[Row]:
         raise MootError(f"{path}: holds no rows")
 
 
-def cell(row: Row, column: str) -> str | None:
+def cell(row: Row, column: str, key: str) -> str | None:
     """Return what stands in a column as text; `None`: nothing does.  No such column is an error.
 
+    `key` is the setting that names the column.
     NaN is nothing, and a whole float an integer: where a number is missing, pandas makes a column
     of integers one of floats.
     """
@@ -44,7 +45,9 @@ def cell(row: Row, column: str) -> str | None:
     if column not in cells:
         meant = near(column, cells, show=False)
         there = ", ".join(map(str, cells)) or "none"
-        raise MootError(f"{where}: no column {column!r}; there are: {there}{meant}")
+        raise MootError(
+            f"{where}: no column {column!r}; there are: {there}{meant}; `{key}` names it"
+        )
     value = cells[column]
     number = value if isinstance(value, float) else 0.0
     if value is None or math.isnan(number) or not str(value).strip():
@@ -79,6 +82,9 @@ def _csv(path: Path) -> Iterator[Row]:
     line = 1
     try:
         columns = next(reader, [])
+        for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+            if len(columns) == 1 and mark in columns[0]:
+                raise MootError(f"{path}:1: is separated by {name}; expected commas")
         if twice := sorted({column for column in columns if columns.count(column) > 1}):
             raise MootError(f"{path}:1: two columns are called {twice[0]!r}")
         line = reader.line_num + 1

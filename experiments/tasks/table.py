@@ -45,7 +45,8 @@ class File(Settings):
 
     def _tasks(self, path: Path) -> Iterator[Task]:
         for row in rows(path):
-            question, answer = cell(row, self.prompt_column), cell(row, self.answer_column)
+            question = cell(row, self.prompt_column, "prompt_column")
+            answer = cell(row, self.answer_column, "answer_column")
             if question is None:
                 raise MootError(f"{row[0]}: {self.prompt_column}: is empty")
             yield _checked(question, answer, self.verifier, self.template, row[0])

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from moot.agents import types
 from moot.agents.errors import near
+from moot.training.policy_gradient.algorithms import LIKE
 
 from .source import Source, Steps
 
@@ -108,6 +109,13 @@ def _wrong(one: Any, source: Source, model: type[BaseModel]) -> Iterator[Wrong]:
             path, got = (*path, "kind"), shown(str(context["tag"]))
             place = source.place(path)
             hint = near(str(context["tag"]), _named(context["expected_tags"]), show=False)
+            algorithm = str(context["tag"]).casefold().replace("-", "_")
+            if path[0] == "method" and algorithm in LIKE:
+                hint = f"; that is an objective, as in `{{kind: cat, objective: {algorithm}}}`"
+        case "model_attributes_type" if isinstance(one["input"], str):
+            kinds = _kinds(_models_at(model, location))
+            kind_named = one["input"] if one["input"] in kinds else "..."
+            hint = f"; write `{{kind: {kind_named}}}`" if kinds else ""
         case "literal_error" if isinstance(one["input"], str):
             options = str(context["expected"]).replace(" or ", ",")
             hint = near(one["input"], _named(options), show=False)

@@ -184,7 +184,13 @@ def assign(source: Source, setting: str) -> Source:
     label = f"--set {dotted}"
     if not equals or not dotted:
         raise InputError(f"{label}: expected path.to.key=value")
-    value = parse(text, label).data if text.strip() else ""
+    try:
+        value = parse(text, label).data if text.strip() else ""
+    except InputError as error:
+        if not text.startswith("{"):
+            raise
+        quoted = f"text that begins with a brace needs quotes: '{dotted}=\"{{...\"'"
+        raise InputError(f"{error}; {quoted}") from None
     path: Steps = ()
     current = source.data
     for step in dotted.split("."):
