@@ -189,43 +189,6 @@ PEOPLE = [
         "sampling: [{}, {temprature: 1}]",
         ":6:36 population.0.sampling.1.temprature: unknown key; did you mean 'temperature'?",
     ),
-    # Who would never speak.
-    wrong(
-        "count: 3}\ntasks",
-        "count: 3}\n  - {name: critic, role: critic, count: 2}\ntasks",
-        ":7:5 population.1: 'critic' never speaks in protocol consensus: leave it out",
-    ),
-    pytest.param(
-        GOOD.replace("count: 3}", "count: 3}\n  - {name: critic, role: critic, count: 2}").replace(
-            "consensus", "critique"
-        ),
-        [
-            ":7:5 population.1: 'critic' never speaks in protocol critique: leave it out, or set "
-            "`protocol.by: critic`"
-        ],
-        id="critics in whose place each criticises itself",
-    ),
-    pytest.param(
-        GOOD.replace(
-            "count: 3}",
-            "count: 3}\n  - {name: critic, role: critic}\n  - {name: judge, role: judge}",
-        ).replace("{kind: consensus}", "{kind: judged, talk: {kind: critique}}"),
-        [
-            ":7:5 population.1: 'critic' never speaks in protocol judged: leave it out, or set "
-            "`protocol.talk.by: critic`"
-        ],
-        id="critics of a talk that is judged",
-    ),
-    pytest.param(
-        GOOD.replace("count: 3}", "count: 3}\n  - {name: judge, role: [judge, critic]}").replace(
-            "consensus", "reflection"
-        ),
-        [
-            ":7:5 population.1: 'judge' never speaks in protocol reflection: leave it out, or take "
-            "`protocol: {kind: judged, talk: {kind: reflection}}`"
-        ],
-        id="a judge where nobody judges",
-    ),
     # Debates.
     wrong(
         "kind: consensus",
