@@ -3,13 +3,16 @@
 from collections.abc import Callable
 from itertools import permutations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from moot.protocols.reliability.agreement import (
     Level,
+    alpha,
     cohen_kappa,
+    coincidences,
     fleiss_kappa,
     krippendorff_alpha,
 )
@@ -109,3 +112,16 @@ def test_agreement_without_a_spread_is_none_and_without_agreement_is_at_or_below
     assert fleiss_kappa([["a", "b"], ["b", "a"]]) == pytest.approx(-1)
     assert cohen_kappa([("a", "b"), ("b", "a")]) == pytest.approx(-1)
     assert cohen_kappa([("a", "a"), ("a", "b")]) == 0  # one of the two says nothing
+
+
+@given(st.lists(st.tuples(ratings, st.integers(0, 3)), max_size=4), levels)
+def test_items_drawn_anew_agree_by_their_coincidences_as_they_do_one_by_one(
+    units: list[tuple[Ratings, int]], level: Level
+) -> None:
+    values = 1.0, 2.0, 3.0
+    tables = [n * coincidences(items, values) for items, n in units]
+    drawn = [item for items, n in units for item in items * n]
+
+    found = alpha(sum(tables, np.zeros((3, 3))), values, level)
+
+    assert same(found, by_definition(drawn, level))

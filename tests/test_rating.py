@@ -3,11 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot.protocols.reliability.rating import bradley_terry
+from moot.protocols.reliability.rating import bradley_terry, strengths
 
 Game = tuple[int, int, float]
 
@@ -55,3 +56,20 @@ def test_groups_that_never_met_lie_beside_each_other() -> None:
     assert found[0] > 0
     assert bradley_terry([(0, 1, 0.5)]) == {0: 0.0, 1: 0.0}
     assert bradley_terry([(0, 0, 1.0)]) == {}
+
+
+@given(games, st.lists(st.integers(0, 3), min_size=15, max_size=15))
+def test_games_drawn_anew_tell_by_their_sums_what_they_tell_one_by_one(
+    played: list[Game], times: list[int]
+) -> None:
+    drawn = [game for game, n in zip(played, times, strict=False) for _ in range(n)]
+    wins = np.zeros((5, 5))
+    for (a, b, won), n in zip(played, times, strict=False):
+        if a != b:
+            wins[a, b] += n * won
+            wins[b, a] += n * (1 - won)
+
+    found = dict(enumerate(strengths(wins).tolist()))
+
+    expected = bradley_terry(drawn)
+    assert {p: s for p, s in found.items() if not math.isnan(s)} == pytest.approx(dict(expected))

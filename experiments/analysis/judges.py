@@ -9,91 +9,33 @@ and Skene, 1979).
 
 import math
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
 from itertools import chain
 from statistics import fmean
 
+import numpy as np
+from numpy.typing import NDArray
+
 from moot.agents.population import Population
 from moot.protocols.journal import Metric
-from moot.protocols.judging.panel import either_way
-from moot.protocols.reliability.agreement import krippendorff_alpha
+from moot.protocols.reliability.agreement import alpha, coincidences
 from moot.protocols.reliability.bias import (
-    Both,
     consistency,
     fairness,
     length_bias,
     position_bias,
     self_preference,
 )
-from moot.protocols.reliability.discrimination import auc
-from moot.protocols.reliability.rating import bradley_terry
+from moot.protocols.reliability.discrimination import auc_by_counts
+from moot.protocols.reliability.rating import strengths
 from moot.protocols.reliability.truth import dawid_skene
 
-from .rulings import Reply, Ruling
-from .stats import Interval, contrasted, resampled, resampled_all
+from .claims import Claim, claims
+from .rulings import Ruling
+from .stats import Interval, contrasted, resampled_sums, resampled_times
 
 ENOUGH = 100
 """Claims that judges must have made before their agreement tells them apart: with fewer a panel of
 equals was right more often (docs/lab-log.md)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What a judge found in the end: how good one reply is, or how likely better than another.
-
-    The two orders of a pair are one claim, their mean.  So are the criteria of a rubric, as much as
-    each is worth: one of less than 0 points speaks for the reply where it isn't true of it.
-    """
-
-    episode: str
-    of: Reply
-    over: Reply | None
-    score: float
-    swapped: Both | None = None
-    """How likely the first place won, with this reply in it and with the other."""
-
-    @property
-    def about(self) -> tuple[str, int, int | None]:
-        """Return what it is about, the same for every judge: the episode and the turns."""
-        return self.episode, self.of.turn, self.over.turn if self.over else None
-
-    @property
-    def right(self) -> bool | None:
-        """Return whether the score is to be high; `None`: it can't be told."""
-        if self.over is None or self.of.correct is None:
-            return self.of.correct
-        return None if self.over.correct in {None, self.of.correct} else self.of.correct
-
-
-def claims(rulings: Iterable[Ruling]) -> dict[str, list[Claim]]:
-    """Return each judge's claims; what it couldn't be read on is none."""
-    found: dict[str, dict[tuple[str, int, int], list[Ruling]]] = {}
-    for one in rulings:
-        ends = (one.of.turn, one.over.turn) if one.over else (one.of.turn, one.of.turn)
-        same = found.setdefault(one.judge, {}).setdefault((one.episode, min(ends), max(ends)), [])
-        same.append(one)
-    return {
-        judge: [claim for same in about.values() if (claim := _claim(same)) is not None]
-        for judge, about in found.items()
-    }
-
-
-def _claim(same: Sequence[Ruling]) -> Claim | None:
-    read = [(one, one.score) for one in same if one.score is not None]
-    first = same[0]
-    if first.over is None:
-        worth = math.fsum(abs(ruling.points) for ruling, _ in read)
-        good = math.fsum(
-            abs(ruling.points) * (score if ruling.points > 0 else 1 - score)
-            for ruling, score in read
-        )
-        return Claim(first.episode, first.of, None, good / worth) if read else None
-    one = [score for ruling, score in read if ruling.of.turn == first.of.turn]
-    other = [score for ruling, score in read if ruling.of.turn != first.of.turn]
-    score = either_way(fmean(one) if one else None, fmean(other) if other else None)
-    if score is None:
-        return None
-    return Claim(first.episode, first.of, first.over, score, (fmean(one), fmean(other)))
 
 
 def judged(rulings: Sequence[Ruling], cycle: int, seed: int) -> list[Metric]:
@@ -138,13 +80,17 @@ def _area(some: Sequence[Claim], seed: int) -> Interval | None:
                 same.append((1 - claim.score, not right))
     if not contrasted(episodes.values()):
         return None
-    return resampled(
-        list(episodes.values()),
-        lambda drawn: auc(
-            [s for one in drawn for s, _ in one], [r for one in drawn for _, r in one]
-        ),
-        seed,
-    )
+    held = [*chain.from_iterable(episodes.values())]
+    units = np.repeat(np.arange(len(episodes)), [len(same) for same in episodes.values()])
+    scores, places = np.unique([score for score, _ in held], return_inverse=True)
+    right = np.array([truth for _, truth in held])
+
+    def drawn(times: NDArray[np.int64]) -> Mapping[str, float]:
+        often, n = times[units], len(scores)
+        counts = [np.bincount(places, often * truth, n) for truth in (right, ~right)]
+        return {} if (value := auc_by_counts(*counts)) is None else {"auc": value}
+
+    return resampled_times(len(episodes), drawn, seed).get("auc")
 
 
 def _agreement(ratings: Sequence[Sequence[Sequence[float | None]]], seed: int) -> Interval | None:
@@ -152,7 +98,14 @@ def _agreement(ratings: Sequence[Sequence[Sequence[float | None]]], seed: int) -
 
     The claims of one episode are about the same few replies: one by one they'd seem to tell more.
     """
-    return resampled(ratings, lambda drawn: krippendorff_alpha([*chain.from_iterable(drawn)]), seed)
+    values = 0.0, 1.0
+    tables = [coincidences(items, values).ravel() for items in ratings]
+
+    def agreed(sums: Sequence[float]) -> Mapping[str, float]:
+        value = alpha(np.reshape(sums, (2, 2)), values)
+        return {} if value is None else {"alpha": value}
+
+    return resampled_sums(tables, agreed, seed).get("alpha")
 
 
 def _habits(
@@ -228,13 +181,26 @@ def rated(found: Mapping[str, Sequence[Claim]], cycle: int, seed: int) -> list[M
     The games are the judges' claims about two agents' replies to one task, each won so far.  The
     intervals are of strengths fitted to episodes that are drawn anew.
     """
-    episodes: dict[str, list[tuple[str, str, float]]] = {}
-    for claim in chain.from_iterable(found.values()):
-        if claim.over is not None:
-            game = (claim.of.agent, claim.over.agent, claim.score)
-            episodes.setdefault(claim.episode, []).append(game)
-    units = list(episodes.values())
-    intervals = resampled_all(units, lambda drawn: bradley_terry(chain.from_iterable(drawn)), seed)
+    games = [
+        (claim.episode, claim.of.agent, claim.over.agent, claim.score)
+        for claim in chain.from_iterable(found.values())
+        if claim.over is not None
+    ]
+    episodes = {name: i for i, name in enumerate(dict.fromkeys(game[0] for game in games))}
+    games = [game for game in games if game[1] != game[2]]
+    names = list(dict.fromkeys(name for _, *both, _ in games for name in both))
+    place, n = {name: i for i, name in enumerate(names)}, len(names)
+    units = np.array([episodes[episode] for episode, *_ in games] * 2, dtype=np.int64)
+    ends = [(place[a], place[b]) for _, a, b, _ in games]
+    cells = np.array([a * n + b for a, b in ends] + [b * n + a for a, b in ends], dtype=np.int64)
+    won = np.array([x for *_, x in games] + [1 - x for *_, x in games])
+
+    def drawn(times: NDArray[np.int64]) -> Mapping[str, float]:
+        wins = np.bincount(cells, times[units] * won, n * n).reshape(n, n)
+        fitted = zip(names, strengths(wins).tolist(), strict=True)
+        return {name: strength for name, strength in fitted if not math.isnan(strength)}
+
+    intervals = resampled_times(len(episodes), drawn, seed)
     return [Metric(cycle, f"talk/rating@{agent}", *found) for agent, found in intervals.items()]
 
 

@@ -57,7 +57,12 @@ def resampled_all(
     units: Sequence[T], statistics: Callable[[Sequence[T]], Mapping[str, float]], seed: int
 ) -> dict[str, Interval]:
     """Return several statistics of `units`, by name, each with its 95 % bootstrap interval."""
-    return _drawn(len(units), lambda drawn: statistics([units[i] for i in drawn.tolist()]), seed)
+
+    def drawn(times: NDArray[np.int64]) -> Mapping[str, float]:
+        each = zip(units, times.tolist(), strict=True)
+        return statistics([unit for unit, n in each for _ in range(n)])
+
+    return resampled_times(len(units), drawn, seed)
 
 
 def resampled_sums(
@@ -75,17 +80,23 @@ def resampled_sums(
     if not len(counts):
         return {}
     table = np.asarray(counts)
-    return _drawn(len(table), lambda drawn: statistics(table[drawn].sum(0).tolist()), seed)
+    return resampled_times(len(table), lambda times: statistics((times @ table).tolist()), seed)
 
 
-def _drawn(
+def resampled_times(
     n: int, statistics: Callable[[NDArray[np.int64]], Mapping[str, float]], seed: int
 ) -> dict[str, Interval]:
-    """Return statistics of all `n` units, with intervals of what draws of so many of them give."""
-    whole, found = statistics(np.arange(n)), dict[str, list[float]]()
+    """Return several statistics of `n` units, each with its interval.
+
+    Args:
+        n: how many are drawn, of so many.
+        statistics: of (n,) how often each was drawn; once, of all, it is 1.
+        seed: of the resampling.
+    """
+    whole, found = statistics(np.ones(n, dtype=np.int64)), dict[str, list[float]]()
     rng = np.random.default_rng(seed)
     for _ in range(RESAMPLES // 4 if whole else 0):  # a statistic of its own costs more than a mean
-        for name, value in statistics(rng.integers(0, n, n)).items():
+        for name, value in statistics(np.bincount(rng.integers(0, n, n), minlength=n)).items():
             found.setdefault(name, []).append(value)
     tail = _tail(n, 0.95) if found else 0.0
     ends = {name: np.quantile(found[name], (tail, 1 - tail)) for name in whole if name in found}

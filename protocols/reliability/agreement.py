@@ -64,21 +64,47 @@ def krippendorff_alpha(
         ratings: items × raters; labels as numbers.
         level: what a difference is: any is 1; how many ratings lie between; or of the numbers.
     """
-    items = [[value for value in item if value is not None] for item in ratings]
-    items = [item for item in items if len(item) > 1]
+    items = _paired(ratings)
     values = sorted({value for item in items for value in item})
-    if len(values) < 2:
-        return None
+    return alpha(coincidences(items, values), values, level)
+
+
+def coincidences(ratings: Sequence[Sequence[float | None]], values: Sequence[float]) -> Any:
+    """Return (K, K) how often two ratings of one item are each two of the K `values`.
+
+    Each two of an item's m ratings count 1 / (m - 1), in either order.  The table of all items is
+    the sum of the tables of some and of the others.
+    """
+    items, k = _paired(ratings), len(values)
     place = {value: i for i, value in enumerate(values)}
-    seen = np.zeros((len(values), len(values)))  # the coincidence matrix
-    for item in items:
-        counts = np.bincount([place[value] for value in item], minlength=len(values))
-        seen += (np.outer(counts, counts) - np.diag(counts)) / (len(item) - 1)
+    cells = [i * k + place[value] for i, item in enumerate(items) for value in item]
+    counts = np.bincount(np.array(cells, dtype=np.int64), minlength=len(items) * k)
+    counts = counts.reshape(len(items), k)
+    weighed = counts / (counts.sum(1, keepdims=True) - 1)
+    return weighed.T @ counts - np.diag(weighed.sum(0))
+
+
+def alpha(seen: Any, values: Sequence[float], level: Level = "nominal") -> float | None:
+    """Return `krippendorff_alpha` of coincidences; `None`: of fewer than two values.
+
+    Args:
+        seen: (K, K) as `coincidences` gives them of the K `values`, or sums of such.
+        values: from the lowest.
+        level: as there.
+    """
     of_value = seen.sum(1)
+    if (of_value > 0).sum() < 2:
+        return None
     total = of_value.sum()
     chance = (np.outer(of_value, of_value) - np.diag(of_value)) / (total - 1)
     apart = _apart(np.array(values), of_value, level) ** 2
     return float(1 - (seen * apart).sum() / (chance * apart).sum())
+
+
+def _paired(ratings: Sequence[Sequence[float | None]]) -> list[list[float]]:
+    """Return each item's ratings, of the items that have two."""
+    items = [[value for value in item if value is not None] for item in ratings]
+    return [item for item in items if len(item) > 1]
 
 
 def _apart(values: Any, counts: Any, level: Level) -> Any:

@@ -1,6 +1,7 @@
 """Discrimination: how well scores tell what is right from what is wrong."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,13 +12,22 @@ def auc(scores: Sequence[float], right: Sequence[bool]) -> float | None:
     It is the area under the ROC curve, by ranks (Mann and Whitney, 1947).  `None`: only one of the
     two is there.
     """
-    truth = np.asarray(right, dtype=bool)
-    n, m = int(truth.sum()), int((~truth).sum())
-    if not n or not m:
-        return None
-    _, places, counts = np.unique(np.asarray(scores), return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]
-    return float((ranks[truth].sum() - n * (n + 1) / 2) / (n * m))
+    values, places = np.unique(np.asarray(scores), return_inverse=True)
+    truth, n = np.asarray(right, dtype=bool), len(values)
+    return auc_by_counts(
+        np.bincount(places[truth], minlength=n), np.bincount(places[~truth], minlength=n)
+    )
+
+
+def auc_by_counts(right: Any, wrong: Any) -> float | None:
+    """Return `auc` of counts; `None`: only one of the two is there.
+
+    Args:
+        right: (V,) how many right ones have each of V scores, from the lowest.
+        wrong: (V,) how many wrong ones have each of them.
+    """
+    both = right.sum() * wrong.sum()
+    return float(right @ (np.cumsum(wrong) - wrong / 2) / both) if both else None
 
 
 def verification_f1(scores: Sequence[float], right: Sequence[bool]) -> float | None:

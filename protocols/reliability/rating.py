@@ -4,7 +4,7 @@ P(i beats j) = sigmoid(θ_i - θ_j).  Unlike Elo's, it doesn't depend on the ord
 """
 
 from collections.abc import Hashable, Iterable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,23 +28,38 @@ def bradley_terry(
     if not players:
         return {}
     place = {player: i for i, player in enumerate(players)}
-    first = np.array([place[a] for a, _, _ in played])
-    second = np.array([place[b] for _, b, _ in played])
-    won = np.array([score for _, _, score in played], dtype=np.float64)
-    n = len(players)
-    theta = np.zeros(n)
+    wins = np.zeros((len(players), len(players)))
+    for a, b, won in played:
+        wins[place[a], place[b]] += won
+        wins[place[b], place[a]] += 1 - won
+    return dict(zip(players, strengths(wins, ridge).tolist(), strict=True))
+
+
+def strengths(wins: Any, ridge: float = 0.1) -> Any:
+    """Return (n,) `bradley_terry`'s strengths of n players; nan of who has met nobody.
+
+    Args:
+        wins: (n, n) how far each one won against each other, over all their games; with the other's
+            wins it is how many they were.  None against oneself.
+        ridge: as there.
+    """
+    there = (wins + wins.T).any(1)
+    found = np.full(len(wins), np.nan)
+    if there.any():
+        theta = _fitted(wins[np.ix_(there, there)], ridge)
+        found[there] = theta - theta.mean()
+    return found
+
+
+def _fitted(wins: Any, ridge: float) -> Any:
+    """Return (n,) where the penalised likelihood is highest."""
+    games, theta = wins + wins.T, np.zeros(len(wins))
     for _ in range(ITERATIONS):
-        p = 1 / (1 + np.exp(theta[second] - theta[first]))
-        slope = -ridge * theta
-        np.add.at(slope, first, won - p)
-        np.add.at(slope, second, p - won)
-        curve = np.eye(n) * ridge
-        weight = p * (1 - p)
-        for one, other in ((first, second), (second, first)):
-            np.add.at(curve, (one, one), weight)
-            np.add.at(curve, (one, other), -weight)
-        step = np.linalg.solve(curve, slope)
+        p = 1 / (1 + np.exp(theta - theta[:, None]))  # that the row beats the column
+        slope = (wins - games * p).sum(1) - ridge * theta
+        weight = games * p * (1 - p)
+        step = np.linalg.solve(np.diag(weight.sum(1) + ridge) - weight, slope)
         theta = theta + step / max(1.0, float(np.abs(step).max()))  # far steps overshoot
         if np.abs(step).max() < 1e-9:
             break
-    return {player: float(theta[i] - theta.mean()) for player, i in place.items()}
+    return theta
