@@ -9,7 +9,7 @@ import pytest
 from moot.experiments.analysis.claims import Claim, claims
 from moot.experiments.analysis.judges import judged
 from moot.experiments.analysis.rulings import Reply, Ruling
-from moot.experiments.analysis.stats import Interval, resampled, resampled_all
+from moot.experiments.analysis.stats import Interval, resampled_all
 from moot.protocols.reliability.agreement import krippendorff_alpha
 from moot.protocols.reliability.discrimination import auc
 from moot.protocols.reliability.rating import bradley_terry
@@ -44,13 +44,17 @@ def by_episode(some: Sequence[Claim]) -> list[list[Claim]]:
     return list(units.values())
 
 
-def area(drawn: Sequence[Sequence[Claim]]) -> float | None:
+def known(value: float | None) -> dict[str, float]:
+    return {} if value is None else {"it": value}
+
+
+def area(drawn: Sequence[Sequence[Claim]]) -> dict[str, float]:
     told = [(c.score, c.right) for c in chain.from_iterable(drawn) if c.right is not None]
     told += [(1 - score, not right) for score, right in told]
-    return auc([score for score, _ in told], [right for _, right in told])
+    return known(auc([score for score, _ in told], [right for _, right in told]))
 
 
-def agreed(drawn: Sequence[Sequence[Claim]]) -> float | None:
+def agreed(drawn: Sequence[Sequence[Claim]]) -> dict[str, float]:
     items: list[list[float | None]] = []
     for one in drawn:
         said: dict[tuple[str, int, int | None], list[float | None]] = {}
@@ -58,7 +62,7 @@ def agreed(drawn: Sequence[Sequence[Claim]]) -> float | None:
             if claim.score != 0.5:
                 said.setdefault(claim.about, []).append(float(claim.score > 0.5))
         items += said.values()
-    return krippendorff_alpha(items)
+    return known(krippendorff_alpha(items))
 
 
 def test_intervals_are_those_of_episodes_whose_claims_are_all_taken_anew() -> None:
@@ -68,10 +72,11 @@ def test_intervals_are_those_of_episodes_whose_claims_are_all_taken_anew() -> No
     said = claims(rulings)
     units = by_episode([*chain.from_iterable(said.values())])
 
-    expected: dict[str, Interval | None] = {"judges/agreement": resampled(units, agreed, seed)}
+    agreement = resampled_all(units, agreed, seed).get("it")
+    expected: dict[str, Interval | None] = {"judges/agreement": agreement}
     for judge, some in said.items():
         told = [one for one in by_episode(some) if any(c.right is not None for c in one)]
-        expected[f"judges/auc@{judge}"] = resampled(told, area, seed)
+        expected[f"judges/auc@{judge}"] = resampled_all(told, area, seed).get("it")
     games = [[(c.of.agent, c.over.agent, c.score) for c in one if c.over] for one in units]
     rated = resampled_all(games, lambda drawn: bradley_terry(chain.from_iterable(drawn)), seed)
     expected |= {f"talk/rating@{agent}": interval for agent, interval in rated.items()}

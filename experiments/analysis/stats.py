@@ -34,25 +34,6 @@ class Interval(NamedTuple):
     high: float
 
 
-def resampled(
-    units: Sequence[T], statistic: Callable[[Sequence[T]], float | None], seed: int
-) -> Interval | None:
-    """Return any statistic of `units` with its 95 % bootstrap interval; `None`: it can't be told.
-
-    Samples in which it can't be told are left out.
-
-    Args:
-        units: what is drawn anew.
-        statistic: of a sample of them.
-        seed: of the resampling.
-    """
-
-    def named(drawn: Sequence[T]) -> Mapping[str, float]:
-        return {} if (value := statistic(drawn)) is None else {"it": value}
-
-    return resampled_all(units, named, seed).get("it")
-
-
 def resampled_all(
     units: Sequence[T], statistics: Callable[[Sequence[T]], Mapping[str, float]], seed: int
 ) -> dict[str, Interval]:

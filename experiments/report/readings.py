@@ -141,7 +141,7 @@ def rows_of(path: Path, episode: str) -> list[Row]:
     found: list[Row] = []
     with parquet.opened(path) as file:
         for group in range(file.num_row_groups):
-            own = pc.equal(file.read_row_group(group, ["episode"])["episode"], episode)
-            if pc.any(own).as_py():
-                found += file.read_row_group(group).filter(own).to_pylist()
+            if episode in file.read_row_group(group, ["episode"])["episode"].to_pylist():
+                whole = file.read_row_group(group)
+                found += whole.filter(pc.field("episode") == episode).to_pylist()
     return found
