@@ -1,14 +1,14 @@
 """A run made by hand: what its agents said, and what came of it, without an engine."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 from moot.agents.population import Agent, Population
 from moot.agents.types import Completion, Task
-from moot.experiments.files.store import write_episodes, write_metrics
+from moot.experiments.files.store import write_metrics, writing
 from moot.protocols.consensus import Consensus
 from moot.protocols.journal import Metric
 from moot.protocols.synthesis import Synthesis
@@ -84,6 +84,13 @@ def says(task: Task, skill: float, rng: Random, n: int) -> list[str]:
     assert task.answer is not None
     wrong = str(int(task.answer) + 1)
     return [f"It is {task.answer if rng.random() < skill else wrong}." for _ in range(n)]
+
+
+def write_episodes(folder: Path, cycle: int, episodes: Iterable[Episode]) -> None:
+    """Write what was said, and what was concluded."""
+    with writing(folder, cycle) as add:
+        for episode in episodes:
+            add(episode)
 
 
 def talk(run: Path, cycle: int, skill: float) -> list[Metric]:

@@ -8,12 +8,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from command import moot
+from handmade import write_episodes
 from told import episode, pair, rollout, turn, words
 
 from moot.experiments.export import KINDS
 from moot.experiments.files.columns import ROLLOUTS
 from moot.experiments.files.lessons import write_examples
-from moot.experiments.files.store import write_episodes
 from moot.experiments.main import TAUGHT, main
 from moot.protocols.types import Outcome
 from moot.training.data.demonstrations import read

@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from handmade import RESOLVED, evaluation, sums, told
+from handmade import RESOLVED, evaluation, sums, told, write_episodes
 
 from moot.agents.population import Agent, Population
 from moot.experiments.compare import outcome
 from moot.experiments.cycle.evaluation import summary
-from moot.experiments.files.store import write_episodes, write_metrics
+from moot.experiments.files.store import write_metrics
 from moot.experiments.report.conversations import Ending
 from moot.experiments.report.evaluations import accuracies, improvement
 from moot.experiments.report.findings import findings, reference_findings, state

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from handmade import write_episodes
 from hearing import talked, turn
 from test_simulated import play
 
 from moot.agents.simulated import Simulated
 from moot.experiments.analysis.graph import COLUMNS, by_agent
 from moot.experiments.analysis.interaction import adoption, meetings, missed
-from moot.experiments.files.store import write_episodes
 from moot.experiments.report.readings import rows
 from moot.protocols.debate import Debate
 from moot.protocols.topology import Link, Written

@@ -8,12 +8,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from handmade import write_episodes
 
 from moot.agents.population import Agent, Population
 from moot.agents.types import Completion
 from moot.experiments.analysis.judges import judged
 from moot.experiments.analysis.rulings import Reply, Ruling, _same, rulings  # pyright: ignore[reportPrivateUsage]
-from moot.experiments.files.store import write_episodes
 from moot.experiments.main import main
 from moot.protocols.conformance import rehearse
 from moot.protocols.consensus import Consensus

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 from command import rows
+from handmade import write_episodes
 from told import episode, turn
 
 from moot.agents.population import Agent
-from moot.experiments.files.store import write_episodes, write_metrics, write_usage, writing
+from moot.experiments.files.store import write_metrics, write_usage, writing
 from moot.protocols.journal import Metric
 from moot.protocols.ledger import Spent, Usage
 from moot.protocols.types import Demonstration, Verdict

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from handmade import write_episodes
 
 from moot.agents.errors import EngineError
 from moot.agents.population import Agent, Population
 from moot.agents.self_reward import FILE, Reading, read, write
 from moot.agents.types import Completion, Message
 from moot.experiments.cycle.evaluation import summary
-from moot.experiments.files.store import write_episodes
 from moot.experiments.report.evaluations import accuracies
 from moot.protocols.conformance import TASK, check, rehearse
 from moot.protocols.consensus import Consensus

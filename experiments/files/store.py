@@ -17,13 +17,6 @@ from .lessons import messages, pair_row, shown_row
 from .table import Rows, table, write
 
 
-def write_episodes(folder: Path, cycle: int, episodes: Iterable[Episode]) -> None:
-    """Write what was said, and what was concluded."""
-    with writing(folder, cycle) as add:
-        for episode in episodes:
-            add(episode)
-
-
 @contextmanager
 def writing(
     folder: Path, cycle: int, *, lessons: bool = False
