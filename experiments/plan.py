@@ -28,14 +28,14 @@ def plan(experiment: Experiment, split: Split) -> Iterator[str]:
     for name, agents in people.learners().items():
         yield f"learns      {name}: {len(agents)} agents, {how}"
     if experiment.method is not None and experiment.method.reward_model is not None:
-        yield f"            and before them, in the memory they learn in, a reward model, {how}"
+        yield f"            before them, in the same memory, a reward model, {how}"
     yield (
         f"tasks       {len(split.train)} to learn from, {len(split.held_out)} held out"
         + (f", {split.dropped} dropped as repeated" if split.dropped else "")
     )
     unknown = [sum(task.answer is None for task in part) for part in (split.train, split.held_out)]
     if any(unknown):
-        yield f"            no answer is known to {unknown[0]} and {unknown[1]} of them"
+        yield f"            of these, {unknown[0]} and {unknown[1]} have no known answer"
     yield from _calls(experiment, split)
     for name in experiment.engines:
         yield from _memory(experiment, name)
@@ -59,22 +59,19 @@ def _calls(experiment: Experiment, split: Split) -> Iterator[str]:
     said = ", ".join(f"{name} {n}" for name, n in groups.items())
     yield f"calls       {sum(talk.values())} a cycle" + (f" ({said})" if said else "")
     if experiment.casting != EVERYBODY:
-        yield "            as the first cycle is cast; in another, others may be drawn"
+        yield "            in the first cycle; casts of other cycles may differ"
     total = sum(talk.values()) * cycles + sum(held.values()) * (cycles + 1) + sum(vote.values())
-    verdicts = f", and {told} verdicts at most after a cycle" if told else ""
-    yield (
-        f"            {sum(held.values())} an evaluation{verdicts}, {sum(vote.values())} at most "
-        f"for the baseline; {total + told * cycles} in all"
-    )
+    verdicts = f", and at most {told} verdicts after a cycle" if told else ""
+    yield f"            {sum(held.values())} an evaluation{verdicts}"
+    if vote:
+        yield f"            at most {sum(vote.values())} for the untrained model's vote"
+    yield f"            {total + told * cycles} in all, without the controls"
     if evaluation.controls and experiment.protocol.yields and split.measurable:
         n = experiment.calls(people, split.held_out).total()
+        yield f"controls    {n} calls for the protocol on the held-out tasks; then, without it, as many"
         yield (
-            f"            and {n} for the protocol on the held-out tasks; each of two controls "
-            "takes the answers"
-        )
-        yield (
-            "            that its tokens, read and generated, buy: to a task at most "
-            f"{MOST} of each policy"
+            "            answers as its tokens buy, for two controls each "
+            f"(at most {MOST} of each policy to a task)"
         )
     yield from _tokens(experiment, ((talk, cycles), (held, cycles + 1), (vote, 1)))
 
@@ -94,15 +91,15 @@ def _tokens(
             tokens = times * n * agent.sampling.max_tokens
             most[agent.engine] += tokens
             judging += tokens if agent.role == "judge" else 0
-    yield f"tokens      at most {most.total()} are generated, controls apart"
+    yield f"tokens      at most {most.total()} generated, without the controls"
     if judging:
-        yield f"            {judging} of these by judges, and far fewer where they only choose"
+        yield f"            {judging} of these by judges, far fewer if they only choose"
     prices = {name: e.price for name, e in experiment.engines.items() if e.price is not None}
     for name, price in prices.items():
         cost = money(most[name] * price.tokens_out / PER)
         yield (
             f"cost        {name}: at most {cost} for these, "
-            f"and {price.tokens_in:g} for a million prompt tokens"
+            f"and {price.tokens_in:g} per million prompt tokens"
         )
 
 

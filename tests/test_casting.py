@@ -120,8 +120,8 @@ def test_a_run_casts_its_episodes_and_its_controls(
             )
         assert end.value.code == 0
     told = capsys.readouterr().out
-    assert "calls       20 a cycle (solver 20)\n            as the first cycle is cast" in told
-    assert "and 10 for the protocol on the held-out tasks" in told
+    assert "calls       20 a cycle (solver 20)\n            in the first cycle" in told
+    assert "controls    10 calls for the protocol on the held-out tasks" in told
 
     turns = pq.read_table(tmp_path / "run" / "cycle-000" / "turns.parquet").to_pylist()
     assert Counter(turn["agent"] for turn in turns) == {f"solver-{i}": 4 for i in range(5)}

@@ -83,14 +83,20 @@ def test_a_plan_counts_what_would_be_asked(
     assert "tasks       2 to learn from, 2 held out" in found
     assert "calls       10 a cycle (solver 8, writer 2)" in found
     # 3 cycles of 10; 4 evaluations of 2 tasks with 5 answers each; 6 votes on 2 tasks.
-    assert "10 an evaluation, 12 at most for the baseline; 82 in all" in found
+    assert (
+        "10 an evaluation\n            at most 12 for the untrained model's vote\n            82 in all"
+        in found
+    )
     # A writer's reply may have 20 tokens: 6 of them; the other 76 have 10 at most.
-    assert "tokens      at most 880 are generated" in found
-    assert "10 for the protocol on the held-out tasks; each of two controls takes" in found
-    assert "to a task at most 1000 of each policy" in found
+    assert "tokens      at most 880 generated" in found
+    assert "controls    10 calls for the protocol on the held-out tasks; then" in found
+    assert "at most 1000 of each policy to a task" in found
     assert "by judges" not in found
     verdicts = said(capsys, "plan", str(tmp_path / "x.yaml"), "--set", "method={kind: laser}")
-    assert "10 an evaluation, and 10 verdicts at most after a cycle, 12 at most" in verdicts
+    assert (
+        "10 an evaluation, and at most 10 verdicts after a cycle\n            at most 12 for"
+        in verdicts
+    )
     assert "112 in all" in verdicts
     assert "memory      main: 135 M parameters: 0.5 GiB trained" in found
     assert "disk        solver: 3 versions with optimiser states" in found
@@ -124,8 +130,8 @@ def test_a_plan_tells_judges_and_a_reward_model_apart(
     found = said(capsys, "plan", str(tmp_path / "x.yaml"))
 
     # 4 answers of a task make 6 pairs, each asked in both orders, and of who can't be read again.
-    assert f"{3 * 2 * 24 * 20} of these by judges, and far fewer where they only choose" in found
-    assert "and before them, in the memory they learn in, a reward model, LoRA of rank 16" in found
+    assert f"{3 * 2 * 24 * 20} of these by judges, far fewer if they only choose" in found
+    assert "before them, in the same memory, a reward model, LoRA of rank 16" in found
     solver, judge = re.findall(r"disk +(.+): (3 versions with optimiser states, .+)", found)
     assert (solver[0], judge[0]) == ("solver", "reward model on smollm2-135m-instruct")
     assert solver[1] == judge[1]
@@ -155,7 +161,7 @@ def test_a_plan_says_what_the_words_would_cost(
     found = said(capsys, "plan", str(tmp_path / "x.yaml"))
 
     # 880 tokens, at 1000 for a million of them.
-    assert "cost        main: at most 0.88 for these, and 250 for a million prompt tokens" in found
+    assert "cost        main: at most 0.88 for these, and 250 per million prompt tokens" in found
 
 
 def test_the_schema_is_json_for_an_editor(capsys: pytest.CaptureFixture[str]) -> None:
