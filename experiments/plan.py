@@ -68,9 +68,12 @@ def _calls(experiment: Experiment, split: Split) -> Iterator[str]:
     yield f"            {total + told * cycles} in all, without the controls"
     if evaluation.controls and experiment.protocol.yields and split.measurable:
         n = experiment.calls(people, split.held_out).total()
-        yield f"controls    {n} calls for the protocol on the held-out tasks; then, without it, as many"
         yield (
-            "            answers as its tokens buy, for two controls each "
+            f"controls    {n} calls for the protocol on the held-out tasks; then two controls, each "
+            "of as many"
+        )
+        yield (
+            "            answers without it as its tokens buy "
             f"(at most {MOST} of each policy to a task)"
         )
     yield from _tokens(experiment, ((talk, cycles), (held, cycles + 1), (vote, 1)))

@@ -5,13 +5,13 @@ be read is asked for once more, and then it is `None`: an abstention, never a de
 """
 
 import json
-import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from .reading import named
 from .types import Say, Turn
 
 T = TypeVar("T")
@@ -22,8 +22,6 @@ SHAPE_AGAIN = "Your last reply could not be read. Reply with nothing but JSON in
 
 MOST_TRIES = 200
 """So many places at which no JSON object begins, though it looks so, are borne in one text."""
-MARKED = re.compile(r"(?:answer|choice|verdict|score|rating)\s*(?:is\b|:|=)\s*:?\W*", re.IGNORECASE)
-
 Wishes = Generator[list[Say], list[Turn], T]
 """A part of a script, which comes to a `T`: `found = yield from part`."""
 
@@ -101,36 +99,8 @@ def weighed(turn: Turn, choices: Sequence[str]) -> tuple[float, ...] | None:
     shares = turn.completion.shares
     if len(shares) == len(choices):
         return shares
-    found = named(turn.text, choices)
+    found = named(turn.text, choices, cut=turn.completion.finish == "length")
     return None if found is None else tuple(float(choice == found) for choice in choices)
-
-
-def named(text: str, choices: Sequence[str]) -> str | None:
-    """Return the choice that `text` names; `None`: none, or it isn't clear which.
-
-    It is the only one that is mentioned; or what the reply begins with, or the last "answer:"
-    introduces, unless the two differ, for one of them may be quoted.  Letter case doesn't matter,
-    and the 10 in "8/10" or "8 out of 10" is no choice.
-    """
-    words = "|".join(re.escape(c) for c in sorted(choices, key=len, reverse=True))
-    one = re.compile(rf"(?<![\w./-])(?:{words})(?![\w-]|[.,]\d)", re.IGNORECASE)
-    more = re.compile(rf"\W*(?:or|and|to|/|,|-)\W*(?:{words})\b", re.IGNORECASE)
-    by_name = {choice.casefold(): choice for choice in choices}
-    if len(choices) > 2:
-        text = re.sub(rf"(?:/|\bout of)\s*{re.escape(choices[-1])}\b", "", text)
-    mentioned = {by_name.get(found[0].casefold()) for found in one.finditer(text)}
-    if len(mentioned) <= 1:
-        found = mentioned.pop() if mentioned else None
-        return found if found is None or not more.search(text) else None
-    ends = [mark.end() for mark in MARKED.finditer(text)]
-    begins = len(text) - len(text.lstrip(" \n*\"'(["))
-    introduced = next((c for end in reversed(ends) if (c := one.match(text, end))), None)
-    stated = {
-        by_name.get(chosen[0].casefold())
-        for chosen in (one.match(text, begins), introduced)
-        if chosen and not more.match(text, chosen.end())
-    }
-    return stated.pop() if len(stated) == 1 else None
 
 
 def parsed(text: str, model: type[M]) -> M | None:
