@@ -69,11 +69,11 @@ def _calls(experiment: Experiment, split: Split) -> Iterator[str]:
     if evaluation.controls and experiment.protocol.yields and split.measurable:
         n = experiment.calls(people, split.held_out).total()
         yield (
-            f"controls    {n} calls for the protocol on the held-out tasks; then two controls, each "
-            "of as many"
+            f"controls    {n} calls for the protocol on the held-out tasks; then two "
+            "controls, each of as"
         )
         yield (
-            "            answers without it as its tokens buy "
+            "            many answers without it as its tokens buy "
             f"(at most {MOST} of each policy to a task)"
         )
     yield from _tokens(experiment, ((talk, cycles), (held, cycles + 1), (vote, 1)))
