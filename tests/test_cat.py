@@ -1,6 +1,7 @@
 """CaT: which rollouts an episode teaches, and at what reward."""
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -30,9 +31,9 @@ def episode(scores: list[float | None], frozen: int | None = None) -> Episode:
             prompt=Agent("p", "policy", "main").prompt(TASK.prompt),
             completion=Completion("4", "stop", 3, 1, 1, 0.0, (7, 8), (-1.0, -2.0)),
             heard=(),
-            answer="4",
+            answer=None if score is None else "4",
         )
-        for i in range(len(scores))
+        for i, score in enumerate(scores)
     )
     verdicts = tuple(Verdict(i, "match", s, by=9) for i, s in enumerate(scores))
     return Episode("cycle-000/t", TASK, "synthesis", turns, Outcome(verdicts))
@@ -74,6 +75,16 @@ def test_an_unreadable_answer_earns_what_the_method_says_or_falls_out() -> None:
 
     left = taught(CaT(objective=PLAIN, no_answer=None), episode([1.0, None, 0.0]))
     assert [(r.turn, r.advantage) for r in left] == [(0, 0.5), (2, -0.5)]
+
+
+@pytest.mark.parametrize("reward", ["match", "grade"])
+def test_what_no_judge_could_read_is_left_out(reward: Literal["match", "grade"]) -> None:
+    told = episode([1.0, 1.0])
+    verdicts = (Verdict(0, reward, None), Verdict(1, reward, 1.0))
+
+    [rollout] = CaT(reward=reward).examples(replace(told, outcome=Outcome(verdicts)))
+
+    assert (rollout.turn, rollout.reward) == (1, 1.0)
 
 
 def test_a_grade_is_that_of_all_judges_together() -> None:

@@ -11,13 +11,14 @@ the loss; the loss is the default, `objective.kl_in` the choice.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from moot.protocols.types import Episode, Signal
 
 from ..data.examples import Rollout
+from .options import refuse_unused
 from .reinforcement import Reinforcement, rollout
 
 
@@ -28,8 +29,13 @@ class CaT(Reinforcement):
     reward: Literal["match", "grade"] = "match"
     """Agreement with the reference, or the grade that a rubric gave."""
     no_answer: float | None = Field(default=0.0, ge=0, le=1)
-    """The reward of a rollout that states no readable answer, or that no judge could grade; `null`
-    leaves it out of its group."""
+    """The reward, with `match`, of a rollout without a readable answer; `null` leaves it out of its
+    group.  What no judge could grade or match is always left out."""
+
+    @model_validator(mode="after")
+    def _options_are_used(self) -> Self:
+        refuse_unused(self, self.reward, {"no_answer": ("match",)}, f"with `reward: {self.reward}`")
+        return self
 
     @property
     def needs(self) -> Signal:
@@ -46,13 +52,12 @@ class CaT(Reinforcement):
             for v in episode.outcome.verdicts
             if v.kind == self.reward and (self.reward == "match" or v.by is None)
         }
-        return [
-            rollout(
-                episode,
-                episode.turns[of],
-                self.no_answer if verdict.score is None else verdict.score,
-                () if verdict.by is None else (verdict.by,),
-            )
-            for of, verdict in sorted(found.items())
-            if not (verdict.score is None and self.no_answer is None)
-        ]
+        rollouts: list[Rollout] = []
+        for of, verdict in sorted(found.items()):
+            turn, reward = episode.turns[of], verdict.score
+            if reward is None and turn.answer is None and self.reward == "match":
+                reward = self.no_answer
+            if reward is not None:
+                judges = () if verdict.by is None else (verdict.by,)
+                rollouts.append(rollout(episode, turn, reward, judges))
+        return rollouts

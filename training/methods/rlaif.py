@@ -29,7 +29,7 @@ class RLAIF(Reinforcement):
     """A reward model of the judges' preferences, or their grades themselves."""
     model: RewardModel = RewardModel()
     """How the reward model learns."""
-    no_answer: float | None = Field(default=0.0, ge=0, le=1)
+    no_answer: float | None = Field(default=None, ge=0, le=1)
     """The grade of an answer that no judge could grade; `null` leaves it out of its group."""
 
     @model_validator(mode="after")
