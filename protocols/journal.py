@@ -187,10 +187,10 @@ class Journal:
         self._db.close()
 
 
-def silent(path: Path) -> bool:
+def empty(path: Path) -> bool:
     """Return whether there is no journal at `path`, or one that knows of nothing said or done.
 
-    One that can't be read isn't: who opens it will say so.
+    One that can't be read isn't empty: who opens it will say so.
     """
     if not path.is_file():
         return True

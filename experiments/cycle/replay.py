@@ -15,7 +15,7 @@ from pathlib import Path
 from moot.agents.errors import InputError, near
 from moot.agents.late import Late
 from moot.agents.types import HALF, Completion, Request, Weights
-from moot.protocols.journal import silent
+from moot.protocols.journal import empty
 
 from ..experiment import Experiment
 from ..files.directory import JOURNAL, RESOLVED
@@ -116,7 +116,7 @@ def recorded(
         InputError: it began without a replay, or replays something else.
     """
     path = out / RECORDING
-    if replay is not None and silent(out / JOURNAL):
+    if replay is not None and empty(out / JOURNAL):
         take(replay.of, replay.changes, experiment, path)
     elif not path.is_file():
         if replay is None:

@@ -17,7 +17,7 @@ from moot.agents.engine import Limits
 from moot.agents.errors import InputError, MootError
 from moot.agents.price import Price
 from moot.agents.types import UNUSED
-from moot.protocols.journal import silent
+from moot.protocols.journal import empty
 
 from ..experiment import Experiment
 from ..tasks.split import Split
@@ -165,7 +165,7 @@ def _more(new: int, old: object) -> bool:
 def _unsaid(out: Path) -> bool:
     """Return whether a run came to its journal there, and to nothing after."""
     journal = out / JOURNAL
-    return journal.is_file() and silent(journal) and _turns(out) is None
+    return journal.is_file() and empty(journal) and _turns(out) is None
 
 
 def _turns(out: Path) -> Path | None:
@@ -179,7 +179,7 @@ def _remembered(out: Path) -> None:
     Turns are in the journal before they are anywhere else, so that no kill leaves it so.
     """
     turns = _turns(out)
-    if turns is not None and silent(out / JOURNAL):
+    if turns is not None and empty(out / JOURNAL):
         raise InputError(
             f"{out / JOURNAL}: is lost or empty, and {turns.relative_to(out)} is there: going on "
             "would begin over what is there; bring it back, or choose another --out"
