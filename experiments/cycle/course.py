@@ -8,6 +8,7 @@ from typing import Any
 
 from moot.agents.types import Weights
 from moot.agents.weights.models import locate
+from moot.protocols.stage import seed
 from moot.training.data.examples import Example, Said
 from moot.training.job import Done, Job
 from moot.training.launch import launch
@@ -113,14 +114,19 @@ class Course:
     def _do(
         self, name: str, job: Job, examples: Sequence[Example], loaded: Any
     ) -> Generator[Step, None, Done]:
-        """Do a job here, or on several processes."""
+        """Do a job here, or on several processes; its steps are those of the weights `name`."""
         if job.fit.processes > 1:
             steps = launch(job, examples)
         else:
             from moot.training.study import study
 
             steps = study(job, examples, loaded)
-        return (yield from _named(name, steps))
+        while True:
+            try:
+                step, metrics = next(steps)
+            except StopIteration as end:
+                return end.value
+            yield name, step, metrics
 
     def _policy_job(self, name: str) -> Job:
         """Return the training of the weights `name`."""
@@ -145,8 +151,8 @@ class Course:
             method=method,
             fit=self.experiment.fit,
             heard=None,
-            adapter_seed=self._seed(f"adapter/{name}", 0),
-            order_seed=self._seed(f"order/{name}", self.cycle),
+            adapter_seed=seed(self.experiment.seed, f"adapter/{name}", 0),
+            order_seed=seed(self.experiment.seed, f"order/{name}", self.cycle),
         )
 
     @property
@@ -161,11 +167,6 @@ class Course:
         found = [talk_folder(out, n) / place for n in range(self.cycle)]
         return next((path for path in reversed(found) if path.is_dir()), None)
 
-    def _seed(self, what: str, number: int) -> int:
-        from moot.protocols.stage import seed
-
-        return seed(self.experiment.seed, what, number)
-
 
 def _forget(folder: Path) -> None:
     """Remove a training's checkpoints."""
@@ -173,16 +174,6 @@ def _forget(folder: Path) -> None:
 
     for checkpoint in folder.glob("step-*"):
         remove(checkpoint)
-
-
-def _named(name: str, steps: Generator[tuple[int, dict[str, float]], None, Done]) -> Any:
-    """Yield the steps, each under the name of what learns, and return what they return."""
-    while True:
-        try:
-            step, metrics = next(steps)
-        except StopIteration as end:
-            return end.value
-        yield name, step, metrics
 
 
 def kept(examples: Iterable[Example], folder: Path, name: str) -> Sequence[Example]:
