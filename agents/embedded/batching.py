@@ -38,10 +38,13 @@ class Job:
     done: asyncio.Future[Any]
     text: str = field(init=False, default="")
     """A request's prompt: rows that are alike in it are answered together."""
+    speaker: str | None = field(init=False, default=None)
+    """The weights that a request is for; `None`: the base model, as version 0 of any is."""
 
     def __post_init__(self) -> None:
         if isinstance(self.wish, Request):
             self.text = "\n".join(message.content for message in self.wish.prompt)
+            self.speaker = self.wish.weights if self.wish.version else None
 
 
 class Batching:
@@ -142,7 +145,7 @@ def pick(waiting: Sequence[Job], most: int) -> list[Job]:
     if isinstance(oldest.wish, Weights):
         return [oldest]
     ready = takewhile(lambda job: isinstance(job.wish, Request), waiting)
-    alike = [job for job in ready if _speaks(job) == _speaks(oldest)]
+    alike = [job for job in ready if job.speaker == oldest.speaker]
     if len(alike) <= most:
         return alike
     return sorted(
@@ -154,15 +157,6 @@ def pick(waiting: Sequence[Job], most: int) -> list[Job]:
             job.text,
         ),
     )[:most]
-
-
-def _speaks(job: Job) -> str | None:
-    """Return whose weights a request is for; version 0 of any is the base model."""
-    return (
-        job.wish.name
-        if isinstance(job.wish, Weights)
-        else (job.wish.weights if job.wish.version else None)
-    )
 
 
 def _told(error: Exception, rows: int) -> EngineError:
