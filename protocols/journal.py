@@ -23,6 +23,8 @@ from moot.agents.types import Completion, Request
 from .ledger import COUNTS, Spent, Usage
 
 FIELDS = tuple(f.name for f in fields(Request))
+CONSTRAINTS = ("choices", "shape", "verdict")
+"""Left out of a digest where they are empty: a free reply keeps the one it has in old journals."""
 SCHEMA = """
 create table if not exists said (
     episode text, turn integer, request text, completion blob,
@@ -204,14 +206,11 @@ def empty(path: Path) -> bool:
 
 def digest(request: Request) -> str:
     """Return a name for all that decides a completion: prompt, sampling, seed and weights."""
-    content = {name: getattr(request, name) for name in FIELDS}
-    for name in (
-        "choices",
-        "shape",
-        "verdict",
-    ):  # a free reply keeps the name it had before there were these
-        if not content[name]:
-            del content[name]
+    content = {
+        name: value
+        for name in FIELDS
+        if (value := getattr(request, name)) or name not in CONSTRAINTS
+    }
     content["sampling"] = request.sampling.__dict__
     return sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
