@@ -37,16 +37,15 @@ def writing(
         def file(name: str, schema: Any, *, empty: bool = True) -> Callable[[Rows], None]:
             return files.enter_context(table(folder / f"{name}.parquet", schema, empty=empty))
 
-        turns, ends, verdicts = (
-            file(name, schema)
-            for name, schema in (("turns", TURNS), ("episodes", EPISODES), ("verdicts", VERDICTS))
-        )
+        turns = file("turns", TURNS)
+        episodes = file("episodes", EPISODES)
+        verdicts = file("verdicts", VERDICTS)
         preferences = file("preferences", PREFERENCES, empty=False)
         demonstrations = file("demonstrations", DEMONSTRATIONS, empty=False)
 
         def add(episode: Episode) -> None:
             turns(_turns(cycle, episode))
-            ends([_episode(cycle, episode)])
+            episodes([_episode(cycle, episode)])
             verdicts(_verdicts(cycle, episode))
             if lessons:
                 preferences(_preferences(cycle, episode))
