@@ -82,9 +82,9 @@ def publish(folder: Path) -> None:
     beside = folder / ".weights.part"
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
-    for name in sorted((folder / "fit").glob("*")) if (folder / "fit").is_dir() else ():
-        if last := max(name.glob("step-*"), default=None):
-            shutil.copytree(last, beside / name.name)
+    for training in sorted((folder / "fit").glob("*")):
+        if last := max(training.glob("step-*"), default=None):
+            shutil.copytree(last, beside / training.name)
     beside.rename(folder / "weights")
     shutil.rmtree(folder / "fit", ignore_errors=True)
 
