@@ -148,7 +148,7 @@ def _tail(n: int, level: float) -> float:
 
 
 def paired_difference(
-    before: Sequence[float], after: Sequence[float], seed: int, level: float = 0.95
+    before: Sequence[float], after: Sequence[float], seed: int
 ) -> Interval | None:
     """Return the mean of `after` - `before`, task by task, with its interval; `None`: no tasks.
 
@@ -159,4 +159,4 @@ def paired_difference(
         ValueError: the two are not of the same tasks, for they differ in number.
     """
     gains = [b - a for a, b in zip(before, after, strict=True)]
-    return mean_interval(gains, seed, level, within=(-1, 1))
+    return mean_interval(gains, seed, within=(-1, 1))
