@@ -7,7 +7,8 @@ from moot.agents.embedded.tokens import Tokens
 from moot.agents.types import Message
 from moot.training.checkpoint import Progress
 from moot.training.data.examples import Example, Rollout, Said
-from moot.training.fit import Metrics, fit
+from moot.training.fit import fit
+from moot.training.job import Step
 from moot.training.look import by_anchor
 from moot.training.methods.cat import CaT
 from moot.training.model.architecture import base
@@ -42,7 +43,7 @@ def training(
     method: CaT | None = None,
     start: Progress | None = None,
     weights: Path | None = None,
-) -> tuple[Learner, Iterator[tuple[int, Metrics]]]:
+) -> tuple[Learner, Iterator[Step]]:
     learner = Learner(base(model, settings), settings, weights, seed=1, model=model)
     method = method or CaT(objective=Objective(kl=0.1))
     encode = Tokens(model)

@@ -11,7 +11,6 @@ from watched import EXAMPLES as SHOWN
 from moot.agents.embedded.tokens import Tokens
 from moot.agents.errors import MootError
 from moot.training.data.examples import Rollout
-from moot.training.fit import Metrics
 from moot.training.methods.cat import CaT
 from moot.training.methods.sft import SFT
 from moot.training.model.types import Rows, Scores
@@ -27,7 +26,7 @@ SPOKEN = [
 
 def step(
     model: Path, folder: Path, examples: list[Rollout], objective: Objective, **fit: Any
-) -> Metrics:
+) -> dict[str, float]:
     """Return what is told of the only step."""
     settings = FIT.model_copy(update={"groups": 2, **fit})
     method = CaT(objective=objective)

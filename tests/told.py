@@ -12,7 +12,7 @@ from moot.protocols.types import Episode, Outcome, Turn
 from moot.protocols.verifiers import VERIFIERS
 from moot.training.checkpoint import Progress
 from moot.training.data.examples import Example, Pair, Rollout, Said
-from moot.training.fit import Metrics, fit, graded
+from moot.training.fit import fit, graded
 from moot.training.job import Done, Job, Step
 from moot.training.method import Method
 from moot.training.model.architecture import base
@@ -103,7 +103,7 @@ def learnt(
     folder: Path,
     settings: Fit = FIT,
     start: Progress | None = None,
-) -> list[tuple[int, Metrics]]:
+) -> list[Step]:
     """The steps in which the pupil learnt from the examples, once they are graded."""
     encode = Tokens(model)
     own = graded(pupil, method, method.graded(examples), encode, settings, lambda _: True)

@@ -10,8 +10,7 @@ from told import FIT, learnt, words
 from torch import Tensor
 
 from moot.training.data.examples import Shown
-from moot.training.fit import Metrics
-from moot.training.job import Job
+from moot.training.job import Job, Step
 from moot.training.methods.sft import SFT
 from moot.training.model.learner import Learner
 from moot.training.model.types import Encoder
@@ -72,7 +71,7 @@ class Own(SFT):
 
 def steps(
     pupil: Learner, model: Path, folder: Path, settings: Fit, examples: Sequence[Shown] = EXAMPLES
-) -> list[tuple[int, Metrics]]:
+) -> list[Step]:
     return learnt(pupil, Own(), examples, model, folder, settings)
 
 

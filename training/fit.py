@@ -16,6 +16,7 @@ from . import world
 from .checkpoint import Progress
 from .data.examples import Example, Rollout
 from .data.filed import Filed
+from .job import Step
 from .look import by_anchor, by_policy, drifted
 from .method import Method
 from .model.learner import Learner
@@ -30,8 +31,6 @@ from .settings import Fit
 from .types import Look
 from .variety import variety
 
-Metrics = dict[str, float]
-
 
 def fit(
     learner: Learner,
@@ -43,7 +42,7 @@ def fit(
     seed: int,
     start: Progress,
     folder: Path,
-) -> Iterator[tuple[int, Metrics]]:
+) -> Iterator[Step]:
     """Train the learner in place, yielding each step's number and metrics.
 
     The same arguments give the same weights, to the last bit on the CPU, whether the training was
@@ -163,7 +162,7 @@ def _descend(
     look: Look,
     encode: Encoder,
     settings: Fit,
-) -> Metrics:
+) -> dict[str, float]:
     """Leave the gradient of the examples' mean loss in the parameters; return what was seen."""
     if look.drift:
         some = cast(Sequence[Rollout], examples)
