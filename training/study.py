@@ -82,7 +82,7 @@ def _trained(
     was = learner.fingerprint()
     row = None if job.method.kind == "reward_model" else chosen(own, encode)
     before = () if row is None else thought(learner, row, encode)
-    steps = fit(
+    yield from fit(
         learner,
         job.method,
         own,
@@ -92,7 +92,6 @@ def _trained(
         start=start,
         folder=job.folder,
     )
-    yield from steps
     if row is not None:
         after = thought(learner, row, encode)
         words = row.prompt, row.text, row.prompt_tokens, row.tokens
