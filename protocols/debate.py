@@ -8,7 +8,7 @@ a martingale where updates are unbiased (arXiv:2508.17536): its answer is theref
 beside the vote of the first answers.
 """
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from random import Random
 from typing import Literal, Self
 
@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 from moot.agents.population import Agent, Population
 from moot.agents.types import Settings, Task
 
+from .asking import Wishes
 from .consensus import VOTED, concluded
 from .fence import exchange, fenced, filled
 from .sample import answers
@@ -103,7 +104,7 @@ class Debate(Settings):
         people: Population,
         heard: Iterable[Sequence[Edge]],
         standing: Mapping[int, Turn],
-    ) -> Generator[list[Say], list[Turn], dict[int, Turn]]:
+    ) -> Wishes[dict[int, Turn]]:
         """Return the critic's summary of each answer that someone is to hear as one."""
         due = sorted({e.speaker for edges in heard for e in edges if self._shows(e) == "summary"})
         if not due:
