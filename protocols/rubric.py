@@ -98,9 +98,9 @@ class Rubric(Settings):
     def __call__(self, task: Task, people: Population) -> Script:
         """Return the script of one episode."""
         turns, talked = yield from played(self.talk(task, people))
-        found: Sequence[Criterion] = given(self.written) if self.written else ()
-        used = found
-        if not self.written:
+        if self.written:
+            found = used = given(self.written)
+        else:
             found = yield from self._proposals(task, people, turns, talked.source)
             used = sound(found)
             if self.review:
