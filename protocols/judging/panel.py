@@ -28,19 +28,16 @@ def decided(
         return []
     asked = [replace(say, text=f"{say.text} {REASONS}", choices=()) for say in says]
     thoughts = yield asked
-    return (
-        yield from choose(
-            [
-                replace(
-                    say,
-                    text=form,
-                    before=(*say.before, *exchange(first.text, thought)),
-                    heard=(*say.heard, thought.index),
-                )
-                for say, first, thought in zip(says, asked, thoughts, strict=True)
-            ]
+    last = [
+        replace(
+            say,
+            text=form,
+            before=(*say.before, *exchange(first.text, thought)),
+            heard=(*say.heard, thought.index),
         )
-    )
+        for say, first, thought in zip(says, asked, thoughts, strict=True)
+    ]
+    return (yield from choose(last))
 
 
 def either_way(one: float | None, other: float | None) -> float | None:
