@@ -71,18 +71,16 @@ class Critic(Settings):
             scaled = batch_scaled(torch.cat([gains for gains, _ in found.values()]))
             pieces = zip(scaled.split(lengths), found.values(), strict=True)
             found = {i: (new, after) for i, (new, (_, after)) in zip(found, pieces, strict=True)}
-        return [
-            (replace(r, teaches=False) if r.said.known.value else r)
-            if i not in found
-            else replace(
-                r,
-                advantage=found[i][0].mean().item(),
-                gains=tuple(found[i][0].tolist()),
-                returns=tuple(found[i][1].tolist()),
-                teaches=teaches(r, True),  # the head has something to learn at any advantage
+        credited = [replace(r, teaches=False) if r.said.known.value else r for r in rollouts]
+        for i, (gains, returns) in found.items():
+            credited[i] = replace(
+                rollouts[i],
+                advantage=gains.mean().item(),
+                gains=tuple(gains.tolist()),
+                returns=tuple(returns.tolist()),
+                teaches=teaches(rollouts[i], True),  # at any advantage the head has to learn
             )
-            for i, r in enumerate(rollouts)
-        ]
+        return credited
 
     def loss(self, policy: Scores, rows: Rows, rollouts: Sequence[Rollout]) -> Tensor:
         """Return (N, T) the head's weighted errors."""
