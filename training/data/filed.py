@@ -37,16 +37,6 @@ def schema(kind: type[Example]) -> Any:
     return pa.schema(columns, {"moot_examples": VERSION, "kind": kind.__name__})
 
 
-def row(example: Example) -> dict[str, Any]:
-    """Return the row of an example."""
-    return _plain(example)
-
-
-def example(kind: type[Example], row: dict[str, Any]) -> Example:
-    """Return the example of a row."""
-    return _reader(kind).validate_python(row)
-
-
 def write(path: Path, examples: Iterable[Example]) -> None:
     """Write examples, of one kind, as they come; the file appears when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +47,7 @@ def write(path: Path, examples: Iterable[Example]) -> None:
     every = chain(first, rest)
     # Nobody asks for statistics, and in memory they would be most of a small group's outline.
     with pq.ParquetWriter(beside, columns, compression="zstd", write_statistics=False) as file:
-        while some := [row(one) for one in islice(every, GROUP)]:
+        while some := [_plain(one) for one in islice(every, GROUP)]:
             file.write_table(pa.Table.from_pylist(some, schema=columns))
     beside.replace(path)
 
@@ -74,6 +64,7 @@ class Filed(Sequence[Example]):
         self.path = path
         self._file = parquet.opened(path)
         self.kind = KINDS[self._file.schema_arrow.metadata[b"kind"].decode()]
+        self._reader: TypeAdapter[Example] = TypeAdapter(self.kind)
         lengths = [
             self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)
         ]
@@ -104,12 +95,12 @@ class Filed(Sequence[Example]):
         if self._held[0] != group:
             self._held = (group, self._file.read_row_group(group))
         [found] = self._held[1].slice(i - self._starts[group], 1).to_pylist()
-        return example(self.kind, found)
+        return self._reader.validate_python(found)
 
     def __iter__(self) -> Iterator[Example]:
         """Yield all examples, in order."""
         for found in parquet.rows(self._file):
-            yield example(self.kind, found)
+            yield self._reader.validate_python(found)
 
 
 def keeper(folder: Path) -> Callable[[Iterable[Example]], Filed]:
@@ -162,8 +153,3 @@ def _plain(value: Any) -> Any:
         some = cast(tuple[Any, ...], value)
         return [_plain(one) for one in some] if some and is_dataclass(some[0]) else some
     return value
-
-
-@cache
-def _reader(kind: type[Example]) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
