@@ -45,7 +45,7 @@ def prompt(row: Mapping[str, Any]) -> Prompt:
             reply is a message of its own.
     """
     value = row.get("prompt")
-    asked = (Message("user", value),) if is_text(value) else messages(row, "prompt")
+    asked = (Message("user", value),) if value and is_whole(value) else messages(row, "prompt")
     if not asked:
         raise wrong("prompt", "expected a text or a list of messages with role and content", value)
     return _ready(asked, value)
@@ -114,11 +114,6 @@ def messages(row: Mapping[str, Any], key: str) -> Prompt:
         return tuple(Message(m["role"], m["content"]) for m in said) if read else ()
     except (TypeError, KeyError):
         return ()
-
-
-def is_text(value: Any) -> TypeGuard[str]:
-    """Return whether it is a text, in whole characters, that says something."""
-    return is_whole(value) and value != ""
 
 
 def is_whole(value: Any) -> TypeGuard[str]:
