@@ -6,7 +6,7 @@ goes on together with all who want the same.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -50,18 +50,14 @@ class Whole:
         self._timed = timed
         self._ours = ours
         self._method = OURS
-        self._given: dict[str, Weights] = {}
+        self.given: dict[str, Weights] = {}
+        """What it was given, by name: the last version of each, the newest last."""
         self._base: Path | None = None
         self._now: Weights | None = None
         self._torn = False  # whatever is there, it isn't what we think
         self._speaking = 0
         self._due: dict[Weights | None, list[asyncio.Future[None]]] = {}
         self._changing: asyncio.Task[None] | None = None
-
-    @property
-    def given(self) -> Mapping[str, Weights]:
-        """What it was given, by name: the last version of each, the newest last."""
-        return self._given
 
     def began(self, base: Path | None) -> None:
         """Take note that the server started anew, with the model in the folder `base`."""
@@ -86,8 +82,8 @@ class Whole:
         """Have the server hold `weights`, and from now on no other version of them."""
         await self._enter(weights)
         self.leave()
-        self._given.pop(weights.name, None)
-        self._given[weights.name] = weights
+        self.given.pop(weights.name, None)
+        self.given[weights.name] = weights
 
     async def take_back(self) -> None:
         """Have the server hold the base model again, if it held anything else."""
@@ -108,7 +104,7 @@ class Whole:
 
         It stays there until `leave` is called.
         """
-        wanted = None if name is None else self._given[name]
+        wanted = None if name is None else self.given[name]
         if wanted is not None and wanted.version != version:
             raise EngineError(
                 f"{self._wire.root}: was asked for version {version} of '{name}', and has "
