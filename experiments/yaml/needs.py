@@ -77,12 +77,12 @@ def _untaught(experiment: Experiment) -> Iterator[Problem]:
 
 def learning(experiment: Experiment) -> Iterator[Problem]:
     """Yield what keeps those who are to learn from it, or the method from teaching anybody."""
-    engines, method, protocol = experiment.engines, experiment.method, experiment.protocol
+    engines, method = experiment.engines, experiment.method
     for i, group in enumerate(experiment.population):
-        at = ("population", i, "learns")
-        engine = engines.get(group.engine or next(iter(engines)))
         if not group.learns:
             continue
+        at = ("population", i, "learns")
+        engine = engines.get(group.engine or next(iter(engines)))
         if engine is not None and engine.trains is None:
             name = "; name it as the engine's `model`" if hasattr(engine, "model") else ""
             yield at, f"its engine ({engine.kind}) has no model that can be trained{name}"
@@ -90,12 +90,17 @@ def learning(experiment: Experiment) -> Iterator[Problem]:
             yield at, "there is no method to learn by; add `method: {kind: cat}`"
         if "policy" not in group.roles:
             yield at, f"only policies learn, and this is a {' and '.join(group.roles)}"
-    if method is None:
-        return
+    if method is not None:
+        yield from _teaching(experiment, method)
+
+
+def _teaching(experiment: Experiment, method: MethodChoice) -> Iterator[Problem]:
+    """Yield what keeps the method from teaching anybody."""
+    protocol = experiment.protocol
     if experiment.fit.guards.commonest is not None and isinstance(method, Preferring | SFT):
         wrong = f"{method.kind} learns from texts, of which no answers are kept; guard `distinct`"
         yield ("fit", "guards", "commonest"), wrong
-    yield from _asked(experiment)
+    yield from _asked(experiment, method)
     if isinstance(method, SFT) and method.file is None:  # a file has names of its own
         for name in sorted((method.weigh or {}).keys() - set(get_args(Held))):
             wrong = f"no protocol holds up a '{name}'{near(name, get_args(Held))}"
@@ -142,10 +147,9 @@ def _wanted(learner: Preferring | SFT) -> str:
     return f"probability {least}"
 
 
-def _asked(experiment: Experiment) -> Iterator[Problem]:
+def _asked(experiment: Experiment, method: MethodChoice) -> Iterator[Problem]:
     """Yield what the method asks for that isn't there: a file, or a temperature."""
-    method = experiment.method
-    learner = None if method is None else _learner(method)
+    learner = _learner(method)
     if learner is not None and learner.file is not None:
         at = ("method", "file") if hasattr(method, "file") else ("method", "model", "file")
         yield from _given(learner, Path(learner.file), at)
