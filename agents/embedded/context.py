@@ -95,5 +95,6 @@ def padded(
         pad = [0] * (length - len(row))
         return [*row, *pad] if behind else [*pad, *row]
 
-    ids, mask = ([filled(row) for row in some] for some in (rows, [[1] * len(r) for r in rows]))
+    ids = [filled(row) for row in rows]
+    mask = [filled([1] * len(row)) for row in rows]
     return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
