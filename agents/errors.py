@@ -5,6 +5,7 @@ MootError            a clear line for the user; anything else is a bug of ours
 └── EngineError      an engine refused or broke for good: the run stops
     ├── Fault        an engine stumbled: worth another try
     │   ├── Overload   it was asked too much at once: worth another try with fewer at a time
+    │   │   └── TimedOut   no answer came in time, and what was done for it is lost
     │   └── Unusable   its answer is of no use, and may have cost: worth a few tries
     ├── Missing      what was named isn't there
     ├── Gone         a server of an engine's is lost for good

@@ -85,10 +85,7 @@ def said(turn: Turn, prompt: Turn | None = None) -> Said:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """A completion and how it was graded: what a policy gradient learns from.
-
-    The ids say which conversation is behind it, so that any gradient can be traced.
-    """
+    """A completion and how it was graded: what a policy gradient learns from."""
 
     episode: str
     turn: int

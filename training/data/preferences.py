@@ -54,8 +54,8 @@ def read(path: Path, sure: float = 0.5) -> Iterator[Pair]:
     `content`, of which a reply is the assistant's one, alone or after the whole prompt; and perhaps
     `probability`, that the chosen one is the better, `margin`, and `chosen_finish` and
     `rejected_finish`, how they ended.  Without a `prompt` it is the messages that both replies
-    begin with.  Texts without one are refused: where TRL parts them,
-    after the last character that is alike, may be within a word.
+    begin with.  Texts without one are refused: where TRL parts them, after the last character that
+    is alike, may be within a word.
 
     Raises:
         InputError: the file can't be read or is empty, or a row is not as it should be: which, and

@@ -2,8 +2,8 @@
 
 An answer's reward is the share of its group that means the same: the likelihood of its semantic
 cluster.  Nothing is rewarded where all answers differ; one that can't be read is a cluster of its
-own, and earns nothing.  Here clusters are answers in which the
-verifier reads the same; the paper's clusters by entailment, for free text, are left out.
+own, and earns nothing.  Here clusters are answers in which the verifier reads the same; the paper's
+clusters by entailment, for free text, are left out.
 """
 
 from __future__ import annotations

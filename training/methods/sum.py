@@ -67,7 +67,7 @@ class Sum(Reinforcement):
 
     @property
     def needs(self) -> Signal | None:
-        """What the first needs that needs anything; `loading` asks each."""
+        """What the first needs that needs anything; `yaml.needs` asks each."""
         return next((one.needs for one in self.of if one.needs is not None), None)
 
     def examples(self, episode: Episode) -> list[Rollout]:
