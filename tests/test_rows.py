@@ -13,7 +13,7 @@ from moot.agents.embedded.tokens import Tokens
 from moot.agents.errors import MootError
 from moot.agents.types import Message
 from moot.training.data.examples import Known, Pair, Rollout, Said
-from moot.training.model.rows import columns, moved, parts, rows
+from moot.training.model.rows import columns, microbatches, moved, rows
 from moot.training.model.types import Rows
 
 HI = (Message("user", "hi"),)
@@ -203,7 +203,7 @@ def test_all_tensors_move_together() -> None:
 def test_parts_are_as_long_as_they_may_be(told: list[tuple[int, ...]], most: int) -> None:
     examples = [rollout(tokens) for tokens in told]
 
-    found = list(parts(examples, None, most))
+    found = list(microbatches(examples, None, most))
 
     assert [example for part in found for example in part] == examples
     sizes = [len(rows(columns(part)).tokens) for part in found]
@@ -213,8 +213,8 @@ def test_parts_are_as_long_as_they_may_be(told: list[tuple[int, ...]], most: int
 
 
 def test_a_pair_stays_together() -> None:
-    together = list(parts([pair(3), pair(4), pair(3)], None, 8))
+    together = list(microbatches([pair(3), pair(4), pair(3)], None, 8))
 
     # pair(3) is 3 3 1 and 3 3 2, which is 4 tokens; so has pair(4), and the third adds none.
     assert [[p.chosen.tokens[0] for p in part] for part in together] == [[3, 4, 3]]
-    assert [len(part) for part in parts([pair(3), pair(4), pair(3)], None, 7)] == [1, 1, 1]
+    assert [len(part) for part in microbatches([pair(3), pair(4), pair(3)], None, 7)] == [1, 1, 1]

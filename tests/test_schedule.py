@@ -7,7 +7,7 @@ from fitting import EXAMPLES, FIT, rollout
 
 from moot.agents.embedded.tokens import Tokens
 from moot.training.data.examples import Rollout
-from moot.training.model.rows import parts
+from moot.training.model.rows import microbatches
 from moot.training.schedule import schedule
 
 
@@ -20,7 +20,7 @@ def test_parts_hold_their_distinct_tokens_within_bounds_and_keep_the_order(tiny:
     distinct = 2 * len(one) - shared + 1 + 2 + 3
 
     def sizes(examples: list[Rollout], most: int) -> list[int]:
-        return [len(part) for part in parts(examples, tokens, most)]
+        return [len(part) for part in microbatches(examples, tokens, most)]
 
     assert sizes(EXAMPLES[:3], distinct) == [3]
     assert sizes(EXAMPLES[:3], distinct - 1) == [2, 1]

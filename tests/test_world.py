@@ -120,14 +120,14 @@ def test_a_sharded_model_is_filed_as_the_model_it_is(several: Path) -> None:
 
 def test_steps_had_an_uneven_number_of_parts(tiny: Path) -> None:
     from moot.agents.embedded.tokens import Tokens
-    from moot.training.model.rows import parts
+    from moot.training.model.rows import microbatches
     from moot.training.schedule import schedule
 
     def numbers(name: str) -> list[int]:
         fit = jobs.METHODS[name][1]
         steps = schedule(jobs.examples(name), fit, seed=2)
         most, encode = fit.batch_tokens, Tokens(tiny)
-        return [len(list(parts(cast(Any, step), encode, most))) for step in steps]
+        return [len(list(microbatches(cast(Any, step), encode, most))) for step in steps]
 
     assert any(n > 2 and n % 2 for n in numbers("cat"))
     assert set(numbers("alone")) == {1}

@@ -20,7 +20,7 @@ from .job import Step
 from .look import by_anchor, by_policy, drifted
 from .method import Method
 from .model.learner import Learner
-from .model.rows import columns, moved, parts, rows
+from .model.rows import columns, microbatches, moved, rows
 from .model.types import Encoder
 from .nonsense import named, refuse_gradient, refuse_losses
 from .optimiser import Optimiser
@@ -171,7 +171,7 @@ def _descend(
     batches = [
         (i, part, rows(columns(part), encode, look.probe), counts)
         for i, part, counts in world.dealt(
-            list(parts(cast(Any, examples), encode, settings.batch_tokens))
+            list(microbatches(cast(Any, examples), encode, settings.batch_tokens))
         )
     ]
     sizes = {i: method.sizes(part, batch) for i, part, batch, counts in batches if counts}

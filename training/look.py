@@ -15,7 +15,7 @@ from .data.examples import Example, Known, Rollout, Said
 from .losses.policy import mean
 from .losses.preference import kto_baseline
 from .model.learner import Learner
-from .model.rows import columns, moved, parts, rows
+from .model.rows import columns, microbatches, moved, rows
 from .model.types import Encoder, Scores
 
 Remember = Callable[[Known, Scores, int, int], Known]
@@ -100,7 +100,7 @@ def _looked(
 
     Every process looks at a part of its own, and all get to know what was seen.
     """
-    every = parts(cast(Any, examples), encode, tokens)
+    every = microbatches(cast(Any, examples), encode, tokens)
     while some := list(islice(every, world.size())):
         found: dict[int, list[Known]] = {}
         for i, part, counts in world.dealt(some):

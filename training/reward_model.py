@@ -77,11 +77,11 @@ def rewarded(
     import torch
 
     from . import world
-    from .model.rows import columns, moved, parts, rows
+    from .model.rows import columns, microbatches, moved, rows
 
     waiting = [e for e in examples if isinstance(e, Rollout) and e.reward is None]
     found: dict[int, list[float]] = {}
-    for i, part, counts in world.dealt(list(parts(waiting, encode, tokens))):
+    for i, part, counts in world.dealt(list(microbatches(waiting, encode, tokens))):
         with torch.no_grad():
             scores = learner.policy(moved(rows(columns(part), encode), learner.device))
         assert scores.reward is not None, "a reward model has a scalar head"

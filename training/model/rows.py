@@ -77,10 +77,12 @@ def moved(batch: Rows, device: torch.device) -> Rows:
     return replace(batch, **there)
 
 
-def parts(examples: Sequence[E], encode: Encoder | None, tokens: int) -> Iterator[Sequence[E]]:
-    """Yield the examples, in their order, in parts whose prefix trees hold at most `tokens` each.
+def microbatches(
+    examples: Sequence[E], encode: Encoder | None, tokens: int
+) -> Iterator[Sequence[E]]:
+    """Yield the examples, in order, in microbatches whose prefix trees have at most `tokens` each.
 
-    An example that is longer by itself is a part of its own.
+    An example that is longer by itself is one of its own.
     """
     found: list[E] = []
     seen: set[tuple[int, int]] = set()
