@@ -50,7 +50,7 @@ from pathlib import Path
 from rows import Row, paired, show, write
 from turns import Measured, fresh, take_turns
 
-from moot.agents.serving.started import environment, is_cpu_build
+from moot.agents.serving.command import environment, is_cpu_build
 from moot.agents.serving.vllm import VLLM
 
 HERE = Path(__file__).parent

@@ -13,8 +13,8 @@ from standing_in import Site, elsewhere, found, heard, request, servers
 from moot.agents.engine import Engine, Limits
 from moot.agents.errors import EngineError, Fault
 from moot.agents.limits.gate import Gate
+from moot.agents.serving.command import WORKER
 from moot.agents.serving.served import Served
-from moot.agents.serving.started import WORKER
 from moot.agents.serving.vllm import VLLM
 from moot.agents.types import Weights
 

@@ -104,8 +104,8 @@ class VLLM(Settings):
     def _servers(self, logs: Path) -> "list[AbstractAsyncContextManager[Served]]":
         """Return what gives each server when it is entered, and ends it after."""
         from ..weights.models import here, locate
+        from .command import free_ports, server
         from .life import Endurance
-        from .started import free_ports, started
 
         limit = self.limits.deadline_s(SERVER_S)
         endurance = Endurance(self.start_s, limit, self.restarts)
@@ -117,7 +117,7 @@ class VLLM(Settings):
         endurance = replace(endurance, sleep=self.sleep)
         return [
             _lasting(
-                f"http://127.0.0.1:{port}", started(self, model, ports, logs, i), endurance, model
+                f"http://127.0.0.1:{port}", server(self, model, ports, logs, i), endurance, model
             )
             for i, port in enumerate(ports)
         ]

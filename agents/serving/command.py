@@ -1,4 +1,4 @@
-"""How a vLLM server is started: its command, its environment, and what its end may mean."""
+"""The command of a vLLM server: its arguments, its environment, and what its end may mean."""
 
 import importlib.util
 import os
@@ -41,8 +41,8 @@ ADVICE = (
 """What an end means for who wrote the experiment, by what the log says last."""
 
 
-def started(settings: "VLLM", model: Path, ports: list[int], logs: Path, i: int) -> Server:
-    """Return the `i`-th of as many servers as there are ports; it isn't started yet."""
+def server(settings: "VLLM", model: Path, ports: list[int], logs: Path, i: int) -> Server:
+    """Return the `i`-th of as many servers as there are ports, not started yet."""
     cpu = is_cpu_build()
     log = logs / f"vllm-{ports[i]}.log"
     command, env = _command(settings, model, ports[i], cpu), environment(settings, cpu)
