@@ -71,7 +71,7 @@ class Endpoint(Settings):
         return None
 
     @property
-    def number(self) -> None:
+    def precision(self) -> None:
         """None: its model is another's affair."""
         return
 

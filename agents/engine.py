@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Protocol, runtime_checkable
 from pydantic import Field
 
 from .price import Price
-from .types import Completion, Number, Request, Settings, Weights
+from .types import Completion, Dtype, Request, Settings, Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class EngineSettings(Protocol):
         ...
 
     @property
-    def number(self) -> Number | None:
+    def precision(self) -> Dtype | None:
         """What that model's numbers are; `None`: there is none, or they are another's affair."""
         ...
 

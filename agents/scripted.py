@@ -107,7 +107,7 @@ class Scripted(Settings):
         return self.model
 
     @property
-    def number(self) -> None:
+    def precision(self) -> None:
         """None: its model never speaks."""
         return
 

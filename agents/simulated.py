@@ -73,7 +73,7 @@ class Simulated(Settings):
         return None
 
     @property
-    def number(self) -> None:
+    def precision(self) -> None:
         """None: there is no model."""
         return
 

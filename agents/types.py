@@ -15,13 +15,13 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=
 
 Device = Literal["auto", "cpu", "cuda"]
 """Where a model is; `auto` is the GPU where there is one."""
-Number = Literal["auto", "float32", "bfloat16", "float16"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 """What a model's numbers are; `auto` is float32 on the CPU and bfloat16 on a GPU."""
 WIDTH = {"float32": 4, "bfloat16": 2, "float16": 2}
 """The bytes of a number."""
 
 
-def on_this_machine(dtype: Number, device: Device = "auto") -> Number:
+def on_this_machine(dtype: Dtype, device: Device = "auto") -> Dtype:
     """Return what `auto` comes to here, as far as that can be told without loading anything."""
     if dtype != "auto":
         return dtype

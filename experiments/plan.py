@@ -114,11 +114,11 @@ def _memory(experiment: Experiment, name: str) -> Iterator[str]:
         return
     learners = [a for a in experiment.people().agents if a.engine == name and a.weights]
     fit = experiment.fit
-    used = {"served": known.parameters * WIDTH[engine.number] if engine.number else 0}
+    used = {"served": known.parameters * WIDTH[engine.precision] if engine.precision else 0}
     if fit.lora is None and isinstance(engine, Local):  # it holds each learner's beside the base
         used["served"] *= 1 + len({agent.weights for agent in learners})
     if learners:
-        used["trained"] = known.parameters * WIDTH[fit.number]
+        used["trained"] = known.parameters * WIDTH[fit.precision]
         # Adapters are beside the base themselves.  The anchor's own base, where all weights learn,
         # has gone before there are gradients.
         times = 3 if fit.lora is None else 4
@@ -154,7 +154,7 @@ def _disk(experiment: Experiment) -> Iterator[str]:
 def _learnt(known: Facts, fit: Fit) -> int:
     """Return the bytes of what learns, as of its gradient and each moment of it; 0: not known."""
     if fit.lora is None:
-        return known.parameters * WIDTH[fit.number]
+        return known.parameters * WIDTH[fit.precision]
     targets = fit.lora.targets
     named = known.linear if targets == "all-linear" else {t.rpartition(".")[2] for t in targets}
     wide = sum(n for name, n in known.linear.items() if name in named)

@@ -178,8 +178,8 @@ def test_small_steps_of_all_weights_are_not_lost_on_16_bits(
 
     monkeypatch.setattr("shutil.which", found)
 
-    numbers = {lora is None: Fit(lora=lora).number for lora in (Lora(), None)}
+    dtypes = {lora is None: Fit(lora=lora).precision for lora in (Lora(), None)}
 
-    assert numbers == {False: "bfloat16", True: "float32"}
-    assert Fit(lora=None, dtype="bfloat16").number == "bfloat16"
-    assert Fit(device="cpu").number == "float32"
+    assert dtypes == {False: "bfloat16", True: "float32"}
+    assert Fit(lora=None, dtype="bfloat16").precision == "bfloat16"
+    assert Fit(device="cpu").precision == "float32"

@@ -130,11 +130,11 @@ class Fit(Settings):
         return self
 
     @property
-    def number(self) -> Literal["float32", "bfloat16"]:
+    def precision(self) -> Literal["float32", "bfloat16"]:
         """What the base model's numbers are, as far as that can be told without loading it."""
-        return self.number_on(gpu=on_this_machine("auto", self.device) == "bfloat16")
+        return self.precision_on(gpu=on_this_machine("auto", self.device) == "bfloat16")
 
-    def number_on(self, *, gpu: bool) -> Literal["float32", "bfloat16"]:
+    def precision_on(self, *, gpu: bool) -> Literal["float32", "bfloat16"]:
         """Return what the base model's numbers are on a GPU, or where there is none."""
         if self.dtype != "auto":
             return self.dtype

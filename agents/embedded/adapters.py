@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..errors import EngineError, in_one_line
-from ..types import Number, Weights
+from ..types import Dtype, Weights
 from ..weights.pretrained import load
 
 PLAIN = (".lora_A.weight", ".lora_B.weight")
@@ -78,8 +78,8 @@ class Adapters:
         slot = f"slot{next(self._numbers)}"
         try:
             if weights.whole:
-                kind = str(self._base.dtype).removeprefix("torch.")
-                found = load(weights.path, cast(Number, kind), self._base.device.type)
+                dtype = str(self._base.dtype).removeprefix("torch.")
+                found = load(weights.path, cast(Dtype, dtype), self._base.device.type)
                 self._whole[weights.name] = found.eval()
                 self.versions[weights.name] = weights.version
                 return

@@ -12,7 +12,7 @@ from pydantic import Field
 from ..beside import ModelName
 from ..engine import Engine, Limits
 from ..price import Price
-from ..types import Device, Number, Settings, on_this_machine
+from ..types import Device, Dtype, Settings, on_this_machine
 
 
 class Local(Settings):
@@ -21,7 +21,7 @@ class Local(Settings):
     kind: Literal["local"] = "local"
     model: ModelName
     """A name that `moot models` lists, a folder, or a hub id."""
-    dtype: Number = "auto"
+    dtype: Dtype = "auto"
     """`auto` is float32 on the CPU and bfloat16 on a GPU."""
     device: Device = "auto"
     """`auto` is the GPU where there is one."""
@@ -39,7 +39,7 @@ class Local(Settings):
         return self.model
 
     @property
-    def number(self) -> Number:
+    def precision(self) -> Dtype:
         """As set, or what this machine comes to."""
         return on_this_machine(self.dtype, self.device)
 

@@ -10,7 +10,7 @@ import torch
 from ..choices import Ballot
 from ..errors import EngineError, Refusal, in_one_line
 from ..self_reward import Reading, read, wanted
-from ..types import Completion, Device, Number, Request, Weights
+from ..types import Completion, Device, Dtype, Request, Weights
 from ..weights.pretrained import load
 from .adapters import Adapters
 from .generate import Row, generate
@@ -22,7 +22,7 @@ from .weigh import weigh
 class Voice:
     """A transformers model with its tokenizer and adapters; not for several threads at once."""
 
-    def __init__(self, model: Path, dtype: Number, device: Device) -> None:
+    def __init__(self, model: Path, dtype: Dtype, device: Device) -> None:
         """Load the model in the folder `model`."""
         base = load(model, dtype, device)
         text = base.config.get_text_config()

@@ -13,7 +13,7 @@ from ..beside import ModelName
 from ..endpoint import Url
 from ..engine import SERVER_S, Engine, Limits
 from ..price import Price
-from ..types import Number, OneOrMore, Settings, on_this_machine
+from ..types import Dtype, OneOrMore, Settings, on_this_machine
 
 if TYPE_CHECKING:
     from .life import Endurance
@@ -33,7 +33,7 @@ class VLLM(Settings):
     port: int | None = Field(default=None, ge=1, le=65535)
     """Where the started server listens, on this machine alone, and further replicas on the ports
     after it; a free port if left out."""
-    dtype: Number = "auto"
+    dtype: Dtype = "auto"
     """`auto` is the model's own on a GPU, and float32 on the CPU."""
     max_model_len: int = Field(default=2048, ge=16)
     """The bound of prompt and completion together, in tokens."""
@@ -76,7 +76,7 @@ class VLLM(Settings):
         return self.model
 
     @property
-    def number(self) -> Number | None:
+    def precision(self) -> Dtype | None:
         """As set, or what this machine comes to; of a server elsewhere that isn't known."""
         return None if self.url and self.dtype == "auto" else on_this_machine(self.dtype)
 

@@ -10,10 +10,10 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 from transformers.utils import logging
 
 from ..errors import EngineError, in_one_line
-from ..types import Device, Number
+from ..types import Device, Dtype
 
 
-def load(model: Path, dtype: Number, device: Device, attention: str | None = None) -> Any:
+def load(model: Path, dtype: Dtype, device: Device, attention: str | None = None) -> Any:
     """Return the causal language model in the folder `model`; code and pickles there are not run.
 
     Raises:
@@ -23,12 +23,12 @@ def load(model: Path, dtype: Number, device: Device, attention: str | None = Non
     if device == "cuda" and not gpu:
         raise EngineError("device: cuda, but torch finds no GPU here; auto takes the CPU")
     place = "cuda" if device == "cuda" or (device == "auto" and gpu) else "cpu"
-    number = {"auto": "bfloat16" if place == "cuda" else "float32"}.get(dtype, dtype)
+    resolved = {"auto": "bfloat16" if place == "cuda" else "float32"}.get(dtype, dtype)
     logging.disable_progress_bar()
     try:
         both: Any = AutoModelForCausalLM.from_pretrained(
             model,
-            dtype=getattr(torch, number),
+            dtype=getattr(torch, resolved),
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,

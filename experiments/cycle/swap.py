@@ -39,8 +39,8 @@ def tolerances(engines: Mapping[str, EngineSettings], fit: Fit) -> Mapping[str, 
     """
     if fit.tolerance != "auto":
         return dict.fromkeys(engines, fit.tolerance)
-    exact = fit.number == "float32"
-    return {n: EXACT if exact and e.number == "float32" else COARSE for n, e in engines.items()}
+    exact = fit.precision == "float32"
+    return {n: EXACT if exact and e.precision == "float32" else COARSE for n, e in engines.items()}
 
 
 async def swap(

@@ -32,7 +32,9 @@ def base(model: Path, fit: Fit) -> Any:
     """
     divided = fit.shard and world.size() > 1
     gpu = fit.device != "cpu" and torch.cuda.is_available()
-    loaded = load(model, fit.number_on(gpu=gpu), "cpu" if divided else fit.device, attention=KERNEL)
+    loaded = load(
+        model, fit.precision_on(gpu=gpu), "cpu" if divided else fit.device, attention=KERNEL
+    )
     head = loaded.get_output_embeddings()
     if not isinstance(head, nn.Linear) or getattr(head, "bias", None) is not None:
         raise MootError(

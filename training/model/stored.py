@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import AutoConfig
 
 from moot.agents.errors import MootError, in_one_line
-from moot.agents.types import Number
+from moot.agents.types import Dtype
 from moot.agents.weights.pretrained import load
 
 CONFIG, MODEL = "config.json", "model.safetensors"
@@ -60,8 +60,8 @@ def _whole(folder: Path) -> dict[str, Tensor]:
     Only transformers knows what it calls in memory what it filed under another name.
     """
     with reading(folder / CONFIG):
-        number = str(AutoConfig.from_pretrained(folder).dtype).removeprefix("torch.")
-    return load(folder, cast(Number, number), "cpu").state_dict()
+        dtype = str(AutoConfig.from_pretrained(folder).dtype).removeprefix("torch.")
+    return load(folder, cast(Dtype, dtype), "cpu").state_dict()
 
 
 @contextmanager
