@@ -102,10 +102,10 @@ async def ask(
 async def sample(
     wire: Wire, model: str, request: Request, more: Mapping[str, Any] | None = None, n: int = 1
 ) -> tuple[list[Completion], Reply]:
-    """Return `n` completions of a request, see `ask`; sample i has the request's seed and i.
+    """Return `n` completions of a request (see `ask`); sample i has the request's seed plus i.
 
-    How much of the prompt had been read before, a server tells of one of them.  That is said of all
-    but the first, which is taken to have read it anew; it may be too little of any.
+    A server tells of one of them how much of the prompt was cached.  That is said of all but the
+    first, which is taken for uncached; it may be too little for any.
     """
     start = time.monotonic()
     body = _body(model, request, n) | dict(more or {})

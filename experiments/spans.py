@@ -110,7 +110,7 @@ class Trace:
         times = [(_start(turn), _nanoseconds(turn["ended_s"])) for turn in turns]
         known = [time for time in times if time[1]] or times
         first = min(start for start, _ in known)
-        # What was put in nobody's mouth took no time; it is told as said when the episode began.
+        # A turn without a time, as one that `--change` put in, stands at the episode's beginning.
         times = [time if time[1] else (first, first) for time in times]
         yield {
             "traceId": trace,

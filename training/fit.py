@@ -136,7 +136,7 @@ def graded(
 def _move(method: Method[Any], examples: Sequence[Example]) -> bool:
     """Return whether examples move a policy that still is its anchor.
 
-    A KL alone doesn't: the gradient of what has no other is rounding noise, which AdamW scales up.
+    A KL alone doesn't: at the anchor its gradient is rounding noise, which AdamW would scale up.
     """
     objective: Objective | None = getattr(method, "objective", None)
     rollouts = [one for one in examples if isinstance(one, Rollout)]

@@ -89,9 +89,8 @@ def share_gone(
 
     Returns:
         The share, by least squares, which is 1 where it has the new version and 0 where it still
-        has the old one, and its standard error, of what each token is off the share of all others:
-        where one is nearly all of the way, they say little of it (HC3, MacKinnon and White, 1985).
-        `None` where it can't be told.
+        has the old one; and its standard error, by HC3 (MacKinnon and White, 1985), which bears
+        that one token makes up most of the way.  `None` where it can't be told.
     """
     way = [b - a for a, b in zip(before, after, strict=False)]
     length = math.fsum(x * x for x in way)

@@ -17,7 +17,7 @@ def of_rows(
 
     The KL is estimated (k3) where it is known how likely the words were to who sampled them.  Of
     what is taught not to be said, as rejected replies, the estimate grows without bound while the
-    KL doesn't: there it is told what that is at least.
+    KL doesn't: there a lower bound of it is told.
 
     Args:
         scores: what the policy thinks of the rows.

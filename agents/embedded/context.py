@@ -23,9 +23,9 @@ class Context:
 
     @property
     def windowed(self) -> bool:
-        """Whether some layer sees no further back than so many places, padding counted among them.
+        """Whether some layer has a sliding window, in which padding counts.
 
-        Then padding may stand before all of a row or behind it, but not in the midst.
+        Then padding may stand before all of a row or behind it, but not in its midst.
         """
         return any(self._cache.is_sliding)
 
@@ -34,9 +34,9 @@ class Context:
         return self.follow(ids, mask, keep=1)[:, -1]
 
     def follow(self, ids: Tensor, mask: Tensor, keep: int = 0) -> Tensor:
-        """Read so, and return (N, keep, V) logits: after each of the last `keep` tokens.
+        """Read as `read` does, and return (N, keep, V) logits after each of the last `keep` tokens.
 
-        At 0 it is after each of them: (N, L, V).
+        At 0 they are those after all of them: (N, L, V).
         """
         earlier = self._mask.sum(-1, keepdim=True)
         self._mask = torch.cat([self._mask, mask], dim=1)

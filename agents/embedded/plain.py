@@ -1,7 +1,7 @@
-"""Plain rows: what a model says of a few words by itself, to hold other ways through it to.
+"""Plain rows: log-probabilities of a few words by transformers alone, to check our own passes by.
 
-Trees of rows, and rows side by side with padding between, go through a model by ways of ours.
-Whether an architecture bears these is seen when it is loaded, and not assumed by its name.
+Prefix trees, and rows of a batch with padding in their midst, go through a model in passes of our
+own.  Whether these are right for an architecture is checked when it is loaded, and not assumed.
 """
 
 from typing import Any
@@ -12,8 +12,8 @@ from torch import Tensor
 from .tokens import Tokens
 
 PROMPT, *ENDS = "One and two make", " three, as all know.", " a pair of shoes."
-"""Of odd rows a model in bfloat16 is sure of nothing: SmolLM2's special tokens change by nats with
-the order of a sum, these words by a twentieth."""
+"""Plain English, which bfloat16 bears: with the order of a sum the log-probabilities of SmolLM2's
+special tokens change by nats, those of these words by a twentieth of one."""
 MOST = 20
 """Tokens of a beginning and of an end at most."""
 APART, APART_HALF = 1e-3, 0.2

@@ -109,8 +109,8 @@ class Voice:
 def _context(config: Any) -> int | None:
     """Return the most tokens that a model reads; `None`: it has no bound.
 
-    With a longrope it reads all of a text otherwise once it is longer than the original: no row may
-    hang on the length of another, nor on its own end.
+    With longrope it reads all of a text otherwise as soon as that is longer than its original
+    context, and so a row otherwise beside a longer one: the original is the bound then.
     """
     rope: dict[str, Any] = getattr(config, "rope_parameters", None) or {}
     original = rope.get("original_max_position_embeddings")

@@ -5,10 +5,10 @@ resemble each other, so they are averaged before they come here.  The bootstrap 
 sample doesn't hold: values that are all alike get an interval of no width, unless their bounds are
 known.
 
-Of few tasks the percentiles lie too near: draws spread √((n - 1)/n) as far as samples do, and how
-far these spread is itself a guess.  So they are taken further out, as far as Student's t would go
+With few tasks that is too narrow: resamples spread √((n - 1)/n) as far as samples do, and how far
+these spread is itself estimated.  So percentiles further out are taken, as far as Student's t goes
 (Hesterberg, 2015, "What Teachers Should Know About the Bootstrap", The American Statistician 69).
-How often they find what isn't there is in docs/influence.md.
+How often such intervals find what isn't there is in docs/influence.md.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -143,7 +143,7 @@ class Course:
         return self._job(JUDGE, judge, weights, folder).model_copy(update={"fit": fit})
 
     def _job(self, name: str, method: Any, weights: Path | None, folder: Path) -> Job:
-        """Return a training of what is called so, on everybody's words."""
+        """Return the training of the weights `name`, on everybody's words."""
         return Job(
             model=locate(self.model),
             weights=weights,

@@ -104,7 +104,7 @@ def current(out: Path, cycles: int) -> dict[str, Weights]:
 
 
 def step_metrics(cycle: int, step: int, metrics: Mapping[str, float], suffix: str) -> list[Metric]:
-    """Return a step's numbers as metrics of its cycle; of the cycle itself what comes before."""
+    """Return a step's numbers as metrics of its cycle; what comes before all steps is its own."""
     return [
         Metric(cycle, f"train/{name}{suffix}", value, step=step) for name, value in metrics.items()
     ]

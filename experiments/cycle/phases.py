@@ -166,7 +166,7 @@ async def serve(run: Run, new: Iterable[Weights]) -> None:
     canary, people = run.split.held_out[0], run.experiment.people()
     tolerance = tolerances(run.experiment.engines, run.experiment.fit)
     proven = swap(run.engines, people, new, run.journal, canary, tolerance)
-    # What was measured once stands, beside what was said at it: a run that goes on proves it anew.
+    # A run that goes on proves its weights anew; what was measured the first time stands.
     known = {(m.cycle, m.name) for m in run.journal.metrics()}
     run.journal.measure(m for m in await proven if (m.cycle, m.name) not in known)
 

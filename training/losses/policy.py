@@ -92,10 +92,10 @@ def kl(logp: Tensor, anchor: Tensor, estimator: Literal["k1", "k2", "k3"] = "k3"
 
 
 def least_kl(logp: Tensor, anchor: Tensor) -> Tensor:
-    """Return what KL(policy ‖ anchor) at least is at each token, in nats, whoever said it.
+    """Return a lower bound of KL(policy ‖ anchor) at each token, in nats, whoever said it.
 
-    That of two outcomes, the token or any other, which is never more than that of all of them
-    (data processing inequality), nor less than 0.  (The binary KL of DPPO, arXiv:2602.04879.)
+    It is the KL of two outcomes, the token or any other, which is never more than that of all of
+    them (data processing inequality), nor less than 0.  (The binary KL of DPPO, arXiv:2602.04879.)
 
     Args:
         logp: (N, T) under the policy.

@@ -51,8 +51,8 @@ def attend(
         value: (1, K, M, D).
         sight: who sees whom.
         scale: what the products are multiplied by.
-        window: how many tokens are seen at most, of a sequence's own; `None`: all.
-        cap: what the products are held within, softly; `None`: nothing.
+        window: the sliding window, in tokens of a sequence; `None`: all are seen.
+        cap: the soft cap of the products; `None`: there is none.
     """
     width, values = query.shape[-1], value.shape[-1]
     if query.device.type == "cuda" and min(width, values) >= NARROWEST:
