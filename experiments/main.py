@@ -72,9 +72,7 @@ def run(
     ] = None,
 ) -> None:
     """Run an experiment, resume it if DIR holds it, or replay another run."""
-    from moot.agents.types import HALF
-
-    from .cycle.replay import apart, asked
+    from .cycle.replay import asked
     from .files.directory import RESOLVED
     from .run import run as play
     from .yaml.loading import load
@@ -86,10 +84,6 @@ def run(
         experiment = of / RESOLVED
     loaded, split = load(experiment, sets or ())
     where = out or Path("runs") / (f"{loaded.name}-replay" if replay else loaded.name)
-    if HALF.search(str(where)):  # tables and their readers take names in UTF-8 alone
-        raise InputError(f"--out {str(where)!a}: isn't UTF-8; choose another --out")
-    if replay is not None:
-        apart(where, replay)
     try:
         report = play(loaded, split, where, replay, metrics)
     except KeyboardInterrupt:

@@ -15,7 +15,7 @@ from .cycle.engines import opened, replayed
 from .cycle.learn import current, published
 from .cycle.phases import Run, examine, let_learn, let_talk, play_baseline, play_controls, serve
 from .cycle.recording import Recording
-from .cycle.replay import Replay, recorded
+from .cycle.replay import Replay, apart, recorded
 from .experiment import Experiment
 from .files.directory import JOURNAL, claim, held_out_folder, talk_folder
 from .files.ending import RUN
@@ -50,6 +50,8 @@ def run(
     """
     from .report.page import write
 
+    if replay is not None:
+        apart(out, replay)
     prices = {name: e.price for name, e in experiment.engines.items() if e.price is not None}
     with (
         named(out),

@@ -16,7 +16,7 @@ from ruamel.yaml.error import YAMLError
 from moot.agents.engine import Limits
 from moot.agents.errors import InputError, MootError
 from moot.agents.price import Price
-from moot.agents.types import UNUSED
+from moot.agents.types import HALF, UNUSED
 from moot.protocols.journal import empty
 
 from ..experiment import Experiment
@@ -73,6 +73,8 @@ def claim(experiment: Experiment, split: Split, out: Path, replay: str = "") -> 
         MootError: another process runs there, another experiment does, the tasks have changed, or
             what was said is lost.
     """
+    if HALF.search(str(out)):  # tables and their readers take names in UTF-8 alone
+        raise InputError(f"--out {str(out)!a}: isn't UTF-8; choose another --out")
     resolved = out / RESOLVED
     there = sorted(p.name for p in out.iterdir()) if out.is_dir() else []
     if others := [name for name in there if not name.startswith(".") and not resolved.is_file()]:
