@@ -47,19 +47,19 @@ Url = Annotated[str, AfterValidator(_checked)]
 
 
 class Endpoint(Settings):
-    """A server somewhere that speaks OpenAI's chat completions."""
+    """A server anywhere that speaks OpenAI's chat completions API."""
 
     kind: Literal["endpoint"] = "endpoint"
     url: Url
     """Its base URL, with or without a trailing /v1."""
     model: str = Field(min_length=1)
-    """The server's name for the model."""
+    """The model's name on that server."""
     key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    """The environment variable that holds the key; the key itself is written nowhere."""
+    """The environment variable that holds the API key; the key itself is never written down."""
     logprobs: bool = True
-    """Whether it is asked how likely each of some choices is; some servers refuse."""
+    """Whether to ask for the log-probabilities of choices; some servers refuse the request."""
     json_schema: bool = True
-    """Whether it is asked to hold a reply to a JSON Schema; some servers refuse."""
+    """Whether to ask for replies that follow a JSON Schema; some servers refuse the request."""
     limits: Limits = Limits()
     """How hard it may be driven, and how patiently."""
     price: Price | None = None

@@ -88,19 +88,19 @@ class Limits(Settings):
     """How hard an engine may be driven, and how patiently."""
 
     concurrency: int = Field(default=256, ge=1, le=100_000)
-    """How many requests may be under way at once, at most: fewer are where the engine is full (a
-    vLLM server says so, others refuse with 429 or 503), or gains nothing from more (by a vLLM
+    """The most requests under way at once. Fewer are sent if the engine is full (a vLLM server
+    reports it, others refuse with 429 or 503), or if it gains nothing from more (judged by a vLLM
     server's latency)."""
     requests_per_second: float | None = Field(default=None, gt=0)
-    """No bound where it is left out."""
+    """Unbounded if left out."""
     tokens_per_minute: float | None = Field(default=None, gt=0)
-    """Tokens read and said together; no bound where it is left out."""
+    """Tokens in and out together; unbounded if left out."""
     timeout_s: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
-    """The longest one call may take before it counts as a fault.  `auto` is 600 for a server; what
-    answers in this process is waited for without a bound, for it can't be lost on the way."""
+    """The longest one call may take before it counts as a fault. `auto` is 600 for a server, and
+    unbounded for an engine in this process, whose answers can't be lost on the way."""
     patience_s: float = Field(default=1800.0, ge=0)
-    """How long a request is tried again after faults that may pass, all tries together; and how
-    long an engine may be down, until nothing is tried again."""
+    """How long a request is tried again after faults that may pass, over all tries; and how long an
+    engine may be down before nothing is tried again."""
 
     def deadline_s(self, usual: float | None) -> float | None:
         """Return how long one call may take, in seconds: `usual` where nothing is set."""

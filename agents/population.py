@@ -55,22 +55,25 @@ class Group(Settings):
 
     name: Name
     role: OneOrMore[Role] = "policy"
-    """What it plays; an agent of several roles plays each of them where a protocol wants it."""
+    """What it plays; an agent with several roles plays each of them when the protocol asks for
+    it."""
     count: int = Field(default=1, ge=1, le=10_000)
     """Above 1 the agents are called name-0, name-1, ..."""
     engine: Name | None = None
-    """Which of `engines` it speaks through; may be left out where there is just one."""
+    """Which of `engines` it speaks through; may be left out if there is just one."""
     persona: OneOrMore[Text] = ""
-    """Its system prompt; of several, the group's agents get one each, in turn."""
+    """Its system prompt; with a list, the group's agents get one each, in turn."""
     learns: bool = False
     """Whether the method trains it; otherwise it stays the engine's base model."""
     adapters: Literal["shared", "each"] = "shared"
-    """Whether the group's agents learn one set of weights together or one each."""
+    """Whether the group's agents learn one set of weights together (`shared`) or one each
+    (`each`)."""
     learns_from: Literal["own", "group", "all"] = "own"
-    """Whose words the weights learn from: of who speaks with them, of the group, or of all who
-    learn.  Others' words were sampled by other weights: `objective.correct` makes up for it."""
+    """Whose words the weights learn from: those of the agents that speak with them (`own`), of the
+    group, or of all learners. Others' words were sampled by other weights, for which
+    `objective.correct` can correct."""
     sampling: OneOrMore[Sampling] = Sampling()
-    """How it is sampled; of several, the group's agents get one each, in turn."""
+    """How it is sampled; with a list, the group's agents get one each, in turn."""
 
     @model_validator(mode="after")
     def _all_is_used(self) -> Self:

@@ -18,7 +18,7 @@ class Price(Settings):
     tokens_in: float = Field(ge=0)
     """Of prompt tokens."""
     tokens_cached: float | None = Field(default=None, ge=0)
-    """Of prompt tokens that the engine had read before; left out, the same as of others."""
+    """Of prompt tokens found in the engine's cache; by default the same as of others."""
     tokens_out: float = Field(ge=0)
     """Of completion tokens."""
 

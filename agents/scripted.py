@@ -79,19 +79,19 @@ class Reply(Settings):
     """What is said to some prompts."""
 
     when: str
-    """The prompts whose last message contains this."""
+    """Matches prompts whose last message contains this."""
     say: tuple[str, ...] = Field(min_length=1)
-    """One of these is said; the request's seed chooses."""
+    """The replies, one of which the request's seed chooses."""
 
 
 class Scripted(Settings):
-    """An engine that says given lines; no model is asked."""
+    """An engine that says given lines, without a model."""
 
     kind: Literal["scripted"] = "scripted"
     lines: tuple[str, ...] = Field(min_length=1)
-    """One of these is said; the request's seed chooses."""
+    """The replies, one of which the request's seed chooses."""
     replies: tuple[Reply, ...] = ()
-    """What is said instead to some prompts; the first that fits."""
+    """Replies to certain prompts, in place of `lines`; the first that matches."""
     model: ModelName | None = None
     """The model that its learners train; it is never asked."""
     latency_s: float = Field(default=0.0, ge=0)

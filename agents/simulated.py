@@ -37,21 +37,22 @@ UNCLEAR = "I can't tell."
 
 
 class Simulated(Settings):
-    """Agents of known competence and temper, without a model."""
+    """Agents of known competence and behaviour, without a model."""
 
     kind: Literal["simulated"] = "simulated"
     competence: float = Field(default=0.6, ge=0, le=1)
-    """How likely it is right alone, and as a judge; else it is wrong in any way alike."""
+    """How likely an agent alone is right, as a judge too; otherwise all wrong answers are equally
+    likely."""
     bias: float = Field(default=0.0, ge=0, le=1)
     """How likely it takes the first option or reply, whatever is asked."""
     stubbornness: float = Field(default=0.0, ge=0, le=1)
-    """How likely it keeps its own answer having heard others."""
+    """How likely it keeps its own answer after hearing others."""
     conformity: float = Field(default=0.0, ge=0, le=1)
-    """How likely it takes the answer that most of those before it give, its own among them."""
+    """How likely it takes the commonest answer in its prompt, its own among them."""
     spread: float = Field(default=0.1, ge=0)
-    """The standard deviation of a number that it says alone."""
+    """The standard deviation of the number that it says alone."""
     susceptibility: float = Field(default=1.0, ge=0, le=1)
-    """How far it moves from its first number towards the mean of those before it."""
+    """How far it moves from its first number towards the mean of those in its prompt."""
     noise: float = Field(default=0.0, ge=0, le=1)
     """How likely it says nothing that can be read."""
     latency_s: float = Field(default=0.0, ge=0)

@@ -132,11 +132,12 @@ class Sampling(Settings):
     temperature: float = Field(default=1.0, ge=0, le=2)
     """Up to 2, as servers take it; 0 takes the likeliest token each time."""
     top_p: float = Field(default=1.0, gt=0, le=1)
-    """The likeliest tokens are kept until their probability reaches it; 1 keeps all."""
+    """Nucleus sampling: the likeliest tokens are kept until their probability reaches it; 1 keeps
+    all."""
     top_k: int = Field(default=0, ge=0)
     """So many of the likeliest tokens are kept; 0 keeps all."""
     max_tokens: int = Field(default=512, ge=1)
-    """The completion's bound, in tokens."""
+    """The most tokens of a completion."""
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Texts that end a completion; they are not part of it."""
 

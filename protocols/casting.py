@@ -37,14 +37,15 @@ class Some(Settings):
     """
 
     kind: Literal["sample", "round_robin", "rating"]
-    """Drawn by the task; going round from episode to episode; or drawn by the task with odds of
-    e^rating, the Bradley-Terry strength that an agent's replies have shown in earlier cycles."""
+    """How a cast is chosen: drawn by the task; in turn from episode to episode; or drawn by the
+    task with odds of e^rating, the Bradley-Terry strength that an agent's replies have shown in
+    earlier cycles."""
     policies: Seats = None
-    """How many play; all where it is left out."""
+    """How many play; all by default."""
     critics: Seats = None
-    """How many play; all where it is left out."""
+    """How many play; all by default."""
     judges: Seats = None
-    """How many play; all where it is left out."""
+    """How many play; all by default."""
 
     def cast(self, people: Population, task: Task, number: int, seed: int) -> Population:
         """Return who plays, in the population's order; the same episode has the same cast.

@@ -40,14 +40,14 @@ class Consensus(Settings):
     samples: int = Field(default=1, ge=1, le=10_000)
     """Answers from each policy."""
     weigh: Weigh = "equal"
-    """What decides how much an answer counts: nothing; how sure its agent says it is, recalibrated;
-    the mean probability of its tokens (geometric), where the engine tells it; its agent's verdict
-    on it, which it learnt to give by `laser` (all count alike where no answer is held right at
-    all, or nobody learnt to tell); or its agent's trust, by what it judged in earlier cycles."""
+    """How much each vote counts: all alike (`equal`); how sure the agent says it is, recalibrated;
+    the geometric mean probability of its tokens, if the engine reports it; the agent's own verdict
+    on it, learnt by `laser` (all alike if no verdict is learnt, or no answer is held right at all);
+    or the agent's trust, from what it judged in earlier cycles."""
     ties: Literal["first", "none"] = "first"
     """Who wins a tie: the answer given first, or none."""
     quorum: float = Field(default=0.0, ge=0, le=1)
-    """The least share of the weight of the readable answers that a winner needs; below it there is
+    """The least share of the readable answers' weight that a winner needs; below it there is
     none."""
 
     @property

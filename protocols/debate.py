@@ -53,13 +53,13 @@ class Debate(Settings):
     redraw: Literal["never", "episode", "round"] = "never"
     """How often a random topology is drawn anew."""
     sees: Sees = "anonymous"
-    """What is shown of what others said, where the topology doesn't say for an edge."""
+    """What is shown of others' replies, where the topology doesn't say it for an edge."""
     topology_seed: int = 0
-    """Decides what a random topology looks like."""
+    """The seed of a random topology."""
     until_agreed: bool = False
     """Whether the debate ends as soon as all readable answers of a round are the same."""
     prompt: str = Field(default=REVISE, pattern=r"\{others\}")
-    """What is asked after the first round; {others} stands for what is heard."""
+    """What is asked after the first round; {others} stands for the replies that are heard."""
 
     @model_validator(mode="after")
     def _what_is_drawn_is_drawn_anew(self) -> Self:

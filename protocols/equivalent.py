@@ -49,9 +49,10 @@ class Equivalent(Settings):
     talk: TalkChoice = Synthesis()
     """What gives the reference."""
     soft: bool = False
-    """Whether an answer matches by how likely a judge finds it the same; else wholly or not."""
+    """Whether an answer's match is the probability that the judge gives it; otherwise it is 0 or
+    1."""
     reasons: bool = False
-    """Whether a judge says why before it decides."""
+    """Whether a judge gives reasons before it decides."""
 
     @model_validator(mode="after")
     def _has_reference(self) -> Self:

@@ -31,12 +31,12 @@ class Judged(Settings):
 
     kind: Literal["judged"] = "judged"
     talk: TalkChoice = Sample()
-    """What is said before it is judged."""
+    """The protocol whose answers are judged."""
     judging: JudgingChoice = Pairwise()
     """How it is judged."""
     margin: float = Field(default=0.0, ge=0, lt=1)
-    """How far apart two answers must be for a preference: in grades, or from an even chance to a
-    sure one."""
+    """How far apart two answers must be for a preference: in grades, or in probability from even
+    (0) to certain (1)."""
 
     @property
     def yields(self) -> frozenset[Signal]:

@@ -33,14 +33,15 @@ class Mixture(Settings):
 
     kind: Literal["mixture"] = "mixture"
     layers: int = Field(default=2, ge=1, le=100)
-    """How often each policy answers; the first time it has read nothing."""
+    """How often each policy answers; the first time it has read no other answer."""
     by: Literal["anchor", "critic"] = "anchor"
-    """Who aggregates: the frozen initial policy, or the population's (first) critic.  It sees the
-    question."""
+    """Who aggregates, seeing the question: the frozen initial policy (`anchor`), or the
+    population's first critic."""
     temperature: float = Field(default=0.0, ge=0, le=2)
-    """The anchor's; 0 takes the likeliest token each time.  A critic has the population's."""
+    """Of the anchor; 0 takes the likeliest token each time. A critic uses the population's
+    sampling."""
     max_tokens: int = Field(default=512, ge=1)
-    """The bound of the anchor's reference, in tokens.  A critic has the population's."""
+    """The most tokens of the anchor's reference. A critic uses the population's sampling."""
 
     @model_validator(mode="after")
     def _critics_sample_as_the_population_says(self) -> Self:

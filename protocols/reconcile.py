@@ -57,10 +57,10 @@ class ReConcile(Settings):
 
     kind: Literal["reconcile"] = "reconcile"
     rounds: int = Field(default=2, ge=1, le=100)
-    """How often each policy answers at most; the first time it has read nothing, and it ends when
-    all readable answers are the same."""
+    """The most times that each policy answers, the first time without having read others; it ends
+    earlier if all readable answers are the same."""
     convincing: tuple[Convincing, ...] = ()
-    """Convincing answers to other questions, which stand before a discussion."""
+    """Convincing answers to other questions, shown before a discussion."""
 
     @property
     def yields(self) -> frozenset[Signal]:

@@ -28,7 +28,7 @@ class Reflection(Settings):
     samples: int = Field(default=1, ge=1, le=10_000)
     """Conversations that each policy has with itself."""
     rounds: int = Field(default=2, ge=1, le=100)
-    """How often it answers in each."""
+    """How often it answers in each conversation."""
     prompt: str = Field(default=AGAIN, min_length=1)
     """What is asked after the first answer."""
 

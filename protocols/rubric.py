@@ -46,30 +46,32 @@ class Rubric(Settings):
     talk: TalkChoice = Synthesis()
     """What is said before it is graded."""
     source: Source = "reference"
-    """What criteria are taken from: the talk's reference, the question alone, or the answers beside
-    the question, where they differ."""
+    """What criteria are derived from: the talk's reference, the question alone, or the answers
+    beside the question, where they differ."""
     question: Literal["hidden", "shown"] = "hidden"
     """Whether the question is shown beside the reference."""
     by: Literal["anchor", "critic"] = "anchor"
-    """Who proposes: the frozen initial policy, or every critic."""
+    """Who proposes criteria: the frozen initial policy (`anchor`), or every critic."""
     criteria: int = Field(default=5, ge=1, le=100)
-    """How many each is asked for at least."""
+    """How many criteria each proposer is asked for, at least."""
     most: int = Field(default=20, ge=1, le=100)
-    """How many of those proposed are used at most."""
+    """How many of the proposed criteria are used at most."""
     weights: Weights = "uniform"
-    """What a proposed criterion is worth: 1; what Rubrics as Rewards gives its label; or points
-    that the proposer gives, from -10 to 10."""
+    """What a proposed criterion is worth: 1; the points that Rubrics as Rewards gives to its label;
+    or points given by the proposer, from -10 to 10."""
     review: bool = False
-    """Whether critics throw out repeated, unverifiable and gameable criteria."""
+    """Whether critics remove repeated, unverifiable and gameable criteria."""
     written: Text = ""
-    """A rubric, in place of proposals: a line for each criterion, "[points] sentence"."""
+    """A given rubric, in place of proposals: a line for each criterion, "[points] sentence"."""
     score: Literal["explicit", "implicit"] = "explicit"
-    """Whether each criterion is judged alone, or all by one mark from 1 to 10.  Explicit is the
-    points earned over those that can be, as in HealthBench, whose points are signed."""
+    """Whether each criterion is judged by itself (`explicit`), or all by one mark from 1 to 10.
+    Explicit scores are points earned over points possible, as in HealthBench, whose points are
+    signed."""
     temperature: float = Field(default=0.0, ge=0, le=2)
-    """The anchor's; 0 takes the likeliest token each time.  A critic has the population's."""
+    """Of the anchor; 0 takes the likeliest token each time. A critic uses the population's
+    sampling."""
     max_tokens: int = Field(default=1024, ge=1)
-    """The bound of what the anchor proposes, in tokens.  A critic has the population's."""
+    """The most tokens of the anchor's proposal. A critic uses the population's sampling."""
 
     @model_validator(mode="after")
     def _fits(self) -> "Rubric":

@@ -62,13 +62,14 @@ class Selection(Settings):
     samples: int = Field(default=1, ge=1, le=10_000)
     """Answers from each policy."""
     by: Literal["self", "perplexity", "mutual", "self_reward"] = "self"
-    """How one is chosen: a model is shown all and picks the best; or it is the one that its own
-    model, or the frozen initial policy having read the others, finds likeliest, a token; or the one
-    that its own policy's verdict, learnt by `laser`, holds most right, and until one is learnt the
-    most frequent.  The last two take engines that can tell how likely a given text is."""
+    """How the reference is chosen: a model is shown all answers and picks the best; the answer that
+    its own model finds likeliest, in the mean over tokens; the answer that the frozen initial
+    policy finds likeliest after reading the others; or the answer that its own policy's verdict,
+    learnt by `laser`, rates highest (before one is learnt, the most frequent). The last two need an
+    engine that can score a given text."""
     who: Literal["policy", "anchor"] = "policy"
-    """Who picks the best: the first policy, with the weights it has by then, or the frozen initial
-    policy behind it."""
+    """Who picks the best: the first policy, with its present weights, or the frozen initial policy
+    behind it."""
 
     @model_validator(mode="after")
     def _somebody_picks(self) -> Self:

@@ -35,11 +35,11 @@ class StageSettings(Settings):
     open_episodes: int = Field(default=256, ge=1, le=100_000)
     """The most episodes under way at once."""
     max_failed_episodes: int = Field(default=0, ge=0)
-    """Episodes of one phase that may fail, for faults that didn't pass, requests that an engine
-    refused (too long, filtered) or want of time; one more ends the run."""
+    """How many episodes of one phase may fail, through faults that don't pass, requests that an
+    engine refuses (too long, filtered), or lack of time; one more ends the run."""
     episode_s: float | None = Field(default=None, gt=0)
-    """How long an episode may take, its waiting for engines included; one that isn't over by then
-    has failed.  No bound where it is left out."""
+    """How long an episode may take, waiting for engines included, before it has failed. Unbounded
+    if left out."""
 
 
 @dataclass(frozen=True, slots=True)

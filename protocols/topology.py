@@ -56,7 +56,7 @@ class Star(Settings):
 
     kind: Literal["star"] = "star"
     hub: str | None = None
-    """The name of the agent in the middle; the first one where it is left out."""
+    """The name of the agent in the middle; by default the first."""
 
     def drawn(self, names: Sequence[str], rng: Random) -> list[Edge]:
         """Return who hears whom."""
@@ -123,7 +123,7 @@ class SmallWorld(Settings):
     degree: int = Field(ge=2)
     """How many near neighbours each agent begins with; an even number."""
     rewire: float = Field(default=0.1, ge=0, le=1)
-    """The probability that an edge leads somewhere else."""
+    """The probability that an edge leads to a random other agent instead."""
 
     def drawn(self, names: Sequence[str], rng: Random) -> list[Edge]:
         """Return who hears whom."""
@@ -139,7 +139,7 @@ class Chance(Settings):
 
     kind: Literal["random"] = "random"
     p: float = Field(ge=0, le=1)
-    """That probability."""
+    """The probability with which each agent hears each other one."""
 
     def drawn(self, names: Sequence[str], rng: Random) -> list[Edge]:
         """Return who hears whom."""
@@ -151,11 +151,11 @@ class Link(Settings):
     """One edge that is written out."""
 
     speaker: str
-    """The name of who is heard."""
+    """The name of the agent that is heard."""
     listener: str
-    """The name of who hears it."""
+    """The name of the agent that hears it."""
     sees: Sees | None = None
-    """What the listener is shown; what the protocol shows where it is left out."""
+    """What the listener is shown; by default what the protocol shows."""
 
 
 class Written(Settings):

@@ -31,9 +31,9 @@ class Tournament(Settings):
 
     kind: Literal["tournament"] = "tournament"
     samples: int = Field(default=1, ge=1, le=10_000)
-    """Answers from each policy; those that state the same play as one."""
+    """Answers from each policy; equal answers play as one."""
     rounds: int | None = Field(default=None, ge=1, le=100)
-    """Swiss rounds; everybody meets everybody where it is left out."""
+    """Rounds of the Swiss system; by default everybody meets everybody."""
     judging: Pairwise = Pairwise()
     """How a game is judged."""
 

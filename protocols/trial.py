@@ -106,19 +106,19 @@ class Case:
 
 
 class Trial(Settings):
-    """The two answers that most policies give are argued for before a judge."""
+    """The two most frequent answers are argued for before a judge."""
 
     kind: Literal["trial"] = "trial"
     samples: int = Field(default=1, ge=1, le=10_000)
     """Answers from each policy."""
     form: Literal["debate", "consultancy"] = "debate"
-    """Whether both answers have an advocate, or one that is drawn by the task."""
+    """Whether both answers have an advocate, or only one, drawn by the task (consultancy)."""
     rounds: int = Field(default=2, ge=1, le=100)
     """How often each advocate argues."""
     speak: Literal["together", "in_turn"] = "together"
     """Whether the advocates of a round argue at once, or the second hears the first."""
     questions: bool = False
-    """Whether after each round the (first) judge asks each advocate a question, and it replies."""
+    """Whether after each round the first judge asks each advocate a question, which is answered."""
     judge_sees: Literal["question", "source"] = "question"
     """Whether judges see the prompt without its <source> part, or all of it."""
 

@@ -29,7 +29,8 @@ class RewardModel(Preferring):
     """How the reward model learns."""
 
     soft: bool = True
-    """Whether the judges' probability is the label; else the likelier side is simply right."""
+    """Whether the judges' probability is the label; otherwise the likelier side is taken as
+    right."""
     centre: float = Field(default=0.0, ge=0)
     """The weight of a term that keeps rewards around zero."""
 

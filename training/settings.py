@@ -12,7 +12,7 @@ class Lora(Settings):
     """The shape of the adapters that learn (Hu et al., arXiv:2106.09685)."""
 
     rank: int = Field(default=16, ge=1, le=1024)
-    """The width of the bottleneck."""
+    """The adapter's rank."""
     alpha: float = Field(default=32.0, gt=0)
     """The adapter's output is scaled by alpha / rank."""
     targets: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = "all-linear"
@@ -28,8 +28,9 @@ class Guards(Settings):
     entropy: float | None = Field(default=None, gt=0)
     """The least entropy of the next token, in nats."""
     kl: float | None = Field(default=None, gt=0)
-    """The greatest KL to the anchor, in nats a token; costs the anchor's forward pass.  Of `dpo`,
-    `kto` and `sft`, which learn from what the policy hasn't just said, what it at least is."""
+    """The greatest KL to the anchor, in nats a token; costs the anchor's forward pass. With `dpo`,
+    `kto` and `sft`, whose words the policy hasn't just sampled, a lower bound of the KL is
+    compared."""
     length: float | None = Field(default=None, gt=0)
     """The greatest length of a completion, in tokens."""
     loss: float | None = None
@@ -37,15 +38,15 @@ class Guards(Settings):
     grad_norm: float | None = Field(default=None, gt=0)
     """The greatest norm of the gradient, before it is clipped."""
     distinct: float | None = Field(default=None, gt=0, le=1)
-    """The least share of an episode's texts that differ; in the mean over the cycle's episodes too,
-    those without contrast among them."""
+    """The least share of an episode's texts that differ. Also checked on the mean over all of the
+    cycle's episodes, including those without contrast."""
     commonest: float | None = Field(default=None, gt=0, lt=1)
-    """The greatest share that one answer may have of all that are learnt from, whatever was asked;
-    of the cycle's answers too, those without contrast among them.  Rewards without labels can be
-    earned so."""
+    """The greatest share that one answer may have among all that are learnt from, whatever was
+    asked: always giving the same answer can earn rewards without labels. Also checked on all of the
+    cycle's answers, including those without contrast."""
     then: Literal["stop", "rollback", "fail"] = "stop"
-    """End the cycle's training before this step; go back to the weights that the cycle began with;
-    or end the run."""
+    """What a broken guard does: end the cycle's training before this step, go back to the weights
+    that the cycle began with, or end the run."""
 
     @model_validator(mode="after")
     def _all_is_used(self) -> Self:
@@ -72,47 +73,48 @@ class Fit(Settings):
     lr: float = Field(default=1e-4, gt=0, lt=1)
     """AdamW's learning rate."""
     epochs: int = Field(default=1, ge=1, le=1000)
-    """How often a cycle's examples are gone through."""
+    """Passes over a cycle's examples."""
     groups: int = Field(default=8, ge=1)
-    """Episodes in one optimiser step; all that one episode taught stays together."""
+    """Episodes in one optimiser step; all examples of one episode stay together."""
     batch_tokens: int = Field(default=1024, ge=1)
-    """The most tokens in one forward pass, what several rows begin with counted once; more are
-    accumulated, with the same gradient.  Memory grows with it."""
+    """The most tokens in one forward pass, with a prefix that several rows share counted once. A
+    step with more accumulates gradients, with the same result. Memory grows with it."""
     warmup_steps: int = Field(default=0, ge=0)
-    """Steps of the whole run over which the learning rate rises from 0."""
+    """Steps, over the whole run, in which the learning rate rises from 0."""
     weight_decay: float = Field(default=0.0, ge=0, lt=1)
-    """AdamW's decoupled weight decay, of what learns."""
+    """AdamW's decoupled weight decay of the weights that learn."""
     clip_norm: float = Field(default=1.0, gt=0)
-    """The gradient's greatest norm."""
+    """The gradient is clipped to this norm."""
     checkpoint_every: int = Field(default=1, ge=1)
-    """Steps between checkpoints inside a cycle; resuming loses at most this many."""
+    """Steps between checkpoints within a cycle; a resumed run loses at most this many."""
     device: Device = "auto"
-    """`auto` is the GPU where there is one."""
+    """`auto` is the GPU if there is one."""
     graphs: bool = False
-    """On a GPU, where an adapter learns, without `recompute` and `shard`: whether passes over trees
-    of a size that comes often are recorded as CUDA graphs.  Off, for it has only run with a
-    stand-in for a GPU so far."""
+    """On a GPU, with an adapter and without `recompute` and `shard`: whether forward and backward
+    passes over trees of a common size are recorded as CUDA graphs. Off by default, because it has
+    only run with a stand-in for a GPU so far."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the base model: bfloat16 on a GPU where adapters learn, which are float32; else float32,
-    for small steps are lost on 16 bits."""
+    """Of the base model. `auto` is bfloat16 on a GPU if adapters learn, which are float32
+    themselves; otherwise float32, because small steps are lost in 16 bits."""
     recompute: bool = False
-    """Hold one layer's activations at a time and compute them again backward: a third more work,
-    and far less memory (gradient checkpointing)."""
+    """Gradient checkpointing: hold one layer's activations at a time and compute them again in the
+    backward pass, for a third more work and far less memory."""
     processes: int = Field(default=1, ge=1, le=64)
-    """Processes on this machine that share the work of a step, one a GPU where there are GPUs.  The
-    result is that of one, up to float rounding; a step that is one part (`batch_tokens`) is one
-    process's work."""
+    """Processes on this machine that share the work of a step, one for each GPU if there are GPUs.
+    The result is that of one process, up to float rounding. A step that is a single part
+    (`batch_tokens`) is the work of one process."""
     shard: bool = False
-    """Divide the model, what is learnt of it and the optimiser's state over the processes (FSDP2),
-    for models that no device holds; else each process holds all of it."""
+    """Whether the model, its learned weights and the optimiser's state are divided over the
+    processes (FSDP2), for models that no device can hold; otherwise each process holds all of
+    it."""
     lora: Lora | None = Lora()
-    """The adapter that learns; `null`: all of the model's weights do."""
+    """The adapter that learns; with `null` all of the model's weights learn."""
     tolerance: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
-    """How far an engine that takes up what was learnt may be from what the trainer makes of a
-    reply: nats a token, in the mean.  `auto` is 0.01 where both compute in float32, which comes to
-    under 0.001; and else, for 16 bits are coarser, 0.1."""
+    """How far an engine's log-probabilities of a reply may be from the trainer's after new weights
+    are loaded: the mean difference in nats a token. `auto` is 0.01 if both compute in float32,
+    where it comes to less than 0.001, and otherwise 0.1, because 16 bits are coarser."""
     guards: Guards = Guards()
-    """What must not happen to the policy."""
+    """Bounds that stop the training of a policy that collapses."""
 
     @model_validator(mode="after")
     def _all_is_used(self) -> Self:

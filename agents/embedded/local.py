@@ -26,8 +26,8 @@ class Local(Settings):
     device: Device = "auto"
     """`auto` is the GPU where there is one."""
     batch: int = Field(default=64, ge=1, le=4096)
-    """The most completions generated together.  Sums are rounded otherwise in another batch, so a
-    rerun may differ where two tokens were nearly alike; at 1 it gives the same bytes."""
+    """The most completions generated together. Sums are rounded differently in another batch, so a
+    rerun may differ where two tokens were nearly equally likely; with 1 it gives the same bytes."""
     limits: Limits = Limits()
     """How hard it may be driven, and how patiently."""
     price: Price | None = None

@@ -28,35 +28,35 @@ class VLLM(Settings):
     model: ModelName | None = None
     """A name that `moot models` lists, a folder, or a hub id; needed unless `url` is given."""
     url: OneOrMore[Url] | None = None
-    """A running server's base URL, or those of several that serve the same model; the settings of a
-    started one are then not used."""
+    """A running server's base URL, or those of several that serve the same model; settings for a
+    started server are then not used."""
     port: int | None = Field(default=None, ge=1, le=65535)
-    """Where the started server listens, on this machine alone, and further replicas on the ports
-    after it; a free port if left out."""
+    """Where the started server listens, on this machine only; further replicas use the ports after
+    it. A free port if left out."""
     dtype: Dtype = "auto"
     """`auto` is the model's own on a GPU, and float32 on the CPU."""
     max_model_len: int = Field(default=2048, ge=16)
-    """The bound of prompt and completion together, in tokens."""
+    """The most tokens of prompt and completion together."""
     max_loras: int = Field(default=4, ge=1, le=256)
-    """How many learned weights may speak in one batch."""
+    """How many adapters may speak in one batch."""
     max_lora_rank: Literal[8, 16, 32, 64, 128, 256, 512] = 32
     """The largest rank of an adapter."""
     gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
     """The share of the GPU's memory that the server takes."""
     kv_cache_gib: int = Field(default=2, ge=1)
-    """Memory for keys and values where there is no GPU, in GiB."""
+    """Memory for the KV cache if there is no GPU, in GiB."""
     replicas: int = Field(default=1, ge=1, le=64)
-    """How many such servers are started; on GPUs each gets as many as `--tensor-parallel-size` in
-    `arguments` says, on a CPU its share of the cores."""
+    """How many such servers are started. On GPUs each gets as many as `--tensor-parallel-size` in
+    `arguments` says; on a CPU each gets its share of the cores."""
     sleep: bool = False
-    """Whether the started server leaves its GPU's memory to the learning between talks."""
+    """Whether the started server leaves its GPU's memory to training between talks."""
     arguments: tuple[str, ...] = ()
-    """More arguments for the server, as vLLM's own documentation names them."""
+    """Further arguments for the server, as in vLLM's documentation."""
     start_s: float = Field(default=300.0, gt=0)
-    """How long the server may take to be ready, or a running one to say what it serves."""
+    """How long a server may take to become ready, or a running one to say what it serves."""
     restarts: int = Field(default=20, ge=0)
-    """How often a started server that died, or hung for `limits.timeout_s`, is started again in one
-    run; it is given up sooner where it answers nothing between its deaths."""
+    """How often in one run a started server is restarted after it died, or hung for
+    `limits.timeout_s`. It is given up sooner if it answers nothing between its deaths."""
     limits: Limits = Limits()
     """How hard it may be driven, and how patiently."""
     price: Price | None = None

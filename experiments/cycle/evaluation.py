@@ -28,16 +28,17 @@ class Evaluation(Settings):
     """How the policies are measured before the first cycle and after each."""
 
     samples: int = Field(default=4, ge=1, le=1000)
-    """Answers that one agent for each learned weights gives to each held-out task; where nobody
-    learns, every policy."""
+    """Answers to each held-out task by one agent for each learned weights; if nobody learns, by
+    every policy."""
     controls: bool = True
-    """Whether the protocol is played on the held-out tasks at the end, beside what its tokens buy
-    without it: a single answer, a vote, the likeliest answer, reflection without peers."""
+    """Whether, at the end, the protocol is played on the held-out tasks and compared with what its
+    tokens buy without it: a single answer, a vote, the likeliest answer, reflection without
+    peers."""
     baseline: bool = True
-    """Whether the untrained model votes once more at the compute that the whole run spent."""
+    """Whether, at the end, the untrained model votes with the compute that the whole run spent."""
     baseline_votes: int = Field(default=64, ge=1, le=10_000)
-    """The most votes the baseline casts for a task.  Where the run's compute would buy more, the
-    report says so; a majority hardly moves beyond."""
+    """The most votes that this baseline casts for a task. If the run's compute would buy more, the
+    report says so; more hardly move a majority."""
 
 
 def examinees(people: Population) -> dict[str, Agent]:

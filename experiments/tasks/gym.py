@@ -32,9 +32,9 @@ class ReasoningGym(Settings):
     options: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Settings of that data set, e.g. {min_terms: 2, max_terms: 2}."""
     size: int = Field(default=256, ge=2, le=1_000_000)
-    """How many different questions are made, the held-out ones among them."""
+    """How many different questions are made, including the held-out ones."""
     template: str = Field(default="{prompt}", pattern=r"\{prompt\}")
-    """What is asked: {prompt} stands for the question."""
+    """The prompt; {prompt} stands for the question."""
     held_out: int = Field(default=32, ge=1)
     """How many questions are kept for evaluation."""
     per_cycle: int = Field(default=16, ge=1)

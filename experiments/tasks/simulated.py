@@ -16,9 +16,9 @@ class SimulatedTasks(Settings):
 
     kind: Literal["simulated"] = "simulated"
     options: int | None = Field(default=2, ge=2, le=8)
-    """How many answers there are to choose from; `null`: any number is one."""
+    """How many answers there are to choose from; `null`: the answer is any number."""
     size: int = Field(default=256, ge=2, le=1_000_000)
-    """How many questions there are, the held-out ones among them."""
+    """How many questions there are, including the held-out ones."""
     held_out: int = Field(default=32, ge=1)
     """How many questions are kept for evaluation."""
     per_cycle: int = Field(default=16, ge=1)

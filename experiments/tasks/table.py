@@ -26,12 +26,12 @@ class File(Settings):
     prompt_column: str = "prompt"
     """Which column holds the question."""
     answer_column: str = "answer"
-    """Which column holds the right answer; an empty cell, or NaN in Parquet, is an answer that
-    isn't known.  The number 3.0 is the answer 3; in CSV, which has texts alone, it is 3.0."""
+    """Which column holds the right answer. An empty cell, or NaN in Parquet, is an unknown answer.
+    The number 3.0 is the answer 3; in CSV, which holds only text, it is 3.0."""
     held_out_path: Beside | None = None
-    """A file of its own for the held-out questions; none of it is learnt from."""
+    """A separate file for the held-out questions; none of it is learnt from."""
     template: str = Field(default="{prompt}", pattern=r"\{prompt\}")
-    """What is asked: {prompt} stands for the question."""
+    """The prompt; {prompt} stands for the question."""
     held_out: int = Field(default=32, ge=1)
     """How many questions are kept for evaluation."""
     per_cycle: int = Field(default=16, ge=1)
@@ -58,7 +58,7 @@ class Item(Settings):
     prompt: str = Field(min_length=1)
     """The question."""
     answer: str | int | float | None
-    """Numbers may stand without quotes; `null` is an answer that isn't known."""
+    """Numbers may be written without quotes; `null` is an unknown answer."""
 
 
 class Inline(Settings):
@@ -70,7 +70,7 @@ class Inline(Settings):
     verifier: VerifierName
     """How an answer is read and checked."""
     template: str = Field(default="{prompt}", pattern=r"\{prompt\}")
-    """What is asked: {prompt} stands for the question."""
+    """The prompt; {prompt} stands for the question."""
     held_out: int = Field(default=32, ge=1)
     """How many questions are kept for evaluation."""
     per_cycle: int = Field(default=16, ge=1)

@@ -43,7 +43,7 @@ class Listwise(Settings):
 
     kind: Literal["listwise"] = "listwise"
     better: str = Field(default="the better answer", min_length=1)
-    """What is looked for: "order the replies by which is ..."."""
+    """The criterion: "order the replies by which is ..."."""
 
     def judge(
         self, task: Task, replies: Sequence[Turn], judges: Sequence[Agent]

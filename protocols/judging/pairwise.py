@@ -39,11 +39,11 @@ class Pairwise(Settings):
 
     kind: Literal["pairwise"] = "pairwise"
     better: str = Field(default="the better answer", min_length=1)
-    """What is looked for: "which of the two is ..."."""
+    """The criterion: "which of the two is ..."."""
     pairs: int | None = Field(default=None, ge=1)
-    """So many pairs of an episode, drawn by its task; all where it is left out."""
+    """How many pairs of an episode are judged, drawn by its task; all by default."""
     reasons: bool = False
-    """Whether a judge says why before it decides."""
+    """Whether a judge gives reasons before it decides."""
 
     def judge(
         self, task: Task, replies: Sequence[Turn], judges: Sequence[Agent]

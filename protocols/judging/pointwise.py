@@ -36,9 +36,9 @@ class Pointwise(Settings):
 
     kind: Literal["pointwise"] = "pointwise"
     better: str = Field(default="a right and complete answer", min_length=1)
-    """What is looked for: "the best is ..."."""
+    """The criterion: "the best is ..."."""
     reasons: bool = False
-    """Whether a judge says why before it decides."""
+    """Whether a judge gives reasons before it decides."""
 
     def judge(
         self, task: Task, replies: Sequence[Turn], judges: Sequence[Agent]

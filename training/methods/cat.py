@@ -27,10 +27,10 @@ class CaT(Reinforcement):
 
     kind: Literal["cat"] = "cat"
     reward: Literal["match", "grade"] = "match"
-    """Agreement with the reference, or the grade that a rubric gave."""
+    """Agreement with the reference, or the grade given by a rubric."""
     no_answer: float | None = Field(default=0.0, ge=0, le=1)
-    """The reward, with `match`, of a rollout without a readable answer; `null` leaves it out of its
-    group.  What no judge could grade or match is always left out."""
+    """The reward of a rollout without a readable answer, or that no judge could grade; `null`
+    leaves it out of its group."""
 
     @model_validator(mode="after")
     def _options_are_used(self) -> Self:

@@ -57,29 +57,29 @@ OWN: dict[str, dict[str, float]] = {"simpo": {"beta": 2.5, "gamma": 1.375}, "orp
 
 
 class DPO(Preferring):
-    """Make what was preferred likelier than what was not."""
+    """Make preferred replies likelier than rejected ones."""
 
     kind: Literal["dpo"] = "dpo"
     variant: Loss = "sigmoid"
-    """Which loss of the family; `sigmoid` is DPO's own."""
+    """The loss; `sigmoid` is DPO's own."""
     beta: float = Field(default=0.1, gt=0)
-    """Reward of a nat: the larger, the closer the policy stays to what rewards are measured
-    against.  2.5 where it is left out with `simpo`."""
+    """The implicit reward per nat: the larger, the closer the policy stays to the reference policy.
+    Defaults to 2.5 with `simpo`."""
     against: Literal["start", "cycle"] = "start"
-    """What rewards are measured against: the anchor, or the policy that the cycle began with."""
+    """The reference policy: the anchor (`start`), or the policy that the cycle began with
+    (`cycle`)."""
     normalised: bool = False
-    """Whether log-probabilities are means over tokens in place of sums (LN-DPO)."""
+    """Whether log-probabilities are averaged over tokens instead of summed (LN-DPO)."""
     noise: float = Field(default=0.0, ge=0, lt=0.5)
-    """How often labels are wrong: conservative DPO with `sigmoid`, and the same with `sppo`; of
-    `robust` and `exo`."""
+    """How often labels are assumed to be wrong: with `sigmoid` this is conservative DPO, and
+    likewise with `sppo`; a parameter of `robust` and `exo`."""
     soft: bool = False
-    """Whether the judges' probability is the label, of `sigmoid` and `sppo`; else the likelier side
-    is simply right."""
+    """Whether the judges' probability is the label (`sigmoid` and `sppo`); otherwise the likelier
+    side is taken as right."""
     gamma: float = Field(default=0.5, ge=0)
-    """The margin of `simpo`, whose own is 1.375."""
+    """The target margin of `simpo`, whose paper uses 1.375."""
     sft: float = Field(default=0.0, ge=0)
-    """The weight of the chosen reply's negative log-likelihood; 1 where it is left out with
-    `orpo`."""
+    """The weight of the chosen reply's negative log-likelihood; defaults to 1 with `orpo`."""
 
     @model_validator(mode="before")
     @classmethod

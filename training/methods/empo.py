@@ -18,7 +18,7 @@ from .votes import groups, votes
 
 
 class EMPO(Reinforcement):
-    """Reinforce the answers that many give, by how many."""
+    """Reinforce answers by the share of the group that agrees with them."""
 
     kind: Literal["empo"] = "empo"
 

@@ -19,7 +19,7 @@ from .reinforcement import Reinforcement, answers
 
 
 class Intuitor(Reinforcement):
-    """Reinforce the answers that the policy is certain of."""
+    """Reinforce answers of which the policy is certain."""
 
     kind: Literal["intuitor"] = "intuitor"
 

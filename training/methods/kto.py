@@ -29,19 +29,20 @@ if TYPE_CHECKING:
 
 
 class KTO(Settings):
-    """Make what was liked likelier than the policy's own drift, and what was not less likely."""
+    """Make liked answers likelier, and disliked ones less likely, relative to the policy's own
+    drift."""
 
     kind: Literal["kto"] = "kto"
     on: Literal["preferences", "grade", "match"] = "preferences"
     """What says whether an answer is desirable."""
     threshold: float = Field(default=0.5, ge=0, le=1)
-    """The grade, or agreement, over which an answer is desirable."""
+    """The grade, or agreement, above which an answer is desirable."""
     beta: float = Field(default=0.1, gt=0)
-    """Reward of a nat."""
+    """The implicit reward per nat."""
     desirable: float = Field(default=1.0, gt=0)
-    """How much desirable answers count."""
+    """The weight of desirable answers."""
     undesirable: float = Field(default=1.0, gt=0)
-    """How much the others count."""
+    """The weight of undesirable answers."""
 
     @model_validator(mode="after")
     def _options_are_used(self) -> Self:

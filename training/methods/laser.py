@@ -42,21 +42,22 @@ class LaSeR(Reinforcement):
 
     kind: Literal["laser"] = "laser"
     reward: Literal["verified", "match"] = "verified"
-    """Who is right: by the task's known answer, or by agreement with the reference."""
+    """Which answers are right: by the task's known answer, or by agreement with the reference."""
     beta: float = Field(default=0.1, gt=0)
     """β: a verdict of 1 is 1/β nats above c."""
     alpha: float = Field(default=0.1, ge=0)
-    """The weight of the verdict's loss."""
+    """α: the weight of the verdicts' loss."""
     share: float = Field(default=0.1, ge=0, le=1)
-    """τ: the verdict's share in the advantage."""
+    """τ: the share of the verdict in the advantage."""
     least_std: float = Field(default=0.1, ge=0)
-    """T: the standard deviation in a group up to which verdicts have no share."""
+    """T: verdicts have no share in a group whose verdicts' standard deviation is at most this."""
     reasoning_steps: int = Field(default=0, ge=0)
     """Steps of the run before verdicts are learnt (200 in the paper for base models)."""
     verdict_steps: int = Field(default=0, ge=0)
-    """Steps after those before verdicts share in the advantage (200 in the paper)."""
+    """Steps after these before verdicts share in the advantage (200 in the paper)."""
     constant: bool = True
-    """Whether c is the mean over answers; else what the anchor gives z after each."""
+    """Whether c is the mean over answers; otherwise it is what the anchor gives to z after each
+    answer."""
 
     @model_validator(mode="after")
     def _shares_with_whole_answers(self) -> Self:

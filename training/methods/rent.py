@@ -21,11 +21,11 @@ from .reinforcement import Reinforcement, answers
 
 
 class RENT(Reinforcement):
-    """Reinforce the answers that leave little open."""
+    """Reinforce answers of which the policy has little entropy."""
 
     kind: Literal["rent"] = "rent"
     no_answer: float = Field(default=7.0, ge=0)
-    """The entropy, in nats, that an answer that can't be read is taken for."""
+    """The entropy, in nats, assigned to an answer that can't be read."""
 
     @property
     def needs(self) -> None:

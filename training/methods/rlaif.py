@@ -26,7 +26,7 @@ class RLAIF(Reinforcement):
 
     kind: Literal["rlaif"] = "rlaif"
     by: Literal["model", "grade"] = "model"
-    """A reward model of the judges' preferences, or their grades themselves."""
+    """A reward model trained on the judges' preferences, or the judges' grades themselves."""
     model: RewardModel = RewardModel()
     """How the reward model learns."""
     no_answer: float | None = Field(default=None, ge=0, le=1)

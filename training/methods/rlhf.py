@@ -23,10 +23,10 @@ class RLHF(Reinforcement):
 
     kind: Literal["rlhf"] = "rlhf"
     file: Beside
-    """Their preferences, Parquet or JSON Lines, in TRL's columns: `prompt`, `chosen` and
-    `rejected`, or whole conversations as the latter two; perhaps `probability`, in [0.5, 1], that
-    the chosen one is the better, `margin`, by how much, and `chosen_finish` and `rejected_finish`,
-    `length` where a reply was cut."""
+    """People's preferences: Parquet or JSON Lines in TRL's columns `prompt`, `chosen` and
+    `rejected`, or whole conversations in the latter two. Optional columns: `probability`, in [0.5,
+    1], that the chosen one is better; `margin`, by how much; `chosen_finish` and `rejected_finish`,
+    which are `length` if a reply was cut off."""
     centre: float = Field(default=0.0, ge=0)
     """The weight of a term that keeps rewards around zero."""
 

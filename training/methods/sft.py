@@ -36,22 +36,22 @@ SIGNALS: Mapping[str, Signal] = {
 
 
 class SFT(Settings):
-    """Imitate what the protocol, or a file, holds up."""
+    """Imitate what the protocol, or a file, shows."""
 
     kind: Literal["sft"] = "sft"
     on: Literal["reference", "demonstrations", "best"] = "reference"
-    """The reference, the demonstrations, or the answer of the highest grade."""
+    """What is imitated: the reference, the demonstrations, or the answer with the highest grade."""
     file: Beside | None = None
-    """Demonstrations to learn from in every cycle, Parquet or JSON Lines, in TRL's columns:
-    `prompt` and `completion`, or whole conversations as `messages`, of which the last is imitated;
-    perhaps `name`, which `weigh` goes by, and `finish`, `length` where the reply was cut."""
+    """Demonstrations to learn from in every cycle: Parquet or JSON Lines in TRL's columns `prompt`
+    and `completion`, or whole conversations in `messages`, whose last message is imitated. Optional
+    columns: `name`, for `weigh`; `finish`, which is `length` if the reply was cut off."""
     talk: bool = True
-    """Whether to imitate what the protocol holds up."""
+    """Whether to imitate what the protocol shows."""
     weigh: dict[str, float] | None = None
-    """How much demonstrations, of a file too, count by name; those not named don't.  `null`: all
-    count alike."""
+    """Weights of demonstrations by name, also of a file's; names that aren't listed are left out.
+    `null`: all count alike."""
     mean: Literal["token", "sequence"] = "token"
-    """Of what the loss is the mean."""
+    """What the loss is the mean over."""
     least: float = Field(default=0.0, ge=0, le=1)
     """The least grade of a best answer that is imitated."""
 

@@ -24,10 +24,10 @@ class SRT(Reinforcement):
 
     kind: Literal["srt"] = "srt"
     threshold: float = Field(default=0.5, ge=0, le=1)
-    """The least share of the majority for its answer to be a label."""
+    """The least share of the majority for its answer to become the label."""
     soft: bool = False
-    """Whether the reward is the share of the group that gives an answer; no group is left out then,
-    but those in which nothing can be read."""
+    """Whether the reward is the share of the group that gives an answer. No group is left out then,
+    except those without a readable answer."""
 
     @model_validator(mode="after")
     def _all_is_used(self) -> Self:

@@ -41,7 +41,7 @@ class Sum(Reinforcement):
     of: tuple[Summand, ...] = Field(min_length=2)
     """The methods whose rewards are summed; the objective is the sum's."""
     weigh: tuple[float, ...] | None = None
-    """How much each counts; `null`: 1."""
+    """The weight of each; 1 each if `null`."""
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:

@@ -18,9 +18,10 @@ class Correction(Settings):
     """Makes up for what the engine and the trainer disagree on (see `losses.policy.correction`)."""
 
     how: Literal["truncate", "mask"] = "truncate"
-    """Beyond `cap`: cut the factor to it, or leave out what it belongs to."""
+    """What happens to a factor above `cap`: it is cut to `cap` (`truncate`), or what it belongs to
+    is left out (`mask`)."""
     level: Literal["token", "sequence"] = "token"
-    """One factor a token or one a completion."""
+    """One factor for each token, or one for each completion."""
     cap: float = Field(default=2.0, ge=1)
     """The greatest factor."""
 

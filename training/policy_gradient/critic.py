@@ -26,11 +26,11 @@ class Critic(Settings):
     """The value head, and how tokens are credited by it."""
 
     weight: float = Field(default=0.1, gt=0)
-    """The weight of its loss."""
+    """The weight of the value head's loss."""
     clip: float = Field(default=0.2, gt=0)
-    """How far its prediction may move from the one before training."""
+    """How far its prediction may move from the one before training (value clipping)."""
     discount: float = Field(default=1.0, gt=0, le=1)
-    """γ."""
+    """The discount factor γ."""
     trace: float = Field(default=0.95, ge=0, le=1)
     """λ of the generalised advantage estimate."""
     whiten: bool = True

@@ -39,41 +39,48 @@ class Objective(Settings):
     """How rewards move the policy."""
 
     like: Algorithm = "grpo"
-    """The algorithm whose settings are the defaults of the others here."""
+    """The algorithm whose settings are the defaults of the other keys."""
     baseline: Literal["group", "others", "none"] = "group"
-    """What is subtracted from a reward: its group's mean, the mean of the others', or nothing."""
+    """What is subtracted from a reward: the group's mean, the mean of the group's other rewards, or
+    nothing."""
     scale: Literal["group", "batch", "none"] = "group"
-    """Whose standard deviation advantages are divided by."""
+    """The standard deviation that advantages are divided by."""
     ratio: Literal["token", "mean", "sum"] = "token"
-    """How much likelier: each token, the completion's tokens in the mean, or the completion."""
+    """The importance ratio: of each token, the mean over the completion's tokens, or of the whole
+    completion."""
     clip_low: float = Field(default=0.2, gt=0, lt=1)
-    """How far below 1 that ratio may move before its gradient is cut."""
+    """The ratio is clipped at 1 - clip_low."""
     clip_high: float = Field(default=0.2, gt=0)
-    """How far above 1; more than `clip_low` is DAPO's clip-higher."""
+    """The ratio is clipped at 1 + clip_high; more than `clip_low` is DAPO's clip-higher."""
     dual_clip: float | None = Field(default=None, gt=1)
-    """The ratio beyond which what did badly is left alone."""
+    """With a negative advantage, the ratio above which there is no gradient (dual-clip PPO)."""
     mean: Literal["sequence", "token", "budget"] = "sequence"
-    """Of what the loss is the mean: completions, tokens, or completions' sums over `budget`."""
+    """What the loss is the mean over: completions, tokens, or completions' sums divided by
+    `budget`."""
     budget: int | None = Field(default=None, ge=1)
-    """Tokens that a completion's sum is divided by where `mean` is `budget` (Dr. GRPO); left out,
-    as many as it might have had."""
+    """What a completion's sum is divided by if `mean` is `budget` (Dr. GRPO), in tokens; by default
+    the most tokens it might have had."""
     kl: float = Field(default=1e-3, ge=0)
     """The weight of the KL to the anchor; 0 saves the anchor's forward pass."""
     kl_by: Literal["k1", "k2", "k3"] = "k3"
-    """How the KL is estimated."""
+    """The estimator of the KL."""
     kl_in: Literal["loss", "reward"] = "loss"
-    """Where it counts; in the reward it is the completion's, summed over its tokens."""
+    """Whether the KL is part of the loss or of the reward; in the reward it is summed over the
+    completion's tokens."""
     entropy: float = Field(default=0.0, ge=0)
     """The weight of the entropy bonus."""
     cut: Literal["keep", "drop"] = "keep"
-    """What to do with completions that ran into their most tokens (DAPO's overlong filtering)."""
+    """Whether completions that reached `max_tokens` are kept, or left out (DAPO's overlong
+    filtering)."""
     overlong: int = Field(default=0, ge=0)
-    """Over how many tokens before the most a penalty rises to 1 (DAPO's soft punishment)."""
+    """Over how many tokens before `max_tokens` a penalty rises to 1 (DAPO's soft overlong
+    punishment)."""
     critic: Critic | None = None
-    """The value head, where there is one: it says what is expected, not `baseline` and `scale`, and
-    a token's KL is its own in the reward."""
+    """The value head, if there is one: it takes the place of `baseline` and `scale`, and a KL in
+    the reward is then each token's own."""
     correct: Correction | None = None
-    """For engines whose log-probabilities differ from the trainer's; needs temperature 1."""
+    """Importance correction, for engines whose log-probabilities differ from the trainer's; needs
+    temperature 1."""
 
     @model_validator(mode="before")
     @classmethod
