@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from torch import nn
+from torch.distributed.fsdp import FSDPModule
 
 from moot.agents.embedded.tokens import Tokens
 from moot.agents.errors import MootError
@@ -21,6 +23,7 @@ from moot.training.job import BEFORE, Done, Job
 from moot.training.methods.cat import CaT
 from moot.training.methods.dpo import DPO
 from moot.training.methods.kto import KTO
+from moot.training.model.architecture import base
 from moot.training.model.types import Rows, Scores
 from moot.training.policy_gradient.critic import Critic
 from moot.training.policy_gradient.objective import Objective
@@ -31,7 +34,7 @@ FIT = Fit(lr=1e-3, groups=3, batch_tokens=64, device="cpu", lora=Lora(rank=4))
 CAT = CaT(objective=Objective(kl=0.1))
 METHODS = {
     "cat": (CAT, FIT),
-    "dpo": (DPO(), FIT),
+    "dpo": (DPO(), FIT.model_copy(update={"clip_norm": 2.0})),  # of some steps it is less
     "kto": (KTO(), FIT),  # what its loss is measured against is the mean of a step
     "ppo": (
         CaT(objective=Objective(kl=0.1, kl_in="reward", critic=Critic())),
@@ -126,6 +129,23 @@ class Counting:
         return Scores(nothing, nothing, nothing, reward=torch.zeros(len(rows)))
 
 
+def summed() -> list[list[float] | None]:
+    """Sum gradients of which not every process has each; return those that this one has then."""
+    who = [{*range(world.size())}, {0}, {world.size() - 1}, set[int]()]
+    parameters = [nn.Parameter(torch.zeros(2)) for _ in who]
+    for parameter, some in zip(parameters, who, strict=True):
+        if world.rank() in some:
+            parameter.grad = torch.tensor([1.0, world.rank()])
+    world.add(parameters)
+    return [None if p.grad is None else p.grad.tolist() for p in parameters]
+
+
+def layers(model: Path) -> list[str]:
+    """What of a model divided over the processes is gathered by itself."""
+    loaded = base(model, FIT.model_copy(update={"shard": True, "processes": world.size()}))
+    return [name for name, one in loaded.named_modules() if isinstance(one, FSDPModule)]
+
+
 def place(folder: Path, name: str, lora: bool, shard: bool) -> Path:
     words = [name, "lora" if lora else "whole", *(["shard"] if shard else [])]
     return folder / "-".join(words)
@@ -158,6 +178,18 @@ def done(model: Path, folder: Path, several: bool) -> None:
             taken(study(job("failing", model, there, lora=None, processes=world.size()), ROLLOUTS))
         kept = [path.name for path in there.glob("step-*")]
         (there / f"kept-{world.rank()}.json").write_text(json.dumps(kept))
+        (folder / f"summed-{world.rank()}.json").write_text(json.dumps(summed()))
+        if several:
+            there = folder / "cut"
+            cut = job("cat", model, there, lora=None, shard=True, processes=world.size())
+            steps = study(cut, ROLLOUTS)
+            assert [next(steps)[0] for _ in range(3)] == [BEFORE, 0, 1]
+            steps.close()  # when the checkpoint of step 0 is written
+            rest, _ = taken(study(cut, ROLLOUTS))
+            found = layers(model)
+            if world.leads():
+                (there / "steps.json").write_text(json.dumps(rest))
+                (there / "layers.json").write_text(json.dumps(found))
         there = folder / "reward"
         there.mkdir(exist_ok=True)
         told = keeper(there)(WAITING) if several else WAITING
@@ -172,4 +204,5 @@ def done(model: Path, folder: Path, several: bool) -> None:
 
 
 if __name__ == "__main__":
+    world.BUCKET = 64  # gradients are summed in several goes
     done(Path(sys.argv[1]), Path(sys.argv[2]), several=True)

@@ -61,6 +61,27 @@ def test_several_processes_end_where_one_does(
     assert (read(after).step, read(after).taken) == (3, 3)
 
 
+def test_a_divided_model_goes_on_where_it_was_cut_off(one: Path, several: Path) -> None:
+    alone, cut = jobs.place(one, "cat", lora=False, shard=False), several / "cut"
+
+    wanted, _ = json.loads((alone / "steps.json").read_text())
+    found = json.loads((cut / "steps.json").read_text())
+    assert [number for number, _ in found] == [1, 2]
+    for (_, metrics), (_, same) in zip(found, wanted[1:], strict=True):
+        assert metrics == pytest.approx(same, rel=1e-5, abs=1e-5)
+    [before], [after] = (list(f.glob("step-*")) for f in (alone, cut))
+    close(files(after), files(before))
+
+
+def test_a_gradient_that_not_every_process_has_is_summed_in_all(several: Path) -> None:
+    found = [json.loads(file.read_text()) for file in several.glob("summed-*.json")]
+
+    n = len(found)
+    assert n > 1
+    everyones = [float(n), n * (n - 1) / 2]
+    assert found == [[everyones, [1.0, 0.0], [1.0, n - 1.0], None]] * n
+
+
 def test_several_processes_refuse_what_one_refuses(one: Path, several: Path) -> None:
     for folder in (one, several):
         there = jobs.place(folder, *jobs.GUARDED)
@@ -116,6 +137,12 @@ def test_a_sharded_model_is_filed_as_the_model_it_is(several: Path) -> None:
     config = json.loads((checkpoint / "config.json").read_text())
 
     assert config["architectures"] == ["LlamaForCausalLM"]
+
+
+def test_of_a_divided_model_a_layer_is_gathered_at_a_time(several: Path) -> None:
+    found = json.loads((several / "cut" / "layers.json").read_text())
+
+    assert found == ["", "model.layers.0", "model.layers.1"]
 
 
 def test_steps_had_an_uneven_number_of_parts(tiny: Path) -> None:
