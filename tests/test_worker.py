@@ -19,7 +19,7 @@ import torch
 from moot.agents.errors import MootError
 from moot.training.checkpoint import read
 from moot.training.job import BEFORE, Job
-from moot.training.launch import launch
+from moot.training.launch import JOB, launch
 from moot.training.study import study
 
 PARENT = """\
@@ -110,6 +110,27 @@ def test_what_is_killed_goes_on_and_ends_where_one_process_does(tiny: Path, tmp_
     assert one.name == two.name
     for name, tensor in read(one).weights.items():
         torch.testing.assert_close(read(two).weights[name], tensor, rtol=0, atol=1e-5)
+
+
+def test_a_worker_that_waits_for_another_ends_with_who_started_it(
+    tiny: Path, tmp_path: Path
+) -> None:
+    (tmp_path / JOB).write_text(job(tiny, tmp_path, 2).model_dump_json())
+    first = {"RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "moot.training.worker", str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **first, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"},
+    ) as worker:
+        assert worker.stdin is not None
+        assert worker.stderr is not None
+        worker.stdin.close()
+        try:
+            assert worker.wait(200) == 1
+            assert b"Error" not in worker.stderr.read()
+        finally:
+            worker.kill()
 
 
 def test_what_a_worker_raises_is_raised(tiny: Path, tmp_path: Path) -> None:
