@@ -87,6 +87,11 @@ def test_every_completion_is_stamped_with_the_version_that_spoke(whole: Path) ->
         turns = rows(whole / f"held-out-00{version}" / "turns.parquet")
         assert {turn["weights_version"] for turn in turns} == {version}
         assert {turn["agent"] for turn in turns} == {f"pupil-{i}" for i in range(4)}
+    # The controls are of the end; what all of it is measured against never learnt.
+    for folder in whole.glob("controls-*"):
+        turns = rows(folder / "turns.parquet")
+        assert {t["weights_version"] for t in turns if t["agent"] != "elder"} == {2}
+    assert {turn["weights_version"] for turn in rows(whole / "baseline" / "turns.parquet")} == {0}
 
 
 def test_every_pupil_has_weights_of_its_own_that_were_proven(whole: Path) -> None:
