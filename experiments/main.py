@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,6 +76,7 @@ def run(
     from .cycle.replay import asked
     from .files.directory import RESOLVED
     from .run import run as play
+    from .signals import interruptible
     from .yaml.loading import load
 
     replay = asked(of, changes or ())
@@ -84,8 +86,10 @@ def run(
         experiment = of / RESOLVED
     loaded, split = load(experiment, sets or ())
     where = out or Path("runs") / (f"{loaded.name}-replay" if replay else loaded.name)
+    came = []
     try:
-        report = play(loaded, split, where, replay, metrics)
+        with interruptible() as came:
+            report = play(loaded, split, where, replay, metrics)
     except KeyboardInterrupt:
         words = [word for one in sets or () for word in ("--set", one)]
         if replay is not None:  # the directory knows what it replays, and with what changes
@@ -93,7 +97,7 @@ def run(
         words += [] if metrics is None else ["--metrics", str(metrics)]
         again = shlex.join(["moot", "run", str(experiment), "--out", str(where), *words])
         typer.echo(f"moot: interrupted; nothing is lost. To go on: {again}", err=True)
-        raise SystemExit(130) from None
+        raise SystemExit(128 + next(iter(came), signal.SIGINT)) from None
     from .report.findings import in_short
     from .report.readings import read
 
@@ -210,7 +214,7 @@ def fetch(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong input, 130 Ctrl-C, 143 SIGTERM."""
     try:
         app(arguments)
     except InputError as error:

@@ -2,10 +2,10 @@
 
 `moot run` is killed with SIGKILL at 24 points spread evenly over what it writes to its journal (so
 over talk, training, swaps and evaluations of all cycles), four times in each of six directories,
-and resumed each time; in a seventh it is interrupted, as by Ctrl-C.  In the end every directory
-holds what an undisturbed run holds.
+and resumed each time; in a seventh it is interrupted, as by Ctrl-C, and in an eighth ended as a
+scheduler does.  In the end every directory holds what an undisturbed run holds.
 
-Run as a script this file is the killer: it imports torch once and forks, so that each of the thirty
+Run as a script this file is the killer: it imports torch once and forks, so that each of the forty
 runs starts at once.  It starts no thread before it forks.
 """
 
@@ -114,6 +114,8 @@ def killer(root: Path) -> Iterator[dict[str, Any]]:
         yield from stopped(root, f"killed-{d}", signal.SIGKILL, points[d::DIRECTORIES], total)
     points = [total * (i + 0.5) / INTERRUPTS for i in range(INTERRUPTS)]
     yield from stopped(root, "interrupted", signal.SIGINT, points, total)
+    points = [total * (i + 0.5) / 2 for i in range(2)]
+    yield from stopped(root, "ended", signal.SIGTERM, points, total)
 
 
 def stopped(
@@ -182,17 +184,20 @@ def test_the_run_was_killed_where_it_was_meant_to_be_and_ended_well(
 
     assert codes.count(-signal.SIGKILL) >= 20
     assert codes.count(130) == INTERRUPTS
-    assert codes.count(0) == DIRECTORIES + 2
-    assert set(codes) == {0, 130, -signal.SIGKILL}
+    assert codes.count(0) == DIRECTORIES + 3
+    assert set(codes) == {0, 130, 143, -signal.SIGKILL}
     shares = sorted(one["stopped at"] for one in told if one["code"])
     assert shares[0] < 0.1
     assert shares[-1] > 0.9
 
 
-def test_an_interrupted_run_says_how_to_go_on(told: list[dict[str, Any]], root: Path) -> None:
-    [again] = {line for one in told if one["code"] == 130 for line in one["said"]}
+@pytest.mark.parametrize(("name", "code"), [("interrupted", 130), ("ended", 143)])
+def test_an_interrupted_run_says_how_to_go_on(
+    told: list[dict[str, Any]], root: Path, name: str, code: int
+) -> None:
+    [again] = {line for one in told if one["code"] == code for line in one["said"]}
 
-    out = root / "interrupted"
+    out = root / name
     assert again == (
         f"moot: interrupted; nothing is lost. To go on: moot run {root}/killed.yaml --out {out}"
     )
@@ -202,7 +207,9 @@ def test_nothing_that_was_answered_is_asked_again(told: list[dict[str, Any]]) ->
     assert [one for one in told[1:] if one["asked twice"] or one["asked though known"]] == []
 
 
-@pytest.mark.parametrize("name", ["interrupted", *(f"killed-{d}" for d in range(DIRECTORIES))])
+@pytest.mark.parametrize(
+    "name", ["interrupted", "ended", *(f"killed-{d}" for d in range(DIRECTORIES))]
+)
 def test_what_is_left_is_what_an_undisturbed_run_leaves(
     told: list[dict[str, Any]], root: Path, name: str
 ) -> None:
