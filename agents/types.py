@@ -4,6 +4,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Annotated, Any, Literal, Protocol, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
@@ -118,6 +119,12 @@ class Task:
     prompt: str
     answer: str | None
     verifier: Verifier
+    episode: str = ""
+    """The seed and the phase in which it is worked on: in another, what is drawn is drawn anew."""
+
+    def drawing(self, *what: object) -> Random:
+        """Return the generator of a draw, the same for the same words in the same episode."""
+        return Random("/".join(map(str, (*what, self.id, self.episode))))
 
     def correct(self, answer: str | None) -> bool | None:
         """Return whether `answer` (as the verifier read it) is right; `None`: can't be told."""

@@ -9,7 +9,6 @@ principles are ours.  Left out: the few-shot examples that the paper's model nee
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from random import Random
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -72,8 +71,8 @@ class Critique(Settings):
     revisions: int = Field(default=1, ge=1, le=100)
     """How often an answer is criticised and revised."""
     principles: Literal["drawn", "in_turn"] = "drawn"
-    """Whether a revision's principle is drawn by the task, without repeating one before all were
-    used, or is the next of the list."""
+    """Whether a revision's principle is drawn, without repeating one before all were used, or is
+    the next of the list."""
     by: Literal["self", "critic"] = "self"
     """Who criticises: the policy itself, in its own chat, or the population's critics in turn."""
 
@@ -139,7 +138,7 @@ class Critique(Settings):
         order = list(self.constitution)
         if self.principles == "drawn":
             lap = number // len(order)
-            Random(f"principle/{task.id}/{policy.name}/{lap}").shuffle(order)
+            task.drawing("principle", policy.name, lap).shuffle(order)
         return order[number % len(order)]
 
     def calls(self, people: Population) -> Mapping[Agent, int]:

@@ -82,7 +82,7 @@ class Debate(Settings):
         seen = {i: {turn.index} for i, turn in standing.items()}
         turns, held = [*first], 1
         while held < self.rounds and not (self.until_agreed and _agreed(standing.values())):
-            heard = _by_listener(self._edges(policies, task.id, held))
+            heard = _by_listener(self._edges(policies, held, task))
             summaries = yield from self._summaries(task, people, heard.values(), standing)
             wishes: dict[int, Say] = {}
             for i, edges in heard.items():
@@ -144,16 +144,19 @@ class Debate(Settings):
     def _shows(self, edge: Edge) -> Sees:
         return edge.sees or self.sees
 
-    def _edges(self, policies: Sequence[Agent], task: str, number: int) -> list[Edge]:
-        """Return who hears whom in a round; the same task and round give the same graph."""
-        place = {"never": (), "episode": (task,), "round": (task, number)}[self.redraw]
-        rng = Random("/".join(map(str, ("topology", self.topology_seed, *place))))
+    def _edges(self, policies: Sequence[Agent], number: int, task: Task | None) -> list[Edge]:
+        """Return who hears whom in a round of a task's episode; `None`: of any."""
+        words = ("topology", self.topology_seed, *([number] if self.redraw == "round" else []))
+        if task is None or self.redraw == "never":
+            rng = Random("/".join(map(str, words)))
+        else:
+            rng = task.drawing(*words)
         return self.topology.drawn([policy.name for policy in policies], rng)
 
     def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks at most."""
         policies = people.playing("policy")
-        edges = self._edges(policies, "", 1)
+        edges = self._edges(policies, 1, None)
         most = dict.fromkeys(policies, self.rounds)
         if self.redraw == "never":
             hearing = {edge.listener for edge in edges}

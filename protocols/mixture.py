@@ -6,7 +6,6 @@ paper puts what is read into the system prompt, which here holds the persona.
 """
 
 from collections.abc import Mapping, Sequence
-from random import Random
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -82,4 +81,4 @@ def again(task: Task, policies: Sequence[Agent], heard: Sequence[Turn]) -> list[
 
 
 def _mixed(task: Task, layer: Sequence[Turn]) -> list[Turn]:
-    return Random(f"mixture/{task.id}/{layer[0].round}").sample(layer, len(layer))
+    return task.drawing("mixture", layer[0].round).sample(layer, len(layer))

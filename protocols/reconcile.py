@@ -8,7 +8,6 @@ and alike for all.
 """
 
 from collections.abc import Mapping, Sequence
-from random import Random
 from typing import Literal
 
 from pydantic import Field
@@ -89,7 +88,7 @@ class ReConcile(Settings):
         order = [turn for turn in last if turn.answer is not None]
         if not order:
             return answers(task, people, 1)
-        Random(f"reconcile/{task.id}/{order[0].round}").shuffle(order)
+        task.drawing("reconcile", order[0].round).shuffle(order)
         text = filled(
             DISCUSS,
             convincing="".join(filled(CONVINCING, **one.model_dump()) for one in self.convincing),

@@ -17,7 +17,6 @@ merged: of those that ask for the same, the first stays.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from random import Random
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -154,7 +153,7 @@ class Rubric(Settings):
                 return None if reference is None else [turns[reference]]
             case "disagreement":
                 answers = standing(list(turns))
-                Random(f"rubric/{task.id}").shuffle(answers)
+                task.drawing("rubric").shuffle(answers)
                 return answers if len({turn.text for turn in answers}) > 1 else None
 
     def _proposers(self, people: Population) -> tuple[Agent, ...]:

@@ -8,7 +8,6 @@ that can't be read are neither chosen nor shown here.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from random import Random
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -133,7 +132,7 @@ def picked(task: Task, agent: Agent, given: Sequence[Turn]) -> Wishes[Pick | Non
 
     The one that it makes likeliest is picked, the first of equals; `None`: it can't be read.
     """
-    order = Random(f"pick/{task.id}").sample(given, len(given))
+    order = task.drawing("pick").sample(given, len(given))
     text = filled(PICK, question=task.prompt, answers=numbered("answer", order), n=str(len(order)))
     numbers = tuple(str(i) for i in range(1, len(order) + 1))
     [reply] = yield from choose([Say(agent, text, _places(order), choices=numbers)])
@@ -148,7 +147,7 @@ def predictions(task: Task, agent: Agent, given: Sequence[Turn]) -> list[Say]:
     says: list[Say] = []
     for turn in given:
         others = [other for other in given if other is not turn]
-        order = Random(f"mutual/{task.id}/{turn.index}").sample(others, len(others))
+        order = task.drawing("mutual", turn.index).sample(others, len(others))
         text = filled(PREDICT, question=task.prompt, answers=numbered("answer", order))
         says.append(Say(agent, text, _places(order), choices=(unmarked(turn.text),)))
     return says

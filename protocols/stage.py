@@ -8,7 +8,7 @@ runs again, what was said comes from the journal, and only what is missing is as
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
 
@@ -148,7 +148,7 @@ class Stage:
     ) -> Episode | Failure:
         play = _Play(f"{phase}/{task.id}", task, partial(self.told, phase, protocol.kind))
         turns: list[Turn] = []
-        script = protocol(task, people)
+        script = protocol(replace(task, episode=f"{self.seed}/{phase}"), people)
         number = 0
         limit = self.settings.episode_s
         clock = asyncio.timeout(limit)

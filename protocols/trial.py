@@ -12,7 +12,6 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from random import Random
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -112,7 +111,7 @@ class Trial(Settings):
     samples: int = Field(default=1, ge=1, le=10_000)
     """Answers from each policy."""
     form: Literal["debate", "consultancy"] = "debate"
-    """Whether both answers have an advocate, or only one, drawn by the task (consultancy)."""
+    """Whether both answers have an advocate, or only one, which is drawn (consultancy)."""
     rounds: int = Field(default=2, ge=1, le=100)
     """How often each advocate argues."""
     speak: Literal["together", "in_turn"] = "together"
@@ -168,7 +167,7 @@ class Trial(Settings):
     def _speaking(self, task: Task) -> tuple[int, ...]:
         if self.form == "debate":
             return (0, 1)
-        return (Random(f"consultant/{task.id}").randrange(2),)
+        return (task.drawing("consultant").randrange(2),)
 
     def _argued(self, task: Task, people: Population, case: Case) -> Wishes[Case]:
         """Return the case with all that is said for the answers, and asked."""
@@ -237,7 +236,7 @@ def _sides(task: Task, first: Sequence[Turn]) -> tuple[Turn, ...]:
     counts = Counter(turn.answer for turn in first if turn.answer is not None)
     tried = [answer for answer, _ in counts.most_common(2)]
     sides = [next(turn for turn in first if turn.answer == answer) for answer in tried]
-    Random(f"trial/{task.id}").shuffle(sides)
+    task.drawing("trial").shuffle(sides)
     return tuple(sides)
 
 

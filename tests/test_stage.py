@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from moot.agents.errors import EngineError, Fault, MootError, Refusal
 from moot.agents.population import Agent, Population
 from moot.agents.types import Completion, Request, Task, Weights
 from moot.protocols.consensus import Consensus
+from moot.protocols.critique import Critique
 from moot.protocols.journal import Journal
 from moot.protocols.stage import AHEAD, Failure, Stage, StageSettings, seed
 from moot.protocols.synthesis import Synthesis
@@ -55,12 +57,14 @@ def play(
     n: int = 3,
     settings: StageSettings | None = None,
     about: list[Task] | None = None,
+    phase: str = "cycle-000",
+    seed: int = 7,
 ) -> list[Episode | Failure]:
     async def all_of(stage: Stage) -> list[Episode | Failure]:
-        return [e async for e in stage.play(protocol, about or tasks(n), PEOPLE, "cycle-000")]
+        return [e async for e in stage.play(protocol, about or tasks(n), PEOPLE, phase)]
 
     with Journal(journal) as opened:
-        stage = Stage({"main": voice}, opened, 7, settings or StageSettings())
+        stage = Stage({"main": voice}, opened, seed, settings or StageSettings())
         return asyncio.run(all_of(stage))
 
 
@@ -239,3 +243,18 @@ def test_episodes_come_in_the_order_of_their_tasks_and_none_runs_far_ahead(tmp_p
     with Journal(tmp_path / "j") as journal:
         stage = Stage({"main": Slow()}, journal, 7, StageSettings(open_episodes=2))
         assert asyncio.run(watched(stage)) == [f"x/t{i}" for i in range(40)]
+
+
+def test_what_a_protocol_draws_is_drawn_anew_in_each_cycle_and_with_each_seed(
+    tmp_path: Path,
+) -> None:
+    def principles(name: str, **run: Any) -> list[str]:
+        episodes = play(tmp_path / name, Voice(), Critique(), n=8, **run)
+        turns = [turn for one in episodes if isinstance(one, Episode) for turn in one.turns]
+        return [t.prompt[-1].content for t in turns if t.agent.role == "critic"]
+
+    first = principles("j")
+    others = principles("k", phase="cycle-001"), principles("l", seed=8)
+
+    assert principles("j") == first
+    assert all(other != first for other in others)

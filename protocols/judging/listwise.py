@@ -6,7 +6,6 @@ names each reply once.
 """
 
 from collections.abc import Sequence
-from random import Random
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -86,5 +85,5 @@ class Listwise(Settings):
 
 def _order(task: Task, judge: Agent, replies: Sequence[Turn]) -> list[Turn]:
     order = list(replies)
-    Random(f"order/{task.id}/{judge.name}").shuffle(order)
+    task.drawing("order", judge.name).shuffle(order)
     return order

@@ -7,7 +7,6 @@ to hurt; and exemplars.
 
 from collections.abc import Sequence
 from itertools import combinations
-from random import Random
 from typing import Literal
 
 from pydantic import Field
@@ -41,7 +40,7 @@ class Pairwise(Settings):
     better: str = Field(default="the better answer", min_length=1)
     """The criterion: "which of the two is ..."."""
     pairs: int | None = Field(default=None, ge=1)
-    """How many pairs of an episode are judged, drawn by its task; all by default."""
+    """How many pairs of an episode are judged, drawn anew for each; all by default."""
     reasons: bool = False
     """Whether a judge gives reasons before it decides."""
 
@@ -83,7 +82,7 @@ class Pairwise(Settings):
         unlike = [(a, b) for a, b in combinations(replies, 2) if a.text != b.text]
         if self.pairs is None or len(unlike) <= self.pairs:
             return unlike
-        chosen = Random(f"pairs/{task.id}").sample(range(len(unlike)), self.pairs)
+        chosen = task.drawing("pairs").sample(range(len(unlike)), self.pairs)
         return [unlike[i] for i in sorted(chosen)]
 
     def _say(self, task: Task, judge: Agent, first: Turn, second: Turn) -> Say:
