@@ -23,7 +23,7 @@ from ..experiment import Experiment
 from ..tasks.split import Split
 from ..yaml.faults import steps
 from .ending import reopen
-from .made import LEARNT, REPEATS, SEEDS, made_with
+from .made import LEARNT, REPEATS, SEEDS, elsewhere, made_with
 from .table import whole
 
 RESOLVED, JOURNAL = "experiment.yaml", "journal.sqlite"
@@ -141,6 +141,7 @@ def _compare(
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key)
         and not any(may.fullmatch(key) for may in free)
+        and not elsewhere(key, made, now)
         and not (key == "cycles" and _more(new[key], old.get(key)))
     ]
     if differing:
@@ -152,11 +153,12 @@ def _compare(
         raise InputError(
             f"{out}: was begun by an earlier moot, which drew other seeds; choose another --out"
         )
-    for key, what in {"tasks": "the task file", "file": "the method's file"}.items():
-        if made.get(key, now[key]) != now[key]:
+    names = {"tasks": "the task file", "file": "the method's file"}
+    for key in now.keys() & made.keys():
+        if (key in names or key.startswith("model ")) and made[key] != now[key]:
             raise InputError(
-                f"{out}: {what} changed: its fingerprint was {made[key]} and is {now[key]}; "
-                "choose another --out"
+                f"{out}: {names.get(key, key)} changed: its fingerprint was {made[key]} and is "
+                f"{now[key]}; choose another --out"
             )
 
 

