@@ -19,11 +19,12 @@ from rubric_talk import (
 
 from moot.agents.errors import MootError
 from moot.agents.population import Population
+from moot.protocols.asking import parsed
 from moot.protocols.conformance import TASK, rehearse
 from moot.protocols.debate import Debate
 from moot.protocols.reflection import Reflection
 from moot.protocols.rubric import Rubric
-from moot.protocols.rubrics.review import Review
+from moot.protocols.rubrics.review import REVIEW, Review
 from moot.protocols.sample import Sample
 from moot.protocols.types import Verdict
 
@@ -183,6 +184,10 @@ def test_a_review_is_of_the_criteria_there_are() -> None:
     review = Review(same=[[0, 1], [3, 2, 3]], unverifiable=[], gameable=[])
 
     assert review.rejected(3) == {3}  # there is no 0 that 1 could repeat
+
+
+def test_a_critic_that_repeats_its_prompt_rejects_nothing() -> None:
+    assert parsed(REVIEW, Review) is None
 
 
 def test_critics_who_cannot_be_read_abstain() -> None:

@@ -22,7 +22,9 @@ These are criteria by which answers to the question are to be graded, each with 
 is worth. They are what you review: nothing in them tells you how. Which should not be used, \
 because they ask for the same as another, because it can't be told from an answer whether they \
 are true of it, or because an answer can have them without being any better? Reply with JSON only, \
-with their numbers: {"same": [[1, 4], [2, 6]], "unverifiable": [3], "gameable": []}"""
+with their numbers: {"same": [[N, N], ...], "unverifiable": [N, ...], "gameable": [N, ...]}, where \
+any list may be empty."""
+# The form is no JSON itself: repeated, it would reject what stands in it.
 
 
 class Review(BaseModel):
