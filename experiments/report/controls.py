@@ -1,6 +1,8 @@
-"""Controls: how the protocol did beside what its tokens buy without it, in a sentence."""
+"""Controls: how the protocol did beside what its tokens buy without it."""
 
-from ..analysis.stats import FEWEST
+from dataclasses import dataclass
+
+from ..analysis.stats import FEWEST, Interval
 from .evaluations import whole_cycles
 from .readings import Readings
 from .words import measured, signed
@@ -18,34 +20,56 @@ CONTROLS = {
     "likeliest": "the likeliest of its answers",
     "reflection": "reflection without peers",
 }
+TOO_FEW = f"Fewer than {FEWEST} tasks are in both, too few to tell what it gains."
 
 
-def beside_controls(readings: Readings, last: int) -> list[str]:
-    """Return how the protocol itself does beside what its tokens buy without it."""
-    ours = whole_cycles(readings.metrics, "controls/protocol").get(last)
-    if ours is None:
-        return []
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The protocol, or what its tokens buy without it, on the held-out tasks at the end."""
+
+    what: str
+    right: Interval
+    tokens: float | None
+    """Of a task, in and out; `None`: not measured."""
+    gain: Interval | None = None
+    """What the protocol gains over it; `None`: too few tasks are in both, or it is the protocol."""
+
+
+def controls(readings: Readings) -> list[Control]:
+    """Return the protocol, and then what there is beside it; empty where it wasn't measured."""
     kind = readings.experiment.get("protocol", {}).get("kind") or "protocol"
-    kind = NAMES.get(kind, kind)
-    said: list[str] = []
-    gains: list[str] = []
-    for name, words in CONTROLS.items():
-        theirs = whole_cycles(readings.metrics, f"controls/{name}").get(last)
-        over = whole_cycles(readings.metrics, f"controls/over_{name}").get(last)
-        if theirs is not None:
-            gains += [gain := f" ({signed(over)})" if over else ""]
-            said.append(f"{words}{_cost(readings, name, last)} {measured(theirs)}{gain}")
-    if not said:
+    names = {"protocol": f"the {NAMES.get(kind, kind)} itself", **CONTROLS}
+    last = max(whole_cycles(readings.metrics, "held_out/accuracy"), default=0)
+
+    def at_the_end(name: str) -> Interval | None:
+        return whole_cycles(readings.metrics, f"controls/{name}").get(last)
+
+    found: list[Control] = []
+    for name, what in names.items():
+        if (right := at_the_end(name)) is not None:
+            tokens = at_the_end(f"{name}_tokens")
+            gain = at_the_end(f"over_{name}")
+            found.append(Control(what, right, tokens.value if tokens else None, gain))
+    return found if len(found) > 1 and at_the_end("protocol") else []
+
+
+def beside_controls(readings: Readings) -> list[str]:
+    """Return the same in words, a line each."""
+    if not (found := controls(readings)):
         return []
-    beside = "Beside it (and what it gains)" if any(gains) else "Beside it"
-    few = f" Fewer than {FEWEST} tasks are in both, too few to tell what it gains."
+    ours, *others = found
+    told = any(one.gain for one in others)
     return [
-        f"The {kind} itself{_cost(readings, 'protocol', last)} is right in {measured(ours)} of the "
-        f"held-out tasks. {beside}: {', '.join(said)}.{'' if any(gains) else few}"
+        f"{ours.what.capitalize()}{_at(ours)} is right in {measured(ours.right)} of the held-out "
+        f"tasks. What its tokens buy without it{', and what it gains over that' if told else ''}:",
+        *(
+            f"  {one.what}{_at(one)} {measured(one.right)}"
+            + (f" ({signed(one.gain)})" if one.gain else "")
+            for one in others
+        ),
+        *([] if told else [TOO_FEW]),
     ]
 
 
-def _cost(readings: Readings, name: str, last: int) -> str:
-    """Return what a control costs, if that was measured."""
-    found = whole_cycles(readings.metrics, f"controls/{name}_tokens").get(last)
-    return f", at {found.value:.0f} tokens a task," if found else ""
+def _at(one: Control) -> str:
+    return "" if one.tokens is None else f", at {one.tokens:.0f} tokens a task,"

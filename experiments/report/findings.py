@@ -41,7 +41,8 @@ def in_short(readings: Readings) -> list[str]:
     """Return all that a run showed, and what is to be doubted, as `moot run` ends with it."""
     reference = reference_findings(endings(readings.talks))
     doubts = warnings(judges(readings.metrics))
-    return [*findings(readings), *([reference] if reference else []), *doubts]
+    beside = beside_controls(readings)
+    return [*findings(readings), *beside, *([reference] if reference else []), *doubts]
 
 
 def findings(readings: Readings) -> list[str]:
@@ -55,18 +56,16 @@ def findings(readings: Readings) -> list[str]:
             f"Before any training the held-out accuracy is {measured(accuracy[first])}; "
             "no trained weights have been evaluated yet."
             if first == 0
-            else f"Held-out accuracy after {count(first, 'cycle')} is {measured(accuracy[first])}.",
-            *beside_controls(readings, last),
+            else f"Held-out accuracy after {count(first, 'cycle')} is {measured(accuracy[first])}."
         ]
     if not trained(readings):
-        return [*untrained(readings), *beside_controls(readings, last)]
+        return untrained(readings)
     difference = improvement(readings, first, last)
     return [
         _change(accuracy[first], accuracy[last], difference, last - first),
         *_vote_of_samples(readings, last),
         *_verification(readings, last),
         *_beside_baseline(readings, last),
-        *beside_controls(readings, last),
         *_unreadable(readings, first, last),
     ]
 

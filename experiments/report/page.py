@@ -15,12 +15,13 @@ from ..analysis.interaction import adoption
 from ..files.table import whole
 from ..progress import money
 from . import figures, findings
+from .controls import controls
 from .conversations import Conversation, Ending, chosen, conversation, endings
 from .drawing import Drawing, drawn
 from .panel import judges, warnings
 from .readings import Readings, Row, read
 from .speakers import Account, accounts, phases, speakers
-from .words import share, value
+from .words import measured, share, signed, value
 
 PAGES = Path(__file__).parent / "pages"
 
@@ -61,6 +62,8 @@ def page(readings: Readings) -> str:
         "clip": clip,
         "value": value,
         "share": share,
+        "measured": measured,
+        "signed": signed,
         "thousands": thousands,
         "money": money,
     }
@@ -74,6 +77,7 @@ def page(readings: Readings) -> str:
         versions=readings.experiment.get("made_with") or {},
         state=findings.state(readings),
         findings=findings.findings(readings),
+        controls=controls(readings),
         accuracy=figures.accuracy(readings),
         by_weights=figures.by_weights(readings),
         reference=findings.reference_findings(episodes),
