@@ -85,7 +85,11 @@ READ = json.Decoder(Reply)
 
 
 async def ask(
-    wire: Wire, model: str, request: Request, more: Mapping[str, Any] | None = None
+    wire: Wire,
+    model: str,
+    request: Request,
+    more: Mapping[str, Any] | None = None,
+    bound: str = "max_tokens",
 ) -> tuple[Completion, Reply]:
     """Return what `model` says, as version 0, beside the answer in the server's own words.
 
@@ -94,13 +98,19 @@ async def ask(
         model: the server's name for what is to speak.
         request: what it is asked; its choices are not looked at.
         more: what else the server understands, for the request's body.
+        bound: what the server calls the completion's bound.
     """
-    said, reply = await sample(wire, model, request, more)
+    said, reply = await sample(wire, model, request, more, bound=bound)
     return said[0], reply
 
 
 async def sample(
-    wire: Wire, model: str, request: Request, more: Mapping[str, Any] | None = None, n: int = 1
+    wire: Wire,
+    model: str,
+    request: Request,
+    more: Mapping[str, Any] | None = None,
+    n: int = 1,
+    bound: str = "max_tokens",
 ) -> tuple[list[Completion], Reply]:
     """Return `n` completions of a request (see `ask`); sample i has the request's seed plus i.
 
@@ -108,7 +118,7 @@ async def sample(
     first, which is taken for uncached; it may be too little for any.
     """
     start = time.monotonic()
-    body = _body(model, request, n) | dict(more or {})
+    body = _body(model, request, n, bound) | dict(more or {})
     answer = await wire.post("/v1/chat/completions", body)
     try:
         reply = READ.decode(answer)
@@ -147,7 +157,7 @@ def clipped(seed: int) -> int:
     return seed % 2**31
 
 
-def _body(model: str, request: Request, n: int) -> dict[str, Any]:
+def _body(model: str, request: Request, n: int, bound: str) -> dict[str, Any]:
     sampling = request.sampling
     body: dict[str, Any] = {
         "model": model,
@@ -155,7 +165,7 @@ def _body(model: str, request: Request, n: int) -> dict[str, Any]:
         "n": n,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
-        "max_tokens": sampling.max_tokens,
+        bound: sampling.max_tokens,
         "seed": clipped(request.seed),
     }
     if sampling.stop:

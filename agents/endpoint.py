@@ -13,14 +13,21 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from .engine import SERVER_S, Engine, Limits
-from .errors import EngineError
+from .errors import EngineError, Refusal
 from .price import Price
 from .types import Completion, Request, Settings, Weights
 
 if TYPE_CHECKING:
+    from .chat import Reply
     from .wire import Wire
 
 
+BOUND, NEWER = "max_tokens", "max_completion_tokens"
+"""What the completion's bound is called: by most servers, and by newer models of OpenAI's."""
+MOST, FEWER = 20, 5
+"""How many alternatives to the first token are asked for: in the end, where a server refuses."""
+LEFT_OUT = {"logprobs": ("logprobs",), "json_schema": ("response_format", "schema")}
+"""By option, the words of a server that refuses what the option leaves out."""
 EVEN = 0.5
 """How likely a reply must begin with a choice, that its first token is read for one."""
 
@@ -115,23 +122,21 @@ class _Remote:
     def __init__(self, wire: "Wire", settings: Endpoint) -> None:
         self._wire = wire
         self._settings = settings
+        self._bound = BOUND
+        self._top = MOST
 
     async def generate(self, request: Request) -> Completion:
         """Return the server's completion; its only version is 0."""
-        from .chat import ask
-
         if request.version:
             raise EngineError(f"{self._wire.root}: an endpoint speaks with no weights but its own")
         if request.choices:
             return await self._choice(request)
         more = _shape(request.shape) if request.shape and self._settings.json_schema else {}
-        completion, _ = await ask(self._wire, self._settings.model, request, more)
+        completion, _ = await self._ask(request, more)
         return completion
 
     async def _choice(self, request: Request) -> Completion:
         """Return what the server says, and how likely each choice was if it tells."""
-        from .chat import ask
-
         if len(request.choices) == 1:
             raise EngineError(
                 f"{self._wire.root}: an endpoint can't tell how likely a given reply is; "
@@ -139,12 +144,32 @@ class _Remote:
             )
         room = 8 + max(map(len, request.choices))
         short = request.sampling.model_copy(update={"max_tokens": room, "stop": ()})
-        more = {"logprobs": True, "top_logprobs": 20} if self._settings.logprobs else {}
-        said, reply = await ask(
-            self._wire, self._settings.model, replace(request, sampling=short), more
-        )
+        more = {"logprobs": True} if self._settings.logprobs else {}
+        said, reply = await self._ask(replace(request, sampling=short), more)
         first = [(one.token, one.logprob) for one in reply.alternatives]
         return replace(said, logprobs=(), shares=shares_of(request.choices, first))
+
+    async def _ask(self, request: Request, more: Mapping[str, Any]) -> tuple[Completion, "Reply"]:
+        """Return what the server says.
+
+        Where it refuses the bound's name or so many alternatives, it is asked as it wants it, from
+        then on.
+        """
+        from .chat import ask
+
+        bound, top = self._bound, self._top
+        body = {**more, "top_logprobs": top} if "logprobs" in more else more
+        try:
+            return await ask(self._wire, self._settings.model, request, body, bound)
+        except Refusal as error:
+            words = str(error)
+            if bound == BOUND and BOUND in words and NEWER in words:
+                self._bound = NEWER
+            elif "top_logprobs" in words and "top_logprobs" in body and top > FEWER:
+                self._top = FEWER
+            else:
+                raise Refusal(words + _way_out(words, body)) from None
+        return await self._ask(request, more)
 
     async def load(self, weights: Weights) -> None:
         """Refuse: an endpoint takes no weights."""
@@ -175,6 +200,15 @@ def shares_of(choices: Sequence[str], first: Sequence[tuple[str, float]]) -> tup
             likely[word] += math.exp(logprob)
     total = math.fsum(likely.values())
     return tuple(p / total for p in likely.values()) if total >= EVEN else ()
+
+
+def _way_out(words: str, body: Mapping[str, Any]) -> str:
+    """Return, in brackets, the option that leaves out what a server refuses, if there is one."""
+    asked = {"logprobs": "logprobs" in body, "json_schema": "response_format" in body}
+    for option, names in LEFT_OUT.items():
+        if asked[option] and any(name in words.casefold() for name in names):
+            return f" (the engine's `{option}: false` leaves it out)"
+    return ""
 
 
 def _shape(schema: str) -> dict[str, Any]:

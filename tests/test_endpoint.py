@@ -18,7 +18,8 @@ from fake_endpoint import (
 from pydantic import ValidationError
 
 from moot.agents.endpoint import Endpoint
-from moot.agents.errors import EngineError
+from moot.agents.engine import Engine
+from moot.agents.errors import EngineError, Refusal
 from moot.agents.types import Request, Sampling, Weights
 
 KEY = "sk-very-secret"
@@ -54,6 +55,29 @@ def test_what_is_off_is_not_sent() -> None:
     play(fake, lambda engine: engine.generate(REQUEST))
     assert not {"top_k", "stop", "logprobs"} & set(fake.asked[0])
     assert "Authorization" not in fake.headers[0]
+
+
+def test_a_server_that_calls_the_bound_otherwise_is_asked_so_from_then_on() -> None:
+    words = (
+        "Unsupported parameter: 'max_tokens' is not supported with this model. "
+        "Use 'max_completion_tokens' instead."
+    )
+    fake = Fake([refuses(400, words)])
+
+    async def part(engine: Engine) -> list[str]:
+        return [(await engine.generate(REQUEST)).text for _ in range(2)]
+
+    assert play(fake, part) == ["4", "4"]
+    bounds = [{k: asked[k] for k in asked if k.startswith("max_")} for asked in fake.asked]
+    assert bounds == [{"max_tokens": 9}] + [{"max_completion_tokens": 9}] * 2
+
+
+def test_a_bound_that_is_refused_by_either_name_is_refused() -> None:
+    words = "'max_tokens' or 'max_completion_tokens' is too large: 9"
+    fake = Fake([refuses(400, words)] * 9)
+    with pytest.raises(Refusal, match=r"is too large: 9$"):
+        play(fake, lambda engine: engine.generate(REQUEST))
+    assert len(fake.asked) == 2
 
 
 def test_the_completion_is_what_the_server_said() -> None:

@@ -4,10 +4,10 @@ import math
 from dataclasses import replace
 
 import pytest
-from fake_endpoint import REQUEST, Fake, Mood, choice, play, reply, says
+from fake_endpoint import REQUEST, Fake, Mood, choice, play, refuses, reply, says
 
 from moot.agents.engine import Engine
-from moot.agents.errors import EngineError
+from moot.agents.errors import EngineError, Refusal
 from moot.agents.types import Completion, Request
 
 
@@ -87,3 +87,41 @@ def test_what_a_server_refuses_need_not_be_asked_of_it() -> None:
     assert not any(
         {"logprobs", "top_logprobs", "response_format"} & set(asked) for asked in fake.asked
     )
+
+
+def test_a_server_with_fewer_alternatives_is_asked_for_fewer_from_then_on() -> None:
+    fake = Fake([refuses(400, "top_logprobs must be <= 5"), first(("1", 0.75), ("2", 0.25))])
+
+    async def part(engine: Engine) -> list[Completion]:
+        return [await engine.generate(poll("1", "2")) for _ in range(2)]
+
+    said = play(fake, part)
+
+    assert said[0].shares == pytest.approx((0.75, 0.25))
+    assert [asked["top_logprobs"] for asked in fake.asked] == [20, 5, 5]
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        ("This model does not support logprobs", "logprobs"),
+        ("'top_logprobs' is not supported", "logprobs"),
+        ("This response_format type is unavailable now", "json_schema"),
+        ("Invalid schema for it", "json_schema"),
+    ],
+)
+def test_a_refusal_names_the_option_that_leaves_out_what_is_refused(
+    words: str, option: str
+) -> None:
+    asked = poll("1", "2") if option == "logprobs" else replace(REQUEST, shape="{}")
+
+    with pytest.raises(Refusal) as caught:
+        play(Fake([refuses(400, words)] * 9), lambda engine: engine.generate(asked))
+
+    assert str(caught.value).endswith(f"{words} (the engine's `{option}: false` leaves it out)")
+
+
+@pytest.mark.parametrize("asked", [poll("1", "2"), replace(REQUEST, shape="{}"), REQUEST])
+def test_a_refusal_of_anything_else_names_no_option(asked: Request) -> None:
+    with pytest.raises(Refusal, match=r"too long$"):
+        play(Fake([refuses(400, "too long")]), lambda engine: engine.generate(asked))
