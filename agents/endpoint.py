@@ -1,10 +1,11 @@
 """Any server that speaks OpenAI's chat completions: it answers, and can't be trained."""
 
+import asyncio
 import json
 import math
 import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,9 +14,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from .engine import SERVER_S, Engine, Limits
-from .errors import EngineError, Refusal
+from .errors import Denied, EngineError, Fault, Refusal
 from .price import Price
-from .types import Completion, Request, Settings, Weights
+from .types import Completion, Message, Request, Sampling, Settings, Weights
 
 if TYPE_CHECKING:
     from .chat import Reply
@@ -28,6 +29,10 @@ MOST, FEWER = 20, 5
 """How many alternatives to the first token are asked for: in the end, where a server refuses."""
 LEFT_OUT = {"logprobs": ("logprobs",), "json_schema": ("response_format", "schema")}
 """By option, the words of a server that refuses what the option leaves out."""
+PROBE = Request((Message("user", "Say yes."),), Sampling(max_tokens=1), seed=0)
+"""What an endpoint is asked before anything else, to find out whether it lets us in."""
+PROBE_S = 20.0
+"""How long that is waited for."""
 EVEN = 0.5
 """How likely a reply must begin with a choice, that its first token is read for one."""
 
@@ -100,6 +105,13 @@ class Endpoint(Settings):
         async with connect(self.url, self._key()) as wire:
             yield _Remote(wire, self)
 
+    @property
+    def whose_key(self) -> str:
+        """Where the key comes from, in words."""
+        if self.key_env is None:
+            return "no key was sent: key_env names the environment variable that holds one"
+        return f"the environment variable {self.key_env} holds the key; key_env names it"
+
     def _key(self) -> str | None:
         if self.key_env is None:
             return None
@@ -124,6 +136,16 @@ class _Remote:
         self._settings = settings
         self._bound = BOUND
         self._top = MOST
+
+    async def probe(self) -> None:
+        """Ask for one token, and raise what keeps the server from answering anything.
+
+        What may pass, or concerns this one request, is left to those that come after it.
+        """
+        within_s = min(PROBE_S, self._settings.limits.deadline_s(PROBE_S) or PROBE_S)
+        with suppress(Fault, Refusal, TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._ask(PROBE, {})
 
     async def generate(self, request: Request) -> Completion:
         """Return the server's completion; its only version is 0."""
@@ -161,6 +183,8 @@ class _Remote:
         body = {**more, "top_logprobs": top} if "logprobs" in more else more
         try:
             return await ask(self._wire, self._settings.model, request, body, bound)
+        except Denied as error:
+            raise Denied(f"{error} ({self._settings.whose_key})") from None
         except Refusal as error:
             words = str(error)
             if bound == BOUND and BOUND in words and NEWER in words:

@@ -76,6 +76,15 @@ async def everywhere(engine: Engine, request: Request) -> Sequence[Completion]:
 
 
 @runtime_checkable
+class Elsewhere(Protocol):
+    """An engine that is another's, who may not let us in."""
+
+    async def probe(self) -> None:
+        """Raise an `EngineError` if it is certain that it answers nothing that we ask."""
+        ...
+
+
+@runtime_checkable
 class Resting(Protocol):
     """An engine that can leave the GPU's memory to others."""
 

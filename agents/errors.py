@@ -8,6 +8,7 @@ MootError            a clear line for the user; anything else is a bug of ours
     │   │   └── TimedOut   no answer came in time, and what was done for it is lost
     │   └── Unusable   its answer is of no use, and may have cost: worth a few tries
     ├── Missing      what was named isn't there
+    ├── Denied       a server doesn't let us in (401, 403)
     ├── Gone         a server of an engine's is lost for good
     └── Refusal      an engine won't answer this very request: its episode fails, no other does
 """
@@ -55,6 +56,10 @@ class Unusable(Fault):
 
 class Missing(EngineError):
     """An engine hasn't got what was named (404): a model, an adapter, a path."""
+
+
+class Denied(EngineError):
+    """A server doesn't let us in (401, 403): it wants a key, or another one."""
 
 
 class Gone(EngineError):

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from .errors import EngineError, Fault, Missing, Overload, Refusal
+from .errors import Denied, EngineError, Fault, Missing, Overload, Refusal
 
 PASSING = frozenset({408, 409, 425, 429})
 """Statuses below 500 that another try may cure."""
@@ -119,6 +119,8 @@ def failure(status: int, message: str, retry_after: float | None = None) -> Engi
         return (Overload if status in FULL else Fault)(message, retry_after)
     if status == 404:
         return Missing(message)
+    if status in (401, 403):
+        return Denied(message)
     return (Refusal if status in REFUSING else EngineError)(message)
 
 

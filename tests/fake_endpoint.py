@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import orjson
 from aiohttp import web
 
-from moot.agents.endpoint import Endpoint
+from moot.agents.endpoint import PROBE, Endpoint
 from moot.agents.engine import Engine, Limits
 from moot.agents.limits.gate import Gate
 from moot.agents.types import Completion, Message, Request, Sampling
@@ -80,10 +80,15 @@ async def hangs(request: web.Request) -> web.StreamResponse:
 
 @dataclass
 class Fake:
-    """A chat-completions server that answers well once its moods are over."""
+    """A chat-completions server that answers well once its moods are over.
+
+    What a run asks before all else, whether it is let in, has moods of its own and is kept apart.
+    """
 
     moods: list[Mood] = field(default_factory=list[Mood])
+    greetings: list[Mood] = field(default_factory=list[Mood])
     asked: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    greeted: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     headers: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     port: int = 0
 
@@ -101,9 +106,12 @@ class Fake:
         return runner
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        self.asked.append(orjson.loads(await request.read()))
+        body = orjson.loads(await request.read())
+        probed = body["messages"][-1]["content"] == PROBE.prompt[-1].content
+        asked, moods = (self.greeted, self.greetings) if probed else (self.asked, self.moods)
+        asked.append(body)
         self.headers.append(dict(request.headers))
-        mood = self.moods.pop(0) if self.moods else says(reply())
+        mood = moods.pop(0) if moods else says(reply())
         return await mood(request)
 
 

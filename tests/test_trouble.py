@@ -106,7 +106,8 @@ def test_what_wont_pass_ends_the_run_at_once(
         assert moot("run", experiment, "--out", tmp_path / "out") == 1
 
     assert capsys.readouterr().err.splitlines() == [
-        f"moot: {fake.url}/v1/chat/completions: HTTP 401: no such key"
+        f"moot: {fake.url}/v1/chat/completions: HTTP 401: no such key "
+        "(no key was sent: key_env names the environment variable that holds one)"
     ]
 
 

@@ -5,16 +5,17 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from random import Random
 
-from moot.agents.engine import Engine, EngineSettings
+from moot.agents.engine import Elsewhere, Engine, EngineSettings
 from moot.agents.errors import EngineError
 from moot.agents.late import late
 from moot.agents.limits.gate import Gate
 from moot.agents.types import Task, Weights
 from moot.agents.weights.models import locate
-from moot.protocols.journal import Journal
+from moot.protocols.journal import Journal, silent
 from moot.protocols.stage import seed
 
 from ..experiment import Experiment
+from ..files.directory import JOURNAL
 from ..progress import Show
 from .learn import check
 from .recording import Recording
@@ -25,9 +26,15 @@ from .swap import swap, tolerances
 async def opened(
     experiment: Experiment, out: Path, show: Show, stack: AsyncExitStack
 ) -> Mapping[str, Engine]:
-    """Return the engines, open until `stack` closes."""
+    """Return the engines, open until `stack` closes.
+
+    Before anything is said in the run, those that are elsewhere are asked whether they let us in:
+    a wrong key of a judge's is found before others have spoken for hours.  What is asked for that
+    is written nowhere.  A run that goes on may not need all of them any more.
+    """
     logs = out / "logs"
     logs.mkdir(exist_ok=True)
+    first = silent(out / JOURNAL)
     engines: Mapping[str, EngineSettings] = experiment.engines
     with show.phase("models"):
         for settings in engines.values():
@@ -37,7 +44,7 @@ async def opened(
     with show.phase("engines"):
         return {
             name: await stack.enter_async_context(
-                _gated(name, settings, experiment.seed, logs, show)
+                _gated(name, settings, experiment.seed, logs, show, probe=first)
             )
             for name, settings in engines.items()
         }
@@ -82,11 +89,19 @@ async def replayed(
 
 @asynccontextmanager
 async def _gated(
-    name: str, settings: EngineSettings, experiment_seed: int, logs: Path, show: Show
+    name: str,
+    settings: EngineSettings,
+    experiment_seed: int,
+    logs: Path,
+    show: Show,
+    *,
+    probe: bool = False,
 ) -> AsyncGenerator[Engine]:
     async with AsyncExitStack() as stack:
         try:
             engine = await stack.enter_async_context(settings.open(logs))
+            if probe and isinstance(engine, Elsewhere):
+                await engine.probe()
         except EngineError as error:
             raise EngineError(f"engines.{name}: {error}") from error
         jitter = Random(seed(experiment_seed, f"gate/{name}", 0))
