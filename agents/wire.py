@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -26,24 +27,46 @@ async def connect(url: str, key: str | None = None) -> "AsyncGenerator[Wire]":
     headers = {"Content-Type": "application/json"}
     if key is not None:
         headers["Authorization"] = f"Bearer {key}"
+    lines, told = _Lines(), aiohttp.TraceConfig()
+    told.on_connection_create_end.append(lines)
     async with aiohttp.ClientSession(
         # How many are under way, and how long they may take, is the gate's business.  Uvicorn,
         # and so vLLM, drops lines that were idle for 5 s: none that old is used again.
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4),
         timeout=aiohttp.ClientTimeout(total=None),
         headers=headers,
+        trace_configs=[told],
     ) as session:
-        yield Wire(session, url.rstrip("/").removesuffix("/v1"), key)
+        yield Wire(session, url.rstrip("/").removesuffix("/v1"), key, lines)
+
+
+@dataclass(slots=True)
+class _Lines:
+    """How many connections were made."""
+
+    made: int = 0
+
+    async def __call__(self, *_: object) -> None:
+        """Count one more."""
+        self.made += 1
 
 
 class Wire:
     """A line to one server."""
 
-    def __init__(self, session: aiohttp.ClientSession, root: str, key: str | None) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, root: str, key: str | None, lines: _Lines
+    ) -> None:
         self.root = root
         """The server's address, without `/v1`."""
         self._session = session
         self._key = key
+        self._lines = lines
+
+    @property
+    def lines(self) -> int:
+        """How many connections were made so far; who answers on a new one may be another."""
+        return self._lines.made
 
     async def get(self, path: str) -> bytes:
         """Return what the server says at `path`."""

@@ -57,7 +57,8 @@ async def health(request: web.Request) -> web.Response:
 async def models(request: web.Request) -> web.Response:
     cards = [{"id": name, "root": path, "parent": BASE} for name, path in ADAPTERS.items()]
     # A base model has no parent; that it stands first is nothing to rely on.
-    return web.json_response({"object": "list", "data": [*cards, {"id": BASE, "parent": None}]})
+    base = {"id": BASE, "root": OPTIONS.model, "parent": None, "max_model_len": 2048}
+    return web.json_response({"object": "list", "data": [*cards, base]})
 
 
 async def load(request: web.Request) -> web.Response:

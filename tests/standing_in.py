@@ -112,11 +112,13 @@ class Site:
 
 
 @asynccontextmanager
-async def elsewhere(folder: Path, *arguments: str) -> AsyncGenerator[tuple[Wire, Server]]:
-    """Give the line to a server that somebody else runs, and its process."""
+async def elsewhere(
+    folder: Path, *arguments: str, port: int = 0
+) -> AsyncGenerator[tuple[Wire, Server]]:
+    """Give the line to a server that somebody else runs, and its process; port 0 is a free one."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+        port = port or free.getsockname()[1]
     command = (sys.executable, str(STAND_IN), "--port", str(port), *arguments)
     server = Server("fake", command, dict(os.environ), folder / "log")
     async with AsyncExitStack() as stack:

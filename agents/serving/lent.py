@@ -18,6 +18,11 @@ from ..wire import Wire
 class _Card(BaseModel):
     id: str
     parent: str | None = None
+    root: str | None = None
+    max_model_len: int | None = None
+
+    def __str__(self) -> str:
+        return f"'{self.root or self.id}' (as '{self.id}', max_model_len: {self.max_model_len})"
 
 
 class _Models(BaseModel):
@@ -50,14 +55,27 @@ class Lent:
         self._labels = labels
         self._given: dict[str, Weights] = {}
         self._giving = asyncio.Lock()
+        self._base: _Card | None = None
 
     async def models(self) -> list[str]:
-        """Return what the server lists, its base model first."""
+        """Return what the server lists, its base model first.
+
+        Raises:
+            EngineError: that is another model than it was: what was given to it was made for the
+                other one.
+        """
         try:
             cards = _Models.model_validate_json(await self._wire.get("/v1/models")).data
         except ValidationError:
             raise Fault(f"{self._wire.root}/v1/models: unreadable answer") from None
-        return [card.id for card in sorted(cards, key=lambda card: card.parent is not None)]
+        found = sorted(cards, key=lambda card: card.parent is not None)
+        self._base = self._base or found[0]
+        if found[0] != self._base:
+            raise EngineError(
+                f"{self._wire.root}: served the model {self._base}, and now serves {found[0]}: "
+                "serve the former again, and the same command goes on"
+            )
+        return [card.id for card in found]
 
     async def give(self, weights: Weights) -> None:
         """Have the server list `weights`, and no other version of them."""

@@ -58,6 +58,7 @@ class Served:
         self._together = Together(wire)
         self._verdicts: dict[str, Reading | None] = {}
         self._base = ""
+        self._known = 0  # so many connections led to the model that we know
 
     @property
     def root(self) -> str:
@@ -76,7 +77,10 @@ class Served:
     async def generate(self, request: Request) -> Completion:
         """Return the completion, stamped with the version that the server says has spoken."""
         await self._life.serving()
-        return await self._by_whom(request)
+        said = await self._by_whom(request)
+        if not self._ours and self._wire.lines != self._known:
+            await self._life.timed(self._recognise())
+        return said
 
     async def load(self, weights: Weights) -> None:
         """Serve `weights` from now on; the server's own list says that it does."""
@@ -129,6 +133,12 @@ class Served:
         if not self._ours:
             await self._whole.look()
         await self._lent.again()
+
+    async def _recognise(self) -> None:
+        """See that another's server has the model that it had; anew started it may have another."""
+        lines = self._wire.lines
+        await self._lent.models()
+        self._known = lines
 
     async def _first(self) -> str:
         """Return the name of the base model, as soon as the server tells it."""
