@@ -33,6 +33,8 @@ PROBE = Request((Message("user", "Say yes."),), Sampling(max_tokens=1), seed=0)
 """What an endpoint is asked before anything else, to find out whether it lets us in."""
 PROBE_S = 20.0
 """How long that is waited for."""
+SAYING = 24
+"""Tokens that a reply to a choice may have beside the choice itself."""
 EVEN = 0.5
 """How likely a reply must begin with a choice, that its first token is read for one."""
 
@@ -164,7 +166,7 @@ class _Remote:
                 f"{self._wire.root}: an endpoint can't tell how likely a given reply is; "
                 "engines of kind local and vllm can"
             )
-        room = 8 + max(map(len, request.choices))
+        room = SAYING + max(map(len, request.choices))
         short = request.sampling.model_copy(update={"max_tokens": room, "stop": ()})
         more = {"logprobs": True} if self._settings.logprobs else {}
         said, reply = await self._ask(replace(request, sampling=short), more)

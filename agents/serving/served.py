@@ -59,6 +59,7 @@ class Served:
         self._verdicts: dict[str, Reading | None] = {}
         self._base = ""
         self._known = 0  # so many connections led to the model that we know
+        self._knowing = asyncio.Lock()
 
     @property
     def root(self) -> str:
@@ -78,8 +79,8 @@ class Served:
         """Return the completion, stamped with the version that the server says has spoken."""
         await self._life.serving()
         said = await self._by_whom(request)
-        if not self._ours and self._wire.lines != self._known:
-            await self._life.timed(self._recognise())
+        if not self._ours and self._known < (lines := self._wire.lines):
+            await self._life.timed(self._recognise(lines))
         return said
 
     async def load(self, weights: Weights) -> None:
@@ -134,11 +135,19 @@ class Served:
             await self._whole.look()
         await self._lent.again()
 
-    async def _recognise(self) -> None:
-        """See that another's server has the model that it had; anew started it may have another."""
-        lines = self._wire.lines
-        await self._lent.models()
-        self._known = lines
+    async def _recognise(self, lines: int) -> None:
+        """See that another's server has the model that it had; anew started it may have another.
+
+        Those who wait for it when it begins have waited for the same.
+
+        Args:
+            lines: how many connections there were when the answer came that is in question.
+        """
+        async with self._knowing:
+            if self._known < lines:
+                now = self._wire.lines
+                await self._lent.models()
+                self._known = now
 
     async def _first(self) -> str:
         """Return the name of the base model, as soon as the server tells it."""

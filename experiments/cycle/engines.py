@@ -11,7 +11,7 @@ from moot.agents.late import late
 from moot.agents.limits.gate import Gate
 from moot.agents.types import Task, Weights
 from moot.agents.weights.models import locate
-from moot.protocols.journal import Journal, silent
+from moot.protocols.journal import Journal, empty
 from moot.protocols.stage import seed
 
 from ..experiment import Experiment
@@ -34,7 +34,7 @@ async def opened(
     """
     logs = out / "logs"
     logs.mkdir(exist_ok=True)
-    first = silent(out / JOURNAL)
+    first = empty(out / JOURNAL)
     engines: Mapping[str, EngineSettings] = experiment.engines
     with show.phase("models"):
         for settings in engines.values():
