@@ -11,6 +11,8 @@ from .beside import Text
 from .errors import MootError
 from .types import Message, Name, OneOrMore, Prompt, Sampling, Settings, in_turn
 
+Trust = Literal["labels", "agreement", "equal"]
+"""What judges are weighed by: known answers, what they agree about, or nothing."""
 Role = Literal["policy", "critic", "judge"]
 
 

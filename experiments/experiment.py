@@ -9,7 +9,7 @@ from pydantic import Field
 
 from moot.agents.embedded.local import Local
 from moot.agents.endpoint import Endpoint
-from moot.agents.population import Agent, Group, Population
+from moot.agents.population import Agent, Group, Population, Trust
 from moot.agents.scripted import Scripted
 from moot.agents.serving.vllm import VLLM
 from moot.agents.simulated import Simulated
@@ -50,6 +50,10 @@ class Experiment(Settings):
     """How they learn; needed as soon as someone learns."""
     fit: Fit = Fit()
     """How long and how fast they learn."""
+    trust: Trust = "labels"
+    """What judges are weighed by in the next cycle: how often they found right answers better than
+    wrong ones, where answers are known (`labels`: known answers have a say then in what judges
+    teach), and else by `agreement`: what the judges agree about; or all alike (`equal`)."""
     evaluation: Evaluation = Evaluation()
     stage: StageSettings = StageSettings()
     made_with: dict[str, str] | None = None

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from statistics import fmean
 
 from moot.protocols.judging.panel import either_way
@@ -50,6 +51,26 @@ def claims(rulings: Iterable[Ruling]) -> dict[str, list[Claim]]:
         judge: [claim for same in about.values() if (claim := _claim(same)) is not None]
         for judge, about in found.items()
     }
+
+
+def compared(some: Iterable[Claim]) -> list[Claim]:
+    """Return one judge's claims as claims about one reply over another.
+
+    Of two replies to a question that it marked, each by itself, it says which has the higher mark:
+    for certain, or an even chance.  How high its marks are, and to which question, tells nothing.
+    """
+    found: list[Claim] = []
+    marks: dict[str, list[Claim]] = {}
+    for claim in some:
+        if claim.over is None:
+            marks.setdefault(claim.episode, []).append(claim)
+        else:
+            found.append(claim)
+    for same in marks.values():
+        for one, other in combinations(sorted(same, key=lambda claim: claim.of.turn), 2):
+            higher = 0.5 if one.score == other.score else float(one.score > other.score)
+            found.append(Claim(one.episode, one.of, other.of, higher))
+    return found
 
 
 def _claim(same: Sequence[Ruling]) -> Claim | None:

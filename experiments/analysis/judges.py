@@ -1,21 +1,26 @@
 """Judges: how far each can be trusted, by all that it found so far.
 
 Where answers are known a judge is held against them: its AUC is how often it finds the right one of
-a right and a wrong answer better.  If the interval holds 0.5 it is at chance, below it is worse: it
-is named in the report and gets no weight from the next cycle on.  No label has any other say.
-Else, from three judges and a hundred claims on, what they agree about tells how good each is (Dawid
-and Skene, 1979).
+a right and a wrong answer to one question better.  If the interval holds 0.5 it is at chance, below
+it is worse: it is named in the report.  From the next cycle on its weight is 2 AUC - 1, and none
+where it is at chance, unless `trust` says otherwise; no label has any other say.  Where answers
+aren't known, or by `agreement`, what judges agree about tells how good each is (Dawid and Skene,
+1979), from three judges and a hundred claims on.
+
+Both go by which of two replies a judge finds better, by marks too: a judge whose marks are all high
+may rank as well as any, and one that knows which questions are hard may know nothing of the
+answers.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
-from moot.agents.population import Population
+from moot.agents.population import Population, Trust
 from moot.protocols.journal import Metric
 from moot.protocols.reliability.agreement import alpha, coincidences
 from moot.protocols.reliability.bias import (
@@ -25,72 +30,63 @@ from moot.protocols.reliability.bias import (
     position_bias,
     self_preference,
 )
-from moot.protocols.reliability.discrimination import auc_by_counts
 from moot.protocols.reliability.rating import strengths
 from moot.protocols.reliability.truth import dawid_skene
 
-from .claims import Claim, claims
+from .claims import Claim, claims, compared
 from .rulings import Ruling
-from .stats import Interval, contrasted, resampled_sums, resampled_times
+from .stats import FEWEST, Interval, mean_interval, resampled_sums, resampled_times
 
 ENOUGH = 100
 """Claims that judges must have made before their agreement tells them apart: with fewer a panel of
 equals was right more often (docs/lab-log.md)."""
 
 
-def judged(rulings: Sequence[Ruling], cycle: int, seed: int) -> list[Metric]:
+def judged(
+    rulings: Sequence[Ruling], cycle: int, seed: int, trust: Trust = "labels"
+) -> list[Metric]:
     """Return what can be said of each judge (judges/WHAT@NAME), of all, and of whom they judged.
 
     Args:
         rulings: all so far.
         cycle: whose metrics these are.
         seed: of the bootstrap, whose units are episodes.
+        trust: what judges are weighed by.
     """
     found = claims(rulings)
+    pairs = {judge: compared(some) for judge, some in found.items()}
     metrics: list[Metric] = []
-    chance: set[str] = set()
+    areas: dict[str, Interval] = {}
     for judge, some in found.items():
         own = [one for one in rulings if one.judge == judge]
-        area = _area(some, seed)
+        area = _area(pairs[judge], seed)
         if area is not None:
             metrics.append(Metric(cycle, f"judges/auc@{judge}", *area))
-            if area.low <= 0.5:
-                chance.add(judge)
+            areas[judge] = area
         metrics += [
             Metric(cycle, f"judges/{name}@{judge}", value)
             for name, value in _habits(judge, some, found, own).items()
             if value is not None
         ]
-    ratings = _ratings(found)
-    trust = trusted(list(found), [*chain.from_iterable(ratings)], chance)
-    metrics += [Metric(cycle, f"judges/trust@{judge}", value) for judge, value in trust.items()]
+    ratings = _ratings(pairs)
+    weights = trusted(list(found), [*chain.from_iterable(ratings)], areas, trust)
+    metrics += [Metric(cycle, f"judges/trust@{judge}", value) for judge, value in weights.items()]
     agreement = _agreement(ratings, seed) if len(found) > 1 else None
     metrics += [Metric(cycle, "judges/agreement", *agreement)] if agreement else []
     return [*metrics, *rated(found, cycle, seed)]
 
 
-def _area(some: Sequence[Claim], seed: int) -> Interval | None:
-    """Return the AUC with its interval over episodes; `None`: too few hold either kind."""
-    episodes: dict[str, list[tuple[float, bool]]] = {}
-    for claim in some:
+def _area(pairs: Iterable[Claim], seed: int) -> Interval | None:
+    """Return the AUC within a question, with its interval over episodes; `None`: too few tell."""
+    episodes: dict[str, list[float]] = {}
+    for claim in pairs:
         if (right := claim.right) is not None:
-            same = episodes.setdefault(claim.episode, [])
-            same.append((claim.score, right))
-            if claim.over is not None:  # the same claim, told of the other reply
-                same.append((1 - claim.score, not right))
-    if not contrasted(episodes.values()):
+            found = claim.score if right else 1 - claim.score
+            wins = 0.5 if found == 0.5 else float(found > 0.5)
+            episodes.setdefault(claim.episode, []).append(wins)
+    if len(episodes) < FEWEST:
         return None
-    held = [*chain.from_iterable(episodes.values())]
-    units = np.repeat(np.arange(len(episodes)), [len(same) for same in episodes.values()])
-    scores, places = np.unique([score for score, _ in held], return_inverse=True)
-    right = np.array([truth for _, truth in held])
-
-    def drawn(times: NDArray[np.int64]) -> Mapping[str, float]:
-        often, n = times[units], len(scores)
-        counts = [np.bincount(places, often * truth, n) for truth in (right, ~right)]
-        return {} if (value := auc_by_counts(*counts)) is None else {"auc": value}
-
-    return resampled_times(len(episodes), drawn, seed).get("auc")
+    return mean_interval([*map(fmean, episodes.values())], seed, within=(0, 1))
 
 
 def _agreement(ratings: Sequence[Sequence[Sequence[float | None]]], seed: int) -> Interval | None:
@@ -118,14 +114,17 @@ def _habits(
     others: dict[tuple[str, int, int | None], list[float]] = {}
     for claim in chain.from_iterable(theirs for n, theirs in everybody.items() if n != judge):
         others.setdefault(claim.about, []).append(claim.score)
-    shared: list[tuple[float, float]] = []
+    ours: list[float] = []
+    theirs: list[float] = []
     for claim in (c for c in some if c.about in others):
         over = None if claim.over is None else claim.over.agent
-        found = claim.score, fmean(others[claim.about])
+        more = claim.score - fmean(others[claim.about])
         if claim.of.agent == judge != over:
-            shared.append(found)
+            ours.append(more)
         elif over == judge != claim.of.agent:
-            shared.append((1 - found[0], 1 - found[1]))
+            ours.append(-more)
+        elif over is None:
+            theirs.append(more)
     return {
         "verdicts": float(len(own)),
         "unreadable": fmean(one.score is None for one in own),
@@ -140,25 +139,33 @@ def _habits(
                 if c.over is not None and c.right is None
             ]
         ),
-        "self_preference": self_preference([a for a, _ in shared], [b for _, b in shared]),
+        "self_preference": self_preference(ours, theirs),
     }
 
 
 def trusted(
-    judges: Sequence[str], ratings: Sequence[Sequence[float | None]], chance: Set[str]
+    judges: Sequence[str],
+    ratings: Sequence[Sequence[float | None]],
+    areas: Mapping[str, Interval],
+    trust: Trust = "labels",
 ) -> dict[str, float]:
-    """Return how far each judge is to be trusted: 1 at most, 0 at chance.
+    """Return how far each judge is to be trusted: 1 is never wrong, 0 at chance or worse.
 
     Args:
         judges: their names.
         ratings: claims × judges, as `_ratings` gives them of each episode.
-        chance: those who can't be told from chance, or are worse.
+        areas: the AUC of each judge of which it is known.
+        trust: what they are weighed by.
     """
-    labels = [[None if x is None else int(x) for x in item] for item in ratings]
-    tell = len(judges) > 2 and len(labels) >= ENOUGH
-    estimate = dawid_skene(labels) if tell else None
-    skill = estimate.informedness if estimate else [1.0] * len(judges)
-    return {j: 0.0 if j in chance else s for j, s in zip(judges, skill, strict=True)}
+    skill = dict.fromkeys(judges, 1.0)
+    if trust == "labels" and all(judge in areas for judge in judges):
+        skill = {judge: 2 * area.value - 1 for judge, area in areas.items()}
+    elif trust != "equal" and len(judges) > 2 and len(ratings) >= ENOUGH:
+        labels = [[None if x is None else int(x) for x in item] for item in ratings]
+        if estimate := dawid_skene(labels):
+            skill = dict(zip(judges, estimate.informedness, strict=True))
+    chance = {judge for judge, area in areas.items() if trust == "labels" and area.low <= 0.5}
+    return {judge: 0.0 if judge in chance else skill[judge] for judge in judges}
 
 
 def _ratings(found: Mapping[str, Sequence[Claim]]) -> list[list[list[float | None]]]:

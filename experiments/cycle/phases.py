@@ -117,7 +117,9 @@ async def let_talk(run: Run, cycle: int) -> Lessons:
         run.record(taught(examples, cycle))
         if people.cast()["judge"]:
             so_far = [one for n in range(cycle + 1) for one in rulings(talk_folder(run.out, n))]
-            run.record(judged(so_far, cycle, experiment.seed))
+            run.record(judged(so_far, cycle, experiment.seed, experiment.trust))
+            if not any(judge.trust for judge in run.people(cycle + 1).playing("judge")):
+                run.show.line("  no judge can be told from chance: none is heard in later cycles")
     return Lessons(examples, pairs)
 
 

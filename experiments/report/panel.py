@@ -71,13 +71,12 @@ def warnings(found: Iterable[Judge]) -> list[str]:
             said.append(
                 f"Judge {one.name} is at chance: it finds a right answer better than a wrong one "
                 f"with probability {one.auc.value:.2f} [{one.auc.low:.2f}, {one.auc.high:.2f}], "
-                "an interval that holds 0.5. From the next cycle on it gets no weight."
+                f"an interval that holds 0.5.{_unheard(one)}"
             )
         elif one.auc is not None and one.auc.high < CHANCE:
             said.append(
                 f"Judge {one.name} is worse than chance: {one.auc.value:.2f} "
-                f"[{one.auc.low:.2f}, {one.auc.high:.2f}]. "
-                "From the next cycle on it gets no weight."
+                f"[{one.auc.low:.2f}, {one.auc.high:.2f}].{_unheard(one)}"
             )
         if one.position_bias is not None and abs(one.position_bias) > LEANING:
             place = "first" if one.position_bias > 0 else "second"
@@ -91,3 +90,7 @@ def warnings(found: Iterable[Judge]) -> list[str]:
                 "abstains there."
             )
     return said
+
+
+def _unheard(one: Judge) -> str:
+    return "" if one.trust else " From the next cycle on it gets no weight."

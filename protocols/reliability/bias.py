@@ -69,11 +69,14 @@ def length_bias(pairs: Sequence[tuple[int, int, float]], ridge: float = 0.1) -> 
     return slope
 
 
-def self_preference(own: Sequence[float], by_others: Sequence[float]) -> float | None:
-    """Return how much better a judge finds its own replies than other judges find the same ones.
+def self_preference(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
+    """Return how much better than other judges a judge finds its own replies; `None`: it has none.
+
+    A judge that marks everybody higher has no liking for itself: how much better it finds others'
+    replies is taken off.
 
     Args:
-        own: its scores of its own replies, in [0, 1].
-        by_others: others' scores of these, in any number.
+        ours: how much better it finds each of its own replies than other judges do, in the mean.
+        theirs: the same of others' replies; empty where replies were compared with each other.
     """
-    return fmean(own) - fmean(by_others) if own and by_others else None
+    return fmean(ours) - (fmean(theirs) if theirs else 0.0) if ours else None
