@@ -31,7 +31,7 @@ def test_choices_are_weighed_by_what_the_first_token_might_have_been() -> None:
     assert said.shares == pytest.approx((0.5 / 0.65, 0.15 / 0.65))
     assert said.text == "1"
     asked = fake.asked[0]
-    assert (asked["logprobs"], asked["top_logprobs"], asked["max_tokens"]) == (True, 20, 9)
+    assert (asked["logprobs"], asked["top_logprobs"], asked["max_tokens"]) == (True, 20, 25)
 
 
 @pytest.mark.parametrize(
