@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from itertools import chain
 from random import Random
+from statistics import fmean
 
 import pytest
 
 from moot.experiments.analysis.claims import Claim, claims
 from moot.experiments.analysis.judges import judged
 from moot.experiments.analysis.rulings import Reply, Ruling
-from moot.experiments.analysis.stats import Interval, resampled_all
+from moot.experiments.analysis.stats import Interval, mean_interval, resampled_all
 from moot.protocols.reliability.agreement import krippendorff_alpha
 from moot.protocols.reliability.discrimination import auc
 from moot.protocols.reliability.rating import bradley_terry
@@ -48,10 +49,11 @@ def known(value: float | None) -> dict[str, float]:
     return {} if value is None else {"it": value}
 
 
-def area(drawn: Sequence[Sequence[Claim]]) -> dict[str, float]:
-    told = [(c.score, c.right) for c in chain.from_iterable(drawn) if c.right is not None]
-    told += [(1 - score, not right) for score, right in told]
-    return known(auc([score for score, _ in told], [right for _, right in told]))
+def area(episode: Sequence[Claim]) -> list[float]:
+    """Return of each claim about a right and a wrong reply whether it is for the right one."""
+    told = [(c.score, c.right) for c in episode if c.right is not None]
+    found = [auc([score, 1 - score], [right, not right]) for score, right in told]
+    return [one for one in found if one is not None]
 
 
 def agreed(drawn: Sequence[Sequence[Claim]]) -> dict[str, float]:
@@ -75,8 +77,8 @@ def test_intervals_are_those_of_episodes_whose_claims_are_all_taken_anew() -> No
     agreement = resampled_all(units, agreed, seed).get("it")
     expected: dict[str, Interval | None] = {"judges/agreement": agreement}
     for judge, some in said.items():
-        told = [one for one in by_episode(some) if any(c.right is not None for c in one)]
-        expected[f"judges/auc@{judge}"] = resampled_all(told, area, seed).get("it")
+        areas = [fmean(told) for one in by_episode(some) if (told := area(one))]
+        expected[f"judges/auc@{judge}"] = mean_interval(areas, seed, within=(0, 1))
     games = [[(c.of.agent, c.over.agent, c.score) for c in one if c.over] for one in units]
     rated = resampled_all(games, lambda drawn: bradley_terry(chain.from_iterable(drawn)), seed)
     expected |= {f"talk/rating@{agent}": interval for agent, interval in rated.items()}

@@ -1,7 +1,6 @@
 """Discrimination: how well scores tell what is right from what is wrong."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -14,20 +13,10 @@ def auc(scores: Sequence[float], right: Sequence[bool]) -> float | None:
     """
     values, places = np.unique(np.asarray(scores), return_inverse=True)
     truth, n = np.asarray(right, dtype=bool), len(values)
-    return auc_by_counts(
-        np.bincount(places[truth], minlength=n), np.bincount(places[~truth], minlength=n)
-    )
-
-
-def auc_by_counts(right: Any, wrong: Any) -> float | None:
-    """Return `auc` of counts; `None`: only one of the two is there.
-
-    Args:
-        right: (V,) how many right ones have each of V scores, from the lowest.
-        wrong: (V,) how many wrong ones have each of them.
-    """
-    both = right.sum() * wrong.sum()
-    return float(right @ (np.cumsum(wrong) - wrong / 2) / both) if both else None
+    ours = np.bincount(places[truth], minlength=n)
+    theirs = np.bincount(places[~truth], minlength=n)
+    both = ours.sum() * theirs.sum()
+    return float(ours @ (np.cumsum(theirs) - theirs / 2) / both) if both else None
 
 
 def verification_f1(scores: Sequence[float], right: Sequence[bool]) -> float | None:
