@@ -7,7 +7,7 @@ runs again, what was said comes from the journal, and only what is missing is as
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
@@ -83,7 +83,7 @@ class Stage:
         tasks: Iterable[Task],
         people: Population | Callable[[Task], Population],
         phase: str,
-    ) -> AsyncIterator[Episode | Failure]:
+    ) -> AsyncGenerator[Episode | Failure]:
         """Yield each task's episode, in the order of the tasks.
 
         So nobody has to keep them to put them in order.  An episode that takes long holds back
@@ -130,7 +130,8 @@ class Stage:
                     yield done.pop(due)
                     due += 1
         finally:
-            gc.set_threshold(*collecting)
+            if collecting != SELDOM:  # else others are played beside these, and see to it
+                gc.set_threshold(*collecting)
             for one in playing:
                 one.cancel()
             await asyncio.gather(*playing, return_exceptions=True)

@@ -3,10 +3,13 @@
 import asyncio
 from pathlib import Path
 
+import pyarrow.parquet as pq
+import pytest
+
 from moot.agents.errors import Fault
 from moot.agents.population import Agent, Population
 from moot.agents.scripted import ScriptedEngine
-from moot.agents.types import Request, Task
+from moot.agents.types import Completion, Request, Task
 from moot.experiments.cycle.evaluation import evaluate
 from moot.protocols.journal import Journal, Metric
 from moot.protocols.stage import Stage, StageSettings
@@ -60,3 +63,35 @@ def test_shares_alike_in_all_tasks_are_not_taken_for_certain(tmp_path: Path) -> 
         one = found[name]
         assert (one.value, one.low == one.high) == (value, False)
     assert found["tokens"].low == found["tokens"].high == 2
+
+
+class Waiting(ScriptedEngine):
+    """Answers as soon as as many wait for it as are meant to."""
+
+    def __init__(self, many: int) -> None:
+        super().__init__(lambda request: "2")
+        self.together = asyncio.Barrier(many)
+
+    async def generate(self, request: Request) -> Completion:
+        """Say it when all are there."""
+        await self.together.wait()
+        return await super().generate(request)
+
+
+@pytest.mark.parametrize(("open_episodes", "together"), [(256, 8), (2, 4)])
+def test_all_who_are_examined_are_asked_at_once(
+    tmp_path: Path, open_episodes: int, together: int
+) -> None:
+    tasks, settings = (KNOWN, UNKNOWN), StageSettings(open_episodes=open_episodes)
+
+    async def play() -> None:
+        with Journal(tmp_path / "journal.sqlite") as journal:
+            stage = Stage({"main": Waiting(together)}, journal, 0, settings)
+            await evaluate(stage, tasks, BOTH, 2, cycle=0, out=tmp_path / "held-out-000")
+
+    asyncio.run(play())
+
+    rows = pq.read_table(tmp_path / "held-out-000" / "episodes.parquet", columns=["episode"])
+    assert rows["episode"].to_pylist() == [
+        f"held-out-000@{who}/{task}" for task in ("known", "unknown") for who in ("a", "b")
+    ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from statistics import fmean
@@ -14,11 +16,11 @@ from moot.agents.types import Settings, Task
 from moot.protocols.consensus import Consensus
 from moot.protocols.journal import Metric
 from moot.protocols.reliability.discrimination import auc, verification_f1
-from moot.protocols.stage import Stage
+from moot.protocols.stage import Failure, Stage
 from moot.protocols.types import Episode, Turn
 from moot.protocols.voting import plurality
 
-from .outline import outlines
+from .outline import in_turn, outline
 
 MOST = 1000
 """Answers that a control takes of each policy for a task at most, however many tokens there are."""
@@ -56,6 +58,7 @@ async def evaluate(
     cycle: int,
     out: Path,
     telling: Collection[str] = (),
+    apart: bool = False,
 ) -> list[Metric]:
     """Ask the examinees every task `samples` times, write it down, and return the metrics.
 
@@ -72,9 +75,10 @@ async def evaluate(
         cycle: how many cycles they have learnt.
         out: the folder to write to.
         telling: the weights that learnt verdicts on their own answers, which are read too.
+        apart: whether one is asked after the other: a server holds one set of whole weights.
     """
     found, failed = await _asked(
-        stage, tasks, people, samples, cycle=cycle, out=out, telling=telling
+        stage, tasks, people, samples, cycle=cycle, out=out, telling=telling, apart=apart
     )
     metrics = [Metric(cycle, "held_out/failed_episodes", failed)]
     for suffix, episodes in found.items():
@@ -91,25 +95,38 @@ async def _asked(
     cycle: int,
     out: Path,
     telling: Collection[str] = (),
+    apart: bool = False,
 ) -> tuple[dict[str, list[Episode]], int]:
     """Return the outlines of all examinees' episodes under "", those of each of several under
-    @NAME, and how many failed."""
+    @NAME, and how many failed.
+
+    All are asked at once, and what they say is written by turns, task by task; or one is after the
+    other.
+    """
     from ..files.store import writing
 
-    found: dict[str, list[Episode]] = {"": []}
-    failed = 0
     who = examinees(people)
+    each = max(1, stage.settings.open_episodes // (1 if apart else len(who)))
+    shared = replace(stage, settings=stage.settings.model_copy(update={"open_episodes": each}))
+    ranked = sorted(tasks, key=lambda task: task.id)
+    found: dict[str, list[Episode]] = {}
+    plays: dict[str, AsyncGenerator[Episode | Failure]] = {}
+    for name, agent in who.items():
+        suffix = f"@{name}" if len(who) > 1 else ""
+        vote = Consensus(samples=samples, weigh="self_reward" if name in telling else "equal")
+        found[suffix] = []
+        plays[suffix] = shared.play(vote, ranked, Population((agent,)), out.name + suffix)
+    failed = 0
     with writing(out, cycle) as write:
-        for name, agent in who.items():
-            suffix = f"@{name}" if len(who) > 1 else ""
-            alone = Population((agent,))
-            vote = Consensus(samples=samples, weigh="self_reward" if name in telling else "equal")
-            episodes, lost = await outlines(stage, vote, tasks, alone, out.name + suffix, write)
-            failed += lost
-            found[""] += episodes
-            if suffix:
-                found[suffix] = episodes
-    return found, failed
+        for together in [{name: play} for name, play in plays.items()] if apart else [plays]:
+            async with aclosing(in_turn(together)) as ended:
+                async for suffix, one in ended:
+                    if isinstance(one, Failure):
+                        failed += 1
+                    else:
+                        write(one)
+                        found[suffix].append(outline(one))
+    return {"": [*chain.from_iterable(found.values())], **found}, failed
 
 
 def summary(episodes: Sequence[Episode], cycle: int, seed: int, suffix: str = "") -> list[Metric]:

@@ -4,14 +4,18 @@ A completion of a thousand tokens, with their ids and log-probabilities, is some
 and an evaluation may have hundreds of thousands.
 """
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from moot.agents.population import Population
 from moot.agents.types import Task
 from moot.protocols.likelihood import mean_logprob
 from moot.protocols.stage import Failure, Stage
 from moot.protocols.types import Episode, Outcome, Protocol, Turn
+
+T = TypeVar("T")
 
 
 async def outlines(
@@ -44,6 +48,29 @@ async def outlines(
             write(one)
             found.append(outline(one))
     return found, failed
+
+
+async def in_turn(plays: Mapping[str, AsyncGenerator[T]]) -> AsyncGenerator[tuple[str, T]]:
+    """Yield what each yields next, by turns and with its name, while all of them go on."""
+    due = {name: asyncio.create_task(_next(play)) for name, play in plays.items()}
+    try:
+        while due:
+            for name, waiting in [*due.items()]:
+                if (one := await waiting) is None:
+                    del due[name]
+                else:
+                    due[name] = asyncio.create_task(_next(plays[name]))
+                    yield name, one
+    finally:
+        for waiting in due.values():
+            waiting.cancel()
+        await asyncio.gather(*due.values(), return_exceptions=True)
+        for play in plays.values():
+            await play.aclose()
+
+
+async def _next(play: AsyncGenerator[T]) -> T | None:
+    return await anext(play, None)
 
 
 def outline(episode: Episode) -> Episode:

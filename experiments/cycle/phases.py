@@ -186,7 +186,14 @@ async def examine(run: Run, version: int) -> None:
     calls = len(tasks) * samples * (len(who) + len(telling & who.keys()))
     with run.phase(f"held-out evaluation {version}", calls):
         metrics = await evaluate(
-            run.stage(), tasks, people, samples, cycle=version, out=folder, telling=telling
+            run.stage(),
+            tasks,
+            people,
+            samples,
+            cycle=version,
+            out=folder,
+            telling=telling,
+            apart=any(one.whole for one in new.values()),
         )
         run.record(metrics)
     run.journal.finish(folder.name)
