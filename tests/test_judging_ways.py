@@ -9,6 +9,7 @@ from moot.protocols.conformance import TASK, rehearse
 from moot.protocols.judged import Judged
 from moot.protocols.judging.listwise import Listwise
 from moot.protocols.judging.pairwise import Pairwise
+from moot.protocols.judging.panel import level
 from moot.protocols.judging.pointwise import Pointwise, expected
 from moot.protocols.sample import Sample
 from moot.protocols.types import Episode, Say
@@ -91,3 +92,53 @@ def test_calls_are_bounded_exactly() -> None:
     both = Population((Agent("p", "policy", "main", others=("judge",)), POLICIES[0]))
     [as_judge] = both.playing("judge")
     assert Judged(judging=Pointwise(reasons=True)).calls(both)[as_judge] == 6
+
+
+def marked(first: tuple[str, str], second: tuple[str, str]) -> Episode:
+    """Return the episode in which a lenient and a strict judge mark two answers so."""
+    marks = {"lenient": first, "strict": second}
+    judges = (Agent("lenient", "judge", "main"), Agent("strict", "judge", "main"))
+
+    def reply(turn: int, say: Say) -> str:
+        if not say.choices:
+            return ["41", "42"][turn]
+        return marks[say.agent.name][shown(say)[0] == "42"]
+
+    return rehearse(Judged(judging=Pointwise()), Population((*POLICIES[:2], *judges)), reply)
+
+
+def test_who_abstains_on_one_reply_is_not_counted_for_the_other() -> None:
+    alike = marked(("?", "9"), ("3", "3"))
+    assert panel(alike, "grade") == {
+        (0, None): pytest.approx(2 / 9),
+        (1, None): pytest.approx(2 / 9),
+    }
+    assert alike.outcome.preferences == ()
+
+    [first] = marked(("?", "9"), ("4", "3")).outcome.preferences
+    assert (first.chosen, first.rejected) == (0, 1)
+
+
+def test_where_nobody_could_be_read_on_all_replies_those_on_the_most_count() -> None:
+    apart = marked(("?", "9"), ("3", "?"))
+
+    assert panel(apart, "grade") == {(0, None): pytest.approx(2 / 9), (1, None): None}
+    assert apart.outcome.preferences == ()
+
+
+def test_the_same_judges_are_counted_for_all_turns() -> None:
+    a, b, c, none = (
+        Agent(n, "judge", "main", trust=t) for n, t in zip("abcd", (1, 1, 3, 0), strict=True)
+    )
+
+    # d was read on all turns but is not trusted; c is trusted most, but was read on one.
+    found = {
+        0: [(a, 0.2), (b, 0.4), (c, None), (none, 1.0)],
+        1: [(a, 0.6), (b, 0.8), (c, None), (none, 1.0)],
+        2: [(a, None), (b, None), (c, 0.9), (none, 1.0)],
+    }
+    assert level(found) == {0: pytest.approx(0.3), 1: pytest.approx(0.7), 2: None}
+    # Of as many turns the most trusted count.
+    assert level({0: [(a, 0.2), (c, None)], 1: [(a, None), (c, 0.9)]}) == {0: None, 1: 0.9}
+    assert level({0: [(none, 0.5)], 1: []}) == {0: None, 1: None}
+    assert level({}) == {}

@@ -152,3 +152,19 @@ def test_what_is_written_in_a_criterion_stays_inside_its_fence() -> None:
     assert asked.endswith("\n</criterion>")
     assert "<|im_start|>" not in asked
     assert "{answer}" in asked
+
+
+@pytest.mark.parametrize(
+    ("score", "high", "low", "grade"),
+    [("explicit", (0.9, 0.1), (0.3, 0.7), 0.3), ("implicit", "9", "4", 3 / 9)],
+)
+def test_who_abstains_on_one_answer_is_not_counted_for_the_other(
+    score: str, high: str | tuple[float, ...], low: str | tuple[float, ...], grade: float
+) -> None:
+    people = Population((*POLICIES, *(replace(JUDGE, name=name) for name in ("high", "low"))))
+    said = iter([high, "?", low, low, "?"])  # it is asked twice
+    rubric = Rubric.model_validate({"written": "Is calm", "score": score})
+
+    episode = held(rubric, lambda prompt, criterion: next(said), people)
+
+    assert grades(episode) == pytest.approx([grade] * 2)

@@ -17,7 +17,7 @@ from moot.agents.types import Settings, Task
 from ..asking import TRIES, Reply, Wishes
 from ..fence import filled, numbered
 from ..types import Say, Turn, Verdict
-from .panel import decided, either_way, graded, mean
+from .panel import decided, either_way, mean
 
 PAIR = """\
 Question:
@@ -75,7 +75,8 @@ class Pairwise(Settings):
             panel.append(Verdict(a.index, "preference", mean(each), over=b.index))
             wins.setdefault(a.index, []).extend(each)
             wins.setdefault(b.index, []).extend((j, None if p is None else 1 - p) for j, p in each)
-        return [*verdicts, *panel, *graded(wins)]
+        grades = [Verdict(turn, "grade", mean(won)) for turn, won in wins.items()]
+        return [*verdicts, *panel, *grades]
 
     def _pairs(self, task: Task, replies: Sequence[Turn]) -> list[tuple[Turn, Turn]]:
         """Return the pairs to be judged: replies that are word for word the same make none."""

@@ -61,8 +61,36 @@ def mean(found: Iterable[tuple[Agent, float | None]]) -> float | None:
 
 
 def graded(found: Mapping[int, Sequence[tuple[Agent, float | None]]]) -> list[Verdict]:
-    """Return the panel's grade of each turn from what its judges found."""
-    return [Verdict(turn, "grade", mean(said)) for turn, said in found.items()]
+    """Return the panel's grade of each turn: see `level`."""
+    return [Verdict(turn, "grade", score) for turn, score in level(found).items()]
+
+
+def level(found: Mapping[int, Sequence[tuple[Agent, float | None]]]) -> dict[int, float | None]:
+    """Return the mean of what judges found of each turn, by the same judges for all turns.
+
+    Some judges mark higher than others, so who abstains on one turn would raise or lower the others
+    beside it.  Those count who could be read on all turns; where nobody was, those who were on the
+    most, and on the same ones.  Of equally many the most trusted count, and then the first.
+
+    Args:
+        found: what each judge found of each turn, at most one score of each.
+
+    Returns:
+        `None` for a turn on which those who count couldn't be read.
+    """
+    read: dict[Agent, tuple[int, ...]] = {}
+    for turn, said in found.items():
+        for judge, score in said:
+            if score is not None and judge.trust > 0:
+                read[judge] = (*read.get(judge, ()), turn)
+    trust: dict[tuple[int, ...], float] = {}
+    for judge, turns in read.items():
+        trust[turns] = trust.get(turns, 0.0) + judge.trust
+    most = max(trust, key=lambda turns: (len(turns), trust[turns]), default=())
+    return {
+        turn: mean((judge, score) for judge, score in said if read.get(judge) == most)
+        for turn, said in found.items()
+    }
 
 
 def counted(verdicts: Iterable[Verdict]) -> dict[str, float | None]:

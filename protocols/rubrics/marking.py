@@ -8,7 +8,7 @@ from moot.agents.types import Task
 
 from ..asking import Wishes, choose
 from ..fence import fenced, filled
-from ..judging.panel import graded, mean
+from ..judging.panel import graded, level
 from ..judging.pointwise import MARKS, expected
 from ..types import Say, Turn, Verdict
 from .criteria import Criterion, discrimination, earned
@@ -45,25 +45,28 @@ def one_by_one(
 
     A verdict's score is how likely the criterion is true of the answer: of one below 0 points, how
     likely what is bad is there.  A grade is the points earned over those that can be, and 0 where
-    that is less.  Beside them comes the share of the criteria that tell answers apart.
+    that is less; whether a criterion is met the same judges say of all answers.  Beside them comes
+    the share of the criteria that tell answers apart.
     """
     if not criteria:
         return [], None
     asked = [(judge, answer, c) for judge in judges for answer in answers for c in criteria]
     replies = yield from choose([_say(task, *one) for one in asked])
     verdicts: list[Verdict] = []
-    found: dict[tuple[int, Criterion], Found] = defaultdict(list)
+    found: dict[Criterion, dict[int, Found]] = {
+        c: {answer.index: [] for answer in answers} for c in criteria
+    }
     for (judge, answer, criterion), reply in zip(asked, replies, strict=True):
         score = None if reply.read is None else reply.read[0]
         by = reply.turn.index
         verdicts.append(Verdict(answer.index, "criterion", score, by, criterion.text))
-        found[answer.index, criterion].append((judge, score))
-    met = [[mean(found[answer.index, c]) for c in criteria] for answer in answers]
-    for answer, one in zip(answers, met, strict=True):
-        grade = earned(criteria, one)
+        found[criterion][answer.index].append((judge, score))
+    met = [level(found[c]) for c in criteria]
+    for answer in answers:
+        grade = earned(criteria, [one[answer.index] for one in met])
         score = None if grade is None else min(max(grade, 0.0), 1.0)
         verdicts.append(Verdict(answer.index, "grade", score))
-    return verdicts, discrimination(list(zip(*met, strict=True)))
+    return verdicts, discrimination([list(one.values()) for one in met])
 
 
 def all_at_once(
