@@ -43,13 +43,21 @@ def test_signed_points_count_over_what_can_be_earned_as_in_healthbench() -> None
 
 def test_what_could_not_be_read_counts_on_neither_side() -> None:
     # Of 20 points, by size, 10 are half: enough.  Of the 6 and the 4, 4 can be earned.
-    assert earned(HEALTH, [1, None, None]) == 1
     assert earned(HEALTH, [None, 1, 0.5]) == pytest.approx((4 - 3) / 4)
+    assert earned(HEALTH, [1, None, 0]) == 1
     assert earned(HEALTH, [None, None, 1]) is None  # 6 of 20
-    assert earned(HEALTH, [None, 1, None]) is None  # 4 of 20
+    assert earned(RAR, [None, 1, None, None]) is None  # 0.7 of 2.9
     assert earned(HEALTH, [None] * 3) is None
     assert earned([Criterion("rude", -1)], [1]) is None  # nothing can be earned
     assert earned([], []) is None
+
+
+def test_without_knowing_what_is_bad_there_is_no_grade() -> None:
+    both = [Criterion("right", 5), Criterion("made up", -5)]
+
+    assert [earned(both, [1, p]) for p in (0, 1)] == [1, 0]
+    assert earned(both, [1, None]) is None  # it would be either
+    assert earned(HEALTH, [1, 1, None]) is None
 
 
 def test_a_criterion_discriminates_where_it_is_true_of_one_and_not_of_another() -> None:

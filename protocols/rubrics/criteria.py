@@ -99,20 +99,22 @@ def earned(criteria: Sequence[Criterion], met: Sequence[float | None]) -> float 
     """Return the points earned over the points that can be: at most 1, below 0 at the worst.
 
     With no criterion below 0 this is what Rubrics as Rewards calls explicit; with some it is
-    HealthBench's.  Criteria that could not be read count on neither side.
+    HealthBench's.  What earns points and could not be read counts on neither side; what costs some
+    may cost all of them.
 
     Args:
         criteria: what was judged.
         met: how likely each is true of the answer; `None`: it could not be read.
 
     Returns:
-        `None`: less than half of the rubric, by the size of the points, could be read, or nothing
-        of it that earns any.
+        `None`: a criterion below 0 could not be read, or less than half of the rubric, by the size
+        of the points, or nothing of it that earns any.
     """
     read = [(c.points, p) for c, p in zip(criteria, met, strict=True) if p is not None]
     most = sum(points for points, _ in read if points > 0)
     half = sum(abs(c.points) for c in criteria) / 2
-    if most <= 0 or sum(abs(points) for points, _ in read) < half:
+    blind = any(c.points < 0 and p is None for c, p in zip(criteria, met, strict=True))
+    if blind or most <= 0 or sum(abs(points) for points, _ in read) < half:
         return None
     return sum(points * p for points, p in read) / most
 
