@@ -2,7 +2,9 @@
 
 For tasks whose answers can't be compared letter by letter.  The reference is that of any talk; the
 judge's word on each answer that stands takes the place of the verifier's.  It is CaT's reward by
-model as judge: equal in meaning to the reference or not (arXiv:2509.14234, section 4).
+model as judge: equal in meaning to the reference or not (arXiv:2509.14234, section 4).  The talk's
+preferences and demonstrations are left out: they go by the verifier's reading, and may set an
+answer below one that comes to the same.
 """
 
 from collections import Counter
@@ -65,12 +67,13 @@ class Equivalent(Settings):
 
     @property
     def yields(self) -> frozenset[Signal]:
-        """What the talk gives, its matches as judged."""
-        return self.talk.yields
+        """The talk's reference, and its matches as judged."""
+        return frozenset({"reference"})
 
     def __call__(self, task: Task, people: Population) -> Script:
         """Return the script of one episode; without a reference nobody is asked."""
         turns, talked = yield from played(self.talk(task, people))
+        talked = replace(talked, preferences=(), demonstrations=())
         if talked.reference is None:
             return talked
         replies, judges = standing(turns), people.playing("judge")

@@ -79,6 +79,13 @@ def test_what_no_judge_can_say_is_nobodys_match() -> None:
     assert episode.outcome.notes["verdicts_unreadable"] == 1.0
 
 
+def test_nothing_is_preferred_or_demonstrated_by_letter_against_the_judges() -> None:
+    outcome = played(Equivalent(talk=Consensus()), "41", "42", "42").outcome
+
+    assert Equivalent(talk=Consensus()).yields == {"reference"}
+    assert (outcome.preferences, outcome.demonstrations) == ((), ())
+
+
 def test_without_a_reference_nobody_is_asked() -> None:
     episode = played(Equivalent(talk=Consensus()), "?", "?", "?")
 
