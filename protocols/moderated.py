@@ -8,9 +8,9 @@ population's sampling.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from moot.agents.population import Agent, Population
 from moot.agents.types import Prompt, Settings, Task
@@ -60,6 +60,15 @@ class Ruling(BaseModel):
 
     reason: str | None = None
     answer: str = ""
+
+    @field_validator("answer", mode="before")
+    @classmethod
+    def _as_text(cls, said: Any) -> Any:
+        """Take a number for its text, and null for no answer."""
+        if said is None:
+            return ""
+        number = isinstance(said, int | float) and not isinstance(said, bool)
+        return str(said) if number else said
 
 
 class Moderated(Settings):

@@ -87,6 +87,19 @@ def test_a_ruling_that_cannot_be_read_ends_nothing_and_is_counted() -> None:
     assert later.outcome.notes == {"rounds": 2.0, "decided": 1.0, "verdicts_unreadable": 0.5}
 
 
+@pytest.mark.parametrize(("written", "turns"), [("42", 3), ("42.0", 3), ("null", 5), ("true", 6)])
+def test_an_answer_may_be_written_as_a_number_and_none_as_null(written: str, turns: int) -> None:
+    ruling = f'{{"reason": "checked", "answer": {written}}}'
+    said = ("41", "no: 42", ruling, *([ruling] if written == "true" else []), "41 and 42", "42")
+
+    episode = moderated(Moderated(rounds=1), *said)
+
+    assert len(episode.turns) == turns
+    assert episode.outcome.answer == "42"
+    assert episode.outcome.notes["decided"] == float(turns == 3)
+    assert episode.outcome.notes["verdicts_unreadable"] == float(written == "true")
+
+
 def test_an_answer_that_the_verifier_cannot_read_convinces_nobody() -> None:
     wordy = '{"reason": "checked", "side": "negative", "answer": "the second one"}'
 
