@@ -24,6 +24,8 @@ from .types import Outcome, Preference, Script, Signal, Turn, Verdict
 from .voting import plurality
 
 JUDGED: frozenset[Signal] = frozenset({"preferences", "grades"})
+ROUNDING = 1e-9
+"""So far apart two means that are equal may be, as floats."""
 
 
 class Judged(Settings):
@@ -82,21 +84,26 @@ def preferred(
     """Return which replies the panel finds better than which, and how likely that is.
 
     Each pair that it compared; or where it graded them one by one, the best over the worst, as in
-    self-rewarding models.  There is none between equals.
+    self-rewarding models, with probability 1: grades don't tell.  There is none between equals.
     """
     turns = {turn.index: turn for turn in replies}
     panel = [(v, v.score) for v in verdicts if v.by is None and v.score is not None]
     pairs = [(turns[v.of], turns[v.over], p) for v, p in panel if v.over is not None]
     if pairs:
-        unlike = [(a, b, p) for a, b, p in pairs if p != 0.5 and a.text != b.text]
+        unlike = [(a, b, p) for a, b, p in pairs if a.text != b.text]
         decided = [(a, b, p) if p > 0.5 else (b, a, 1 - p) for a, b, p in unlike]
-        return [one for one in decided if 2 * one[2] - 1 >= margin]
+        return [one for one in decided if _apart(2 * one[2] - 1, margin)]
     grades = [(grade, turns[v.of]) for v, grade in panel if v.kind == "grade"]
     if not grades:
         return []
     (high, best), (low, worst) = (end(grades, key=lambda one: one[0]) for end in (max, min))
-    apart = high > low and high - low >= margin and best.text != worst.text
-    return [(best, worst, 1.0)] if apart else []
+    better = best.text != worst.text and _apart(high - low, margin)
+    return [(best, worst, 1.0)] if better else []
+
+
+def _apart(by: float, margin: float) -> bool:
+    """Return whether two are `margin` apart, and no equals, whatever the rounding."""
+    return by > ROUNDING and by >= margin - ROUNDING
 
 
 def behind(verdicts: Sequence[Verdict], better: Turn, worse: Turn) -> tuple[int, ...]:

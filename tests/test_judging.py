@@ -85,6 +85,27 @@ def test_a_text_is_not_preferred_over_itself() -> None:
     assert preferred(replies, [Verdict(0, "preference", 0.9, over=1)], 0.0) == []
 
 
+def test_equals_stay_equal_whatever_the_rounding() -> None:
+    replies = judged(Judged(), "41", "42", "42").turns[:2]
+
+    def found(one: float, other: float, margin: float = 0.0) -> int:
+        grades = [Verdict(0, "grade", one), Verdict(1, "grade", other)]
+        return len(preferred(replies, grades, margin))
+
+    # The marks 2, 3 and 4, and the same in another order, of three judges.
+    one, other = (sum((mark - 1) / 9 for mark in marks) / 3 for marks in ((2, 3, 4), (3, 4, 2)))
+    assert one != other
+    assert found(one, other) == 0
+    assert found(0.0, 1e-17) == 0
+    assert found(one, one + 0.01) == 1
+    assert 0.3 - 0.2 < 0.1
+    assert found(0.3, 0.2, margin=0.1) == 1  # it is .1, but for the rounding
+    assert found(0.3, 0.21, margin=0.1) == 0
+    even = 0.1 + 0.2 + 0.2 + 1e-16
+    assert even != 0.5
+    assert preferred(replies, [Verdict(0, "preference", even, over=1)], 0.0) == []
+
+
 def test_who_disagreed_and_won_is_preferred_as_a_reply_to_the_question() -> None:
     def reply(turn: int, say: Say) -> str | Completion:
         if turn < 2:
