@@ -21,7 +21,7 @@ from .asking import TRIES
 from .fence import fenced, filled, numbered
 from .judging.panel import counted, decided, mean
 from .synthesis import Synthesis
-from .talk import TalkChoice, most_standing, played, standing
+from .talk import TalkChoice, most_standing, played, shown, standing
 from .types import Outcome, Say, Script, Signal, Turn, Verdict
 
 SAME = """\
@@ -108,7 +108,7 @@ class Equivalent(Settings):
     def _say(self, task: Task, talked: Outcome, judge: Agent, reply: Turn) -> Say:
         text = filled(
             SAME,
-            question=task.prompt,
+            question=shown(self.talk, task).prompt,
             reference=fenced("right", talked.reference or "", 1),
             reply=numbered("reply", [reply]),
         )

@@ -19,7 +19,7 @@ from .judging import JudgingChoice
 from .judging.pairwise import Pairwise
 from .judging.panel import counted
 from .sample import Sample
-from .talk import TalkChoice, most_standing, played, standing
+from .talk import TalkChoice, most_standing, played, shown, standing
 from .types import Outcome, Preference, Script, Signal, Turn, Verdict
 from .voting import plurality
 
@@ -49,7 +49,8 @@ class Judged(Settings):
         """Return the script of one episode."""
         turns, talked = yield from played(self.talk(task, people))
         replies = standing(turns)
-        verdicts = yield from self.judging.judge(task, replies, people.playing("judge"))
+        seen, judges = shown(self.talk, task), people.playing("judge")
+        verdicts = yield from self.judging.judge(seen, replies, judges)
         # What an agent was asked before it had heard anybody; who had is taken for asked the first.
         opening = {turn.agent.name: turn.index for turn in reversed(turns) if not turn.heard}
         preferences = tuple(

@@ -34,7 +34,7 @@ from .rubrics.marking import all_at_once, one_by_one
 from .rubrics.proposals import Source, proposals
 from .rubrics.review import reviewed
 from .synthesis import CRITICS_OWN, Synthesis, frozen
-from .talk import TalkChoice, most_standing, played, standing
+from .talk import TalkChoice, most_standing, played, shown, standing
 from .types import Script, Signal, Turn
 
 
@@ -109,7 +109,8 @@ class Rubric(Settings):
             used = used[: self.most]
         marked = one_by_one if self.score == "explicit" else all_at_once
         answers = standing(turns)
-        verdicts, apart = yield from marked(task, people.playing("judge"), answers, used)
+        seen, judges = shown(self.talk, task), people.playing("judge")
+        verdicts, apart = yield from marked(seen, judges, answers, used)
         notes = {
             "criteria": float(len(used)),
             "rejected": float(len(found) - len(used)),

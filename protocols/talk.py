@@ -9,6 +9,7 @@ from pydantic import Field
 
 from moot.agents.errors import MootError
 from moot.agents.population import Population
+from moot.agents.types import Task
 
 from .asking import Wishes
 from .consensus import Consensus
@@ -51,6 +52,11 @@ def played(script: Script) -> Wishes[tuple[list[Turn], Outcome]]:
             wishes = script.send(said)
     except StopIteration as end:
         return turns, end.value
+
+
+def shown(talk: TalkChoice, task: Task) -> Task:
+    """Return the task as who judges the talk may see it: a trial may keep its source from them."""
+    return talk.shown(task) if isinstance(talk, Trial) else task
 
 
 def standing(turns: list[Turn]) -> list[Turn]:

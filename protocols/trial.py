@@ -2,10 +2,11 @@
 
 The answers come from the policies themselves: the two that most gave.  The judge may be kept from
 what the advocates see (Khan et al., arXiv:2402.06782): of a task's prompt it isn't shown what
-stands between <source> and </source>.  With one advocate it is consultancy; with questions,
-cross-examination.  The judge decides twice: what was said at once, and the answers, come in the
-other order the second time, and the two are averaged; the advocates keep their names, for they use
-them.  Left out: best-of-n arguments, and quotes that are checked against the source.
+stands between <source> and </source>, nor is who judges the answers afterwards.  With one advocate
+it is consultancy; with questions, cross-examination.  The judge decides twice: what was said at
+once, and the answers, come in the other order the second time, and the two are averaged; the
+advocates keep their names, for they use them.  Left out: best-of-n arguments, and quotes that are
+checked against the source.
 """
 
 import re
@@ -26,11 +27,11 @@ from .judging.panel import counted, either_way, mean
 from .sample import answers
 from .types import Demonstration, Outcome, Preference, Say, Script, Signal, Turn, Verdict
 
-BODY = r"(?:(?!<source>).)*"
-SOURCE = re.compile(
-    rf"<source>(?:{BODY}</source>|{BODY}(?=<source>|\Z))", re.DOTALL | re.IGNORECASE
-)
-"""To the last closing tag before the next source, or to that or the end where there is none."""
+OPEN = r"<source(?:\s[^>]*)?(?<!/)>"
+BODY = rf"(?:(?!{OPEN}).)*"
+SOURCE = re.compile(rf"{OPEN}(?:{BODY}</source\s*>|{BODY}(?={OPEN}|\Z))", re.DOTALL | re.IGNORECASE)
+"""To the last closing tag before the next source, or to that or the end where there is none.  The
+opening one may have attributes."""
 HIDDEN = "(You are not shown the source.)"
 
 CASE = """\
@@ -171,7 +172,7 @@ class Trial(Settings):
 
     def _argued(self, task: Task, people: Population, case: Case) -> Wishes[Case]:
         """Return the case with all that is said for the answers, and asked."""
-        sides, judge, seen = case.speaking, people.playing("judge")[0], self._seen(task)
+        sides, judge, seen = case.speaking, people.playing("judge")[0], self.shown(task).prompt
         advocates = [acting(turn.agent, "critic") for turn in case.sides]
         for _ in range(self.rounds):
             for heat in [sides] if self.speak == "together" else [(side,) for side in sides]:
@@ -188,7 +189,7 @@ class Trial(Settings):
         self, task: Task, people: Population, case: Case
     ) -> Wishes[tuple[tuple[Verdict, ...], float | None]]:
         """Return the judges' verdicts in each order, and how likely advocate A has won."""
-        judges, seen = people.playing("judge"), self._seen(task)
+        judges, seen = people.playing("judge"), self.shown(task).prompt
         asked = [(judge, order) for order in ORDERS for judge in judges]
         says = [
             case.say(judge, seen, filled(DECIDE, x=NAMES[x], y=NAMES[y]), (x, y))
@@ -212,9 +213,10 @@ class Trial(Settings):
             each.append((judge, either_way(one, other)))
         return verdicts, mean(each)
 
-    def _seen(self, task: Task) -> str:
-        """Return the question as the judges see it."""
-        return task.prompt if self.judge_sees == "source" else SOURCE.sub(HIDDEN, task.prompt)
+    def shown(self, task: Task) -> Task:
+        """Return the task as the judges see it."""
+        hidden = self.judge_sees == "question"
+        return replace(task, prompt=SOURCE.sub(HIDDEN, task.prompt)) if hidden else task
 
     def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks at most: any policy may have to argue.

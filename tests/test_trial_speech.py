@@ -8,9 +8,16 @@ import pytest
 from tried import JUDGE, POLICIES, asked, for_42, tried
 
 from moot.agents.population import Population, acting
+from moot.agents.types import Completion
 from moot.protocols.asking import TRIES
-from moot.protocols.conformance import TASK
-from moot.protocols.trial import Trial
+from moot.protocols.conformance import TASK, rehearse
+from moot.protocols.equivalent import Equivalent
+from moot.protocols.judged import Judged
+from moot.protocols.rubric import Rubric
+from moot.protocols.trial import PLACES, Trial
+from moot.protocols.types import Protocol, Say
+
+TRIAL = Trial(rounds=1)
 
 
 def test_advocates_speak_at_once_or_hear_each_other() -> None:
@@ -117,6 +124,10 @@ def test_the_source_is_kept_from_the_judge_alone() -> None:
     [
         "<source>secret</source> Which?",
         "<SOURCE>secret</SOURCE> Which?",
+        "<source id='1'>secret</source> Which?",
+        '<Source\n title="a < b">secret</source > Which?',
+        "<source id='1'>secret</source> Which? <source id='2'>secret",
+        "Of <sources> and <source/>: Which? <source>secret</source>",
         "<source>secret </source> secret</source> Which?",
         "<source>secret</source> Which? <source>secret</source> Say.",
         "Which? <source>secret",
@@ -130,6 +141,24 @@ def test_no_part_of_a_source_is_shown_and_no_question_hidden(source: str) -> Non
     [one, *_] = [turn for turn in episode.turns if turn.agent == JUDGE]
     assert "secret" not in one.prompt[-1].content
     assert "Which?" in one.prompt[-1].content
+
+
+@pytest.mark.parametrize(
+    "protocol", [Judged(talk=TRIAL), Equivalent(talk=TRIAL), Rubric(talk=TRIAL, written="a")]
+)
+def test_who_judges_what_was_tried_is_kept_from_the_source_too(protocol: Protocol) -> None:
+    task = replace(TASK, prompt="<source>secret</source> Which?")
+
+    def reply(turn: int, say: Say) -> str | Completion:
+        if say.choices == PLACES:
+            return for_42(say)
+        return say.choices[0] if say.choices else ("41", "42", "41", "speech")[min(turn, 3)]
+
+    episode = rehearse(protocol, Population((*POLICIES[:3], JUDGE)), reply, task)
+
+    prompts = [turn.prompt[-1].content for turn in episode.turns if turn.agent == JUDGE]
+    assert len(prompts) > 2
+    assert all("Which?" in one and "secret" not in one for one in prompts)
 
 
 def test_without_a_source_the_whole_prompt_is_the_question() -> None:
