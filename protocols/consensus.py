@@ -45,7 +45,8 @@ class Consensus(Settings):
     on it, learnt by `laser` (all alike if no verdict is learnt, or no answer is held right at all);
     or the agent's trust, from what it judged in earlier cycles."""
     ties: Literal["first", "none"] = "first"
-    """Who wins a tie: the answer given first, or none."""
+    """Who wins a tie: the answer given first, or none. Either way it gives no preferences and no
+    demonstrations."""
     quorum: float = Field(default=0.0, ge=0, le=1)
     """The least share of the readable answers' weight that a winner needs; below it there is
     none."""
@@ -63,6 +64,7 @@ class Consensus(Settings):
         vote = plurality(said, counts)
         drawn = vote.tied and self.ties == "none"
         won = vote.winner if (vote.share or 0.0) >= self.quorum and not drawn else None
+        taught = None if vote.tied else won
         equal, first = self.weigh == "equal", giving(turns, won)
         return Outcome(
             verdicts=ruled(turns, won, turns, None if equal else counts),
@@ -70,8 +72,8 @@ class Consensus(Settings):
             source=first and first.index,
             answer=won,
             majority=None if equal else plurality(said).winner,
-            preferences=preferences(turns, turns, won),
-            demonstrations=demonstrations(turns, turns, won),
+            preferences=preferences(task, turns, turns, taught),
+            demonstrations=demonstrations(turns, turns, taught),
             notes={"tied": float(vote.tied)} | ({} if equal else unweighed(turns, counts)),
         )
 
@@ -109,6 +111,7 @@ def unweighed(turns: Sequence[Turn], weights: Sequence[float | None]) -> dict[st
 
 
 def concluded(
+    task: Task,
     first: Sequence[Turn],
     last: Sequence[Turn],
     turns: Sequence[Turn],
@@ -117,7 +120,10 @@ def concluded(
 ) -> Outcome:
     """Return what a vote of the last answers gives, beside what one of the first would have.
 
+    A tie goes to the answer given first, and gives no preferences and no demonstrations.
+
     Args:
+        task: what was answered.
         first: what was answered before anything was heard.
         last: the answers that stand.
         turns: all answers, each to be graded.
@@ -126,6 +132,7 @@ def concluded(
     """
     vote = plurality([turn.answer for turn in last], weights)
     won = vote.winner
+    taught = None if vote.tied else won
     given = giving(last, won)
     return Outcome(
         verdicts=ruled(turns, won, last, weights),
@@ -133,8 +140,8 @@ def concluded(
         source=given and given.index,
         answer=won,
         majority=plurality([turn.answer for turn in first]).winner,
-        preferences=preferences(first, last, won),
-        demonstrations=demonstrations(first, last, won),
+        preferences=preferences(task, first, last, taught),
+        demonstrations=demonstrations(first, last, taught),
         notes={"tied": float(vote.tied), **notes},
     )
 

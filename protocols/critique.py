@@ -94,7 +94,7 @@ class Critique(Settings):
                 so_far.append(critique.index)
         better = [one for one in zip(first, last, critiques, strict=True) if one[1].text.strip()]
         return replace(
-            concluded(first, last, turns),
+            concluded(task, first, last, turns),
             demonstrations=tuple(Demonstration(a.index, b.index, "revision") for a, b, _ in better),
             preferences=tuple(
                 Preference(a.index, b.index, a.index, by=tuple(by))

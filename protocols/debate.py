@@ -96,7 +96,7 @@ class Debate(Settings):
                 seen[i].add(turn.index)
             turns += said
             held += 1
-        return concluded(first, list(standing.values()), turns, rounds=float(held))
+        return concluded(task, first, list(standing.values()), turns, rounds=float(held))
 
     def _summaries(
         self,

@@ -3,29 +3,33 @@
 Whose last answer won is preferred over whose is another (MACA, arXiv:2509.15172).  An agent's first
 answer that won is a demonstration for generators, and its last one for critics, who either kept to
 a right answer or corrected a wrong one (multiagent finetuning, arXiv:2501.05707).  Left out: that
-paper mixes the two kinds of critics in a proportion; here they are told apart by name.
+paper mixes the two kinds of critics in a proportion; here they are told apart by name.  A tie
+teaches nothing: who spoke first has won nobody over.
 """
 
 from collections.abc import Sequence
+
+from moot.agents.types import Task
 
 from .types import Demonstration, Preference, Turn
 
 
 def preferences(
-    first: Sequence[Turn], last: Sequence[Turn], won: str | None
+    task: Task, first: Sequence[Turn], last: Sequence[Turn], won: str | None
 ) -> tuple[Preference, ...]:
     """Return one preference for each last answer that lost: over it, one that won.
 
-    The i-th that lost is set beside the i-th that won, going round, so that all that won are
-    shown.  Both are taken as replies to the question alone, as it was put to the winner.  What
-    can't be read has neither won nor lost.  Each has probability 1: as in the paper a majority
-    teaches all the same, however narrow it is.
+    Those that lost are set beside those that won, going round from a drawn one, so that all that
+    won are shown and none is for its place.  Both are taken as replies to the question alone, as it
+    was put to the winner.  What can't be read has neither won nor lost.  Each has probability 1: as
+    in the paper a majority teaches all the same, however narrow it is.
     """
     if won is None:
         return ()
     winners = [(began, turn) for began, turn in _conversations(first, last) if turn.answer == won]
     losers = [turn for turn in last if turn.answer not in {won, None}] if winners else []
-    pairs = ((*winners[i % len(winners)], loser) for i, loser in enumerate(losers))
+    start = task.drawing("winners").randrange(len(winners)) if losers else 0
+    pairs = ((*winners[i % len(winners)], loser) for i, loser in enumerate(losers, start))
     return tuple(Preference(asked.index, a.index, b.index) for asked, a, b in pairs)
 
 

@@ -75,11 +75,11 @@ class ReConcile(Settings):
             if held == self.rounds:
                 weights = by_confidence(last, sure)
                 notes = {"rounds": float(held), **unweighed(last, weights)}
-                return concluded(first, last, turns, weights, **notes)
+                return concluded(task, first, last, turns, weights, **notes)
             last = yield self._discussion(task, people, last, sure)
             turns += last
             held += 1
-        return concluded(first, last, turns, rounds=float(held))
+        return concluded(task, first, last, turns, rounds=float(held))
 
     def _discussion(
         self, task: Task, people: Population, last: Sequence[Turn], sure: Mapping[int, Confidence]

@@ -51,7 +51,7 @@ class Reflection(Settings):
             chats = [(*c, *exchange(self.prompt, t)) for c, t in zip(chats, last, strict=True)]
             own = [(*heard, turn.index) for heard, turn in zip(own, last, strict=True)]
             turns += last
-        return concluded(first, last, turns)
+        return concluded(task, first, last, turns)
 
     def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks."""

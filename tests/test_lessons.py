@@ -1,7 +1,11 @@
 """What a vote teaches: who is preferred to whom, and which turns are examples of what."""
 
+from dataclasses import replace
+
+import pytest
+
 from moot.agents.population import Agent, Population
-from moot.protocols.conformance import rehearse
+from moot.protocols.conformance import TASK, rehearse
 from moot.protocols.consensus import Consensus
 from moot.protocols.debate import Debate
 from moot.protocols.reflection import Reflection
@@ -11,8 +15,8 @@ from moot.protocols.types import Demonstration, Episode, Preference
 PEOPLE = Population(tuple(Agent(f"p{i}", "policy", "main") for i in range(4)))
 
 
-def held(protocol: Consensus | Debate | Reflection, *texts: str) -> Episode:
-    return rehearse(protocol, PEOPLE, lambda turn, say: texts[turn])
+def held(protocol: Consensus | Debate | Reflection, *texts: str, task: str = TASK.id) -> Episode:
+    return rehearse(protocol, PEOPLE, lambda turn, say: texts[turn], replace(TASK, id=task))
 
 
 def test_who_lost_a_debate_is_set_below_who_won_it() -> None:
@@ -24,10 +28,31 @@ def test_who_lost_a_debate_is_set_below_who_won_it() -> None:
     assert outcome.preferences == (Preference(asked=0, chosen=4, rejected=6),)
 
 
-def test_all_who_won_are_shown_in_turn() -> None:
-    outcome = held(Debate(), *"1234", "42", "41", "42", "43").outcome
+def test_all_who_won_are_shown_in_turn_from_one_that_is_drawn() -> None:
+    texts = [*"1234", "42", "41", "42", "43"]
+    seen = {held(Debate(), *texts, task=f"t{i}").outcome.preferences for i in range(20)}
 
-    assert [(p.asked, p.chosen, p.rejected) for p in outcome.preferences] == [(0, 4, 5), (2, 6, 7)]
+    assert {tuple((p.asked, p.chosen, p.rejected) for p in some) for some in seen} == {
+        ((0, 4, 5), (2, 6, 7)),
+        ((2, 6, 5), (0, 4, 7)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("protocol", "texts"),
+    [
+        (Consensus(), ["42", "42", "41", "41"]),
+        (Consensus(weigh="trust"), ["42", "42", "41", "41"]),
+        (Debate(), [*"1111", "42", "41", "42", "41"]),
+    ],
+)
+def test_a_tie_teaches_nobody_to_speak_as_the_first_did(
+    protocol: Consensus | Debate, texts: list[str]
+) -> None:
+    outcome = held(protocol, *texts).outcome
+
+    assert (outcome.answer, outcome.notes["tied"]) == ("42", 1.0)
+    assert (outcome.preferences, outcome.demonstrations) == ((), ())
 
 
 def test_first_answers_teach_generators_and_last_ones_critics() -> None:
@@ -63,8 +88,9 @@ def test_each_of_an_agents_conversations_is_its_own() -> None:
     critics = {d.said: d.name for d in outcome.demonstrations if d.name != "generator"}
     assert (critics[8], critics[9]) == ("critic_kept", "critic_corrected")
     assert (10 in critics, critics[11]) == (False, "critic_corrected")
-    #  p1's first conversation lost; p0's first won.
-    assert outcome.preferences == (Preference(asked=0, chosen=8, rejected=10),)
+    #  p1's first conversation lost; whichever won, its own question was asked of it.
+    [only] = outcome.preferences
+    assert (only.asked, only.rejected) == (only.chosen - 8, 10)
 
 
 def test_a_vote_without_talk_has_generators_alone() -> None:
