@@ -2,7 +2,8 @@
 
 The estimator of Compute as Teacher (arXiv:2509.14234, section 3).  The paper's prompts were not
 published; these are ours.  As in the paper the anchor does not see the question unless asked to
-(`question: shown`): it reconciles the answers, it does not answer anew.
+(`question: shown`): it reconciles the answers, it does not answer anew.  They are shown
+in a drawn order, so that one who leans to a place leans to no agent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -79,7 +80,8 @@ class Synthesis(Settings):
     def __call__(self, task: Task, people: Population) -> Script:
         """Return the script of one synthesis."""
         turns = yield answers(task, people, self.samples)
-        return (yield from self.written(task, people, turns, turns))
+        order = task.drawing("synthesis").sample(turns, len(turns))
+        return (yield from self.written(task, people, order, turns))
 
     def written(
         self, task: Task, people: Population, given: Sequence[Turn], turns: Sequence[Turn]
@@ -89,7 +91,7 @@ class Synthesis(Settings):
         Args:
             task: what was answered.
             people: who plays.
-            given: the answers it is written from.
+            given: the answers it is written from, in the order in which they are shown.
             turns: all answers, each to be graded.
         """
         seen = given if self.sees == "text" else [t for t in given if t.answer is not None]

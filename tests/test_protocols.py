@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -123,8 +124,10 @@ def test_the_quorum_is_a_share_of_the_weight_and_what_has_none_abstains() -> Non
         assert end(script, said(next(script), ["4", "5", "6"])).answer == answer
 
 
-def play(protocol: Synthesis, answers: list[str], reference: str) -> tuple[Say, Outcome]:
-    script = protocol(TASK, POLICIES)
+def play(
+    protocol: Synthesis, answers: list[str], reference: str, task: Task = TASK
+) -> tuple[Say, Outcome]:
+    script = protocol(task, POLICIES)
     turns = said(next(script), answers)
     [say] = script.send(turns)
     return say, end(script, said([say], [reference], first=3, exchange=1))
@@ -154,8 +157,23 @@ def test_synthesis_may_show_answers_alone_and_leaves_out_unreadable_ones() -> No
     protocol = Synthesis(sees="answer", question="shown", prompt="{n}: {answers} of {question}")
     say, _ = play(protocol, ["I say 4", "dunno", "5!"], "4")
 
-    assert say.text == f"2: Answer: 4\nAnswer: 5 of {TASK.prompt}"
+    assert re.fullmatch(r"2: Answer: [45]\nAnswer: [45] of What is 2 \+ 2\?", say.text)
     assert say.heard == (0, 2)
+
+
+@pytest.mark.parametrize("sees", ["text", "answer"])
+def test_synthesis_shows_the_answers_in_an_order_drawn_for_each_task(
+    sees: Literal["text", "answer"],
+) -> None:
+    shown: set[str] = set()
+    for i in range(60):
+        task = replace(TASK, id=f"t{i}")
+        say, outcome = play(Synthesis(sees=sees), ["4", "5", "6"], "4", task)
+        shown.add("".join(re.findall(r"^(?:Answer: )?([456])$", say.text, re.MULTILINE)))
+        #  The vote beside it goes by who spoke first, not by who was shown first.
+        assert (say.heard, outcome.majority) == ((0, 1, 2), "4")
+
+    assert shown == {"456", "465", "546", "564", "645", "654"}
 
 
 def test_synthesis_of_nothing_that_can_be_read_asks_nobody() -> None:
