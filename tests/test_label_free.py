@@ -11,6 +11,9 @@ from told import FIT, answered, episode, learnt, rollout, turn
 from told import learner as fresh
 
 from moot.agents.embedded.tokens import Tokens
+from moot.agents.population import Agent, Population
+from moot.protocols.conformance import rehearse
+from moot.protocols.sample import Sample
 from moot.protocols.types import Episode
 from moot.training.data.examples import Known, Rollout
 from moot.training.fit import graded
@@ -54,6 +57,18 @@ def test_all_vote_and_the_first_few_learn() -> None:
 
     assert rewards(TTRL(learn=2), told) == [0, 1]
     assert rewards(TTRL(learn=9), told) == [0, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("learn", "taught"), [(2, [0, 2]), (3, [0, 2, 4]), (4, [0, 1, 2, 4]), (None, [*range(6)])]
+)
+def test_each_agents_first_answer_learns_before_anybodys_second(
+    learn: int | None, taught: list[int]
+) -> None:
+    people = Population(tuple(Agent(f"p{i}", "policy", "main", weights=f"w{i}") for i in range(3)))
+    told = rehearse(Sample(samples=2), people, lambda turn, say: "42")
+
+    assert [r.turn for r in TTRL(learn=learn).examples(told)] == taught
 
 
 @pytest.mark.parametrize(

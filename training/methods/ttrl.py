@@ -7,11 +7,13 @@ reference, and needs no protocol but one in which policies answer.  Left out: th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Literal
 
 from pydantic import Field
 
-from moot.protocols.types import Episode
+from moot.protocols.types import Episode, Turn
 
 from ..data.examples import Rollout
 from .reinforcement import Reinforcement, rollout
@@ -23,7 +25,8 @@ class TTRL(Reinforcement):
 
     kind: Literal["ttrl"] = "ttrl"
     learn: int | None = Field(default=None, ge=2)
-    """How many of a group's answers are learnt from, the first ones; `null`: all that voted."""
+    """How many of a group's answers are learnt from, taken from each agent in turn: first
+    answers before second ones; `null`: all that voted."""
 
     @property
     def needs(self) -> None:
@@ -36,5 +39,13 @@ class TTRL(Reinforcement):
             rollout(episode, turn, float(turn.answer == won))
             for group in groups(episode)
             if (won := winner(group)) is not None
-            for turn in group[: self.learn]
+            for turn in sorted(_in_turn(group)[: self.learn], key=lambda turn: turn.index)
         ]
+
+
+def _in_turn(group: Sequence[Turn]) -> list[Turn]:
+    """Return the group's answers agent by agent: the first of each, then the second ones."""
+    given: dict[str, list[Turn]] = {}
+    for turn in group:
+        given.setdefault(turn.agent.name, []).append(turn)
+    return [turn for some in zip_longest(*given.values()) for turn in some if turn is not None]
