@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
-from test_label_free import PLAIN, SIX
+from test_label_free import SIX
 from told import answered
 
 from moot.agents.errors import MootError
@@ -22,10 +22,14 @@ from moot.training.methods.rent import RENT
 from moot.training.methods.srt import SRT
 from moot.training.methods.sum import Sum
 from moot.training.methods.ttrl import TTRL
+from moot.training.policy_gradient.credit import EPS
 from moot.training.policy_gradient.objective import Objective
 
+SCALED = Objective(kl=0)
 CERTAIN = (3.0, 1.0, 1.0, 1.0, 1.0, 5.0)
-BOTH = Sum(of=(TTRL(), Intuitor()), weigh=(1.0, 0.5), objective=PLAIN)
+SPREAD = 2.8**0.5 + EPS
+"""The standard deviation of these: of 14 in squares from their mean, 2, over 5."""
+BOTH = Sum(of=(TTRL(), Intuitor()), weigh=(1.0, 0.5), objective=SCALED)
 
 
 def looked(rollouts: list[Rollout]) -> list[Rollout]:
@@ -36,24 +40,19 @@ def looked(rollouts: list[Rollout]) -> list[Rollout]:
 
 
 def test_advantages_are_summed_as_each_reward_s_own_group_gives_them() -> None:
-    # By vote 1 0 1 0 0 1, of mean .5; by certainty of mean 2.
+    # By vote 1 0 1 0 0 1, of mean .5 and variance 1.5 / 5; by certainty of mean 2.
     found = BOTH.graded(looked(BOTH.examples(answered(*SIX))))
 
-    assert [r.advantage for r in found] == [
-        0.5 + 0.5 * 1,
-        -0.5 + 0.5 * -1,
-        0.5 + 0.5 * -1,
-        -0.5 + 0.5 * -1,
-        -0.5 + 0.5 * -1,
-        0.5 + 0.5 * 3,
-    ]
+    won, one = 0.5 / (0.3**0.5 + EPS), 0.5 / SPREAD
+    assert [r.advantage for r in found] == pytest.approx(
+        [won + one, -won - one, won - one, -won - one, -won - one, won + 3 * one]
+    )
     assert [r.reward for r in found] == [1 + 1.5, 0.5, 1.5, 0.5, 0.5, 1 + 2.5]
-    # The third's two advantages cancel out; it counts in a step's mean, as its group has contrast.
     assert all(r.teaches for r in found)
 
 
 def test_a_group_teaches_where_any_of_the_rewards_tells_its_answers_apart() -> None:
-    both = Sum(of=(TTRL(), TTRL(), Intuitor()), objective=PLAIN)
+    both = Sum(of=(TTRL(), TTRL(), Intuitor()), objective=SCALED)
     apart, alike = looked(both.examples(answered("4", "4"))), looked(both.examples(answered("4")))
 
     assert [r.teaches for r in both.graded(apart)] == [True, True]
@@ -61,14 +60,13 @@ def test_a_group_teaches_where_any_of_the_rewards_tells_its_answers_apart() -> N
 
 
 def test_scaled_advantages_are_each_method_s_alone() -> None:
-    scaled = Objective(kl=0)
     told = answered(*SIX)
     alone = [
         one.graded(looked(one.examples(told)))
-        for one in (TTRL(objective=scaled), Intuitor(objective=scaled))
+        for one in (TTRL(objective=SCALED), Intuitor(objective=SCALED))
     ]
 
-    both = Sum(of=(TTRL(), Intuitor()), objective=scaled)
+    both = Sum(of=(TTRL(), Intuitor()), objective=SCALED)
     found = both.graded(looked(both.examples(told)))
 
     for one, other, summed in zip(*alone, found, strict=True):
@@ -78,20 +76,21 @@ def test_scaled_advantages_are_each_method_s_alone() -> None:
 def test_an_answer_that_one_method_leaves_out_has_the_other_s_advantage() -> None:
     # Three of the five that can be read are no majority for SRT at .7, and of two voters TTRL is
     # taught by two.
-    none = Sum(of=(SRT(threshold=0.7), Intuitor()), objective=PLAIN)
-    first = Sum(of=(TTRL(learn=2), Intuitor()), objective=PLAIN)
+    none = Sum(of=(SRT(threshold=0.7), Intuitor()), objective=SCALED)
+    first = Sum(of=(TTRL(learn=2), Intuitor()), objective=SCALED)
     told = answered(*SIX)
 
     by_certainty = [r.advantage for r in none.graded(looked(none.examples(told)))]
     found = [r.advantage for r in first.graded(looked(first.examples(told)))]
 
-    assert by_certainty == [1, -1, -1, -1, -1, 3]
-    assert found == [1 + 0.5, -1 - 0.5, -1, -1, -1, 3]
+    one, won = 1 / SPREAD, 0.5 / (0.5**0.5 + EPS)
+    assert by_certainty == pytest.approx([one, -one, -one, -one, -one, 3 * one])
+    assert found == pytest.approx([one + won, -one - won, -one, -one, -one, 3 * one])
 
 
 def test_what_the_policy_makes_of_it_is_waited_for() -> None:
     for one in (Intuitor(), RENT(no_answer=2.0)):
-        both = Sum(of=(TTRL(), one), objective=PLAIN)
+        both = Sum(of=(TTRL(), one), objective=SCALED)
         found = both.graded(both.examples(answered(*SIX)))
         assert [(r.reward, r.teaches, r.advantage) for r in found] == [(None, True, 0.0)] * 6
 
@@ -108,7 +107,7 @@ def test_judges_of_all_methods_stand_behind_an_example() -> None:
     verdicts = (Verdict(0, "match", 1.0, by=7), Verdict(1, "match", 0.0, by=8))
     told = replace(told, outcome=Outcome(verdicts))
 
-    found = Sum(of=(TTRL(), CaT()), objective=PLAIN).examples(told)
+    found = Sum(of=(TTRL(), CaT()), objective=SCALED).examples(told)
 
     assert [r.judges for r in found] == [(7,), (8,)]
     assert [r.earned for r in found] == [(1.0, 1.0), (0.0, 0.0)]
@@ -118,20 +117,21 @@ def test_without_contrast_is_where_the_summed_advantages_are_alike() -> None:
     # One votes for what the other is less certain of: rewards sum to 2, 2 and so do advantages.
     even = [
         replace(r, said=replace(r.said, known=Known(certainty=1.0 if r.turn == 0 else 2.0)))
-        for r in Sum(of=(TTRL(), Intuitor()), objective=PLAIN).examples(answered("4", "5"))
+        for r in Sum(of=(TTRL(), Intuitor()), objective=SCALED).examples(answered("4", "5"))
     ]
 
-    both = Sum(of=(TTRL(), Intuitor()), objective=PLAIN).graded(even)
-    more = Sum(of=(TTRL(), Intuitor()), weigh=(1.0, 2.0), objective=PLAIN).graded(even)
+    both = Sum(of=(TTRL(), Intuitor()), objective=SCALED).graded(even)
+    more = Sum(of=(TTRL(), Intuitor()), weigh=(1.0, 2.0), objective=SCALED).graded(even)
 
     assert contrast(both) == {"alike": 1.0, "alone": 0.0}
     assert contrast(more) == {"alike": 0.0, "alone": 0.0}
-    # Of two voters; certainty of mean 1.5: .5 - .5, -.5 + .5 and 0, of rewards of 2, 2 and 1.5.
-    first = Sum(of=(TTRL(learn=2), Intuitor()), objective=PLAIN)
+    # Of two voters the third is no rollout: all are equally good, at rewards of 2, 2 and 1.
+    first = Sum(of=(TTRL(learn=2), Intuitor()), objective=SCALED)
     three = [
-        replace(r, said=replace(r.said, known=Known(certainty=(1.0, 2.0, 1.5)[r.turn])))
-        for r in first.examples(answered("4", "5", "6"))
+        replace(r, said=replace(r.said, known=Known(certainty=1.0)))
+        for r in first.examples(answered("4", "4", "4"))
     ]
+    assert [r.reward for r in first.graded(three)] == [2, 2, 1]
     assert contrast(first.graded(three)) == {"alike": 1.0, "alone": 0.0}
 
 
@@ -145,11 +145,11 @@ def test_it_is_read_back_as_it_was_written() -> None:
 def test_the_policy_is_looked_at_where_any_reward_is_its_word() -> None:
     encode: Any = None
     assert BOTH.looks(encode).policy
-    assert not Sum(of=(TTRL(), SRT()), objective=PLAIN).looks(encode).policy
+    assert not Sum(of=(TTRL(), SRT()), objective=SCALED).looks(encode).policy
 
 
 def test_what_was_earned_survives_a_file(tmp_path: Path) -> None:
-    some = Sum(of=(TTRL(learn=2), Intuitor()), objective=PLAIN).examples(answered(*SIX))
+    some = Sum(of=(TTRL(learn=2), Intuitor()), objective=SCALED).examples(answered(*SIX))
     write(tmp_path / "x.parquet", some)
 
     [*read] = Filed(tmp_path / "x.parquet")
@@ -174,6 +174,11 @@ def test_what_was_earned_survives_a_file(tmp_path: Path) -> None:
         (
             {"of": [{"kind": "ttrl"}, {"kind": "srt"}], "objective": {"overlong": 4}},
             "leave `overlong` out",
+        ),
+        ({"of": [{"kind": "ttrl"}, {"kind": "srt"}], "objective": "dr_grpo"}, "set `scale: group`"),
+        (
+            {"of": [{"kind": "ttrl"}, {"kind": "srt"}], "objective": {"scale": "none"}},
+            "would drown the others",
         ),
         ({"of": [{"kind": "ttrl"}, {"kind": "laser"}]}, "laser"),
     ],

@@ -1,9 +1,10 @@
 """A weighted sum of rewards, each credited by itself.
 
 So Intuitor's certainty is put beside other rewards (arXiv:2505.19590): every method of the sum
-rewards the answers as it does alone, and its advantages are scaled in its own groups, so that none
-drowns the others for having greater numbers; what is learnt from is the weighted sum of the
-advantages, by one objective.  Left out: methods whose losses differ too (`laser` learns verdicts,
+rewards the answers as it does alone, and its advantages are scaled by themselves, in its own groups
+or its own batch, so that none drowns the others for having greater numbers; what is learnt from is
+the weighted sum of the advantages, by one objective.  One that doesn't scale, as Dr. GRPO's, is
+refused.  Left out: methods whose losses differ too (`laser` learns verdicts,
 `rlaif` may learn a reward model first; `dpo` has `sft` for its sum).
 """
 
@@ -62,6 +63,11 @@ class Sum(Reinforcement):
             raise ValueError(
                 "a KL or a length that is paid for in the reward would be paid for by each method "
                 "of a sum: set `kl_in: loss`, and leave `overlong` out"
+            )
+        if self.objective.scale == "none":
+            raise ValueError(
+                "in a sum the greater rewards would drown the others with `scale: none`, which "
+                "`dr_grpo` and `rloo` have: set `scale: group`"
             )
         return self
 
