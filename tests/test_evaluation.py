@@ -71,6 +71,20 @@ def test_unreadable_answers_are_not_right_and_abstain_in_the_vote(tmp_path: Path
     assert {m.cycle for m in metrics} == {4}
 
 
+def test_answers_that_reached_their_most_tokens_are_counted(tmp_path: Path) -> None:
+    def reply(request: Request) -> Completion:
+        first = request.prompt[-1].content == TASKS[0].prompt
+        return Completion("2 and", "length" if first else "stop", 0, 3, 2, 0.0)
+
+    async def play() -> list[Metric]:
+        with Journal(tmp_path / "journal.sqlite") as journal:
+            stage = Stage({"main": ScriptedEngine(reply)}, journal, seed=0)
+            people = Population(PUPILS[2:])
+            return await evaluate(stage, TASKS, people, 2, cycle=0, out=tmp_path / "held-out-000")
+
+    assert value(asyncio.run(play()), "held_out/cut") == 0.5
+
+
 def test_several_weights_are_measured_together_and_apart(tmp_path: Path) -> None:
     people = Population((PUPILS[0], Agent("other", "policy", "main", weights="other")))
 
@@ -181,7 +195,12 @@ def test_a_talk_that_is_over_stays_as_it_was_though_a_failure_would_now_pass(
 
 def test_what_the_talk_measures_is_a_mean_over_episodes() -> None:
     def episode(
-        task: Task, texts: list[str], reference: str | None, majority: str | None, **notes: float
+        task: Task,
+        texts: list[str],
+        reference: str | None,
+        majority: str | None,
+        cut: int = 0,
+        **notes: float,
     ) -> Episode:
         turns = tuple(
             Turn(
@@ -189,7 +208,7 @@ def test_what_the_talk_measures_is_a_mean_over_episodes() -> None:
                 round=0,
                 agent=PUPILS[0],
                 prompt=(),
-                completion=Completion(text, "stop", 0, 1, 1, 0.0),
+                completion=Completion(text, "length" if i < cut else "stop", 0, 1, 1, 0.0),
                 heard=(),
                 answer=NUMBER.read(text),
             )
@@ -199,12 +218,13 @@ def test_what_the_talk_measures_is_a_mean_over_episodes() -> None:
         return Episode("e", task, "p", turns, Outcome((), reference, answer, majority, notes=notes))
 
     notes = Notes({"reference"})
-    notes.add(episode(TASKS[0], ["2", "2", "5", "?"], "2", "5", tied=1.0))
+    notes.add(episode(TASKS[0], ["2", "2", "5", "?"], "2", "5", cut=1, tied=1.0))
     notes.add(episode(TASKS[1], ["2", "2", "3", "3"], None, "2"))
     found = {m.name: m.value for m in notes.metrics(cycle=1)}
 
     assert found == {
         "talk/unreadable": 0.125,
+        "talk/cut": 0.125,
         "talk/accuracy": 0.5,
         "talk/majority_accuracy": 0.5,
         "talk/reference_accuracy": 0.5,  # the second episode has none, which isn't right

@@ -136,6 +136,7 @@ def test_an_evaluation_says_how_well_they_tell_right_from_wrong() -> None:
         "held_out/majority": 0.0,  # two say 41
         "held_out/weighted_majority": 1.0,
         "held_out/unreadable": 1 / 4,
+        "held_out/cut": 0.0,
         "held_out/tokens": 2.0,  # of an answer; what reads a verdict is none
         "held_out/verification_f1": 2 / 3,  # of 1 on what is right, and of a half on what is wrong
         "held_out/verification_auc": 1.0,
@@ -144,6 +145,7 @@ def test_an_evaluation_says_how_well_they_tell_right_from_wrong() -> None:
         "accuracy",
         "majority",
         "unreadable",
+        "cut",
         "tokens",
     }
     #  Where nothing is wrong, or nothing is known, there is nothing to tell.

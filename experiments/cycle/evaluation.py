@@ -130,7 +130,7 @@ async def _asked(
 
 
 def summary(episodes: Sequence[Episode], cycle: int, seed: int, suffix: str = "") -> list[Metric]:
-    """Return accuracy, majority vote and unreadable share, with bootstrap intervals over tasks.
+    """Return accuracy, majority, unreadable and cut shares, with bootstrap intervals over tasks.
 
     How right several examinees are together is told of the tasks that all of them answered: else
     it would rise where a weak one's episodes fail.
@@ -152,6 +152,7 @@ def summary(episodes: Sequence[Episode], cycle: int, seed: int, suffix: str = ""
         "accuracy": [fmean(map(accuracy, same)) for same in known],
         "majority": [fmean(map(majority, same)) for same in known],
         "unreadable": [fmean(map(unreadable, same)) for same in tasks.values()],
+        "cut": [fmean(map(cut, same)) for same in tasks.values()],
         "tokens": [fmean(map(spent, same)) for same in tasks.values()],
     }
     told = [list(chain.from_iterable(map(verified, same))) for same in known]
@@ -186,6 +187,11 @@ def majority(episode: Episode) -> bool:
 def unreadable(episode: Episode) -> float:
     """Return the share of an episode's answers that can't be read."""
     return fmean(turn.answer is None for turn in answering(episode))
+
+
+def cut(episode: Episode) -> float:
+    """Return the share of an episode's answers that end because they reached their most tokens."""
+    return fmean(turn.completion.finish == "length" for turn in answering(episode))
 
 
 def spent(episode: Episode) -> float:

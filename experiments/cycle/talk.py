@@ -90,12 +90,14 @@ class Notes:
 def noted(episode: Episode, yields: Set[Signal]) -> dict[str, float | None]:
     """Return what can be said of the answers that stood at the end, whatever the protocol."""
     task = episode.task
-    answers = [turn.answer for turn in bounds(episode)[1]]
+    last = bounds(episode)[1]
+    answers = [turn.answer for turn in last]
     if not answers:
         return {}
     vote = plurality(answers)
     notes: dict[str, float | None] = {
         "unreadable": vote.unreadable / len(answers),
+        "cut": fmean(turn.completion.finish == "length" for turn in last),
         "agreement": vote.share,
     }
     if "reference" in yields:
