@@ -186,7 +186,7 @@ class _Remote:
         try:
             return await ask(self._wire, self._settings.model, request, body, bound)
         except Denied as error:
-            raise Denied(f"{error} ({self._settings.whose_key})") from None
+            raise type(error)(f"{error} ({self._settings.whose_key})") from None
         except Refusal as error:
             words = str(error)
             if bound == BOUND and BOUND in words and NEWER in words:

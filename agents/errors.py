@@ -8,7 +8,8 @@ MootError            a clear line for the user; anything else is a bug of ours
     │   │   └── TimedOut   no answer came in time, and what was done for it is lost
     │   └── Unusable   its answer is of no use, and may have cost: worth a few tries
     ├── Missing      what was named isn't there
-    ├── Denied       a server doesn't let us in (401, 403)
+    ├── Denied       a server doesn't let us in (401)
+    │   └── Forbidden  nor says whether it is us or this very request (403)
     ├── Gone         a server of an engine's is lost for good
     └── Refusal      an engine won't answer this very request: its episode fails, no other does
 """
@@ -59,7 +60,11 @@ class Missing(EngineError):
 
 
 class Denied(EngineError):
-    """A server doesn't let us in (401, 403): it wants a key, or another one."""
+    """A server doesn't let us in: it wants a key, or another one."""
+
+
+class Forbidden(Denied):
+    """A server lets this not pass (403): our key, or what was asked where it is moderated."""
 
 
 class Gone(EngineError):
@@ -67,7 +72,7 @@ class Gone(EngineError):
 
 
 class Refusal(EngineError):
-    """An engine is well and won't answer this request: too long, or filtered."""
+    """An engine is well and won't answer this request: too long, filtered, or never of use."""
 
 
 def in_one_line(error: BaseException) -> str:

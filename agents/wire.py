@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from .errors import Denied, EngineError, Fault, Missing, Overload, Refusal
+from .errors import Denied, EngineError, Fault, Forbidden, Missing, Overload, Refusal
 
 PASSING = frozenset({408, 409, 425, 429})
 """Statuses below 500 that another try may cure."""
@@ -143,7 +143,7 @@ def failure(status: int, message: str, retry_after: float | None = None) -> Engi
     if status == 404:
         return Missing(message)
     if status in (401, 403):
-        return Denied(message)
+        return (Denied if status == 401 else Forbidden)(message)
     return (Refusal if status in REFUSING else EngineError)(message)
 
 

@@ -9,19 +9,21 @@ from fake_endpoint import (
     REQUEST,
     Fake,
     Mood,
+    choice,
     gated,
     half,
     hangs,
     play,
     refuses,
+    reply,
     resets,
     says,
 )
 
 from moot.agents.endpoint import Endpoint
 from moot.agents.engine import Engine, Limits
-from moot.agents.errors import Fault
-from moot.agents.limits.gate import Gate
+from moot.agents.errors import Denied, EngineError, Fault, Forbidden, Refusal
+from moot.agents.limits.gate import FEW, Gate
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,43 @@ def test_the_gate_gets_past_a_fault(mood: Mood) -> None:
 
     assert play(fake, part) == ("4", 2)
     assert fake.asked[0] == fake.asked[1] == fake.asked[2]
+
+
+@pytest.mark.parametrize("served", [False, True])
+@pytest.mark.parametrize(
+    ("mood", "kind", "tries"),
+    [
+        (says(reply(choices=[choice(finish_reason="tool_calls")])), EngineError, FEW),
+        (refuses(403, "flagged"), Forbidden, 1),
+    ],
+    ids=["of no use", "forbidden"],
+)
+def test_what_an_engine_that_is_well_never_answers_fails_alone(
+    mood: Mood, kind: type[EngineError], tries: int, served: bool
+) -> None:
+    fake = Fake([says(reply())] * served + [mood] * tries)
+
+    async def part(engine: Engine) -> str:
+        gate = gated(engine)
+        if served:
+            await gate.generate(REQUEST)
+        with pytest.raises(EngineError) as caught:
+            await gate.generate(REQUEST)
+        assert type(caught.value) is (Refusal if served else kind)
+        return (await gate.generate(REQUEST)).text
+
+    assert play(fake, part) == "4"
+    assert len(fake.asked) == served + tries + 1
+
+
+def test_a_key_that_is_taken_no_more_is_no_refusal_of_one_request() -> None:
+    async def part(engine: Engine) -> None:
+        gate = gated(engine)
+        await gate.generate(REQUEST)
+        with pytest.raises(Denied, match="expired"):
+            await gate.generate(REQUEST)
+
+    play(Fake([says(reply()), refuses(401, "expired")]), part)
 
 
 def test_a_server_that_stays_down_ends_in_one_clear_line() -> None:

@@ -10,7 +10,7 @@ from math import ceil
 from typing import TypeVar
 
 from ..engine import Engine, Limits, Resting, Telling, everywhere
-from ..errors import EngineError, Fault, Overload, TimedOut, Unusable
+from ..errors import EngineError, Fault, Forbidden, Overload, Refusal, TimedOut, Unusable
 from ..types import Completion, Request, Weights
 from .breaker import Breaker
 from .pace import Pace
@@ -23,7 +23,7 @@ LETTERS = 4
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
 FEW = 4
-"""So many answers to one request that are of no use, and the engine is given up."""
+"""So many answers to one request that are of no use, and it is given up."""
 LOOK_S = 1.0
 """How often an engine that has work is asked how busy it is."""
 
@@ -34,6 +34,9 @@ class Gate:
     A request keeps its place while it waits to be tried again: an engine in trouble is thus asked
     by fewer at once, and one that is down by one at a time.  Where there are fewer places by then,
     it queues for one.  Patience counts the time at the engine and between tries, not in the queue.
+
+    An engine that has answered before is well: where a request gets no answer of use, or is
+    forbidden, that is a `Refusal` of this very request.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Gate:
         self._telling = engine if isinstance(engine, Telling) else None
         self._watching: asyncio.Task[None] | None = None
         self._tell = tell
+        self._served = False
 
     @property
     def at_once(self) -> int:
@@ -155,12 +159,16 @@ class Gate:
                     result = await self._breaker.through(lambda: self._once(call), patience)
                     if isinstance(result, Completion):
                         cost = result.tokens_in + result.tokens_out
+                        self._served = True
+                except Forbidden as error:
+                    raise Refusal(str(error)) if self._served else error from None
                 except Fault as fault:
                     tries += 1
                     unusable += isinstance(fault, Unusable)
                     self._told(fault)
                     if unusable == FEW:
-                        raise EngineError(f"{fault} ({FEW} times for one request)") from None
+                        kind = Refusal if self._served else EngineError
+                        raise kind(f"{fault} ({FEW} times for one request)") from None
                     if isinstance(fault, Overload):
                         self._places.refused(start, self._clock(), lost=isinstance(fault, TimedOut))
                     spent += self._clock() - start
