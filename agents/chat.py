@@ -1,11 +1,12 @@
 """OpenAI's chat completions, as far as we speak it: a request's body, and its answer read."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
-from msgspec import DecodeError, Meta, Struct, ValidationError, json
+from msgspec import DecodeError, Meta, Struct, ValidationError, field, json
 
 from .errors import Fault, Refusal, Unusable
 from .types import Completion, Request
@@ -22,14 +23,19 @@ class _Said(Struct, frozen=True, gc=False):
 
 
 class Alternative(Struct, frozen=True, gc=False):
-    """A token that might have been said, and how likely it was."""
+    """A token that might have been said, and how likely it was; `None`: it can't be told."""
 
-    logprob: float
-    token: str = ""
+    logprob: float | None
+    token: str | None = None
+
+    @property
+    def likely(self) -> float:
+        """Its log-probability; minus infinity where that isn't told."""
+        return -math.inf if self.logprob is None else self.logprob
 
 
 class _Token(Struct, frozen=True, gc=False):
-    logprob: float
+    logprob: float | None
     top_logprobs: tuple[Alternative, ...] | None = None
 
 
@@ -50,11 +56,21 @@ class _Cached(Struct, frozen=True, gc=False):
 
 
 class Usage(Struct, frozen=True, gc=False):
-    """What an answer took."""
+    """What an answer took; a count that isn't told is 0."""
 
-    prompt_tokens: Count
-    completion_tokens: Count
+    read: Count | None = field(name="prompt_tokens")
+    said: Count | None = field(name="completion_tokens")
     prompt_tokens_details: _Cached | None = None
+
+    @property
+    def prompt_tokens(self) -> int:
+        """How many tokens the prompt has."""
+        return self.read or 0
+
+    @property
+    def completion_tokens(self) -> int:
+        """How many tokens all the completions have."""
+        return self.said or 0
 
     @property
     def cached(self) -> int:
@@ -66,10 +82,15 @@ class Usage(Struct, frozen=True, gc=False):
 class Reply(Struct, frozen=True, gc=False):
     """A server's answer."""
 
-    model: str
     choices: Annotated[tuple[_Choice, ...], Meta(min_length=1)]
     usage: Usage
+    model: str | None = None
     prompt_token_ids: tuple[int, ...] | None = None
+
+    @property
+    def speaker(self) -> str:
+        """Return the name of who spoke; empty where the server doesn't tell."""
+        return self.model or ""
 
     @property
     def alternatives(self) -> tuple[Alternative, ...]:
@@ -81,7 +102,8 @@ class Reply(Struct, frozen=True, gc=False):
 
 BROKEN = (None, "abort", "error")
 """Reasons to end that are the server's own trouble."""
-READ = json.Decoder(Reply)
+READ = json.Decoder(Reply, strict=False)
+"""Takes a count that is written as 3.0 or "3"."""
 
 
 async def ask(
@@ -198,7 +220,8 @@ def _completion(
     tokens = choice.token_ids or ()
     # Log-probs without ids are of nothing that could be learnt from.
     told = choice.logprobs if choice.token_ids is not None else None
-    logprobs = [token.logprob for token in (told.content or ())] if told else []
+    given = (token.logprob for token in (told.content or ())) if told else ()
+    logprobs = [logprob for logprob in given if logprob is not None]
     if len(tokens) != len(logprobs):
         raise Fault(f"{where}: {len(tokens)} token ids came with {len(logprobs)} log-probs")
     return Completion(

@@ -37,6 +37,8 @@ SAYING = 24
 """Tokens that a reply to a choice may have beside the choice itself."""
 EVEN = 0.5
 """How likely a reply must begin with a choice, that its first token is read for one."""
+ROUNDING = 0.01
+"""What is above 0 by more than this is no log-probability."""
 
 
 def _checked(url: str) -> str:
@@ -170,7 +172,7 @@ class _Remote:
         short = request.sampling.model_copy(update={"max_tokens": room, "stop": ()})
         more = {"logprobs": True} if self._settings.logprobs else {}
         said, reply = await self._ask(replace(request, sampling=short), more)
-        first = [(one.token, one.logprob) for one in reply.alternatives]
+        first = [(one.token or "", one.likely) for one in reply.alternatives]
         return replace(said, logprobs=(), shares=shares_of(request.choices, first))
 
     async def _ask(self, request: Request, more: Mapping[str, Any]) -> tuple[Completion, "Reply"]:
@@ -213,7 +215,10 @@ def shares_of(choices: Sequence[str], first: Sequence[tuple[str, float]]) -> tup
     where an alternative may be the beginning of several choices, or of one that doesn't stand there
     itself ("dis" hides how likely "disagree" is), or where the reply most likely begins with no
     choice at all, as with "**": what is likely then among the rest says little of what follows.
+    Nor is anything told by numbers that are no log-probabilities.
     """
+    if not all(logprob <= ROUNDING for _, logprob in first):
+        return ()
     named = {choice.casefold() for choice in choices}
     cased = str.casefold if len(named) == len(choices) else str
     likely = dict.fromkeys(map(cased, choices), 0.0)

@@ -167,7 +167,7 @@ def answer(body: dict[str, Any]) -> web.Response:
         for i in reversed(range(n))
     ]
     reply = {
-        "model": BASE if said == "betray" else body["model"],
+        "model": {"betray": BASE, "nameless": None}.get(said, body["model"]),
         "choices": choices[n // 2 :] if said == "too few" else choices,
         "prompt_token_ids": [1, 5, 6],
         "usage": {

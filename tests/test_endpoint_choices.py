@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from fake_endpoint import REQUEST, Fake, Mood, choice, play, refuses, reply, says
@@ -17,6 +18,13 @@ def first(*alternatives: tuple[str, float], text: str = "1") -> Mood:
     said = {"token": text, "logprob": -0.1, "top_logprobs": top}
     message = {"role": "assistant", "content": text}
     return says(reply(choices=[choice(message=message, logprobs={"content": [said]})]))
+
+
+def weighed(*top: dict[str, Any]) -> tuple[float, ...]:
+    """Return the shares of yes and no where the alternatives to the first token are `top`."""
+    said = {"token": "yes", "logprob": None, "top_logprobs": top}
+    mood = says(reply(choices=[choice(logprobs={"content": [said]})]))
+    return play(Fake([mood]), lambda engine: engine.generate(poll("yes", "no"))).shares
 
 
 def poll(*choices: str) -> Request:
@@ -58,6 +66,19 @@ def test_what_the_first_token_cant_tell_apart_has_no_shares(
     assert play(fake, lambda engine: engine.generate(poll(*choices))).shares == pytest.approx(
         shares
     )
+
+
+def test_an_alternative_that_cant_be_read_is_left_out() -> None:
+    yes = {"token": "yes", "logprob": math.log(0.9)}
+
+    assert weighed(yes, {"token": "no", "logprob": None}) == (1.0, 0.0)
+    assert weighed(yes, {"token": None, "logprob": -3.0}) == (1.0, 0.0)
+
+
+def test_what_are_no_log_probabilities_give_no_shares() -> None:
+    for logprob in (1000.0, 0.9):
+        assert weighed({"token": "yes", "logprob": logprob}, {"token": "no", "logprob": -1.0}) == ()
+    assert weighed({"token": "yes", "logprob": 1e-5}) == (1.0, 0.0)  # rounded
 
 
 def test_a_given_reply_cant_be_weighed_by_an_endpoint() -> None:

@@ -102,6 +102,16 @@ def test_what_a_model_says_instead_of_what_it_was_asked_is_what_it_says() -> Non
     assert ask(says(reply(choices=[refused]))).text == "I can't help with that."
 
 
+@pytest.mark.parametrize("counts", [(11.0, 1.0), ("11", "1"), (11, None), (None, 1)])
+def test_what_is_beside_the_answer_costs_it_nothing(counts: tuple[Any, Any]) -> None:
+    usage = dict(zip(("prompt_tokens", "completion_tokens"), counts, strict=True))
+
+    said = ask(says(reply(model=None, usage=usage)))
+
+    told = tuple(int(count or 0) for count in counts)
+    assert (said.text, said.tokens_in, said.tokens_out) == ("4", *told)
+
+
 def test_an_error_inside_a_200_is_what_its_code_says() -> None:
     def inside(error: Any) -> Mood:
         return says({"id": "1", "error": error})

@@ -128,6 +128,9 @@ def test_the_version_is_who_the_server_says_has_spoken(site: Site) -> None:
         gate = Gate("main", engine, Limits(), random.Random(0))
         with pytest.raises(EngineError, match="asked for version 1 of pupil, and version 0 spoke"):
             await gate.generate(request("betray", 1, "pupil"))
+        for version in (0, 1):
+            with pytest.raises(EngineError, match="and '' answered"):
+                await engine.generate(request("nameless", version, "pupil"))
 
     site.play(part)
 

@@ -96,7 +96,7 @@ class Polls:
             tokens_in=sum(one.prompt_tokens for one in used),
             tokens_cached=sum(one.cached for one in used),
         )
-        return given, reply.model
+        return given, reply.speaker
 
     async def _tokens(self, base: str, choice: str) -> tuple[int, ...]:
         if choice not in self._ids:
@@ -159,9 +159,9 @@ class Polls:
         try:
             answer = await self._wire.post("/v1/completions", body)
             reads = READS.decode(answer)
-            if reads.model != reply.model:
+            if reads.model != reply.speaker:
                 raise EngineError(
-                    f"{self._wire.root}: '{reply.model}' and '{reads.model}' answered"
+                    f"{self._wire.root}: '{reply.speaker}' and '{reads.model}' answered"
                 )
             found = {
                 end: tuple(
@@ -185,5 +185,5 @@ def _first(reply: Reply) -> dict[int, float]:
     return {
         int(one.token.removeprefix("token_id:")): one.logprob
         for one in reply.alternatives
-        if one.token.startswith("token_id:")
+        if one.token and one.token.startswith("token_id:") and one.logprob is not None
     }
