@@ -1,15 +1,16 @@
 """OpenAI's chat completions, as far as we speak it: a request's body, and its answer read."""
 
+import json as lenient
 import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
-from msgspec import DecodeError, Meta, Struct, ValidationError, field, json
+from msgspec import DecodeError, Meta, Struct, ValidationError, convert, field, json
 
 from .errors import Fault, Refusal, Unusable
-from .types import Completion, Request
+from .types import HALF, Completion, Request
 from .wire import Wire
 
 Count = Annotated[int, Meta(ge=0)]
@@ -88,11 +89,6 @@ class Reply(Struct, frozen=True, gc=False):
     prompt_token_ids: tuple[int, ...] | None = None
 
     @property
-    def speaker(self) -> str:
-        """Return the name of who spoke; empty where the server doesn't tell."""
-        return self.model or ""
-
-    @property
     def alternatives(self) -> tuple[Alternative, ...]:
         """Return what the first token might have been, where the server tells."""
         said = self.choices[0].logprobs
@@ -100,7 +96,7 @@ class Reply(Struct, frozen=True, gc=False):
         return (first.top_logprobs or ()) if first else ()
 
 
-BROKEN = (None, "abort", "error")
+BROKEN = ("abort", "error")
 """Reasons to end that are the server's own trouble."""
 READ = json.Decoder(Reply, strict=False)
 """Takes a count that is written as 3.0 or "3"."""
@@ -143,9 +139,10 @@ async def sample(
     body = _body(model, request, n, bound) | dict(more or {})
     answer = await wire.post("/v1/chat/completions", body)
     try:
-        reply = READ.decode(answer)
+        reply = _read(answer)
     except (DecodeError, UnicodeDecodeError) as error:
-        kind = Unusable if isinstance(error, ValidationError) else Fault
+        whole = isinstance(error, ValidationError) or answer.rstrip().endswith(b"}")
+        kind = Unusable if whole else Fault
         unread = kind(f"{wire.root}: unreadable answer: {error}")
         raise wire.inside(answer) or unread from None
     latency_s = time.monotonic() - start
@@ -163,6 +160,18 @@ async def sample(
     if n > 1:
         said[0] = replace(said[0], tokens_cached=0)
     return said, reply
+
+
+def _read(answer: bytes) -> Reply:
+    """Return the answer; it may hold -Infinity, and halves of characters."""
+    try:
+        return READ.decode(answer)
+    except (DecodeError, UnicodeDecodeError) as error:
+        try:
+            said = lenient.loads(answer.decode("utf-8-sig", errors="replace"))
+            return convert(said, Reply, strict=False)
+        except (ValueError, DecodeError):
+            raise error from None
 
 
 def _numbered(reply: Reply, n: int, where: str) -> list[_Choice]:
@@ -216,16 +225,16 @@ def _completion(
     said = choice.message
     text = said.refusal if said.content is None else said.content
     if text is None and finish == "stop" and not length:
-        raise Fault(f"{where}: the answer has no text (content: null, finish_reason: {finish})")
+        raise Unusable(f"{where}: the answer has no text (content: null, finish_reason: {finish})")
     tokens = choice.token_ids or ()
     # Log-probs without ids are of nothing that could be learnt from.
     told = choice.logprobs if choice.token_ids is not None else None
     given = (token.logprob for token in (told.content or ())) if told else ()
-    logprobs = [logprob for logprob in given if logprob is not None]
+    logprobs = [one for one in given if one is not None and math.isfinite(one)]
     if len(tokens) != len(logprobs):
         raise Fault(f"{where}: {len(tokens)} token ids came with {len(logprobs)} log-probs")
     return Completion(
-        text=text or "",  # null: all its tokens went into thinking
+        text=HALF.sub("\ufffd", text or ""),  # null: all its tokens went into thinking
         finish=finish,
         version=0,
         tokens_in=reply.usage.prompt_tokens,

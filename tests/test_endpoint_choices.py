@@ -1,5 +1,6 @@
 """What an endpoint tells of choices and shapes, against a server that answers as it is told."""
 
+import json
 import math
 from dataclasses import replace
 from typing import Any
@@ -23,7 +24,8 @@ def first(*alternatives: tuple[str, float], text: str = "1") -> Mood:
 def weighed(*top: dict[str, Any]) -> tuple[float, ...]:
     """Return the shares of yes and no where the alternatives to the first token are `top`."""
     said = {"token": "yes", "logprob": None, "top_logprobs": top}
-    mood = says(reply(choices=[choice(logprobs={"content": [said]})]))
+    answer = reply(choices=[choice(logprobs={"content": [said]})])
+    mood = says(json.dumps(answer).encode())  # as Python has it, which knows -Infinity
     return play(Fake([mood]), lambda engine: engine.generate(poll("yes", "no"))).shares
 
 
@@ -72,6 +74,7 @@ def test_an_alternative_that_cant_be_read_is_left_out() -> None:
     yes = {"token": "yes", "logprob": math.log(0.9)}
 
     assert weighed(yes, {"token": "no", "logprob": None}) == (1.0, 0.0)
+    assert weighed(yes, {"token": "no", "logprob": -math.inf}) == (1.0, 0.0)
     assert weighed(yes, {"token": None, "logprob": -3.0}) == (1.0, 0.0)
 
 

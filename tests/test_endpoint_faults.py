@@ -6,6 +6,7 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from fake_endpoint import (
     REQUEST,
@@ -63,6 +64,7 @@ UNREADABLE = {
     "aborted": (says(reply(choices=[choice(finish_reason="abort")])), "finish_reason 'abort'"),
     "unfinished": (says(reply(choices=[choice(finish_reason=None)])), "finish_reason None"),
     "called": (says(reply(choices=[choice(finish_reason="tool_calls")])), "'tool_calls' is nei"),
+    "not quite JSON": (says(b'{"model": "m",}'), "unreadable answer: JSON is malformed"),
     "half a body": (half, "/v1/chat/completions: "),
     "a reset": (resets, "/v1/chat/completions: "),
 }
@@ -102,6 +104,13 @@ def test_what_a_model_says_instead_of_what_it_was_asked_is_what_it_says() -> Non
     assert ask(says(reply(choices=[refused]))).text == "I can't help with that."
 
 
+@pytest.mark.parametrize("torn", [rb"\ud83d", b"\xff"])
+def test_half_a_character_is_read_as_one_that_isnt_known(torn: bytes) -> None:
+    answer = orjson.dumps(reply(choices=[choice(message={"content": "4 HALF"})]))
+
+    assert ask(says(answer.replace(b"HALF", torn))).text == "4 \ufffd"
+
+
 @pytest.mark.parametrize("counts", [(11.0, 1.0), ("11", "1"), (11, None), (None, 1)])
 def test_what_is_beside_the_answer_costs_it_nothing(counts: tuple[Any, Any]) -> None:
     usage = dict(zip(("prompt_tokens", "completion_tokens"), counts, strict=True))
@@ -125,7 +134,9 @@ def test_an_error_inside_a_200_is_what_its_code_says() -> None:
     assert not isinstance(caught.value, Fault)
 
 
-@pytest.mark.parametrize("name", ["no usage", "a number", "called"])
+@pytest.mark.parametrize(
+    "name", ["no usage", "a number", "called", "no text", "unfinished", "not quite JSON"]
+)
 def test_an_answer_that_nothing_can_be_made_of_is_not_bought_for_long(name: str) -> None:
     mood = {name: mood for name, (mood, _) in UNREADABLE.items()}[name]
     fake = Fake([mood] * 99)

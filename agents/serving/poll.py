@@ -96,7 +96,7 @@ class Polls:
             tokens_in=sum(one.prompt_tokens for one in used),
             tokens_cached=sum(one.cached for one in used),
         )
-        return given, reply.speaker
+        return given, reply.model or ""
 
     async def _tokens(self, base: str, choice: str) -> tuple[int, ...]:
         if choice not in self._ids:
@@ -159,9 +159,9 @@ class Polls:
         try:
             answer = await self._wire.post("/v1/completions", body)
             reads = READS.decode(answer)
-            if reads.model != reply.speaker:
+            if reads.model != reply.model:
                 raise EngineError(
-                    f"{self._wire.root}: '{reply.speaker}' and '{reads.model}' answered"
+                    f"{self._wire.root}: '{reply.model}' and '{reads.model}' answered"
                 )
             found = {
                 end: tuple(

@@ -210,7 +210,7 @@ class Served:
             if request.shape:
                 more["structured_outputs"] = {"json": orjson.loads(request.shape)}
             said, reply = await self._together.ask(model, request, more)
-            return said, reply.speaker
+            return said, reply.model or ""
         except Missing as error:
             if await self._lent.had(request.weights, request.version):
                 raise Fault(f"{error}; it had it, and was given it again") from None
