@@ -64,7 +64,7 @@ class Denied(EngineError):
 
 
 class Forbidden(Denied):
-    """A server lets this not pass (403): our key, or what was asked where it is moderated."""
+    """A server forbids it (403), for our key or, where it is moderated, for what was asked."""
 
 
 class Gone(EngineError):
