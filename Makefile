@@ -39,7 +39,7 @@ clean: ## Remove what was built here (runs and fetched models stay)
 	rm -rf $(VENV) $(PEERS) build dist *.egg-info .pytest_cache .ruff_cache
 
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 # Where there is no NVIDIA driver the CPU build of torch is asked for first.
 $(VENV)/.torch: constraints.txt | $(BIN)/python
