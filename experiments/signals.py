@@ -17,7 +17,9 @@ def interruptible() -> Generator[list[int]]:
 
     def end(number: int, _: FrameType | None) -> None:
         came.append(number)
-        signal.raise_signal(signal.SIGINT)
+        if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, signal.SIG_DFL):
+            raise KeyboardInterrupt  # in the background of a script SIGINT is ignored
+        signal.raise_signal(signal.SIGINT)  # as whoever handles it now, asyncio, wants it
 
     before: dict[signal.Signals, Any] = {
         one: signal.signal(one, end) for one in ENDING if signal.getsignal(one) is signal.SIG_DFL

@@ -67,7 +67,8 @@ def run(experiment: Path, out: Path, log: Path) -> int:
 
     ScriptedEngine.generate = logged
     code = 70
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    background = log.stem == "ended-0"  # of a script: there SIGINT is ignored
+    signal.signal(signal.SIGINT, signal.SIG_IGN if background else signal.default_int_handler)
     try:
         os.dup2(os.open(log.with_suffix(".out"), os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)
         os.dup2(1, 2)
