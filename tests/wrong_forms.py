@@ -55,7 +55,7 @@ FORMS = [
     added(
         "1: 2",
         ":14:1 1: unknown key; there are casting, cycles, engines, evaluation, fit, made_with, method,"
-        " name, population, protocol, seed, stage, tasks",
+        " name, population, protocol, seed, stage, tasks, trust",
     ),
     wrong("count: 3", "coutn: 3", ":6:20 population.0.coutn: unknown key; did you mean 'count'?"),
     wrong("name: trial\n", "", ":1:1 name: is missing"),
