@@ -147,7 +147,7 @@ def trusted(
     judges: Sequence[str],
     ratings: Sequence[Sequence[float | None]],
     areas: Mapping[str, Interval],
-    trust: Trust = "labels",
+    trust: Trust,
 ) -> dict[str, float]:
     """Return how far each judge is to be trusted: 1 is never wrong, 0 at chance or worse.
 

@@ -27,7 +27,7 @@ from moot.protocols.types import Episode, Protocol, Turn
 from ..analysis.stats import FEWEST, mean_interval
 from ..files.store import writing
 from .evaluation import MOST
-from .outline import outlines
+from .outline import outlines, ranked
 from .talk import tokens
 
 
@@ -66,8 +66,9 @@ async def controls(
     async def played(name: str, one: Protocol, n: str = "") -> list[Episode]:
         folder = out / f"controls-{name}{n}"
         with writing(folder, cycle) as write:
-            found, failed[name] = await outlines(patient, one, tasks, cast, folder.name, write)
-        return found
+            play = patient.play(one, ranked(tasks), cast, folder.name)
+            found, failed[name] = await outlines({name: play}, write)
+        return found[name]
 
     async def matched(name: str, make: Callable[[int], Protocol]) -> list[Episode]:
         """Return the episodes of `make(n)`: the greatest n that costs no more, or else 1."""

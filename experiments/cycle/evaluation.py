@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -20,7 +19,7 @@ from moot.protocols.stage import Failure, Stage
 from moot.protocols.types import Episode, Turn
 from moot.protocols.voting import plurality
 
-from .outline import in_turn, outline
+from .outline import outlines, ranked
 
 MOST = 1000
 """Answers that a control takes of each policy for a task at most, however many tokens there are."""
@@ -108,24 +107,18 @@ async def _asked(
     who = examinees(people)
     each = max(1, stage.settings.open_episodes // (1 if apart else len(who)))
     shared = replace(stage, settings=stage.settings.model_copy(update={"open_episodes": each}))
-    ranked = sorted(tasks, key=lambda task: task.id)
-    found: dict[str, list[Episode]] = {}
     plays: dict[str, AsyncGenerator[Episode | Failure]] = {}
     for name, agent in who.items():
         suffix = f"@{name}" if len(who) > 1 else ""
         vote = Consensus(samples=samples, weigh="self_reward" if name in telling else "equal")
-        found[suffix] = []
-        plays[suffix] = shared.play(vote, ranked, Population((agent,)), out.name + suffix)
+        plays[suffix] = shared.play(vote, ranked(tasks), Population((agent,)), out.name + suffix)
+    found: dict[str, list[Episode]] = {}
     failed = 0
     with writing(out, cycle) as write:
         for together in [{name: play} for name, play in plays.items()] if apart else [plays]:
-            async with aclosing(in_turn(together)) as ended:
-                async for suffix, one in ended:
-                    if isinstance(one, Failure):
-                        failed += 1
-                    else:
-                        write(one)
-                        found[suffix].append(outline(one))
+            some, lost = await outlines(together, write)
+            found |= some
+            failed += lost
     return {"": [*chain.from_iterable(found.values())], **found}, failed
 
 

@@ -6,48 +6,42 @@ and an evaluation may have hundreds of thousands.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import replace
 from typing import TypeVar
 
-from moot.agents.population import Population
 from moot.agents.types import Task
 from moot.protocols.likelihood import mean_logprob
-from moot.protocols.stage import Failure, Stage
-from moot.protocols.types import Episode, Outcome, Protocol, Turn
+from moot.protocols.stage import Failure
+from moot.protocols.types import Episode, Outcome, Turn
 
 T = TypeVar("T")
 
 
 async def outlines(
-    stage: Stage,
-    protocol: Protocol,
-    tasks: Iterable[Task],
-    people: Population | Callable[[Task], Population],
-    phase: str,
-    write: Callable[[Episode], None],
-) -> tuple[list[Episode], int]:
-    """Play every task, and return the outlines of its episodes and how many failed.
-
-    The tasks are taken by their ids, so that the episodes come in the order they are written in.
+    plays: Mapping[str, AsyncGenerator[Episode | Failure]], write: Callable[[Episode], None]
+) -> tuple[dict[str, list[Episode]], int]:
+    """Return the outlines of the episodes of each play, by name, and how many failed in all.
 
     Args:
-        stage: where they are played.
-        protocol: the rules.
-        tasks: what to work on.
-        people: who plays, or who plays which task.
-        phase: what this part of the run is called.
+        plays: go on together, and their episodes come by turns.
         write: is told of every whole episode as it comes.
     """
-    found: list[Episode] = []
+    found: dict[str, list[Episode]] = {name: [] for name in plays}
     failed = 0
-    ranked = sorted(tasks, key=lambda task: task.id)
-    async for one in stage.play(protocol, ranked, people, phase):
-        if isinstance(one, Failure):
-            failed += 1
-        else:
-            write(one)
-            found.append(outline(one))
+    async with aclosing(in_turn(plays)) as played:
+        async for name, one in played:
+            if isinstance(one, Failure):
+                failed += 1
+            else:
+                write(one)
+                found[name].append(outline(one))
     return found, failed
+
+
+def ranked(tasks: Iterable[Task]) -> list[Task]:
+    """Return the tasks by their ids: the order in which their episodes are to be written."""
+    return sorted(tasks, key=lambda task: task.id)
 
 
 async def in_turn(plays: Mapping[str, AsyncGenerator[T]]) -> AsyncGenerator[tuple[str, T]]:
