@@ -20,13 +20,29 @@ from moot.protocols.stage import StageSettings
 from moot.training import MethodChoice
 from moot.training.settings import Fit
 
-from .cycle.evaluation import Evaluation
 from .tasks import TaskSource
 from .tasks.split import for_cycle
 
 EngineChoice = Annotated[
     Scripted | Simulated | Local | VLLM | Endpoint, Field(discriminator="kind")
 ]
+
+
+class Evaluation(Settings):
+    """How the policies are measured before the first cycle and after each."""
+
+    samples: int = Field(default=4, ge=1, le=1000)
+    """Answers to each held-out task by one agent for each learned weights; if nobody learns, by
+    every policy."""
+    controls: bool = True
+    """Whether, at the end, the protocol is played on the held-out tasks and compared with what its
+    tokens buy without it: a single answer, a vote, the likeliest answer, reflection without
+    peers."""
+    baseline: bool = True
+    """Whether, at the end, the untrained model votes with the compute that the whole run spent."""
+    baseline_votes: int = Field(default=64, ge=1, le=10_000)
+    """The most votes that this baseline casts for a task. If the run's compute would buy more, the
+    report says so; more hardly move a majority."""
 
 
 class Experiment(Settings):

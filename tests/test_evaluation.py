@@ -9,8 +9,9 @@ from moot.agents.errors import Fault
 from moot.agents.population import Agent, Population
 from moot.agents.scripted import ScriptedEngine
 from moot.agents.types import Completion, Request, Task
-from moot.experiments.cycle.evaluation import Evaluation, baseline, evaluate, examinees
+from moot.experiments.cycle.evaluation import baseline, evaluate, examinees
 from moot.experiments.cycle.talk import Notes, noted, talk
+from moot.experiments.experiment import Evaluation
 from moot.protocols.conformance import rehearse
 from moot.protocols.consensus import Consensus
 from moot.protocols.debate import Debate

@@ -8,10 +8,8 @@ from itertools import chain
 from pathlib import Path
 from statistics import fmean
 
-from pydantic import Field
-
 from moot.agents.population import Agent, Population
-from moot.agents.types import Settings, Task
+from moot.agents.types import Task
 from moot.protocols.consensus import Consensus
 from moot.protocols.journal import Metric
 from moot.protocols.reliability.discrimination import auc, verification_f1
@@ -19,27 +17,11 @@ from moot.protocols.stage import Failure, Stage
 from moot.protocols.types import Episode, Turn
 from moot.protocols.voting import plurality
 
+from ..experiment import Evaluation
 from .outline import outlines, ranked
 
 MOST = 1000
 """Answers that a control takes of each policy for a task at most, however many tokens there are."""
-
-
-class Evaluation(Settings):
-    """How the policies are measured before the first cycle and after each."""
-
-    samples: int = Field(default=4, ge=1, le=1000)
-    """Answers to each held-out task by one agent for each learned weights; if nobody learns, by
-    every policy."""
-    controls: bool = True
-    """Whether, at the end, the protocol is played on the held-out tasks and compared with what its
-    tokens buy without it: a single answer, a vote, the likeliest answer, reflection without
-    peers."""
-    baseline: bool = True
-    """Whether, at the end, the untrained model votes with the compute that the whole run spent."""
-    baseline_votes: int = Field(default=64, ge=1, le=10_000)
-    """The most votes that this baseline casts for a task. If the run's compute would buy more, the
-    report says so; more hardly move a majority."""
 
 
 def examinees(people: Population) -> dict[str, Agent]:
