@@ -1,71 +1,20 @@
 """The stage: each episode at its own pace, journalled, seeded, and honest about failure."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from staged import PEOPLE, Voice, play, tasks
 
 from moot.agents.errors import EngineError, Fault, MootError, Refusal
-from moot.agents.population import Agent, Population
-from moot.agents.types import Completion, Request, Task, Weights
+from moot.agents.types import Completion, Request, Task
 from moot.protocols.consensus import Consensus
-from moot.protocols.critique import Critique
 from moot.protocols.journal import Journal
 from moot.protocols.stage import AHEAD, Failure, Stage, StageSettings, seed
 from moot.protocols.synthesis import Synthesis
-from moot.protocols.types import Episode, Protocol
+from moot.protocols.types import Episode
 from moot.protocols.verifiers import VERIFIERS
-
-PEOPLE = Population((Agent("a", "policy", "main"), Agent("b", "policy", "main")))
-
-
-def tasks(n: int) -> list[Task]:
-    return [Task(f"t{i}", f"{i}?", str(i), VERIFIERS["number"]) for i in range(n)]
-
-
-@dataclass
-class Voice:
-    """An engine that answers by a function, and remembers what it was asked."""
-
-    reply: Callable[[Request], str] = lambda request: request.prompt[-1].content
-    asked: list[Request] = field(default_factory=list[Request])
-    now: int = 0
-    most: int = 0
-
-    async def generate(self, request: Request) -> Completion:
-        self.asked.append(request)
-        self.now += 1
-        self.most = max(self.most, self.now)
-        await asyncio.sleep(0)
-        self.now -= 1
-        return Completion(self.reply(request), "stop", 0, 1, 1, 0.0)
-
-    async def load(self, weights: Weights) -> None:
-        raise NotImplementedError
-
-    async def held(self) -> Mapping[str, int]:
-        return {}
-
-
-def play(
-    journal: Path,
-    voice: Voice,
-    protocol: Protocol,
-    n: int = 3,
-    settings: StageSettings | None = None,
-    about: list[Task] | None = None,
-    phase: str = "cycle-000",
-    seed: int = 7,
-) -> list[Episode | Failure]:
-    async def all_of(stage: Stage) -> list[Episode | Failure]:
-        return [e async for e in stage.play(protocol, about or tasks(n), PEOPLE, phase)]
-
-    with Journal(journal) as opened:
-        stage = Stage({"main": voice}, opened, seed, settings or StageSettings())
-        return asyncio.run(all_of(stage))
 
 
 def test_every_task_becomes_one_episode(tmp_path: Path) -> None:
@@ -243,18 +192,3 @@ def test_episodes_come_in_the_order_of_their_tasks_and_none_runs_far_ahead(tmp_p
     with Journal(tmp_path / "j") as journal:
         stage = Stage({"main": Slow()}, journal, 7, StageSettings(open_episodes=2))
         assert asyncio.run(watched(stage)) == [f"x/t{i}" for i in range(40)]
-
-
-def test_what_a_protocol_draws_is_drawn_anew_in_each_cycle_and_with_each_seed(
-    tmp_path: Path,
-) -> None:
-    def principles(name: str, **run: Any) -> list[str]:
-        episodes = play(tmp_path / name, Voice(), Critique(), n=8, **run)
-        turns = [turn for one in episodes if isinstance(one, Episode) for turn in one.turns]
-        return [t.prompt[-1].content for t in turns if t.agent.role == "critic"]
-
-    first = principles("j")
-    others = principles("k", phase="cycle-001"), principles("l", seed=8)
-
-    assert principles("j") == first
-    assert all(other != first for other in others)
