@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -125,6 +126,10 @@ class Task:
     def drawing(self, *what: object) -> Random:
         """Return the generator of a draw, the same for the same words in the same episode."""
         return Random("/".join(map(str, (*what, self.id, self.episode))))
+
+    def shuffled(self, items: Sequence[T], *what: object) -> list[T]:
+        """Return the items in the order that the draw gives."""
+        return self.drawing(*what).sample(items, len(items))
 
     def correct(self, answer: str | None) -> bool | None:
         """Return whether `answer` (as the verifier read it) is right; `None`: can't be told."""

@@ -44,9 +44,9 @@ class Consensus(Settings):
     the geometric mean probability of its tokens, if the engine reports it; the agent's own verdict
     on it, learnt by `laser` (all alike if no verdict is learnt, or no answer is held right at all);
     or the agent's trust, from what it judged in earlier cycles."""
-    ties: Literal["first", "none"] = "first"
-    """Who wins a tie: the answer given first, or none. Either way it gives no preferences and no
-    demonstrations."""
+    ties: Literal["drawn", "first", "none"] = "drawn"
+    """Who wins a tie: one of the answers, drawn; the one given first; or none. In any case it gives
+    no preferences and no demonstrations."""
     quorum: float = Field(default=0.0, ge=0, le=1)
     """The least share of the readable answers' weight that a winner needs; below it there is
     none."""
@@ -61,17 +61,17 @@ class Consensus(Settings):
         turns = yield answers(task, people, self.samples)
         counts = yield from weighed(turns, self.weigh)
         said = [turn.answer for turn in turns]
-        vote = plurality(said, counts)
-        drawn = vote.tied and self.ties == "none"
-        won = vote.winner if (vote.share or 0.0) >= self.quorum and not drawn else None
+        vote = plurality(None if self.ties == "first" else task, said, counts)
+        nobody = vote.tied and self.ties == "none"
+        won = vote.winner if (vote.share or 0.0) >= self.quorum and not nobody else None
         taught = None if vote.tied else won
-        equal, first = self.weigh == "equal", giving(turns, won)
+        equal, given = self.weigh == "equal", giving(task, turns, won)
         return Outcome(
             verdicts=ruled(turns, won, turns, None if equal else counts),
-            reference=first and first.text,
-            source=first and first.index,
+            reference=given and given.text,
+            source=given and given.index,
             answer=won,
-            majority=None if equal else plurality(said).winner,
+            majority=None if equal else plurality(task, said).winner,
             preferences=preferences(task, turns, turns, taught),
             demonstrations=demonstrations(turns, turns, taught),
             notes={"tied": float(vote.tied)} | ({} if equal else unweighed(turns, counts)),
@@ -120,7 +120,7 @@ def concluded(
 ) -> Outcome:
     """Return what a vote of the last answers gives, beside what one of the first would have.
 
-    A tie goes to the answer given first, and gives no preferences and no demonstrations.
+    A tie goes to one of the answers, drawn, and gives no preferences and no demonstrations.
 
     Args:
         task: what was answered.
@@ -130,25 +130,26 @@ def concluded(
         weights: how much each of the last answers counts; left out: all count alike.
         notes: what else was counted.
     """
-    vote = plurality([turn.answer for turn in last], weights)
+    vote = plurality(task, [turn.answer for turn in last], weights)
     won = vote.winner
     taught = None if vote.tied else won
-    given = giving(last, won)
+    given = giving(task, last, won)
     return Outcome(
         verdicts=ruled(turns, won, last, weights),
         reference=given and given.text,
         source=given and given.index,
         answer=won,
-        majority=plurality([turn.answer for turn in first]).winner,
+        majority=plurality(task, [turn.answer for turn in first]).winner,
         preferences=preferences(task, first, last, taught),
         demonstrations=demonstrations(first, last, taught),
         notes={"tied": float(vote.tied), **notes},
     )
 
 
-def giving(turns: Sequence[Turn], answer: str | None) -> Turn | None:
-    """Return the first turn that gives `answer`, if one does."""
-    return next((t for t in turns if answer is not None and t.answer == answer), None)
+def giving(task: Task, turns: Sequence[Turn], answer: str | None) -> Turn | None:
+    """Return a turn that gives `answer`, drawn of all that do; `None`: none does."""
+    some = [turn for turn in turns if answer is not None and turn.answer == answer]
+    return task.drawing("giving").choice(some) if some else None
 
 
 def ruled(

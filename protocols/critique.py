@@ -135,11 +135,11 @@ class Critique(Settings):
         return others[i % len(others)]
 
     def _principle(self, task: Task, policy: Agent, number: int) -> str:
-        order = list(self.constitution)
+        order = self.constitution
+        lap, place = divmod(number, len(order))
         if self.principles == "drawn":
-            lap = number // len(order)
-            task.drawing("principle", policy.name, lap).shuffle(order)
-        return order[number % len(order)]
+            order = task.shuffled(order, "principle", policy.name, lap)
+        return order[place]
 
     def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks."""

@@ -61,7 +61,7 @@ class Judged(Settings):
                 p,
                 behind(verdicts, a, b),
             )
-            for a, b, p in preferred(replies, verdicts, self.margin)
+            for a, b, p in preferred(task.shuffled(replies, "ends"), verdicts, self.margin)
         )
         found = replace(
             talked,
@@ -69,7 +69,7 @@ class Judged(Settings):
             preferences=preferences,  # a vote's may say the opposite
             notes={**talked.notes, **counted(verdicts)},
         )
-        return answered(found, self.talk, replies)
+        return answered(task, found, self.talk, replies)
 
     def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks at most."""
@@ -85,7 +85,8 @@ def preferred(
     """Return which replies the panel finds better than which, and how likely that is.
 
     Each pair that it compared; or where it graded them one by one, the best over the worst, as in
-    self-rewarding models, with probability 1: grades don't tell.  There is none between equals.
+    self-rewarding models, with probability 1: grades don't tell.  There is none between equals; of
+    several best ones, or worst, it is the first of `replies`.
     """
     turns = {turn.index: turn for turn in replies}
     panel = [(v, v.score) for v in verdicts if v.by is None and v.score is not None]
@@ -94,7 +95,8 @@ def preferred(
         unlike = [(a, b, p) for a, b, p in pairs if a.text != b.text]
         decided = [(a, b, p) if p > 0.5 else (b, a, 1 - p) for a, b, p in unlike]
         return [one for one in decided if _apart(2 * one[2] - 1, margin)]
-    grades = [(grade, turns[v.of]) for v, grade in panel if v.kind == "grade"]
+    found = {v.of: grade for v, grade in panel if v.kind == "grade"}
+    grades = [(found[turn.index], turn) for turn in replies if turn.index in found]
     if not grades:
         return []
     (high, best), (low, worst) = (end(grades, key=lambda one: one[0]) for end in (max, min))
@@ -115,15 +117,16 @@ def behind(verdicts: Sequence[Verdict], better: Turn, worse: Turn) -> tuple[int,
     return tuple(dict.fromkeys(judges))
 
 
-def answered(found: Outcome, talk: TalkChoice, replies: Sequence[Turn]) -> Outcome:
+def answered(task: Task, found: Outcome, talk: TalkChoice, replies: Sequence[Turn]) -> Outcome:
     """Return the outcome with the best reply, as judged, for the population's answer.
 
     Where the talk gives a reference it has concluded something itself, and that stands.
     """
     if "reference" in talk.yields:
         return found
-    vote = plurality([turn.answer for turn in replies])
-    return replace(found, answer=best(replies, found.verdicts), majority=vote.winner)
+    vote = plurality(task, [turn.answer for turn in replies])
+    answer = best(task.shuffled(replies, "best"), found.verdicts)
+    return replace(found, answer=answer, majority=vote.winner)
 
 
 def best(replies: Sequence[Turn], verdicts: Sequence[Verdict]) -> str | None:

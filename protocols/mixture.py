@@ -81,4 +81,4 @@ def again(task: Task, policies: Sequence[Agent], heard: Sequence[Turn]) -> list[
 
 
 def _mixed(task: Task, layer: Sequence[Turn]) -> list[Turn]:
-    return task.drawing("mixture", layer[0].round).sample(layer, len(layer))
+    return task.shuffled(layer, "mixture", layer[0].round)

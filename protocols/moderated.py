@@ -103,9 +103,9 @@ class Moderated(Settings):
             stated = ruling.read.answer if ruling.read else ""
             answer = task.verifier.read(stated)
             if answer is not None:
-                return _outcome(said, answer, ruling.turn, stated, {**notes, "decided": 1.0})
+                return _outcome(task, said, answer, ruling.turn, stated, {**notes, "decided": 1.0})
         last = yield from _pick(task, judge, said)
-        return _outcome(said, last.answer, last, last.text, {**notes, "decided": 0.0})
+        return _outcome(task, said, last.answer, last, last.text, {**notes, "decided": 0.0})
 
     def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks at most."""
@@ -146,13 +146,18 @@ def _pick(task: Task, judge: Agent, said: Sequence[Turn]) -> Wishes[Turn]:
 
 
 def _outcome(
-    said: Sequence[Turn], answer: str | None, by: Turn, stated: str, notes: Mapping[str, float]
+    task: Task,
+    said: Sequence[Turn],
+    answer: str | None,
+    by: Turn,
+    stated: str,
+    notes: Mapping[str, float],
 ) -> Outcome:
     """Return what comes of `answer`, which the judge has `stated` in turn `by`."""
     majority = said[0].answer
     if answer is None:
         return Outcome(majority=majority, notes=notes)
-    first = giving(said, answer)
+    first = giving(task, said, answer)
     return Outcome(
         verdicts=matches(said, answer, by.index),
         reference=stated if first is None else first.text,

@@ -70,7 +70,7 @@ class ReConcile(Settings):
         """Return the script of one round table."""
         first = last = yield answers(task, people, 1)
         turns, held = [*first], 1
-        while plurality([turn.answer for turn in last]).share != 1:
+        while plurality(None, [turn.answer for turn in last]).share != 1:
             sure = yield from confidences(last)
             if held == self.rounds:
                 weights = by_confidence(last, sure)
@@ -85,10 +85,10 @@ class ReConcile(Settings):
         self, task: Task, people: Population, last: Sequence[Turn], sure: Mapping[int, Confidence]
     ) -> list[Say]:
         """Return the wishes for another round; who gave no readable answer isn't heard."""
-        order = [turn for turn in last if turn.answer is not None]
-        if not order:
+        read = [turn for turn in last if turn.answer is not None]
+        if not read:
             return answers(task, people, 1)
-        task.drawing("reconcile", order[0].round).shuffle(order)
+        order = task.shuffled(read, "reconcile", read[0].round)
         text = filled(
             DISCUSS,
             convincing="".join(filled(CONVINCING, **one.model_dump()) for one in self.convincing),

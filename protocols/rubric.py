@@ -122,7 +122,7 @@ class Rubric(Settings):
             rubric=rubric(used),
             notes={**talked.notes, **counted(verdicts), **notes},
         )
-        return answered(graded, self.talk, answers)
+        return answered(task, graded, self.talk, answers)
 
     def _proposals(
         self, task: Task, people: Population, turns: Sequence[Turn], reference: int | None
@@ -153,8 +153,7 @@ class Rubric(Settings):
             case "reference":
                 return None if reference is None else [turns[reference]]
             case "disagreement":
-                answers = standing(list(turns))
-                task.drawing("rubric").shuffle(answers)
+                answers = task.shuffled(standing(list(turns)), "rubric")
                 return answers if len({turn.text for turn in answers}) > 1 else None
 
     def _proposers(self, people: Population) -> tuple[Agent, ...]:

@@ -16,7 +16,7 @@ from moot.agents.population import Agent, Population, acting
 from moot.agents.types import Settings, Task
 
 from .asking import TRIES, Wishes, choose
-from .consensus import matches
+from .consensus import giving, matches
 from .fence import filled, numbered, unmarked
 from .likelihood import least_perplexing
 from .sample import answers
@@ -86,7 +86,7 @@ class Selection(Settings):
         turns = yield answers(task, people, self.samples)
         readable = [turn for turn in turns if turn.answer is not None]
         pick = yield from self._pick(task, people, readable)
-        majority = plurality([turn.answer for turn in turns]).winner
+        majority = plurality(task, [turn.answer for turn in turns]).winner
         if pick is None:
             return Outcome(majority=majority)
         return Outcome(
@@ -104,7 +104,7 @@ class Selection(Settings):
         if self.by == "perplexity":
             return _likeliest(readable, readable)
         if self.by == "self_reward":
-            return _most_right(readable, (yield from self_rewards(readable)))
+            return _most_right(task, readable, (yield from self_rewards(readable)))
         if len(readable) < 2:  # there is nothing to choose
             return Pick(readable[0], {}) if readable else None
         if self.by == "self":
@@ -132,7 +132,7 @@ def picked(task: Task, agent: Agent, given: Sequence[Turn]) -> Wishes[Pick | Non
 
     The one that it makes likeliest is picked, the first of equals; `None`: it can't be read.
     """
-    order = task.drawing("pick").sample(given, len(given))
+    order = task.shuffled(given, "pick")
     text = filled(PICK, question=task.prompt, answers=numbered("answer", order), n=str(len(order)))
     numbers = tuple(str(i) for i in range(1, len(order) + 1))
     [reply] = yield from choose([Say(agent, text, _places(order), choices=numbers)])
@@ -147,7 +147,7 @@ def predictions(task: Task, agent: Agent, given: Sequence[Turn]) -> list[Say]:
     says: list[Say] = []
     for turn in given:
         others = [other for other in given if other is not turn]
-        order = task.drawing("mutual", turn.index).sample(others, len(others))
+        order = task.shuffled(others, "mutual", turn.index)
         text = filled(PREDICT, question=task.prompt, answers=numbered("answer", order))
         says.append(Say(agent, text, _places(order), choices=(unmarked(turn.text),)))
     return says
@@ -158,15 +158,15 @@ def _likeliest(given: Sequence[Turn], measured: Sequence[Turn]) -> Pick | None:
     return None if found is None else Pick(found[0], {"pick_logprob": found[1]})
 
 
-def _most_right(given: Sequence[Turn], verdicts: Sequence[float | None]) -> Pick | None:
-    """Return the answer of the highest verdict, the first of equals; without any verdict the first
-    that the most gave; `None`: there is no answer."""
+def _most_right(task: Task, given: Sequence[Turn], verdicts: Sequence[float | None]) -> Pick | None:
+    """Return the answer of the highest verdict, the first of equals; without any verdict what the
+    most gave; `None`: there is no answer."""
     told = [(turn, v) for turn, v in zip(given, verdicts, strict=True) if v is not None]
     if told:
         turn, verdict = max(told, key=lambda one: one[1])
         return Pick(turn, {"pick_self_reward": verdict})
-    most = plurality([turn.answer for turn in given]).winner
-    return next((Pick(turn, {}) for turn in given if turn.answer == most), None)
+    most = giving(task, given, plurality(task, [turn.answer for turn in given]).winner)
+    return most and Pick(most, {})
 
 
 def _places(turns: Sequence[Turn]) -> tuple[int, ...]:

@@ -80,7 +80,7 @@ class Synthesis(Settings):
     def __call__(self, task: Task, people: Population) -> Script:
         """Return the script of one synthesis."""
         turns = yield answers(task, people, self.samples)
-        order = task.drawing("synthesis").sample(turns, len(turns))
+        order = task.shuffled(turns, "synthesis")
         return (yield from self.written(task, people, order, turns))
 
     def written(
@@ -106,7 +106,7 @@ class Synthesis(Settings):
             reference=reference.text if found is not None else None,
             source=reference.index if found is not None else None,
             answer=found,
-            majority=plurality([turn.answer for turn in spoken]).winner,
+            majority=plurality(task, [turn.answer for turn in spoken]).winner,
         )
 
     def synthesiser(self, people: Population) -> Agent:

@@ -51,15 +51,15 @@ class Tournament(Settings):
     def __call__(self, task: Task, people: Population) -> Script:
         """Return the script of one tournament."""
         first = yield answers(task, people, self.samples)
-        players = _players(first)
+        players = _players(task.shuffled(first, "players"))
         verdicts = yield from self._played(task, people, players)
         games = _games(verdicts)
-        majority = plurality([turn.answer for turn in first]).winner
+        majority = plurality(task, [turn.answer for turn in first]).winner
         notes = {"players": float(len(players)), **counted(verdicts)}
         if not games and len(players) != 1:
             return Outcome(tuple(verdicts), majority=majority, notes=notes)
         strength = bradley_terry(games)
-        won = max(players, key=lambda turn: (strength.get(turn.index, 0.0), -turn.index))
+        won = max(players, key=lambda turn: strength.get(turn.index, 0.0))
         return Outcome(
             verdicts=(*matches(first, str(won.answer)), *verdicts, *_grades(games)),
             reference=won.text,
@@ -80,7 +80,7 @@ class Tournament(Settings):
         judges = people.playing("judge")
         verdicts: list[Verdict] = []
         if self.rounds is None:
-            everybody = list(combinations(players, 2))
+            everybody = list(combinations(sorted(players, key=lambda turn: turn.index), 2))
             verdicts = yield from self.judging.compare(task, everybody, judges)
         else:
             for _ in range(self.rounds):
@@ -136,7 +136,7 @@ def _swiss(players: Sequence[Turn], verdicts: Sequence[Verdict]) -> list[tuple[T
     """
     strength = bradley_terry(_games(verdicts))
     met = {frozenset((v.of, v.over)) for v in verdicts if v.kind == "preference"}
-    ranked = sorted(players, key=lambda turn: (-strength.get(turn.index, 0.0), turn.index))
+    ranked = sorted(players, key=lambda turn: -strength.get(turn.index, 0.0))
     pairs: list[tuple[Turn, Turn]] = []
     while ranked:
         one = ranked.pop(0)

@@ -234,12 +234,14 @@ class Trial(Settings):
 
 
 def _sides(task: Task, first: Sequence[Turn]) -> tuple[Turn, ...]:
-    """Return a turn for each of the two answers that most gave, or fewer, in a drawn order."""
+    """Return a turn for each of the two answers that most gave, or fewer, in a drawn order.
+
+    Which turn, and which answer of those that as many gave, is drawn too.
+    """
+    given = {t.answer: t for t in task.shuffled(first, "tried") if t.answer is not None}
     counts = Counter(turn.answer for turn in first if turn.answer is not None)
-    tried = [answer for answer, _ in counts.most_common(2)]
-    sides = [next(turn for turn in first if turn.answer == answer) for answer in tried]
-    task.drawing("trial").shuffle(sides)
-    return tuple(sides)
+    tried = sorted(given, key=lambda answer: -counts[answer])[:2]
+    return tuple(task.shuffled([given[answer] for answer in tried], "trial"))
 
 
 def _to(side: int, wording: str) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isclose
 
+from moot.agents.types import Task
+
 
 @dataclass(frozen=True, slots=True)
 class Vote:
@@ -14,19 +16,24 @@ class Vote:
     share: float | None
     """The winner's weight over that of all who voted, in (0, 1]; `None` with no winner."""
     tied: bool
-    """Whether others had as much weight; the winner is then the one given first."""
+    """Whether others had as much weight."""
     unreadable: int
     """Those whose answer, or whose weight, can't be read: they abstain."""
 
 
-def plurality(answers: Sequence[str | None], weights: Sequence[float | None] | None = None) -> Vote:
+def plurality(
+    task: Task | None,
+    answers: Sequence[str | None],
+    weights: Sequence[float | None] | None = None,
+) -> Vote:
     """Return the answer that most is said for (self-consistency, arXiv:2203.11171).
 
-    What can't be read (`None`), an answer or its weight, abstains; who weighs 0 has no say.  A tie
-    goes to the answer that was given first, which depends on the speaking order alone and not on
-    any text.  Sums that differ by rounding alone are a tie.
+    What can't be read (`None`), an answer or its weight, abstains; who weighs 0 has no say.  Of
+    answers that tie one is drawn: by the first one, who speaks first would win.  Sums that differ
+    by rounding alone are a tie.
 
     Args:
+        task: what was answered, by which it is drawn; `None`: a tie goes to the answer given first.
         answers: one of each voter.
         weights: how much each voter's answer counts, at least 0; left out: all count alike.
     """
@@ -41,5 +48,6 @@ def plurality(answers: Sequence[str | None], weights: Sequence[float | None] | N
     if not totals:
         return Vote(None, None, False, abstained)
     most = max(totals.values())
-    first, *others = [answer for answer, total in totals.items() if isclose(total, most)]
-    return Vote(first, totals[first] / sum(totals.values()), bool(others), abstained)
+    best = [answer for answer, total in totals.items() if isclose(total, most)]
+    winner = best[0] if task is None else task.drawing("tie").choice(best)
+    return Vote(winner, totals[winner] / sum(totals.values()), len(best) > 1, abstained)

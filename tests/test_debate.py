@@ -61,9 +61,9 @@ def test_who_hears_nobody_keeps_its_answer_and_is_not_asked_again() -> None:
     assert [turn.agent.name for turn in episode.turns[4:]] == ["p1", "p2", "p3", "p1", "p2", "p3"]
     assert episode.turns[4].heard == (0, 1)
     assert episode.turns[8].heard == (1, 2, 4, 5)  # p2: p1's and its own answers, both times
-    assert episode.outcome.answer == "41"  # 41, 4, 5 and 6 tie, and 41 was first
+    assert episode.outcome.answer in {"41", "4", "5", "6"}  # a tie, of which one is drawn
     assert Debate(rounds=3, topology=Chain()).calls(PEOPLE)[POLICIES[0]] == 1
-    assert held(Debate(topology=Chance(p=0)), ["1", "2", "3", "4"]).outcome.answer == "1"
+    assert len(held(Debate(topology=Chance(p=0)), ["1", "2", "3", "4"]).turns) == 4
 
 
 def test_what_is_heard_follows_the_topology() -> None:

@@ -1,5 +1,7 @@
 """Marks, rankings and reasons: each way to judge, played by hand."""
 
+from dataclasses import replace
+
 import pytest
 from judged_talk import JUDGE, PEOPLE, POLICIES, judged, panel, shown
 
@@ -34,6 +36,23 @@ def test_marks_are_an_expectation() -> None:
     [best] = episode.outcome.preferences
     assert (best.chosen, best.rejected, best.probability) == (1, 0, 1.0)
     assert best.by == (3, 4)
+
+
+def test_of_replies_with_the_same_mark_one_is_drawn_to_be_best_or_worst() -> None:
+    marks = {"41": "9", "42": "9", "43": "2", "44": "2"}
+    people = Population((*(Agent(f"p{i}", "policy", "main") for i in range(4)), JUDGE))
+
+    def reply(turn: int, say: Say) -> str:
+        return marks[shown(say)[0]] if say.choices else [*marks][turn]
+
+    outcomes = [
+        rehearse(Judged(judging=Pointwise()), people, reply, replace(TASK, id=f"t{i}")).outcome
+        for i in range(60)
+    ]
+
+    pairs = {(p.chosen, p.rejected) for one in outcomes for p in one.preferences}
+    assert pairs == {(0, 2), (0, 3), (1, 2), (1, 3)}
+    assert {one.answer for one in outcomes} == {"41", "42"}
 
 
 def test_a_ranking_is_read_by_number_and_counts_only_if_it_is_whole() -> None:

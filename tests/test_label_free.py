@@ -1,6 +1,7 @@
 """Learning without labels: what answers earn by how many agree, and by how sure the policy is."""
 
 import math
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,14 @@ def test_the_majority_is_right_and_what_cannot_be_read_is_wrong() -> None:
     assert all(r.teaches for r in found)
 
 
-def test_of_equals_the_answer_that_was_given_first_wins() -> None:
-    assert rewards(TTRL(), answered("5", "4", "4", "5")) == [1, 0, 0, 1]
+@pytest.mark.parametrize("method", [TTRL(), SRT(threshold=0.5)])
+def test_of_equals_one_is_drawn_so_that_who_speaks_first_gains_nothing(method: Voting) -> None:
+    told = answered("5", "4", "4", "5")
+    tasks = [replace(told.task, id=f"t{i}") for i in range(100)]
+    found = Counter(tuple(rewards(method, replace(told, task=task))) for task in tasks)
+
+    assert set(found) == {(1, 0, 0, 1), (0, 1, 1, 0)}
+    assert 35 < found[1, 0, 0, 1] < 65
 
 
 def test_all_vote_and_the_first_few_learn() -> None:

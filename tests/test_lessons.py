@@ -49,10 +49,23 @@ def test_all_who_won_are_shown_in_turn_from_one_that_is_drawn() -> None:
 def test_a_tie_teaches_nobody_to_speak_as_the_first_did(
     protocol: Consensus | Debate, texts: list[str]
 ) -> None:
-    outcome = held(protocol, *texts).outcome
+    episodes = [held(protocol, *texts, task=f"t{i}") for i in range(30)]
 
-    assert (outcome.answer, outcome.notes["tied"]) == ("42", 1.0)
-    assert (outcome.preferences, outcome.demonstrations) == ((), ())
+    outcomes = [episode.outcome for episode in episodes]
+    assert {(o.notes["tied"], o.preferences, o.demonstrations) for o in outcomes} == {(1.0, (), ())}
+    assert {outcome.answer for outcome in outcomes} == {"41", "42"}  # one of them is drawn
+    for episode in episodes:
+        found = {v.of: v.score for v in episode.outcome.verdicts if v.kind == "match"}
+        assert found == {t.index: float(t.answer == episode.outcome.answer) for t in episode.turns}
+
+
+def test_the_reference_is_in_the_words_of_one_who_gave_it_and_is_drawn() -> None:
+    found = {
+        held(Consensus(), "so 42", "41", "it is 42", "42", task=f"t{i}").outcome.reference
+        for i in range(30)
+    }
+
+    assert found == {"so 42", "it is 42", "42"}
 
 
 def test_first_answers_teach_generators_and_last_ones_critics() -> None:

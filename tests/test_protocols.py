@@ -166,14 +166,16 @@ def test_synthesis_shows_the_answers_in_an_order_drawn_for_each_task(
     sees: Literal["text", "answer"],
 ) -> None:
     shown: set[str] = set()
+    voted: set[str | None] = set()
     for i in range(60):
         task = replace(TASK, id=f"t{i}")
         say, outcome = play(Synthesis(sees=sees), ["4", "5", "6"], "4", task)
         shown.add("".join(re.findall(r"^(?:Answer: )?([456])$", say.text, re.MULTILINE)))
-        #  The vote beside it goes by who spoke first, not by who was shown first.
-        assert (say.heard, outcome.majority) == ((0, 1, 2), "4")
+        voted.add(outcome.majority)
+        assert say.heard == (0, 1, 2)
 
     assert shown == {"456", "465", "546", "564", "645", "654"}
+    assert voted == {"4", "5", "6"}  # a tie, of which one is drawn
 
 
 def test_synthesis_of_nothing_that_can_be_read_asks_nobody() -> None:

@@ -16,9 +16,9 @@ POLICIES = tuple(Agent(f"p{i}", "policy", "main", persona="Be brief.") for i in 
 PEOPLE = Population(POLICIES)
 
 
-def held(protocol: Protocol, texts: list[str]) -> Episode:
+def held(protocol: Protocol, texts: list[str], task: str = TASK.id) -> Episode:
     """Return the episode in which turn i says texts[i]."""
-    return rehearse(protocol, PEOPLE, lambda turn, say: texts[turn])
+    return rehearse(protocol, PEOPLE, lambda turn, say: texts[turn], replace(TASK, id=task))
 
 
 @pytest.mark.parametrize(
@@ -75,10 +75,10 @@ def test_policies_answer_say_how_sure_they_are_and_read_the_groups() -> None:
 def test_confidence_outvotes_the_majority() -> None:
     texts = ["42", "41", "41", "0", "0", "0", "42", "so 41", "so 41", "9", "7", "8"]
 
-    tied = held(ReConcile(), texts).outcome
+    ties = [held(ReConcile(), texts, task=f"t{i}").outcome for i in range(20)]
     sure = held(ReConcile(), [*texts[:-3], "10", "7", "8"]).outcome
 
-    assert (tied.answer, tied.notes["tied"]) == ("42", 1.0)  # .8 and .3 + .5, and 42 was first
+    assert {(one.answer, one.notes["tied"]) for one in ties} == {("42", 1.0), ("41", 1.0)}
     assert (sure.answer, sure.reference, sure.majority) == ("42", "42", "41")
     found = [(v.kind, v.of, v.score) for v in sure.verdicts]
     assert [(of, score) for kind, of, score in found if kind == "match"] == [
@@ -116,7 +116,7 @@ def test_confidence_that_cannot_be_read_is_asked_for_again_and_then_abstains() -
     assert [turn.agent.name for turn in again.turns[3:]] == ["p0", "p1", "p2", "p0"]
     assert again.outcome.answer == "41"  # .8 + .5 against 1
     assert (vote.outcome.answer, vote.outcome.notes["unweighed"]) == ("41", 2 / 3)
-    assert (vote.outcome.majority, len(vote.turns)) == ("42", 8)
+    assert (vote.outcome.majority in {"42", "41", "40"}, len(vote.turns)) == (True, 8)
     verdicts = vote.outcome.verdicts
     assert [v.score for v in verdicts if v.kind == "match"] == [0.0, 1.0, 0.0]
     assert [v.score for v in verdicts if v.kind == "weight"] == [None, 0.8, None]

@@ -103,21 +103,25 @@ def test_what_the_policy_makes_of_it_is_waited_for() -> None:
 
 
 def test_judges_of_all_methods_stand_behind_an_example() -> None:
-    told = answered("4", "5")
-    verdicts = (Verdict(0, "match", 1.0, by=7), Verdict(1, "match", 0.0, by=8))
+    told = answered("4", "5", "4")
+    verdicts = (
+        Verdict(0, "match", 1.0, by=7),
+        Verdict(1, "match", 0.0, by=8),
+        Verdict(2, "match", 1.0),
+    )
     told = replace(told, outcome=Outcome(verdicts))
 
     found = Sum(of=(TTRL(), CaT()), objective=SCALED).examples(told)
 
-    assert [r.judges for r in found] == [(7,), (8,)]
-    assert [r.earned for r in found] == [(1.0, 1.0), (0.0, 0.0)]
+    assert [r.judges for r in found] == [(7,), (8,), ()]
+    assert [r.earned for r in found] == [(1.0, 1.0), (0.0, 0.0), (1.0, 1.0)]
 
 
 def test_without_contrast_is_where_the_summed_advantages_are_alike() -> None:
-    # One votes for what the other is less certain of: rewards sum to 2, 2 and so do advantages.
+    # The vote is for what is less certain: rewards sum to 2 each, and so do advantages.
     even = [
-        replace(r, said=replace(r.said, known=Known(certainty=1.0 if r.turn == 0 else 2.0)))
-        for r in Sum(of=(TTRL(), Intuitor()), objective=SCALED).examples(answered("4", "5"))
+        replace(r, said=replace(r.said, known=Known(certainty=2.0 if r.turn == 1 else 1.0)))
+        for r in Sum(of=(TTRL(), Intuitor()), objective=SCALED).examples(answered("4", "5", "4"))
     ]
 
     both = Sum(of=(TTRL(), Intuitor()), objective=SCALED).graded(even)

@@ -1,13 +1,15 @@
 """Tournaments, played by hand: who meets whom, and who wins."""
 
 from collections import Counter
+from dataclasses import replace
+from itertools import combinations
 
 import pytest
 
 from moot.agents.population import Agent, Population
 from moot.agents.types import Completion
 from moot.protocols.asking import TRIES
-from moot.protocols.conformance import rehearse
+from moot.protocols.conformance import TASK, rehearse
 from moot.protocols.tournament import Tournament
 from moot.protocols.types import Episode, Say
 
@@ -28,7 +30,9 @@ def cast(n: int) -> Population:
     return Population((*(Agent(f"p{i}", "policy", "main") for i in range(n)), JUDGE))
 
 
-def played(protocol: Tournament, *answers: str, readable: bool = True) -> Episode:
+def played(
+    protocol: Tournament, *answers: str, readable: bool = True, task: str = TASK.id
+) -> Episode:
     """Return the tournament of these answers, one of each policy."""
 
     def reply(turn: int, say: Say) -> str | Completion:
@@ -36,7 +40,7 @@ def played(protocol: Tournament, *answers: str, readable: bool = True) -> Episod
             return by_strength(say) if readable else "hm"
         return answers[turn]
 
-    return rehearse(protocol, cast(len(answers)), reply)
+    return rehearse(protocol, cast(len(answers)), reply, replace(TASK, id=task))
 
 
 def met(episode: Episode) -> list[tuple[int, int | None]]:
@@ -50,15 +54,18 @@ def test_the_strongest_answer_wins_whoever_is_in_the_majority() -> None:
     outcome = episode.outcome
     assert (outcome.answer, outcome.majority, outcome.reference) == ("42", "41", "42")
     assert len(episode.turns) == 5 + 2 * 3  # three unlike answers, each pair in both orders
-    assert met(episode) == [(0, 1), (0, 3), (1, 3)]
-    grades = {v.of: v.score for v in outcome.verdicts if v.kind == "grade"}
+    said = {turn.index: turn.answer for turn in episode.turns}  # 41 is played by one of the two
+    games = {frozenset(said[i or 0] for i in two) for two in met(episode)}
+    assert games == {frozenset(two) for two in combinations(STRENGTH, 2)}
+    grades = {said[v.of]: v.score for v in outcome.verdicts if v.kind == "grade"}
     assert grades == {
-        0: pytest.approx((2 / 11 + 2 / 7) / 2),
-        1: pytest.approx((9 / 11 + 9 / 14) / 2),
-        3: pytest.approx((5 / 7 + 5 / 14) / 2),
+        "41": pytest.approx((2 / 11 + 2 / 7) / 2),
+        "42": pytest.approx((9 / 11 + 9 / 14) / 2),
+        "43": pytest.approx((5 / 7 + 5 / 14) / 2),
     }
-    assert [(p.chosen, p.rejected) for p in outcome.preferences] == [(1, 0), (3, 0), (1, 3)]
-    assert outcome.preferences[0].probability == pytest.approx(9 / 11)
+    preferred = {(said[p.chosen], said[p.rejected]): p.probability for p in outcome.preferences}
+    assert set(preferred) == {("42", "41"), ("43", "41"), ("42", "43")}
+    assert preferred["42", "41"] == pytest.approx(9 / 11)
     assert [v.score for v in outcome.verdicts if v.kind == "match"] == [0.0, 1.0, 0.0, 0.0, None]
 
 
@@ -84,7 +91,12 @@ def test_in_swiss_rounds_those_meet_who_have_not_met() -> None:
 
 
 def test_of_an_odd_number_one_rests_in_each_round() -> None:
-    assert met(played(Tournament(rounds=2), "41", "42", "43")) == [(0, 1), (1, 2)]
+    found = {
+        tuple(met(played(Tournament(rounds=2), "41", "42", "43", task=f"t{i}"))) for i in range(40)
+    }
+
+    #  42 is the best of any two, and 43 of those without it; who rests in the first round is drawn.
+    assert found == {((0, 1), (1, 2)), ((1, 2), (0, 1)), ((0, 2), (1, 2))}
 
 
 def test_a_game_that_cannot_be_read_is_not_played_again() -> None:

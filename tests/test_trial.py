@@ -1,7 +1,9 @@
 """Trials, played by hand: how the judge decides, and what comes of it."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 
 import pytest
 from tried import JUDGE, POLICIES, asked, for_42, sure, tried, x_is
@@ -22,10 +24,11 @@ def test_the_two_commonest_answers_are_argued_for_and_the_judges_taste_for_a_pla
     assert (outcome.answer, outcome.majority, outcome.reference) == ("42", "41", "42")
     panel = [v for v in outcome.verdicts if v.kind == "preference" and v.by is None]
     assert len(panel) == 1
-    p = panel[0].score if panel[0].of == 1 else 1 - (panel[0].score or 0)
+    p = panel[0].score if panel[0].of == 1 else 1 - (panel[0].score or 0)  # 1 says 42
     assert p == pytest.approx((0.9 + 0.7) / 2)
     [preference] = outcome.preferences
-    assert (preference.asked, preference.chosen, preference.rejected) == (1, 1, 0)
+    assert (preference.asked, preference.chosen) == (1, 1)
+    assert preference.rejected in {0, 2}
     assert preference.probability == pytest.approx(0.8)
     assert preference.by == (5, 6)
     assert [v.score for v in outcome.verdicts if v.kind == "match"] == [0.0, 1.0, 0.0]
@@ -35,7 +38,7 @@ def test_a_verdict_of_the_judge_is_about_the_answer_that_it_was_shown_first() ->
     episode = tried(Trial(rounds=1), "41", "42", "41", judge=for_42)
 
     own = [v for v in episode.outcome.verdicts if v.by is not None]
-    assert [(v.of, v.over) for v in own] in ([(0, 1), (1, 0)], [(1, 0), (0, 1)])
+    assert [(v.over, v.of) for v in own] == [(v.of, v.over) for v in reversed(own)]
     for verdict in own:
         assert verdict.by is not None
         shown = asked(episode, verdict.by)
@@ -109,20 +112,31 @@ def test_where_all_agree_there_is_no_trial() -> None:
     assert tried(Trial(), "?", "?", "?", judge=for_42).outcome.answer is None
 
 
-def test_of_many_answers_the_commonest_are_tried_and_the_first_given_of_equals() -> None:
+def test_the_commonest_answer_is_tried_and_of_equals_and_of_those_who_gave_it_one_is_drawn() -> (
+    None
+):
     five = Population((*(Agent(f"p{i}", "policy", "main") for i in range(5)), JUDGE))
 
-    episode = tried(Trial(rounds=1), *"13253", judge=for_42, people=five)
+    episodes = [
+        tried(
+            *(Trial(rounds=1), *"13253"),
+            judge=for_42,
+            people=five,
+            task=replace(TASK, id=f"task-{i}"),
+        )
+        for i in range(60)
+    ]
 
-    assert {t.agent.name for t in episode.turns[5:7]} == {"p1", "p0"}  # 3 twice; then 1, not 2 or 5
+    pairs = Counter(frozenset(t.agent.name for t in one.turns[5:7]) for one in episodes)
+    assert set(pairs) == {frozenset(two) for two in product(("p1", "p4"), ("p0", "p2", "p3"))}
 
 
 def test_which_side_is_called_a_is_drawn_by_the_task() -> None:
     first = {
-        tried(Trial(rounds=1), "41", "42", "41", judge=for_42, task=replace(TASK, id=f"task-{i}"))
+        tried(Trial(rounds=1), "41", "42", "43", judge=for_42, task=replace(TASK, id=f"task-{i}"))
         .turns[3]
         .agent.name
-        for i in range(20)
+        for i in range(40)
     }
 
-    assert first == {"p0", "p1"}
+    assert first == {"p0", "p1", "p2"}

@@ -155,7 +155,7 @@ def accuracy(episode: Episode) -> float:
 
 def majority(episode: Episode) -> bool:
     """Return whether a vote in which all of an episode's answers count alike is right."""
-    winner = plurality([turn.answer for turn in answering(episode)]).winner
+    winner = plurality(episode.task, [turn.answer for turn in answering(episode)]).winner
     return bool(episode.task.correct(winner))
 
 

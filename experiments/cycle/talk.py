@@ -94,7 +94,7 @@ def noted(episode: Episode, yields: Set[Signal]) -> dict[str, float | None]:
     answers = [turn.answer for turn in last]
     if not answers:
         return {}
-    vote = plurality(answers)
+    vote = plurality(task, answers)
     notes: dict[str, float | None] = {
         "unreadable": vote.unreadable / len(answers),
         "cut": fmean(turn.completion.finish == "length" for turn in last),
@@ -131,7 +131,7 @@ def changed(episode: Episode) -> dict[str, float | None]:
         return {}
     was, now = _right(first, task), _right(last, task)
     pairs = [pair for name in was for pair in zip(was[name], now[name], strict=False)]
-    vote = plurality([turn.answer for turn in first])
+    vote = plurality(task, [turn.answer for turn in first])
     return {
         "first_accuracy": fmean(bool(task.correct(turn.answer)) for turn in first),
         "first_majority_accuracy": float(bool(task.correct(vote.winner))),

@@ -84,6 +84,4 @@ class Listwise(Settings):
 
 
 def _order(task: Task, judge: Agent, replies: Sequence[Turn]) -> list[Turn]:
-    order = list(replies)
-    task.drawing("order", judge.name).shuffle(order)
-    return order
+    return task.shuffled(replies, "order", judge.name)

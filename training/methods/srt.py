@@ -44,7 +44,7 @@ class SRT(Reinforcement):
         """Return the answers of every group whose majority is large enough, or softly of all."""
         found: list[Rollout] = []
         for group in groups(episode):
-            given, won = votes(group), winner(group)
+            given, won = votes(group), winner(episode.task, group)
             if won is None or not (self.soft or given[won] / given.total() >= self.threshold):
                 continue
             for turn in group:

@@ -38,7 +38,7 @@ class TTRL(Reinforcement):
         return [
             rollout(episode, turn, float(turn.answer == won))
             for group in groups(episode)
-            if (won := winner(group)) is not None
+            if (won := winner(episode.task, group)) is not None
             for turn in sorted(_in_turn(group)[: self.learn], key=lambda turn: turn.index)
         ]
 

@@ -7,7 +7,9 @@ same out of both.
 from collections import Counter
 from collections.abc import Sequence
 
+from moot.agents.types import Task
 from moot.protocols.types import Episode, Turn
+from moot.protocols.voting import plurality
 
 
 def groups(episode: Episode) -> list[list[Turn]]:
@@ -24,6 +26,6 @@ def votes(group: Sequence[Turn]) -> Counter[str]:
     return Counter(turn.answer for turn in group if turn.answer is not None)
 
 
-def winner(group: Sequence[Turn]) -> str | None:
-    """Return the answer that most give, of equals the one given first; `None`: nobody gives one."""
-    return next((answer for answer, _ in votes(group).most_common(1)), None)
+def winner(task: Task, group: Sequence[Turn]) -> str | None:
+    """Return the answer that most give, of equals one that is drawn; `None`: nobody gives one."""
+    return plurality(task, [turn.answer for turn in group]).winner
