@@ -8,11 +8,11 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
+from .address import Url
 from .engine import SERVER_S, Engine, Limits
 from .errors import Denied, EngineError, Fault, Refusal
 from .price import Price
@@ -41,33 +41,13 @@ ROUNDING = 0.01
 """What is above 0 by more than this is no log-probability."""
 
 
-def _checked(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        (parts.hostname or "").encode("idna")  # a label may be too long, or empty
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        sound = False
-        parts = urlsplit("")
-    if not sound or any(map(str.isspace, url)):
-        raise ValueError("expected a URL like http://localhost:8000 or https://host/v1")
-    if "@" in parts.netloc:
-        raise ValueError("a URL must not hold a password: name the key's variable in key_env")
-    if parts.query or parts.fragment:
-        raise ValueError("expected the server's base URL, without '?' or '#'")
-    return url
-
-
-Url = Annotated[str, AfterValidator(_checked)]
-"""A server's base URL, with or without a trailing /v1."""
-
-
 class Endpoint(Settings):
     """A server anywhere that speaks OpenAI's chat completions API."""
 
     kind: Literal["endpoint"] = "endpoint"
     url: Url
-    """Its base URL, with or without a trailing /v1."""
+    """Its base URL, with or without a trailing /v1. Where the API has another version, or isn't at
+    the end, it stands in the URL: https://host/v1beta/openai."""
     model: str = Field(min_length=1)
     """The model's name on that server."""
     key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")

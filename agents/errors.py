@@ -60,7 +60,7 @@ class Missing(EngineError):
 
 
 class Denied(EngineError):
-    """A server doesn't let us in: it wants a key, or another one."""
+    """A server doesn't let us in: it wants a key, another one, or to be paid."""
 
 
 class Forbidden(Denied):

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import orjson
 
+from .address import api_at, proxy_to
 from .errors import Denied, EngineError, Fault, Forbidden, Missing, Overload, Refusal
 
 PASSING = frozenset({408, 409, 425, 429})
@@ -19,6 +20,8 @@ FULL = frozenset({429, 503})
 """Statuses of a server that was asked too much at once."""
 REFUSING = frozenset({400, 413, 422})
 """Statuses that find fault with the one request, as a prompt that is too long."""
+SPENT = b"insufficient_quota"
+"""What OpenAI's 429 says where nothing is left on the account, which no waiting cures."""
 
 
 @asynccontextmanager
@@ -36,8 +39,9 @@ async def connect(url: str, key: str | None = None) -> "AsyncGenerator[Wire]":
         timeout=aiohttp.ClientTimeout(total=None),
         headers=headers,
         trace_configs=[told],
+        proxy=proxy_to(url),
     ) as session:
-        yield Wire(session, url.rstrip("/").removesuffix("/v1"), key, lines)
+        yield Wire(session, api_at(url), key, lines)
 
 
 @dataclass(slots=True)
@@ -55,10 +59,11 @@ class Wire:
     """A line to one server."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, root: str, key: str | None, lines: _Lines
+        self, session: aiohttp.ClientSession, api: str, key: str | None, lines: _Lines
     ) -> None:
-        self.root = root
+        self.root = api.removesuffix("/v1")
         """The server's address, without `/v1`."""
+        self._api = api
         self._session = session
         self._key = key
         self._lines = lines
@@ -69,7 +74,7 @@ class Wire:
         return self._lines.made
 
     async def get(self, path: str) -> bytes:
-        """Return what the server says at `path`."""
+        """Return what the server says at `path`; /v1/... is the API, at whatever version it is."""
         return await self._send("GET", path, None, ())
 
     async def post(self, path: str, body: Any, hopeless: Collection[int] = ()) -> bytes:
@@ -98,7 +103,8 @@ class Wire:
     async def _send(
         self, method: str, path: str, data: bytes | None, hopeless: Collection[int]
     ) -> bytes:
-        url = self.root + path
+        of_api = path.startswith("/v1/")
+        url = self._api + path.removeprefix("/v1") if of_api else self.root + path
         try:
             # A redirect would turn a POST into a GET, or carry the key to another server.
             async with self._session.request(method, url, data=data, allow_redirects=False) as it:
@@ -114,6 +120,8 @@ class Wire:
         message = f"{url}: HTTP {it.status}: {self._line(_reason(answer) or it.reason or '')}"
         if it.status in hopeless:
             raise EngineError(message)
+        if it.status == 429 and SPENT in answer:
+            raise Denied(message)
         raise failure(it.status, message, _seconds(it.headers.get("Retry-After")))
 
     def inside(self, answer: bytes) -> EngineError | None:

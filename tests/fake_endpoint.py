@@ -91,6 +91,7 @@ class Fake:
     greeted: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     headers: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     port: int = 0
+    at: str = "/v1"
 
     @property
     def url(self) -> str:
@@ -98,7 +99,7 @@ class Fake:
 
     async def start(self) -> web.AppRunner:
         app = web.Application()
-        app.router.add_post("/v1/chat/completions", self._answer)
+        app.router.add_post(f"{self.at}/chat/completions", self._answer)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", self.port).start()

@@ -17,6 +17,7 @@ from fake_endpoint import (
 )
 from pydantic import ValidationError
 
+from moot.agents.address import proxy_to
 from moot.agents.endpoint import Endpoint
 from moot.agents.engine import Engine
 from moot.agents.errors import EngineError, Refusal
@@ -97,8 +98,8 @@ def test_an_empty_answer_is_an_answer() -> None:
 
 
 def test_the_url_may_end_in_v1_or_a_slash() -> None:
-    async def ask_at(suffix: str) -> str:
-        fake = Fake()
+    async def ask_at(suffix: str, api: str = "/v1") -> str:
+        fake = Fake(at=api)
         runner = await fake.start()
         async with Endpoint(url=fake.url + suffix, model="m").open(Path()) as engine:
             text = (await engine.generate(REQUEST)).text
@@ -106,6 +107,67 @@ def test_the_url_may_end_in_v1_or_a_slash() -> None:
         return text
 
     assert [asyncio.run(ask_at(suffix)) for suffix in ("", "/", "/v1", "/v1/")] == ["4"] * 4
+    below = ("/v1beta/openai", "/api/v3", "/proxy/v1", "/v1/accounts/me/v1")
+    assert [asyncio.run(ask_at(path, path)) for path in below] == ["4"] * 4
+    assert asyncio.run(ask_at("/vault", "/vault/v1")) == "4"
+
+
+# The way
+
+
+@pytest.mark.parametrize(
+    ("url", "environment", "proxy"),
+    [
+        ("https://far.org/v1", {}, None),
+        ("https://far.org/v1", {"HTTPS_PROXY": "http://p:3128"}, "http://p:3128"),
+        ("https://far.org/v1", {"https_proxy": "p:3128"}, "http://p:3128"),
+        ("https://far.org/v1", {"ALL_PROXY": "http://p:3128"}, "http://p:3128"),
+        ("https://far.org/v1", {"HTTP_PROXY": "http://p:3128"}, None),
+        ("http://far.org", {"HTTP_PROXY": "http://p:3128"}, "http://p:3128"),
+        ("http://far.org:8000", {"HTTP_PROXY": "http://p", "NO_PROXY": "near.org,far.org"}, None),
+        ("http://a.far.org", {"HTTP_PROXY": "http://p", "NO_PROXY": ".far.org"}, None),
+        ("http://localhost:8000", {"HTTP_PROXY": "http://p:3128"}, None),
+        ("http://127.0.0.1:8000", {"HTTP_PROXY": "http://p:3128"}, None),
+        ("http://[::1]:8000", {"HTTP_PROXY": "http://p:3128"}, None),
+    ],
+)
+def test_the_proxy_is_the_environments_but_to_this_machine(
+    url: str, environment: dict[str, str], proxy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone(monkeypatch, environment)
+
+    assert proxy_to(url) == proxy
+
+
+def test_a_proxy_that_cant_be_used_is_named_before_anything_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alone(monkeypatch, {"ALL_PROXY": "socks5://p:1080"})
+
+    with pytest.raises(EngineError, match=r"names a socks5 proxy, .* NO_PROXY=far\.org"):
+        proxy_to("https://far.org/v1")
+
+
+def test_what_is_asked_goes_by_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> tuple[str, str]:
+        fake = Fake()
+        runner = await fake.start()
+        alone(monkeypatch, {"HTTP_PROXY": fake.url})
+        async with Endpoint(url="http://far.invalid/v1", model="m").open(Path()) as engine:
+            text = (await engine.generate(REQUEST)).text
+        await runner.cleanup()
+        return text, fake.headers[0]["Host"]
+
+    assert asyncio.run(scene()) == ("4", "far.invalid")
+
+
+def alone(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
+    """Have these proxies in the environment, and no others."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
 
 
 # The key
@@ -147,6 +209,7 @@ def test_a_missing_or_odd_key_is_named_before_anything_is_asked(
         "http://host:port",
         "http://host:99999",
         "https://host/v1?key=1",
+        "https://host/v1/chat/completions",
         "http://ho st",
         "http://[::1",
         "file:///etc/passwd",

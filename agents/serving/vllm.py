@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
+from ..address import Url
 from ..beside import ModelName
-from ..endpoint import Url
 from ..engine import SERVER_S, Engine, Limits
 from ..price import Price
 from ..types import Dtype, OneOrMore, Settings, on_this_machine

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from moot.agents.types import Task
 from moot.protocols.types import Episode, Turn
-from moot.protocols.voting import plurality
 
 
 def groups(episode: Episode) -> list[list[Turn]]:
@@ -28,4 +27,6 @@ def votes(group: Sequence[Turn]) -> Counter[str]:
 
 def winner(task: Task, group: Sequence[Turn]) -> str | None:
     """Return the answer that most give, of equals one that is drawn; `None`: nobody gives one."""
-    return plurality(task, [turn.answer for turn in group]).winner
+    given = votes(group)
+    best = [answer for answer, n in given.items() if n == max(given.values())]
+    return task.drawing("tie").choice(best) if best else None
