@@ -46,8 +46,8 @@ class Endpoint(Settings):
 
     kind: Literal["endpoint"] = "endpoint"
     url: Url
-    """Its base URL, with or without a trailing /v1. Where the API has another version, or isn't at
-    the end, it stands in the URL: https://host/v1beta/openai."""
+    """Its base URL, with or without a trailing /v1. An API of another version has it in the URL
+    (https://host/v1beta/openai), one of none has /chat/completions at the end."""
     model: str = Field(min_length=1)
     """The model's name on that server."""
     key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")

@@ -60,7 +60,7 @@ class Missing(EngineError):
 
 
 class Denied(EngineError):
-    """A server doesn't let us in: it wants a key, another one, or to be paid."""
+    """A server doesn't let us in: it wants a key, or another one."""
 
 
 class Forbidden(Denied):

@@ -20,16 +20,11 @@ FULL = frozenset({429, 503})
 """Statuses of a server that was asked too much at once."""
 REFUSING = frozenset({400, 413, 422})
 """Statuses that find fault with the one request, as a prompt that is too long."""
-SPENT = b"insufficient_quota"
-"""What OpenAI's 429 says where nothing is left on the account, which no waiting cures."""
 
 
 @asynccontextmanager
 async def connect(url: str, key: str | None = None) -> "AsyncGenerator[Wire]":
-    """Give a pool of connections to the server at `url`; `key` goes into headers, nowhere else."""
-    headers = {"Content-Type": "application/json"}
-    if key is not None:
-        headers["Authorization"] = f"Bearer {key}"
+    """Give a pool of connections to the server at `url`; `key` goes to it alone, in a header."""
     lines, told = _Lines(), aiohttp.TraceConfig()
     told.on_connection_create_end.append(lines)
     async with aiohttp.ClientSession(
@@ -37,7 +32,6 @@ async def connect(url: str, key: str | None = None) -> "AsyncGenerator[Wire]":
         # and so vLLM, drops lines that were idle for 5 s: none that old is used again.
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4),
         timeout=aiohttp.ClientTimeout(total=None),
-        headers=headers,
         trace_configs=[told],
         proxy=proxy_to(url),
     ) as session:
@@ -62,10 +56,14 @@ class Wire:
         self, session: aiohttp.ClientSession, api: str, key: str | None, lines: _Lines
     ) -> None:
         self.root = api.removesuffix("/v1")
-        """The server's address, without `/v1`."""
+        """The server's address, without `/v1` at the end."""
         self._api = api
         self._session = session
         self._key = key
+        #  Of the session's, aiohttp makes headers for a proxy, which then would get the key.
+        self._headers = {"Content-Type": "application/json"}
+        if key is not None:
+            self._headers["Authorization"] = f"Bearer {key}"
         self._lines = lines
 
     @property
@@ -107,8 +105,13 @@ class Wire:
         url = self._api + path.removeprefix("/v1") if of_api else self.root + path
         try:
             # A redirect would turn a POST into a GET, or carry the key to another server.
-            async with self._session.request(method, url, data=data, allow_redirects=False) as it:
+            async with self._session.request(
+                method, url, data=data, headers=self._headers, allow_redirects=False
+            ) as it:
                 answer = await it.read()
+        except aiohttp.ClientHttpProxyError as error:  # in whole it has the proxy's password
+            said = f"the proxy says HTTP {error.status}: {self._line(error.message)}"
+            raise failure(error.status, f"{url}: {said}") from None
         except aiohttp.ClientSSLError as error:
             kind = Fault if "INTERNAL_ERROR" in str(error) else EngineError  # an alert of theirs
             raise kind(f"{url}: {self._line(str(error))}") from None
@@ -120,8 +123,6 @@ class Wire:
         message = f"{url}: HTTP {it.status}: {self._line(_reason(answer) or it.reason or '')}"
         if it.status in hopeless:
             raise EngineError(message)
-        if it.status == 429 and SPENT in answer:
-            raise Denied(message)
         raise failure(it.status, message, _seconds(it.headers.get("Retry-After")))
 
     def inside(self, answer: bytes) -> EngineError | None:

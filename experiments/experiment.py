@@ -89,7 +89,7 @@ class Experiment(Settings):
     def calls(self, people: Population, tasks: Sequence[Task]) -> Counter[Agent]:
         """Return how often each agent speaks at most while the tasks are talked about once."""
         found: Counter[Agent] = Counter()
-        cast = seating(self.casting, people, tasks, self.seed)
+        cast = seating(self.casting, people, tasks, self.seed, 0)
         for one, same in groupby(map(cast, tasks)):
             times = len(list(same))
             for agent, n in self.protocol.calls(one).items():

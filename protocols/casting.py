@@ -1,7 +1,7 @@
 """Casting: who of a population plays an episode."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from math import ceil, exp
+from collections.abc import Callable, Iterator, Sequence
+from math import ceil, exp, gcd
 from random import Random
 from typing import Annotated, Literal
 
@@ -21,7 +21,7 @@ class Everybody(Settings):
 
     kind: Literal["all"] = "all"
 
-    def cast(self, people: Population, task: Task, number: int, seed: int) -> Population:
+    def cast(self, people: Population, task: Task, number: int, salt: str) -> Population:
         """Return who plays."""
         return people
 
@@ -37,8 +37,8 @@ class Some(Settings):
     """
 
     kind: Literal["sample", "round_robin", "rating"]
-    """How a cast is chosen: drawn by the task; in turn from episode to episode; or drawn by the
-    task with odds of e^rating, the Bradley-Terry strength that an agent's replies have shown in
+    """How a cast is chosen: drawn for each episode; in turn, so that all play equally often; or
+    drawn with odds of e^rating, the Bradley-Terry strength that an agent's replies have shown in
     earlier cycles."""
     policies: Seats = None
     """How many play; all by default."""
@@ -47,23 +47,23 @@ class Some(Settings):
     judges: Seats = None
     """How many play; all by default."""
 
-    def cast(self, people: Population, task: Task, number: int, seed: int) -> Population:
+    def cast(self, people: Population, task: Task, number: int, salt: str) -> Population:
         """Return who plays, in the population's order; the same episode has the same cast.
 
         Args:
             people: of whom they are taken.
             task: the episode's.
-            number: the episode's place in its phase.
-            seed: the experiment's.
+            number: how many episodes are before it, of all cycles.
+            salt: with another, all is drawn otherwise.
 
         Raises:
             MootError: there are fewer than there are seats.
         """
         if self.kind == "round_robin":
-            return self._seated(people, _round(number))
+            return self._seated(people, _in_turn(number, salt))
 
         def drawn(role: Role, there: Sequence[Agent], seats: int) -> Sequence[Agent]:
-            rng = Random(f"cast/{seed}/{role}/{task.id}")
+            rng = Random(f"cast/{salt}/{number}/{role}/{task.id}")
             odds = [exp(agent.rating) if self.kind == "rating" else 1.0 for agent in there]
             # Whose bell rings first, at such rates, is a draw without replacement with such odds.
             bells = sorted((rng.expovariate(rate), i) for i, rate in enumerate(odds))
@@ -106,11 +106,28 @@ EVERYBODY = Everybody()
 
 
 def seating(
-    casting: Casting, people: Population, tasks: Iterable[Task], seed: int
+    casting: Casting, people: Population, tasks: Sequence[Task], seed: int, cycle: int
 ) -> Callable[[Task], Population]:
-    """Return who plays which of the tasks; an episode's number is its task's place among them."""
-    number = {task.id: i for i, task in enumerate(tasks)}
-    return lambda task: casting.cast(people, task, number[task.id], seed)
+    """Return who plays which of a cycle's tasks."""
+    number = {task.id: i for i, task in enumerate(tasks, cycle * len(tasks))}
+    return lambda task: casting.cast(people, task, number[task.id], str(seed))
+
+
+def _in_turn(number: int, salt: str) -> Pick:
+    """Return those whose turn it is in the `number`-th episode.
+
+    In a lap all of a role play equally often; in the next they come in another order, which is
+    another for each role, so that it isn't always the same who meet.
+    """
+
+    def pick(role: Role, there: Sequence[Agent], seats: int) -> Sequence[Agent]:
+        if not there:
+            return ()
+        lap, place = divmod(number, len(there) // gcd(len(there), seats))
+        order = Random(f"cast/{salt}/{role}/{lap}").sample(there, len(there))
+        return [order[(place * seats + i) % len(there)] for i in range(seats)]
+
+    return pick
 
 
 def _round(number: int) -> Pick:

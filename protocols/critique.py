@@ -85,8 +85,12 @@ class Critique(Settings):
         """Return the script of one episode."""
         first = last = yield answers(task, people, 1)
         turns, critiques = [*first], [list[int]() for _ in first]
+        critics = self._critics(people, task.drawing("critics").random())
         for number in range(self.revisions):
-            asked = [self._criticise(task, people, i, turn, number) for i, turn in enumerate(last)]
+            asked = [
+                self._criticise(task, critic, turn, number)
+                for critic, turn in zip(critics, last, strict=True)
+            ]
             said = yield asked
             last = yield [self._revise(task, *one) for one in zip(last, asked, said, strict=True)]
             turns += last
@@ -103,9 +107,8 @@ class Critique(Settings):
             ),
         )
 
-    def _criticise(self, task: Task, people: Population, i: int, turn: Turn, number: int) -> Say:
-        """Return the wish for a critique of what the i-th policy answered."""
-        critic = self._critic(people, i, turn.agent)
+    def _criticise(self, task: Task, critic: Agent, turn: Turn, number: int) -> Say:
+        """Return the wish for the `number`-th critique of what a policy answered."""
         principle = self._principle(task, turn.agent, number)
         if self.by == "self":
             chat = exchange(task.prompt, turn)
@@ -126,13 +129,19 @@ class Critique(Settings):
         text = filled(HEARD, critique=fenced("critique", critique.text, 1))
         return Say(turn.agent, text, heard, chat)
 
-    def _critic(self, people: Population, i: int, policy: Agent) -> Agent:
-        """Return who criticises the i-th policy; of the critics somebody else, if there is one."""
-        if self.by == "self":
-            return acting(policy, "critic")  # so that what it says isn't taken for an answer
-        critics = people.playing("critic")
-        others = [critic for critic in critics if critic.name != policy.name] or critics
-        return others[i % len(others)]
+    def _critics(self, people: Population, place: float) -> list[Agent]:
+        """Return who criticises each policy; of the critics somebody else, if there is one.
+
+        Critics take turns, and begin at a `place` among them, in [0, 1).
+        """
+        policies = people.playing("policy")
+        if self.by == "self":  # as critics, so that what they say isn't taken for answers
+            return [acting(policy, "critic") for policy in policies]
+        critics, found = people.playing("critic"), list[Agent]()
+        for i, policy in enumerate(policies):
+            others = [critic for critic in critics if critic.name != policy.name] or critics
+            found.append(others[(i + int(place * len(others))) % len(others)])
+        return found
 
     def _principle(self, task: Task, policy: Agent, number: int) -> str:
         order = self.constitution
@@ -142,10 +151,12 @@ class Critique(Settings):
         return order[place]
 
     def calls(self, people: Population) -> Mapping[Agent, int]:
-        """Return how often each agent speaks."""
+        """Return how often each agent speaks at most."""
         policies = people.playing("policy")
-        critics = Counter(self._critic(people, i, policy) for i, policy in enumerate(policies))
+        most: Counter[Agent] = Counter()
+        for i in range(n := len(people.playing("critic")) or 1):
+            most |= Counter(self._critics(people, i / n))
         return {
             **dict.fromkeys(policies, 1 + self.revisions),
-            **{critic: n * self.revisions for critic, n in critics.items()},
+            **{critic: n * self.revisions for critic, n in most.items()},
         }

@@ -86,7 +86,8 @@ class Debate(Settings):
             summaries = yield from self._summaries(task, people, heard.values(), standing)
             wishes: dict[int, Say] = {}
             for i, edges in heard.items():
-                text, shown = self._ask(edges, standing, summaries)
+                drawn = task.shuffled(edges, "heard", held, i)  # many lean to what they read first
+                text, shown = self._ask(drawn, standing, summaries)
                 seen[i].update(shown)
                 wishes[i] = Say(policies[i], text, tuple(sorted(seen[i])), chats[i])
             said = yield list(wishes.values())

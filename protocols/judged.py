@@ -49,6 +49,7 @@ class Judged(Settings):
         """Return the script of one episode."""
         turns, talked = yield from played(self.talk(task, people))
         replies = standing(turns)
+        drawn = task.shuffled(replies, "best")  # of equals the first is taken
         seen, judges = shown(self.talk, task), people.playing("judge")
         verdicts = yield from self.judging.judge(seen, replies, judges)
         # What an agent was asked before it had heard anybody; who had is taken for asked the first.
@@ -61,7 +62,7 @@ class Judged(Settings):
                 p,
                 behind(verdicts, a, b),
             )
-            for a, b, p in preferred(task.shuffled(replies, "ends"), verdicts, self.margin)
+            for a, b, p in preferred(drawn, verdicts, self.margin)
         )
         found = replace(
             talked,
@@ -69,7 +70,7 @@ class Judged(Settings):
             preferences=preferences,  # a vote's may say the opposite
             notes={**talked.notes, **counted(verdicts)},
         )
-        return answered(task, found, self.talk, replies)
+        return answered(task, found, self.talk, drawn)
 
     def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks at most."""
@@ -120,13 +121,13 @@ def behind(verdicts: Sequence[Verdict], better: Turn, worse: Turn) -> tuple[int,
 def answered(task: Task, found: Outcome, talk: TalkChoice, replies: Sequence[Turn]) -> Outcome:
     """Return the outcome with the best reply, as judged, for the population's answer.
 
-    Where the talk gives a reference it has concluded something itself, and that stands.
+    Of equals it is the first of `replies`.  Where the talk gives a reference it has concluded
+    something itself, and that stands.
     """
     if "reference" in talk.yields:
         return found
     vote = plurality(task, [turn.answer for turn in replies])
-    answer = best(task.shuffled(replies, "best"), found.verdicts)
-    return replace(found, answer=answer, majority=vote.winner)
+    return replace(found, answer=best(replies, found.verdicts), majority=vote.winner)
 
 
 def best(replies: Sequence[Turn], verdicts: Sequence[Verdict]) -> str | None:

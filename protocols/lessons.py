@@ -4,7 +4,7 @@ Whose last answer won is preferred over whose is another (MACA, arXiv:2509.15172
 answer that won is a demonstration for generators, and its last one for critics, who either kept to
 a right answer or corrected a wrong one (multiagent finetuning, arXiv:2501.05707).  Left out: that
 paper mixes the two kinds of critics in a proportion; here they are told apart by name.  A tie
-teaches nothing: who spoke first has won nobody over.
+teaches nothing: who is drawn has won nobody over.
 """
 
 from collections.abc import Sequence

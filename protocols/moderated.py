@@ -6,7 +6,6 @@ paper's code both sides may be played by one policy.  Its temperature of 0 is le
 population's sampling.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -85,7 +84,8 @@ class Moderated(Settings):
 
     def __call__(self, task: Task, people: Population) -> Script:
         """Return the script of one debate."""
-        sides, judge = _sides(people), people.playing("judge")[0]
+        policies, judge = people.playing("policy"), people.playing("judge")[0]
+        sides = (task.shuffled(policies, "sides") * 2)[:2]  # who is alone takes both
         said: list[Turn] = []
         chats: list[Prompt] = [(), ()]
         unread = 0
@@ -109,15 +109,10 @@ class Moderated(Settings):
 
     def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks at most."""
-        speaks = Counter(_sides(people))
-        most = {debater: sides * self.rounds for debater, sides in speaks.items()}
+        policies = people.playing("policy")
+        sides = 2 if len(policies) == 1 else 1
+        most = dict.fromkeys(policies, sides * self.rounds)
         return {**most, people.playing("judge")[0]: TRIES * self.rounds + 2}
-
-
-def _sides(people: Population) -> tuple[Agent, Agent]:
-    """Return who takes which side; a policy that is alone takes both."""
-    policies = people.playing("policy")
-    return policies[0], policies[1 % len(policies)]
 
 
 def _ask(task: Task, said: Sequence[Turn]) -> str:
@@ -157,11 +152,11 @@ def _outcome(
     majority = said[0].answer
     if answer is None:
         return Outcome(majority=majority, notes=notes)
-    first = giving(task, said, answer)
+    given = giving(task, said[:2], answer) or giving(task, said, answer)
     return Outcome(
         verdicts=matches(said, answer, by.index),
-        reference=stated if first is None else first.text,
-        source=by.index if first is None else first.index,
+        reference=stated if given is None else given.text,
+        source=by.index if given is None else given.index,
         answer=answer,
         majority=majority,
         preferences=tuple(_preferred(said[:2], answer, by)),

@@ -159,11 +159,11 @@ def _likeliest(given: Sequence[Turn], measured: Sequence[Turn]) -> Pick | None:
 
 
 def _most_right(task: Task, given: Sequence[Turn], verdicts: Sequence[float | None]) -> Pick | None:
-    """Return the answer of the highest verdict, the first of equals; without any verdict what the
+    """Return the answer of the highest verdict, of equals a drawn one; without any verdict what the
     most gave; `None`: there is no answer."""
     told = [(turn, v) for turn, v in zip(given, verdicts, strict=True) if v is not None]
     if told:
-        turn, verdict = max(told, key=lambda one: one[1])
+        turn, verdict = max(task.shuffled(told, "best"), key=lambda one: one[1])
         return Pick(turn, {"pick_self_reward": verdict})
     most = giving(task, given, plurality(task, [turn.answer for turn in given]).winner)
     return most and Pick(most, {})

@@ -148,8 +148,9 @@ class Stage:
         self, protocol: Protocol, task: Task, people: Population, phase: str
     ) -> Episode | Failure:
         play = _Play(f"{phase}/{task.id}", task, partial(self.told, phase, protocol.kind))
+        task = replace(task, episode=f"{self.seed}/{phase}")  # who reads it later draws as it did
         turns: list[Turn] = []
-        script = protocol(replace(task, episode=f"{self.seed}/{phase}"), people)
+        script = protocol(task, people)
         number = 0
         limit = self.settings.episode_s
         clock = asyncio.timeout(limit)

@@ -29,8 +29,8 @@ def plurality(
     """Return the answer that most is said for (self-consistency, arXiv:2203.11171).
 
     What can't be read (`None`), an answer or its weight, abstains; who weighs 0 has no say.  Of
-    answers that tie one is drawn: by the first one, who speaks first would win.  Sums that differ
-    by rounding alone are a tie.
+    answers that tie one is drawn, in whatever order they are given: else who speaks first would
+    win.  Sums that differ by rounding alone are a tie.
 
     Args:
         task: what was answered, by which it is drawn; `None`: a tie goes to the answer given first.
@@ -49,5 +49,5 @@ def plurality(
         return Vote(None, None, False, abstained)
     most = max(totals.values())
     best = [answer for answer, total in totals.items() if isclose(total, most)]
-    winner = best[0] if task is None else task.drawing("tie").choice(best)
+    winner = best[0] if task is None else task.drawing("tie").choice(sorted(best))
     return Vote(winner, totals[winner] / sum(totals.values()), len(best) > 1, abstained)

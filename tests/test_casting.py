@@ -16,7 +16,7 @@ from moot.agents.population import Agent, Population
 from moot.agents.types import Completion, Request, Task, Weights
 from moot.experiments.cycle.talk import talk
 from moot.experiments.main import main
-from moot.protocols.casting import Everybody, Some
+from moot.protocols.casting import Everybody, Some, seating
 from moot.protocols.debate import Debate
 from moot.protocols.journal import Journal, digest
 from moot.protocols.stage import Stage, StageSettings
@@ -31,6 +31,9 @@ PEOPLE = Population(
 )
 
 
+JUDGES = ("j0", "j1", "j2")
+
+
 def task(i: int) -> Task:
     return Task(f"t{i}", "?", None, VERIFIERS["exact"])
 
@@ -38,11 +41,11 @@ def task(i: int) -> Task:
 def names(
     casting: Some | Everybody, i: int, people: Population = PEOPLE, seed: int = 0
 ) -> list[str]:
-    return [agent.name for agent in casting.cast(people, task(i), i, seed).agents]
+    return [agent.name for agent in casting.cast(people, task(i), i, str(seed)).agents]
 
 
 def test_all_play_unless_it_is_said_otherwise() -> None:
-    assert Everybody().cast(PEOPLE, task(0), 0, 0) == PEOPLE
+    assert Everybody().cast(PEOPLE, task(0), 0, "") == PEOPLE
     assert len(names(Some(kind="sample"), 0)) == 7
 
 
@@ -60,14 +63,36 @@ def test_a_sample_is_the_tasks_own_and_keeps_the_speaking_order() -> None:
     assert drawn != [tuple(names(casting, i, seed=1)) for i in range(600)]
 
 
-def test_round_robin_goes_round() -> None:
-    casting = Some(kind="round_robin", policies=3, judges=1)
+@pytest.mark.parametrize("policies", [1, 2, 3])
+def test_in_turn_all_play_equally_often_and_not_always_beside_the_same(policies: int) -> None:
+    casting = Some(kind="round_robin", policies=policies, judges=1)
 
-    assert [names(casting, i) for i in range(3)] == [
-        ["p0", "p1", "p2", "j0"],
-        ["p0", "p1", "p3", "j1"],  # p3, p0, p1: in the speaking order
-        ["p0", "p2", "p3", "j2"],  # p2, p3, p0
-    ]
+    casts = [names(casting, i) for i in range(240)]
+
+    assert all(len(cast) == policies + 1 and len(set(cast)) == len(cast) for cast in casts)
+    assert all(cast == sorted(cast, key=lambda n: (n[0] != "p", n)) for cast in casts)
+    counts = Counter(name for cast in casts for name in cast)
+    assert counts == {**{f"p{i}": 60 * policies for i in range(4)}, **dict.fromkeys(JUDGES, 80)}
+    met = Counter((one, cast[-1]) for cast in casts for one in cast[:-1])
+    assert min(met.values()) > 10 * policies  # of 20 with each judge
+    lap = [name for cast in casts[: 4 // policies] for name in cast[:-1]]
+    assert len(set(lap)) == len(lap)
+    assert casts != [names(casting, i, seed=1) for i in range(240)]
+
+
+def test_a_cycle_goes_on_where_the_one_before_ended_and_draws_anew() -> None:
+    tasks = [task(i) for i in range(2)]
+    played: dict[str, Counter[str]] = {}
+    for kind in ("round_robin", "sample"):
+        casting = Some.model_validate({"kind": kind, "policies": 1})
+        found = played[kind] = Counter[str]()
+        for cycle in range(40):
+            cast = seating(casting, PEOPLE, tasks, 7, cycle)
+            found.update(cast(one).agents[0].name for one in tasks)
+
+    assert set(played["round_robin"].values()) == {20}
+    assert min(played["sample"].values()) > 8  # in each cycle another; its deviation is 3.9
+    assert len(played["sample"]) == 4
 
 
 def test_the_better_are_cast_as_much_oftener_as_their_odds_say() -> None:
@@ -88,7 +113,7 @@ def test_more_seats_than_agents_are_an_error() -> None:
 def test_who_plays_more_than_one_role_takes_a_seat_of_its_first() -> None:
     both = Population((replace(PEOPLE.agents[0], others=("judge",)), *PEOPLE.agents[1:4]))
 
-    cast = Some(kind="sample", policies=4).cast(both, task(0), 0, 0)
+    cast = Some(kind="sample", policies=4).cast(both, task(0), 0, "")
     assert [agent.name for agent in cast.playing("judge")] == ["p0"]
 
 

@@ -1,5 +1,7 @@
 """Critiques, played by hand: who is shown what, and what is taught by a revision."""
 
+from dataclasses import replace
+
 import pytest
 
 from moot.agents.population import Agent, Population
@@ -116,3 +118,19 @@ def test_every_principle_is_used_before_one_is_repeated(principles: str) -> None
     used = [next(p for p in CONSTITUTION if p in text) for text in asked]
     assert sorted(used) == sorted(CONSTITUTION)
     assert (used == list(CONSTITUTION)) == (principles == "in_turn")
+
+
+def test_which_critic_begins_is_drawn_and_none_speaks_more_often_than_it_may() -> None:
+    two = (CRITIC, replace(CRITIC, name="d"))
+    people = Population((*(Agent(f"p{i}", "policy", "main") for i in range(3)), *two))
+    protocol = Critique(by="critic")
+    seen: set[tuple[str, ...]] = set()
+    for i in range(20):
+        turns = rehearse(protocol, people, lambda turn, say: "42", replace(TASK, id=f"t{i}")).turns
+        seen.add(tuple(t.agent.name for t in turns if t.agent.role == "critic"))
+
+    assert seen == {("c", "d", "c"), ("d", "c", "d")}
+    assert protocol.calls(people) == {
+        **dict.fromkeys(people.agents[:3], 2),
+        **dict.fromkeys(two, 2),
+    }

@@ -1,5 +1,9 @@
 """Debates, played by hand: who is shown what, what is asked of whom, and what comes of it."""
 
+import re
+from collections import Counter
+from dataclasses import replace
+
 import pytest
 
 from moot.agents.errors import MootError
@@ -89,9 +93,13 @@ def test_names_answers_and_summaries_are_shown_as_each_edge_says() -> None:
     assert (summary.agent.name, summary.heard) == ("c", (3,))
     assert "three 43" in summary.prompt[-1].content
     asked = p0.prompt[-1].content
-    assert '<answer number="1" by="p1">\none 41\n</answer>' in asked
-    assert '<answer number="2">\n42\n</answer>' in asked
-    assert '<summary number="3">\nsums up to 43\n</summary>' in asked
+    shown = re.findall(r'<(\w+) number="(\d)"(.*)>\n(.*)\n</\1>', asked)
+    assert [number for _, number, _, _ in shown] == ["1", "2", "3"]
+    assert {(tag, by, text) for tag, _, by, text in shown} == {
+        ("answer", ' by="p1"', "one 41"),
+        ("answer", "", "42"),
+        ("summary", "", "sums up to 43"),
+    }
     assert p0.heard == (0, 1, 2, 4)  # not turn 3: it heard a summary of it
     assert p1.heard == (0, 1)
     assert debate.calls(people) == {
@@ -102,6 +110,19 @@ def test_names_answers_and_summaries_are_shown_as_each_edge_says() -> None:
         CRITIC: 1,
     }
     assert episode.outcome.notes["rounds"] == 2
+
+
+def test_in_which_order_others_are_heard_is_drawn_for_each_listener_and_round() -> None:
+    turns = held(Debate(rounds=3), [*"1234", *"5678", *"9999"]).turns
+    orders = [re.findall(r">\n(\d)\n<", turn.prompt[-1].content) for turn in turns[4:]]
+
+    assert [sorted(order) for order in orders[:4]] == [[*"234"], [*"134"], [*"124"], [*"123"]]
+    firsts: Counter[str] = Counter()
+    for i in range(300):
+        task = replace(TASK, id=f"t{i}")
+        heard = rehearse(Debate(), PEOPLE, lambda turn, _: "1234"[turn % 4], task).turns[4]
+        firsts[re.findall(r">\n(\d)\n<", heard.prompt[-1].content)[0]] += 1
+    assert all(70 < firsts[answer] < 130 for answer in "234")  # its deviation is 8
 
 
 def test_summaries_need_a_critic() -> None:

@@ -1,6 +1,7 @@
 """An endpoint against a real HTTP server: what it asks and reads, its key and its settings."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from pydantic import ValidationError
 from moot.agents.address import proxy_to
 from moot.agents.endpoint import Endpoint
 from moot.agents.engine import Engine
-from moot.agents.errors import EngineError, Refusal
+from moot.agents.errors import EngineError, Fault, Refusal
 from moot.agents.types import Request, Sampling, Weights
 
 KEY = "sk-very-secret"
@@ -97,7 +98,7 @@ def test_an_empty_answer_is_an_answer() -> None:
     assert ask(says(reply(choices=[choice(message={"content": ""})]))).text == ""
 
 
-def test_the_url_may_end_in_v1_or_a_slash() -> None:
+def test_the_url_says_where_the_api_is() -> None:
     async def ask_at(suffix: str, api: str = "/v1") -> str:
         fake = Fake(at=api)
         runner = await fake.start()
@@ -110,6 +111,7 @@ def test_the_url_may_end_in_v1_or_a_slash() -> None:
     below = ("/v1beta/openai", "/api/v3", "/proxy/v1", "/v1/accounts/me/v1")
     assert [asyncio.run(ask_at(path, path)) for path in below] == ["4"] * 4
     assert asyncio.run(ask_at("/vault", "/vault/v1")) == "4"
+    assert asyncio.run(ask_at("/bare/chat/completions", "/bare")) == "4"
 
 
 # The way
@@ -129,6 +131,9 @@ def test_the_url_may_end_in_v1_or_a_slash() -> None:
         ("http://localhost:8000", {"HTTP_PROXY": "http://p:3128"}, None),
         ("http://127.0.0.1:8000", {"HTTP_PROXY": "http://p:3128"}, None),
         ("http://[::1]:8000", {"HTTP_PROXY": "http://p:3128"}, None),
+        ("http://0.0.0.0:8000", {"HTTP_PROXY": "http://p:3128"}, None),
+        ("http://10.1.2.3:8000", {"HTTP_PROXY": "http://p", "NO_PROXY": "a.org,10.0.0.0/8"}, None),
+        ("http://11.1.2.3:8000", {"HTTP_PROXY": "http://p", "NO_PROXY": "10.0.0.0/8"}, "http://p"),
     ],
 )
 def test_the_proxy_is_the_environments_but_to_this_machine(
@@ -139,13 +144,52 @@ def test_the_proxy_is_the_environments_but_to_this_machine(
     assert proxy_to(url) == proxy
 
 
-def test_a_proxy_that_cant_be_used_is_named_before_anything_is_asked(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("proxy", "what"),
+    [
+        ("socks5://me:secret@p:1080", "a socks5 proxy, and only HTTP"),
+        ("http://me:secret@[::1", "a proxy that is no URL"),
+        ("http://me:secret@p:99999", "a proxy that is no URL"),
+        ("me:sec://ret@p:80", "a proxy that is no URL"),
+        ("http://me:sec#ret@p:80", "a proxy that is no URL"),
+        ("http://", "a proxy that is no URL"),
+    ],
+)
+def test_a_proxy_that_cant_be_used_is_told_before_anything_is_asked(
+    proxy: str, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone(monkeypatch, {"ALL_PROXY": "socks5://p:1080"})
+    alone(monkeypatch, {"ALL_PROXY": proxy})
 
-    with pytest.raises(EngineError, match=r"names a socks5 proxy, .* NO_PROXY=far\.org"):
-        proxy_to("https://far.org/v1")
+    with pytest.raises(EngineError, match=rf"names {what}.*; NO_PROXY=far\.org:80 ") as caught:
+        proxy_to("https://far.org:80/v1")
+    assert not {"sec", "me:"} & set(re.findall("sec|me:", str(caught.value)))
+
+
+@pytest.mark.parametrize("status", [200, 407])
+def test_a_proxy_hears_neither_the_key_nor_is_its_password_told(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[bytes] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(f"HTTP/1.1 {status} So\r\nContent-Length: 0\r\n\r\n".encode())
+        writer.close()
+
+    async def scene() -> None:
+        server = await asyncio.start_server(proxy, "127.0.0.1", 0)
+        at = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        alone(monkeypatch, {"HTTPS_PROXY": f"http://me:hush@{at}", "FAR_KEY": KEY})
+        endpoint = Endpoint(url="https://far.invalid/v1", model="m", key_env="FAR_KEY")
+        async with server, endpoint.open(Path()) as engine:
+            await engine.generate(REQUEST)
+
+    with pytest.raises(EngineError) as caught:
+        asyncio.run(scene())
+    assert heard[0].startswith(b"CONNECT far.invalid:443 ")
+    assert KEY.encode() not in heard[0]
+    assert "hush" not in str(caught.value)
+    assert isinstance(caught.value, Fault) == (status == 200)  # that line broke: it may pass
 
 
 def test_what_is_asked_goes_by_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,7 +253,7 @@ def test_a_missing_or_odd_key_is_named_before_anything_is_asked(
         "http://host:port",
         "http://host:99999",
         "https://host/v1?key=1",
-        "https://host/v1/chat/completions",
+        "https://host/v1?",
         "http://ho st",
         "http://[::1",
         "file:///etc/passwd",

@@ -24,7 +24,7 @@ from fake_endpoint import (
 )
 
 from moot.agents.endpoint import Endpoint
-from moot.agents.errors import Denied, EngineError, Fault, Refusal
+from moot.agents.errors import EngineError, Fault, Refusal
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529])
@@ -38,12 +38,6 @@ def test_these_statuses_wont_pass(status: int) -> None:
     with pytest.raises(EngineError, match=f"HTTP {status}: bad luck") as caught:
         ask(refuses(status, "bad\n  luck", Location="http://127.0.0.1:1/"))
     assert not isinstance(caught.value, Fault)
-
-
-def test_an_account_with_nothing_left_is_no_server_that_is_busy() -> None:
-    spent = {"error": {"message": "You exceeded your quota", "code": "insufficient_quota"}}
-    with pytest.raises(Denied, match="HTTP 429: You exceeded your quota"):
-        ask(says(spent, 429))
 
 
 UNREADABLE = {

@@ -52,7 +52,8 @@ def test_of_replies_with_the_same_mark_one_is_drawn_to_be_best_or_worst() -> Non
 
     pairs = {(p.chosen, p.rejected) for one in outcomes for p in one.preferences}
     assert pairs == {(0, 2), (0, 3), (1, 2), (1, 3)}
-    assert {one.answer for one in outcomes} == {"41", "42"}
+    for one in outcomes:
+        assert [one.answer] == [[*marks][p.chosen] for p in one.preferences]
 
 
 def test_a_ranking_is_read_by_number_and_counts_only_if_it_is_whole() -> None:
@@ -113,7 +114,7 @@ def test_calls_are_bounded_exactly() -> None:
     assert Judged(judging=Pointwise(reasons=True)).calls(both)[as_judge] == 6
 
 
-def marked(first: tuple[str, str], second: tuple[str, str]) -> Episode:
+def marked(first: tuple[str, str], second: tuple[str, str], task: str = TASK.id) -> Episode:
     """Return the episode in which a lenient and a strict judge mark two answers so."""
     marks = {"lenient": first, "strict": second}
     judges = (Agent("lenient", "judge", "main"), Agent("strict", "judge", "main"))
@@ -123,7 +124,8 @@ def marked(first: tuple[str, str], second: tuple[str, str]) -> Episode:
             return ["41", "42"][turn]
         return marks[say.agent.name][shown(say)[0] == "42"]
 
-    return rehearse(Judged(judging=Pointwise()), Population((*POLICIES[:2], *judges)), reply)
+    people = Population((*POLICIES[:2], *judges))
+    return rehearse(Judged(judging=Pointwise()), people, reply, replace(TASK, id=task))
 
 
 def test_who_abstains_on_one_reply_is_not_counted_for_the_other() -> None:
@@ -139,10 +141,13 @@ def test_who_abstains_on_one_reply_is_not_counted_for_the_other() -> None:
 
 
 def test_where_nobody_could_be_read_on_all_replies_those_on_the_most_count() -> None:
-    apart = marked(("?", "9"), ("3", "?"))
+    apart = [marked(("?", "9"), ("3", "?"), task=f"t{i}") for i in range(20)]
 
-    assert panel(apart, "grade") == {(0, None): pytest.approx(2 / 9), (1, None): None}
-    assert apart.outcome.preferences == ()
+    grades = {
+        tuple(score and round(9 * score) for score in panel(one, "grade").values()) for one in apart
+    }
+    assert grades == {(2, None), (None, 8)}  # of one judge, who is drawn
+    assert {one.outcome.preferences for one in apart} == {()}
 
 
 def test_the_same_judges_are_counted_for_all_turns() -> None:
@@ -156,8 +161,8 @@ def test_the_same_judges_are_counted_for_all_turns() -> None:
         1: [(a, 0.6), (b, 0.8), (c, None), (none, 1.0)],
         2: [(a, None), (b, None), (c, 0.9), (none, 1.0)],
     }
-    assert level(found) == {0: pytest.approx(0.3), 1: pytest.approx(0.7), 2: None}
+    assert level(TASK, found) == {0: pytest.approx(0.3), 1: pytest.approx(0.7), 2: None}
     # Of as many turns the most trusted count.
-    assert level({0: [(a, 0.2), (c, None)], 1: [(a, None), (c, 0.9)]}) == {0: None, 1: 0.9}
-    assert level({0: [(none, 0.5)], 1: []}) == {0: None, 1: None}
-    assert level({}) == {}
+    assert level(TASK, {0: [(a, 0.2), (c, None)], 1: [(a, None), (c, 0.9)]}) == {0: None, 1: 0.9}
+    assert level(TASK, {0: [(none, 0.5)], 1: []}) == {0: None, 1: None}
+    assert level(TASK, {}) == {}

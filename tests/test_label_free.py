@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from moot.agents.population import Agent, Population
 from moot.protocols.conformance import rehearse
 from moot.protocols.sample import Sample
 from moot.protocols.types import Episode
+from moot.protocols.voting import plurality
 from moot.training.data.examples import Known, Rollout
 from moot.training.fit import graded
 from moot.training.methods.empo import EMPO
@@ -23,6 +25,7 @@ from moot.training.methods.intuitor import Intuitor
 from moot.training.methods.rent import RENT
 from moot.training.methods.srt import SRT
 from moot.training.methods.ttrl import TTRL
+from moot.training.methods.votes import winner
 from moot.training.policy_gradient.objective import Objective
 
 PLAIN = Objective(scale="none", kl=0)
@@ -56,26 +59,35 @@ def test_of_equals_one_is_drawn_so_that_who_speaks_first_gains_nothing(method: V
 
     assert set(found) == {(1, 0, 0, 1), (0, 1, 1, 0)}
     assert 35 < found[1, 0, 0, 1] < 65
+    for task in tasks:  # as the vote of a protocol draws it
+        assert winner(task, told.turns) == plurality(task, ["5", "4", "4", "5"]).winner
 
 
-def test_all_vote_and_the_first_few_learn() -> None:
-    #  The first two say 5, and the four that follow outvote them.
+def test_all_vote_and_a_few_who_are_drawn_learn() -> None:
     told = answered("5", "4", "4", "4")
+    tasks = [replace(told.task, id=f"t{i}") for i in range(60)]
 
-    assert rewards(TTRL(learn=2), told) == [0, 1]
+    found = {
+        tuple((r.turn, r.reward) for r in TTRL(learn=2).examples(replace(told, task=task)))
+        for task in tasks
+    }
+    earned = dict(enumerate((0, 1, 1, 1)))
+    assert found == {tuple((i, earned[i]) for i in two) for two in combinations(earned, 2)}
     assert rewards(TTRL(learn=9), told) == [0, 1, 1, 1]
 
 
-@pytest.mark.parametrize(
-    ("learn", "taught"), [(2, [0, 2]), (3, [0, 2, 4]), (4, [0, 1, 2, 4]), (None, [*range(6)])]
-)
-def test_each_agents_first_answer_learns_before_anybodys_second(
-    learn: int | None, taught: list[int]
-) -> None:
+@pytest.mark.parametrize("learn", [2, 3, 4, 5, 6, None])
+def test_each_agents_first_answer_learns_before_anybodys_second(learn: int | None) -> None:
     people = Population(tuple(Agent(f"p{i}", "policy", "main", weights=f"w{i}") for i in range(3)))
     told = rehearse(Sample(samples=2), people, lambda turn, say: "42")
+    tasks = [replace(told.task, id=f"t{i}") for i in range(60)]
 
-    assert [r.turn for r in TTRL(learn=learn).examples(told)] == taught
+    firsts, n = {0, 2, 4}, learn or 6
+    taught = [[r.turn for r in TTRL(learn=learn).examples(replace(told, task=t))] for t in tasks]
+    assert {len(turns) for turns in taught} == {n}
+    assert {len(firsts & {*turns}) for turns in taught} == {min(n, 3)}
+    assert {len(firsts | {*turns}) for turns in taught} == {max(n, 3)}
+    assert {turn for turns in taught for turn in turns} == (firsts if n <= 3 else {*range(6)})
 
 
 @pytest.mark.parametrize(
@@ -128,7 +140,7 @@ def test_rounds_vote_apart() -> None:
     told = episode([*first, *last])
 
     assert rewards(TTRL(), told) == [1, 1, 0, 1, 1, 0]
-    assert rewards(TTRL(learn=2), told) == [1, 1, 1, 1]
+    assert [r.round for r in TTRL(learn=2).examples(told)] == [0, 0, 1, 1]
     assert rewards(SRT(soft=True), told) == [2 / 3, 2 / 3, 1 / 3] * 2
     #  A round that is undecided is left out; the other still teaches.
     undecided = episode([*first, turn(3, "5", round=1), turn(4, "6", round=1)])

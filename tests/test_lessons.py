@@ -46,7 +46,7 @@ def test_all_who_won_are_shown_in_turn_from_one_that_is_drawn() -> None:
         (Debate(), [*"1111", "42", "41", "42", "41"]),
     ],
 )
-def test_a_tie_teaches_nobody_to_speak_as_the_first_did(
+def test_a_tie_teaches_nobody_and_goes_to_an_answer_that_is_drawn(
     protocol: Consensus | Debate, texts: list[str]
 ) -> None:
     episodes = [held(protocol, *texts, task=f"t{i}") for i in range(30)]

@@ -1,6 +1,8 @@
 """Moderated debates, played by hand: who hears whom, and how the judge ends them."""
 
 from collections import Counter
+from dataclasses import replace
+from itertools import permutations
 
 import pytest
 
@@ -28,7 +30,7 @@ def test_a_debate_ends_as_soon_as_the_moderator_is_convinced() -> None:
     episode = moderated(Moderated(), "41", "no: 42", CONVINCED)
 
     outcome = episode.outcome
-    assert [turn.agent.name for turn in episode.turns] == ["p0", "p1", "j"]
+    assert [turn.agent.role for turn in episode.turns] == ["policy", "policy", "judge"]
     assert (outcome.answer, outcome.majority, outcome.reference) == ("42", "41", "no: 42")
     assert outcome.notes == {"rounds": 1.0, "decided": 1.0, "verdicts_unreadable": 0.0}
     [preference] = outcome.preferences
@@ -131,13 +133,37 @@ def test_one_policy_may_take_both_sides() -> None:
 
 def test_nobody_speaks_more_often_than_it_may() -> None:
     alone = Population((POLICIES[0], JUDGE))
-    for people, most in ((PEOPLE, 3), (alone, 6)):
+    two = Population((*POLICIES[:2], JUDGE))
+    for people, most in ((two, 3), (alone, 6)):
         spoke = Counter(
             turn.agent for turn in rehearse(Moderated(), people, lambda turn, say: "?").turns
         )
         assert dict(spoke) == Moderated().calls(people)
         assert spoke[POLICIES[0]] == most
         assert spoke[JUDGE] == 3 * TRIES + 2
+
+
+def test_who_takes_which_side_is_drawn() -> None:
+    tasks = [replace(TASK, id=f"t{i}") for i in range(60)]
+    sides = {
+        tuple(
+            t.agent.name
+            for t in rehearse(Moderated(), PEOPLE, lambda turn, say: "?", task).turns[:2]
+        )
+        for task in tasks
+    }
+
+    assert sides == set(permutations(("p0", "p1", "p2"), 2))
+    assert Moderated().calls(PEOPLE) == {**dict.fromkeys(POLICIES, 3), JUDGE: 3 * TRIES + 2}
+
+
+def test_the_reference_is_an_opening_where_one_gives_the_answer() -> None:
+    undecided = ["41", "no: 42", UNDECIDED, "right, it is 42", "so 42", CONVINCED]
+    for i in range(20):
+        episode = rehearse(
+            Moderated(), PEOPLE, lambda turn, say: undecided[turn], replace(TASK, id=f"t{i}")
+        )
+        assert episode.outcome.reference == "no: 42"
 
 
 def test_a_debate_needs_a_judge() -> None:

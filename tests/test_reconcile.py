@@ -116,7 +116,7 @@ def test_confidence_that_cannot_be_read_is_asked_for_again_and_then_abstains() -
     assert [turn.agent.name for turn in again.turns[3:]] == ["p0", "p1", "p2", "p0"]
     assert again.outcome.answer == "41"  # .8 + .5 against 1
     assert (vote.outcome.answer, vote.outcome.notes["unweighed"]) == ("41", 2 / 3)
-    assert (vote.outcome.majority in {"42", "41", "40"}, len(vote.turns)) == (True, 8)
+    assert len(vote.turns) == 8
     verdicts = vote.outcome.verdicts
     assert [v.score for v in verdicts if v.kind == "match"] == [0.0, 1.0, 0.0]
     assert [v.score for v in verdicts if v.kind == "weight"] == [None, 0.8, None]

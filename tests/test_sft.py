@@ -151,6 +151,17 @@ def grade(of: int, score: float | None, by: int | None = None) -> Verdict:
     return Verdict(of, "grade", score, by=by)
 
 
+def test_of_answers_graded_alike_one_is_drawn_to_be_imitated() -> None:
+    told = episode(
+        [turn(i, str(i)) for i in range(3)],
+        verdicts=(grade(0, 0.9), grade(1, 0.2), grade(2, 0.9)),
+    )
+    tasks = [replace(told.task, id=f"t{i}") for i in range(40)]
+    found = [SFT(on="best").examples(replace(told, task=task)) for task in tasks]
+
+    assert {one.turn for some in found for one in some} == {0, 2}
+
+
 @pytest.mark.parametrize(
     ("grades", "least", "best"),
     [

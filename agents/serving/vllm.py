@@ -29,7 +29,7 @@ class VLLM(Settings):
     """A name that `moot models` lists, a folder, or a hub id; needed unless `url` is given."""
     url: OneOrMore[Url] | None = None
     """A running server's base URL, or those of several that serve the same model; settings for a
-    started server are then not used."""
+    started server are then not used. One below a path with a version of its own ends in /v1."""
     port: int | None = Field(default=None, ge=1, le=65535)
     """Where the started server listens, on this machine only; further replicas use the ports after
     it. A free port if left out."""

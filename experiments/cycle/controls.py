@@ -59,7 +59,7 @@ async def controls(
         out: the run's directory; each control gets a folder in it, controls-NAME-N for N answers of
             each policy, and one for a single answer of each, by which it is known how many to take.
     """
-    cast = seating(casting, people, tasks, stage.seed)
+    cast = seating(casting, people, tasks, stage.seed, cycle)
     patient = replace(stage, bears_refusals=True)
     failed: dict[str, int] = {}
 

@@ -46,7 +46,7 @@ async def talk(
     phase, journal = out.name, stage.journal
     lost = {task.id for task in tasks if journal.finished(f"{phase}/{task.id} failed")}
     due = [task for task in tasks if task.id not in lost]
-    cast = seating(casting, people, tasks, stage.seed)
+    cast = seating(casting, people, tasks, stage.seed, cycle)
     failures: list[str] = []
     notes, total = Notes(protocol.yields), 0
     with writing(out, cycle, lessons=True) as write:

@@ -50,7 +50,7 @@ class Listwise(Settings):
         """Return every judge's grades, from 1 for its best to 0 for its worst; then the panel's."""
         if len(replies) < 2:  # there is nothing to put in order
             return []
-        orders = [_order(task, judge, replies) for judge in judges]
+        orders = [task.shuffled(replies, "order", judge.name) for judge in judges]
         numbers = list(range(1, len(replies) + 1))
         said = yield from shaped(
             [self._say(task, judge, order) for judge, order in zip(judges, orders, strict=True)],
@@ -66,7 +66,7 @@ class Listwise(Settings):
                     score = 1 - reply.read.ranking.index(number) / (len(order) - 1)
                 verdicts.append(Verdict(turn.index, "grade", score, by=reply.turn.index))
                 grades.setdefault(turn.index, []).append((judge, score))
-        return [*verdicts, *graded(grades)]
+        return [*verdicts, *graded(task, grades)]
 
     def _say(self, task: Task, judge: Agent, order: Sequence[Turn]) -> Say:
         text = filled(
@@ -81,7 +81,3 @@ class Listwise(Settings):
     def calls(self, replies: int) -> int:
         """Return how often each judge speaks at most, of so many replies."""
         return TRIES if replies > 1 else 0
-
-
-def _order(task: Task, judge: Agent, replies: Sequence[Turn]) -> list[Turn]:
-    return task.shuffled(replies, "order", judge.name)

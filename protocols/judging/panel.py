@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from moot.agents.population import Agent
+from moot.agents.types import Task
 
 from ..asking import Reply, Wishes, choose
 from ..fence import exchange
@@ -60,20 +61,21 @@ def mean(found: Iterable[tuple[Agent, float | None]]) -> float | None:
     return sum(trust * score for trust, score in read) / weight if weight > 0 else None
 
 
-def graded(found: Mapping[int, Sequence[tuple[Agent, float | None]]]) -> list[Verdict]:
+Found = Mapping[int, Sequence[tuple[Agent, float | None]]]
+"""What each judge found of each turn, at most one score of each."""
+
+
+def graded(task: Task, found: Found) -> list[Verdict]:
     """Return the panel's grade of each turn: see `level`."""
-    return [Verdict(turn, "grade", score) for turn, score in level(found).items()]
+    return [Verdict(turn, "grade", score) for turn, score in level(task, found).items()]
 
 
-def level(found: Mapping[int, Sequence[tuple[Agent, float | None]]]) -> dict[int, float | None]:
+def level(task: Task, found: Found) -> dict[int, float | None]:
     """Return the mean of what judges found of each turn, by the same judges for all turns.
 
     Some judges mark higher than others, so who abstains on one turn would raise or lower the others
     beside it.  Those count who could be read on all turns; where nobody was, those who were on the
-    most, and on the same ones.  Of equally many the most trusted count, and then the first.
-
-    Args:
-        found: what each judge found of each turn, at most one score of each.
+    most, and on the same ones.  Of equally many the most trusted count, and then those drawn.
 
     Returns:
         `None` for a turn on which those who count couldn't be read.
@@ -86,7 +88,8 @@ def level(found: Mapping[int, Sequence[tuple[Agent, float | None]]]) -> dict[int
     trust: dict[tuple[int, ...], float] = {}
     for judge, turns in read.items():
         trust[turns] = trust.get(turns, 0.0) + judge.trust
-    most = max(trust, key=lambda turns: (len(turns), trust[turns]), default=())
+    drawn = task.shuffled(list(trust), "panel")
+    most = max(drawn, key=lambda turns: (len(turns), trust[turns]), default=())
     return {
         turn: mean((judge, score) for judge, score in said if read.get(judge) == most)
         for turn, said in found.items()

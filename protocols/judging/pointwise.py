@@ -54,7 +54,7 @@ class Pointwise(Settings):
             score = None if answer.read is None else expected(answer.read)
             verdicts.append(Verdict(reply.index, "grade", score, by=answer.turn.index))
             found.setdefault(reply.index, []).append((judge, score))
-        return [*verdicts, *graded(found)]
+        return [*verdicts, *graded(task, found)]
 
     def _say(self, task: Task, judge: Agent, reply: Turn) -> Say:
         text = filled(

@@ -37,7 +37,7 @@ class SelfReward(Settings):
             score = weight(turn.completion.verdict)
             verdicts.append(Verdict(reply.index, "grade", score, by=turn.index))
             found[reply.index].append((judge, score))
-        return [*verdicts, *graded(found)]
+        return [*verdicts, *graded(task, found)]
 
     def calls(self, replies: int) -> int:
         """Return how often each judge speaks at most, of so many replies."""

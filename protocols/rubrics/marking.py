@@ -35,7 +35,7 @@ is for what is bad. How good is the answer below by all of them together, from 1
 
 {answer}"""
 
-Found = list[tuple[Agent, float | None]]
+Score = tuple[Agent, float | None]
 
 
 def one_by_one(
@@ -53,7 +53,7 @@ def one_by_one(
     asked = [(judge, answer, c) for judge in judges for answer in answers for c in criteria]
     replies = yield from choose([_say(task, *one) for one in asked])
     verdicts: list[Verdict] = []
-    found: dict[Criterion, dict[int, Found]] = {
+    found: dict[Criterion, dict[int, list[Score]]] = {
         c: {answer.index: [] for answer in answers} for c in criteria
     }
     for (judge, answer, criterion), reply in zip(asked, replies, strict=True):
@@ -61,7 +61,7 @@ def one_by_one(
         by = reply.turn.index
         verdicts.append(Verdict(answer.index, "criterion", score, by, criterion.text))
         found[criterion][answer.index].append((judge, score))
-    met = [level(found[c]) for c in criteria]
+    met = [level(task, found[c]) for c in criteria]
     for answer in answers:
         grade = earned(criteria, [one[answer.index] for one in met])
         score = None if grade is None else min(max(grade, 0.0), 1.0)
@@ -97,12 +97,12 @@ def all_at_once(
         ]
     )
     verdicts: list[Verdict] = []
-    found: dict[int, Found] = defaultdict(list)
+    found: dict[int, list[Score]] = defaultdict(list)
     for (judge, answer), reply in zip(asked, replies, strict=True):
         score = None if reply.read is None else expected(reply.read)
         verdicts.append(Verdict(answer.index, "grade", score, reply.turn.index))
         found[answer.index].append((judge, score))
-    return [*verdicts, *graded(found)], None
+    return [*verdicts, *graded(task, found)], None
 
 
 def _say(task: Task, judge: Agent, answer: Turn, criterion: Criterion) -> Say:

@@ -129,7 +129,8 @@ class SFT(Settings):
             for v in episode.outcome.verdicts
             if v.kind == "grade" and v.by is None and v.score is not None
         }
-        best = max(grades, key=lambda turn: grades[turn], default=None)
+        drawn = episode.task.shuffled(list(grades), "best")  # of equals the first is taken
+        best = max(drawn, key=lambda turn: grades[turn], default=None)
         if best is None or grades[best] < self.least:
             return []
         return _shown(episode, episode.turns[best], said(episode.turns[best]), "best")

@@ -26,7 +26,7 @@ class TTRL(Reinforcement):
     kind: Literal["ttrl"] = "ttrl"
     learn: int | None = Field(default=None, ge=2)
     """How many of a group's answers are learnt from, taken from each agent in turn: first
-    answers before second ones; `null`: all that voted."""
+    answers before second ones, of agents in an order that is drawn; `null`: all that voted."""
 
     @property
     def needs(self) -> None:
@@ -39,13 +39,15 @@ class TTRL(Reinforcement):
             rollout(episode, turn, float(turn.answer == won))
             for group in groups(episode)
             if (won := winner(episode.task, group)) is not None
-            for turn in sorted(_in_turn(group)[: self.learn], key=lambda turn: turn.index)
+            for turn in sorted(_in_turn(episode, group)[: self.learn], key=lambda turn: turn.index)
         ]
 
 
-def _in_turn(group: Sequence[Turn]) -> list[Turn]:
-    """Return the group's answers agent by agent: the first of each, then the second ones."""
+def _in_turn(episode: Episode, group: Sequence[Turn]) -> list[Turn]:
+    """Return the first answer of each agent, in an order that is drawn, then the second ones."""
     given: dict[str, list[Turn]] = {}
     for turn in group:
         given.setdefault(turn.agent.name, []).append(turn)
-    return [turn for some in zip_longest(*given.values()) for turn in some if turn is not None]
+    names = episode.task.shuffled(list(given), "learn", group[0].round)
+    turns = zip_longest(*(given[name] for name in names))
+    return [turn for some in turns for turn in some if turn is not None]
