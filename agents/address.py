@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from pydantic import AfterValidator
+from yarl import URL
 
 from .errors import EngineError
 
@@ -30,6 +31,8 @@ def _checked(url: str) -> str:
         raise ValueError("expected a URL like http://localhost:8000 or https://host/v1")
     if "@" in parts.netloc:
         raise ValueError("a URL must not hold a password: name the key's variable in key_env")
+    if parts.path.rstrip("/").endswith("/completions") and not url.rstrip("/").endswith(CHAT):
+        raise ValueError("expected the server's base URL, or one that ends in /chat/completions")
     if "?" in url or "#" in url:
         raise ValueError("expected the server's base URL, without '?' or '#'")
     return url
@@ -65,8 +68,10 @@ def proxy_to(url: str) -> str | None:
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     with suppress(ValueError):
-        parts = urlsplit(proxy)
-        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+        parts = URL(proxy)  # as aiohttp reads it
+        (parts.host or "").encode("idna")
+        plain = not {"?", "#"} & {*proxy}
+        if parts.scheme in ("http", "https") and parts.host and parts.port != 0 and plain:
             return proxy
     kind = proxy.partition("://")[0]  # of the rest nothing is told: it may hold a password
     what = f"a {kind} proxy, and only HTTP" if kind in SOCKS else "a proxy that is no URL; HTTP"

@@ -24,7 +24,10 @@ REFUSING = frozenset({400, 413, 422})
 
 @asynccontextmanager
 async def connect(url: str, key: str | None = None) -> "AsyncGenerator[Wire]":
-    """Give a pool of connections to the server at `url`; `key` goes to it alone, in a header."""
+    """Give a pool of connections to the server at `url`; `key` goes to it in a header.
+
+    A proxy on the way reads all, but where `url` is https.
+    """
     lines, told = _Lines(), aiohttp.TraceConfig()
     told.on_connection_create_end.append(lines)
     async with aiohttp.ClientSession(
@@ -60,7 +63,7 @@ class Wire:
         self._api = api
         self._session = session
         self._key = key
-        #  Of the session's, aiohttp makes headers for a proxy, which then would get the key.
+        # Not the session's, which aiohttp sends to a proxy, too.
         self._headers = {"Content-Type": "application/json"}
         if key is not None:
             self._headers["Authorization"] = f"Bearer {key}"
@@ -111,7 +114,8 @@ class Wire:
                 answer = await it.read()
         except aiohttp.ClientHttpProxyError as error:  # in whole it has the proxy's password
             said = f"the proxy says HTTP {error.status}: {self._line(error.message)}"
-            raise failure(error.status, f"{url}: {said}") from None
+            kind = Fault if error.status in PASSING or error.status >= 500 else EngineError
+            raise kind(f"{url}: {said}") from None
         except aiohttp.ClientSSLError as error:
             kind = Fault if "INTERNAL_ERROR" in str(error) else EngineError  # an alert of theirs
             raise kind(f"{url}: {self._line(str(error))}") from None

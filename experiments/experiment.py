@@ -86,10 +86,10 @@ class Experiment(Settings):
             return ()
         return for_cycle(train, self.tasks.per_cycle, cycle, self.seed)
 
-    def calls(self, people: Population, tasks: Sequence[Task]) -> Counter[Agent]:
-        """Return how often each agent speaks at most while the tasks are talked about once."""
+    def calls(self, people: Population, tasks: Sequence[Task], cycle: int = 0) -> Counter[Agent]:
+        """Return how often each agent speaks at most while a cycle's tasks are talked about."""
         found: Counter[Agent] = Counter()
-        cast = seating(self.casting, people, tasks, self.seed, 0)
+        cast = seating(self.casting, people, tasks, self.seed, cycle)
         for one, same in groupby(map(cast, tasks)):
             times = len(list(same))
             for agent, n in self.protocol.calls(one).items():

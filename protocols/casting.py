@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from math import ceil, exp, gcd
 from random import Random
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -21,7 +21,7 @@ class Everybody(Settings):
 
     kind: Literal["all"] = "all"
 
-    def cast(self, people: Population, task: Task, number: int, salt: str) -> Population:
+    def cast(self, people: Population, task: Task, number: int, seed: int) -> Population:
         """Return who plays."""
         return people
 
@@ -47,23 +47,23 @@ class Some(Settings):
     judges: Seats = None
     """How many play; all by default."""
 
-    def cast(self, people: Population, task: Task, number: int, salt: str) -> Population:
+    def cast(self, people: Population, task: Task, number: int, seed: int) -> Population:
         """Return who plays, in the population's order; the same episode has the same cast.
 
         Args:
             people: of whom they are taken.
             task: the episode's.
             number: how many episodes are before it, of all cycles.
-            salt: with another, all is drawn otherwise.
+            seed: the experiment's.
 
         Raises:
             MootError: there are fewer than there are seats.
         """
         if self.kind == "round_robin":
-            return self._seated(people, _in_turn(number, salt))
+            return self._seated(people, _in_turn(number, seed))
 
         def drawn(role: Role, there: Sequence[Agent], seats: int) -> Sequence[Agent]:
-            rng = Random(f"cast/{salt}/{number}/{role}/{task.id}")
+            rng = Random(f"cast/{seed}/{number}/{role}/{task.id}")
             odds = [exp(agent.rating) if self.kind == "rating" else 1.0 for agent in there]
             # Whose bell rings first, at such rates, is a draw without replacement with such odds.
             bells = sorted((rng.expovariate(rate), i) for i, rate in enumerate(odds))
@@ -72,11 +72,16 @@ class Some(Settings):
         return self._seated(people, drawn)
 
     def extremes(self, people: Population) -> Iterator[Population]:
-        """Yield as few casts as let everybody sit out one who may: each must be able to play."""
+        """Yield a few casts, each of which must be able to play.
+
+        In one or another everybody sits out who may, and as many of a role as may.
+        """
         seats = self._seats(people)
         numbers = [ceil(len(there) / (len(there) - n)) for _, there, n in seats if n < len(there)]
         for number in range(max(numbers, default=1)):
             yield self._seated(people, _round(number))
+        for role in get_args(Role):
+            yield self._seated(people, _others_first(role))
 
     def _seated(self, people: Population, pick: Pick) -> Population:
         seats = self._seats(people)
@@ -110,10 +115,10 @@ def seating(
 ) -> Callable[[Task], Population]:
     """Return who plays which of a cycle's tasks."""
     number = {task.id: i for i, task in enumerate(tasks, cycle * len(tasks))}
-    return lambda task: casting.cast(people, task, number[task.id], str(seed))
+    return lambda task: casting.cast(people, task, number[task.id], seed)
 
 
-def _in_turn(number: int, salt: str) -> Pick:
+def _in_turn(number: int, seed: int) -> Pick:
     """Return those whose turn it is in the `number`-th episode.
 
     In a lap all of a role play equally often; in the next they come in another order, which is
@@ -124,10 +129,17 @@ def _in_turn(number: int, salt: str) -> Pick:
         if not there:
             return ()
         lap, place = divmod(number, len(there) // gcd(len(there), seats))
-        order = Random(f"cast/{salt}/{role}/{lap}").sample(there, len(there))
+        order = Random(f"cast/{seed}/{role}/{lap}").sample(there, len(there))
         return [order[(place * seats + i) % len(there)] for i in range(seats)]
 
     return pick
+
+
+def _others_first(role: Role) -> Pick:
+    """Return those who don't play a role at all, before those who do."""
+    return lambda _, there, seats: sorted(there, key=lambda one: one.playing(role) is not None)[
+        :seats
+    ]
 
 
 def _round(number: int) -> Pick:

@@ -85,7 +85,7 @@ class Critique(Settings):
         """Return the script of one episode."""
         first = last = yield answers(task, people, 1)
         turns, critiques = [*first], [list[int]() for _ in first]
-        critics = self._critics(people, task.drawing("critics").random())
+        critics = self._critics(people, task.drawing("critics").randrange(self._starts(people)))
         for number in range(self.revisions):
             asked = [
                 self._criticise(task, critic, turn, number)
@@ -129,19 +129,20 @@ class Critique(Settings):
         text = filled(HEARD, critique=fenced("critique", critique.text, 1))
         return Say(turn.agent, text, heard, chat)
 
-    def _critics(self, people: Population, place: float) -> list[Agent]:
-        """Return who criticises each policy; of the critics somebody else, if there is one.
+    def _starts(self, people: Population) -> int:
+        """Return at how many places critics may begin to take turns."""
+        return 1 if self.by == "self" else len(people.playing("critic"))
 
-        Critics take turns, and begin at a `place` among them, in [0, 1).
-        """
+    def _critics(self, people: Population, start: int) -> list[Agent]:
+        """Return who criticises each policy: critics in turn, and the next for a policy's own."""
         policies = people.playing("policy")
         if self.by == "self":  # as critics, so that what they say isn't taken for answers
             return [acting(policy, "critic") for policy in policies]
-        critics, found = people.playing("critic"), list[Agent]()
-        for i, policy in enumerate(policies):
-            others = [critic for critic in critics if critic.name != policy.name] or critics
-            found.append(others[(i + int(place * len(others))) % len(others)])
-        return found
+        critics, n = people.playing("critic"), self._starts(people)
+        return [
+            critics[(i + (critics[i % n].name == policy.name)) % n]
+            for i, policy in enumerate(policies, start)
+        ]
 
     def _principle(self, task: Task, policy: Agent, number: int) -> str:
         order = self.constitution
@@ -154,8 +155,8 @@ class Critique(Settings):
         """Return how often each agent speaks at most."""
         policies = people.playing("policy")
         most: Counter[Agent] = Counter()
-        for i in range(n := len(people.playing("critic")) or 1):
-            most |= Counter(self._critics(people, i / n))
+        for start in range(self._starts(people)):
+            most |= Counter(self._critics(people, start))
         return {
             **dict.fromkeys(policies, 1 + self.revisions),
             **{critic: n * self.revisions for critic, n in most.items()},

@@ -96,7 +96,7 @@ def preferred(
         unlike = [(a, b, p) for a, b, p in pairs if a.text != b.text]
         decided = [(a, b, p) if p > 0.5 else (b, a, 1 - p) for a, b, p in unlike]
         return [one for one in decided if _apart(2 * one[2] - 1, margin)]
-    found = {v.of: grade for v, grade in panel if v.kind == "grade"}
+    found = {v.of: round(grade, 9) for v, grade in panel if v.kind == "grade"}
     grades = [(found[turn.index], turn) for turn in replies if turn.index in found]
     if not grades:
         return []
@@ -137,5 +137,5 @@ def best(replies: Sequence[Turn], verdicts: Sequence[Verdict]) -> str | None:
         return said.pop()
     grades = {v.of: v.score for v in verdicts if v.kind == "grade" and v.by is None}
     read = [(grades.get(turn.index), turn.answer) for turn in replies if turn.answer is not None]
-    graded = [(grade, answer) for grade, answer in read if grade is not None]
+    graded = [(round(grade, 9), answer) for grade, answer in read if grade is not None]
     return max(graded, key=lambda one: one[0])[1] if graded else None

@@ -147,8 +147,8 @@ class Stage:
     async def _episode(
         self, protocol: Protocol, task: Task, people: Population, phase: str
     ) -> Episode | Failure:
-        play = _Play(f"{phase}/{task.id}", task, partial(self.told, phase, protocol.kind))
         task = replace(task, episode=f"{self.seed}/{phase}")  # who reads it later draws as it did
+        play = _Play(f"{phase}/{task.id}", task, partial(self.told, phase, protocol.kind))
         turns: list[Turn] = []
         script = protocol(task, people)
         number = 0

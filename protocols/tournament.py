@@ -59,7 +59,7 @@ class Tournament(Settings):
         if not games and len(players) != 1:
             return Outcome(tuple(verdicts), majority=majority, notes=notes)
         strength = bradley_terry(games)
-        won = max(players, key=lambda turn: strength.get(turn.index, 0.0))
+        won = max(players, key=lambda turn: _strength(strength, turn))
         return Outcome(
             verdicts=(*matches(first, str(won.answer)), *verdicts, *_grades(games)),
             reference=won.text,
@@ -129,6 +129,11 @@ def _grades(games: Sequence[tuple[int, int, float]]) -> list[Verdict]:
     return [Verdict(turn, "grade", sum(won) / len(won)) for turn, won in wins.items()]
 
 
+def _strength(found: Mapping[int, float], turn: Turn) -> float:
+    """Return how strong a player is, so that equals are equal: 0 where it hasn't played."""
+    return round(found.get(turn.index, 0.0), 9)
+
+
 def _swiss(players: Sequence[Turn], verdicts: Sequence[Verdict]) -> list[tuple[Turn, Turn]]:
     """Return the pairs of a round: from the top, each with the next one that it hasn't met.
 
@@ -136,7 +141,7 @@ def _swiss(players: Sequence[Turn], verdicts: Sequence[Verdict]) -> list[tuple[T
     """
     strength = bradley_terry(_games(verdicts))
     met = {frozenset((v.of, v.over)) for v in verdicts if v.kind == "preference"}
-    ranked = sorted(players, key=lambda turn: -strength.get(turn.index, 0.0))
+    ranked = sorted(players, key=lambda turn: -_strength(strength, turn))
     pairs: list[tuple[Turn, Turn]] = []
     while ranked:
         one = ranked.pop(0)

@@ -41,15 +41,15 @@ def task(i: int) -> Task:
 def names(
     casting: Some | Everybody, i: int, people: Population = PEOPLE, seed: int = 0
 ) -> list[str]:
-    return [agent.name for agent in casting.cast(people, task(i), i, str(seed)).agents]
+    return [agent.name for agent in casting.cast(people, task(i), i, seed).agents]
 
 
 def test_all_play_unless_it_is_said_otherwise() -> None:
-    assert Everybody().cast(PEOPLE, task(0), 0, "") == PEOPLE
+    assert Everybody().cast(PEOPLE, task(0), 0, 0) == PEOPLE
     assert len(names(Some(kind="sample"), 0)) == 7
 
 
-def test_a_sample_is_the_tasks_own_and_keeps_the_speaking_order() -> None:
+def test_a_sample_is_the_episodes_own_and_keeps_the_speaking_order() -> None:
     casting = Some(kind="sample", policies=2, judges=1)
 
     drawn = [tuple(names(casting, i)) for i in range(600)]
@@ -113,7 +113,7 @@ def test_more_seats_than_agents_are_an_error() -> None:
 def test_who_plays_more_than_one_role_takes_a_seat_of_its_first() -> None:
     both = Population((replace(PEOPLE.agents[0], others=("judge",)), *PEOPLE.agents[1:4]))
 
-    cast = Some(kind="sample", policies=4).cast(both, task(0), 0, "")
+    cast = Some(kind="sample", policies=4).cast(both, task(0), 0, 0)
     assert [agent.name for agent in cast.playing("judge")] == ["p0"]
 
 
@@ -177,6 +177,17 @@ def test_extremes_let_everybody_sit_out_who_may(kind: str, seats: int) -> None:
     assert {len(cast) for cast in casts} == {seats}
     absent = {agent.name for agent in people.agents} - set.intersection(*casts)
     assert len(absent) == (5 if seats < 5 else 0)
+
+
+def test_extremes_let_as_many_of_a_role_sit_out_as_may() -> None:
+    both = {"p0": ("critic",), "j1": ("critic",)}  # who play the critic, too
+    agents = [*PEOPLE.agents[:2], *PEOPLE.agents[4:6]]
+    people = Population(tuple(replace(one, others=both.get(one.name, ())) for one in agents))
+    casting = Some(kind="round_robin", policies=1, judges=1)
+
+    played = [{a.name for a in casting.cast(people, task(i), i, 0).agents} for i in range(20)]
+    assert {"p1", "j0"} in played  # who have no critic among them
+    assert {"p1", "j0"} in [{a.name for a in cast.agents} for cast in casting.extremes(people)]
 
 
 def test_a_protocol_that_needs_one_who_may_sit_out_is_refused(

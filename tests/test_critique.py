@@ -1,10 +1,12 @@
 """Critiques, played by hand: who is shown what, and what is taught by a revision."""
 
+from collections import Counter
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
-from moot.agents.population import Agent, Population
+from moot.agents.population import Agent, Population, Role, acting
 from moot.experiments.cycle.talk import bounds
 from moot.protocols.conformance import TASK, rehearse
 from moot.protocols.critique import CONSTITUTION, Critique
@@ -118,6 +120,32 @@ def test_every_principle_is_used_before_one_is_repeated(principles: str) -> None
     used = [next(p for p in CONSTITUTION if p in text) for text in asked]
     assert sorted(used) == sorted(CONSTITUTION)
     assert (used == list(CONSTITUTION)) == (principles == "in_turn")
+
+
+def test_no_critic_speaks_more_often_than_it_may_whoever_plays_both_roles() -> None:
+    roles: list[tuple[Role, ...]] = [("policy",), ("critic",), ("policy", "critic")]
+    for cast in [*product(roles, repeat=4), *product(roles, repeat=2)]:
+        people = Population(
+            tuple(Agent(f"a{i}", r[0], "main", others=r[1:]) for i, r in enumerate(cast))
+        )
+        if {"policy", "critic"} - set().union(*cast):
+            continue
+        protocol, most = Critique(by="critic"), Counter[Agent]()
+        for i in range(12):
+            task = replace(TASK, id=f"t{i}")
+            turns = rehearse(protocol, people, lambda turn, say: "42", task).turns
+            most |= Counter(turn.agent for turn in turns)
+        assert most == protocol.calls(people)
+
+
+def test_policies_that_criticise_themselves_need_no_critic() -> None:
+    alone = Population(POLICIES)
+
+    assert Critique().calls(alone) == {
+        **dict.fromkeys(POLICIES, 2),
+        **{acting(policy, "critic"): 1 for policy in POLICIES},
+    }
+    assert len(rehearse(Critique(), alone, lambda turn, say: "42").turns) == 6
 
 
 def test_which_critic_begins_is_drawn_and_none_speaks_more_often_than_it_may() -> None:

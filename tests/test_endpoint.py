@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from moot.agents.address import proxy_to
 from moot.agents.endpoint import Endpoint
 from moot.agents.engine import Engine
-from moot.agents.errors import EngineError, Fault, Refusal
+from moot.agents.errors import Denied, EngineError, Fault, Refusal
 from moot.agents.types import Request, Sampling, Weights
 
 KEY = "sk-very-secret"
@@ -152,6 +152,8 @@ def test_the_proxy_is_the_environments_but_to_this_machine(
         ("http://me:secret@p:99999", "a proxy that is no URL"),
         ("me:sec://ret@p:80", "a proxy that is no URL"),
         ("http://me:sec#ret@p:80", "a proxy that is no URL"),
+        ("http://me\\you:secret@p:80", "a proxy that is no URL"),
+        ("http://me:secret@a..b:1", "a proxy that is no URL"),
         ("http://", "a proxy that is no URL"),
     ],
 )
@@ -165,7 +167,7 @@ def test_a_proxy_that_cant_be_used_is_told_before_anything_is_asked(
     assert not {"sec", "me:"} & set(re.findall("sec|me:", str(caught.value)))
 
 
-@pytest.mark.parametrize("status", [200, 407])
+@pytest.mark.parametrize("status", [200, 403, 407, 503])
 def test_a_proxy_hears_neither_the_key_nor_is_its_password_told(
     status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,7 +191,8 @@ def test_a_proxy_hears_neither_the_key_nor_is_its_password_told(
     assert heard[0].startswith(b"CONNECT far.invalid:443 ")
     assert KEY.encode() not in heard[0]
     assert "hush" not in str(caught.value)
-    assert isinstance(caught.value, Fault) == (status == 200)  # that line broke: it may pass
+    assert isinstance(caught.value, Fault) == (status in {200, 503})  # 200: then the line broke
+    assert not isinstance(caught.value, Denied | Refusal)  # it says nothing of the request
 
 
 def test_what_is_asked_goes_by_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,6 +257,7 @@ def test_a_missing_or_odd_key_is_named_before_anything_is_asked(
         "http://host:99999",
         "https://host/v1?key=1",
         "https://host/v1?",
+        "https://host/v1/completions",
         "http://ho st",
         "http://[::1",
         "file:///etc/passwd",

@@ -90,7 +90,7 @@ async def let_talk(run: Run, cycle: int) -> Lessons:
     """Play a cycle's tasks, measure what was said and judged, and return what it teaches."""
     experiment, folder, people = run.experiment, talk_folder(run.out, cycle), run.people(cycle)
     tasks = experiment.talked_about(cycle, run.split.train)
-    turns = experiment.calls(people, tasks).total()
+    turns = experiment.calls(people, tasks, cycle).total()
     with run.phase(f"cycle {cycle}: talk", turns):
         method = experiment.method
         judge = None if method is None else method.reward_model

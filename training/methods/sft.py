@@ -125,11 +125,11 @@ class SFT(Settings):
 
     def _best(self, episode: Episode) -> list[Shown]:
         grades = {
-            v.of: v.score
+            v.of: round(v.score, 9)
             for v in episode.outcome.verdicts
             if v.kind == "grade" and v.by is None and v.score is not None
         }
-        drawn = episode.task.shuffled(list(grades), "best")  # of equals the first is taken
+        drawn = episode.task.shuffled(sorted(grades), "best")  # of equals the first is taken
         best = max(drawn, key=lambda turn: grades[turn], default=None)
         if best is None or grades[best] < self.least:
             return []
