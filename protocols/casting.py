@@ -137,9 +137,11 @@ def _in_turn(number: int, seed: int) -> Pick:
 
 def _others_first(role: Role) -> Pick:
     """Return those who don't play a role at all, before those who do."""
-    return lambda _, there, seats: sorted(there, key=lambda one: one.playing(role) is not None)[
-        :seats
-    ]
+
+    def pick(_: Role, there: Sequence[Agent], seats: int) -> Sequence[Agent]:
+        return sorted(there, key=lambda one: one.playing(role) is not None)[:seats]
+
+    return pick
 
 
 def _round(number: int) -> Pick:
