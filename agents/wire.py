@@ -11,8 +11,9 @@ from typing import Any
 import aiohttp
 import orjson
 
-from .address import api_at, proxy_to
+from .address import api_at
 from .errors import Denied, EngineError, Fault, Forbidden, Missing, Overload, Refusal
+from .proxy import proxy_to
 
 PASSING = frozenset({408, 409, 425, 429})
 """Statuses below 500 that another try may cure."""
@@ -114,7 +115,7 @@ class Wire:
                 answer = await it.read()
         except aiohttp.ClientHttpProxyError as error:  # in whole it has the proxy's password
             said = f"the proxy says HTTP {error.status}: {self._line(error.message)}"
-            kind = Fault if error.status in PASSING or error.status >= 500 else EngineError
+            kind = Fault if passing(error.status) else EngineError
             raise kind(f"{url}: {said}") from None
         except aiohttp.ClientSSLError as error:
             kind = Fault if "INTERNAL_ERROR" in str(error) else EngineError  # an alert of theirs
@@ -149,9 +150,14 @@ class Wire:
         return text if len(text) <= 300 else text[:299] + "…"
 
 
+def passing(status: int) -> bool:
+    """Return whether another try may cure what an HTTP status stands for."""
+    return status in PASSING or (status >= 500 and status != 501)
+
+
 def failure(status: int, message: str, retry_after: float | None = None) -> EngineError:
     """Return the error that an HTTP status stands for."""
-    if status in PASSING or (status >= 500 and status != 501):
+    if passing(status):
         return (Overload if status in FULL else Fault)(message, retry_after)
     if status == 404:
         return Missing(message)

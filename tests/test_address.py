@@ -8,9 +8,9 @@ import pytest
 from fake_endpoint import REQUEST, Fake
 from pydantic import ValidationError
 
-from moot.agents.address import proxy_to
 from moot.agents.endpoint import Endpoint
 from moot.agents.errors import Denied, EngineError, Fault, Refusal
+from moot.agents.proxy import proxy_to
 
 KEY = "sk-very-secret"
 
