@@ -20,7 +20,7 @@ from .judging.pairwise import Pairwise
 from .judging.panel import counted
 from .sample import Sample
 from .talk import TalkChoice, most_standing, played, shown, standing
-from .types import Outcome, Preference, Script, Signal, Turn, Verdict
+from .types import Outcome, Preference, Script, Signal, Turn, Verdict, grades
 from .voting import plurality
 
 JUDGED: frozenset[Signal] = frozenset({"preferences", "grades"})
@@ -49,7 +49,6 @@ class Judged(Settings):
         """Return the script of one episode."""
         turns, talked = yield from played(self.talk(task, people))
         replies = standing(turns)
-        drawn = task.shuffled(replies, "best")  # of equals the first is taken
         seen, judges = shown(self.talk, task), people.playing("judge")
         verdicts = yield from self.judging.judge(seen, replies, judges)
         # What an agent was asked before it had heard anybody; who had is taken for asked the first.
@@ -62,7 +61,7 @@ class Judged(Settings):
                 p,
                 behind(verdicts, a, b),
             )
-            for a, b, p in preferred(drawn, verdicts, self.margin)
+            for a, b, p in preferred(task, replies, verdicts, self.margin)
         )
         found = replace(
             talked,
@@ -70,7 +69,7 @@ class Judged(Settings):
             preferences=preferences,  # a vote's may say the opposite
             notes={**talked.notes, **counted(verdicts)},
         )
-        return answered(task, found, self.talk, drawn)
+        return answered(task, found, self.talk, replies)
 
     def calls(self, people: Population) -> Mapping[Agent, int]:
         """Return how often each agent speaks at most."""
@@ -81,13 +80,13 @@ class Judged(Settings):
 
 
 def preferred(
-    replies: Sequence[Turn], verdicts: Sequence[Verdict], margin: float
+    task: Task, replies: Sequence[Turn], verdicts: Sequence[Verdict], margin: float
 ) -> list[tuple[Turn, Turn, float]]:
     """Return which replies the panel finds better than which, and how likely that is.
 
     Each pair that it compared; or where it graded them one by one, the best over the worst, as in
     self-rewarding models, with probability 1: grades don't tell.  There is none between equals; of
-    several best ones, or worst, it is the first of `replies`.
+    several best ones, or worst, one is drawn.
     """
     turns = {turn.index: turn for turn in replies}
     panel = [(v, v.score) for v in verdicts if v.by is None and v.score is not None]
@@ -96,11 +95,10 @@ def preferred(
         unlike = [(a, b, p) for a, b, p in pairs if a.text != b.text]
         decided = [(a, b, p) if p > 0.5 else (b, a, 1 - p) for a, b, p in unlike]
         return [one for one in decided if _apart(2 * one[2] - 1, margin)]
-    found = {v.of: round(grade, 9) for v, grade in panel if v.kind == "grade"}
-    grades = [(found[turn.index], turn) for turn in replies if turn.index in found]
-    if not grades:
+    read = _graded(task, replies, verdicts)
+    if not read:
         return []
-    (high, best), (low, worst) = (end(grades, key=lambda one: one[0]) for end in (max, min))
+    (high, best), (low, worst) = (end(read, key=lambda one: one[0]) for end in (max, min))
     better = best.text != worst.text and _apart(high - low, margin)
     return [(best, worst, 1.0)] if better else []
 
@@ -121,21 +119,27 @@ def behind(verdicts: Sequence[Verdict], better: Turn, worse: Turn) -> tuple[int,
 def answered(task: Task, found: Outcome, talk: TalkChoice, replies: Sequence[Turn]) -> Outcome:
     """Return the outcome with the best reply, as judged, for the population's answer.
 
-    Of equals it is the first of `replies`.  Where the talk gives a reference it has concluded
-    something itself, and that stands.
+    Where the talk gives a reference it has concluded something itself, and that stands.
     """
     if "reference" in talk.yields:
         return found
     vote = plurality(task, [turn.answer for turn in replies])
-    return replace(found, answer=best(replies, found.verdicts), majority=vote.winner)
+    return replace(found, answer=best(task, replies, found.verdicts), majority=vote.winner)
 
 
-def best(replies: Sequence[Turn], verdicts: Sequence[Verdict]) -> str | None:
-    """Return the readable answer that has the panel's best grade, the first of equals."""
+def best(task: Task, replies: Sequence[Turn], verdicts: Sequence[Verdict]) -> str | None:
+    """Return the readable answer that has the panel's best grade, of equals one that is drawn."""
     said = {turn.answer for turn in replies} - {None}
     if len(said) == 1:  # there was nothing to judge between
         return said.pop()
-    grades = {v.of: v.score for v in verdicts if v.kind == "grade" and v.by is None}
-    read = [(grades.get(turn.index), turn.answer) for turn in replies if turn.answer is not None]
-    graded = [(round(grade, 9), answer) for grade, answer in read if grade is not None]
-    return max(graded, key=lambda one: one[0])[1] if graded else None
+    read = _graded(task, replies, verdicts)
+    given = [(grade, turn.answer) for grade, turn in read if turn.answer is not None]
+    return max(given, key=lambda one: one[0])[1] if given else None
+
+
+def _graded(
+    task: Task, replies: Sequence[Turn], verdicts: Sequence[Verdict]
+) -> list[tuple[float, Turn]]:
+    """Return the replies with their grades in a drawn order, so that the first of equals is drawn."""
+    found, drawn = grades(verdicts), task.shuffled(replies, "best")
+    return [(found[turn.index], turn) for turn in drawn if turn.index in found]

@@ -122,7 +122,7 @@ class Rubric(Settings):
             rubric=rubric(used),
             notes={**talked.notes, **counted(verdicts), **notes},
         )
-        return answered(task, graded, self.talk, task.shuffled(answers, "best"))
+        return answered(task, graded, self.talk, answers)
 
     def _proposals(
         self, task: Task, people: Population, turns: Sequence[Turn], reference: int | None

@@ -68,7 +68,7 @@ class Tournament(Settings):
             majority=majority,
             preferences=tuple(
                 Preference(a.index, a.index, b.index, p, behind(verdicts, a, b))
-                for a, b, p in preferred(players, verdicts, 0.0)
+                for a, b, p in preferred(task, players, verdicts, 0.0)
             ),
             notes=notes,
         )

@@ -5,7 +5,7 @@ turns they became, and returns an `Outcome`.  It holds no state and calls no mod
 drive it by hand, and the stage can replay it from the journal.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 from typing import Protocol as Interface
@@ -70,6 +70,12 @@ class Verdict:
     over: int | None = None
     """The turn that it was compared with, where there is one.  A judge's own verdict is about the
     one that it was shown first, over the one it was shown second."""
+
+
+def grades(verdicts: Iterable[Verdict]) -> dict[int, float]:
+    """Return the panel's grade of each turn that it could grade; equals are equal floats."""
+    panel = [v for v in verdicts if v.kind == "grade" and v.by is None]
+    return {v.of: round(v.score, 9) for v in panel if v.score is not None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from judged_talk import PEOPLE, POLICIES, better, judged, panel, shown, sure
 from moot.agents.errors import MootError
 from moot.agents.population import Agent, Population
 from moot.agents.types import Completion
-from moot.protocols.conformance import rehearse
+from moot.protocols.conformance import TASK, rehearse
 from moot.protocols.consensus import Consensus
 from moot.protocols.debate import Debate
 from moot.protocols.judged import Judged, preferred
@@ -81,8 +81,8 @@ def test_a_text_is_not_preferred_over_itself() -> None:
     replies = judged(Judged(), "42", "42", "41").turns[:3]
     ranked = [Verdict(i, "grade", grade) for i, grade in enumerate((1.0, 0.0, 0.5))]
 
-    assert preferred(replies, ranked, 0.0) == []
-    assert preferred(replies, [Verdict(0, "preference", 0.9, over=1)], 0.0) == []
+    assert preferred(TASK, replies, ranked, 0.0) == []
+    assert preferred(TASK, replies, [Verdict(0, "preference", 0.9, over=1)], 0.0) == []
 
 
 def test_equals_stay_equal_whatever_the_rounding() -> None:
@@ -90,7 +90,7 @@ def test_equals_stay_equal_whatever_the_rounding() -> None:
 
     def found(one: float, other: float, margin: float = 0.0) -> int:
         grades = [Verdict(0, "grade", one), Verdict(1, "grade", other)]
-        return len(preferred(replies, grades, margin))
+        return len(preferred(TASK, replies, grades, margin))
 
     # The marks 2, 3 and 4, and the same in another order, of three judges.
     one, other = (sum((mark - 1) / 9 for mark in marks) / 3 for marks in ((2, 3, 4), (3, 4, 2)))
@@ -103,7 +103,7 @@ def test_equals_stay_equal_whatever_the_rounding() -> None:
     assert found(0.3, 0.21, margin=0.1) == 0
     even = 0.1 + 0.2 + 0.2 + 1e-16
     assert even != 0.5
-    assert preferred(replies, [Verdict(0, "preference", even, over=1)], 0.0) == []
+    assert preferred(TASK, replies, [Verdict(0, "preference", even, over=1)], 0.0) == []
 
 
 def test_who_disagreed_and_won_is_preferred_as_a_reply_to_the_question() -> None:

@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 
 from moot.agents.beside import Beside
 from moot.agents.types import Settings
-from moot.protocols.types import Episode, Signal, Turn
+from moot.protocols.types import Episode, Signal, Turn, grades
 
 from ..data.examples import Said, Shown, said
 from ..model.types import Encoder, Rows, Scores
@@ -124,14 +124,10 @@ class SFT(Settings):
         return found
 
     def _best(self, episode: Episode) -> list[Shown]:
-        grades = {
-            v.of: round(v.score, 9)
-            for v in episode.outcome.verdicts
-            if v.kind == "grade" and v.by is None and v.score is not None
-        }
-        drawn = episode.task.shuffled(sorted(grades), "best")  # of equals the first is taken
-        best = max(drawn, key=lambda turn: grades[turn], default=None)
-        if best is None or grades[best] < self.least:
+        found = grades(episode.outcome.verdicts)
+        drawn = episode.task.shuffled(sorted(found), "best")  # of equals the first is taken
+        best = max(drawn, key=lambda turn: found[turn], default=None)
+        if best is None or found[best] < self.least:
             return []
         return _shown(episode, episode.turns[best], said(episode.turns[best]), "best")
 
