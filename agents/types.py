@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -130,6 +130,10 @@ class Task:
     def shuffled(self, items: Sequence[T], *what: object) -> list[T]:
         """Return the items in the order that the draw gives."""
         return self.drawing(*what).sample(items, len(items))
+
+    def drawn(self, tied: Iterable[str]) -> str:
+        """Return one of the answers that tie in a vote, in whatever order they are given."""
+        return self.drawing("tie").choice(sorted(tied))
 
     def correct(self, answer: str | None) -> bool | None:
         """Return whether `answer` (as the verifier read it) is right; `None`: can't be told."""

@@ -130,7 +130,7 @@ def _in_turn(number: int, seed: int) -> Pick:
             return ()
         lap, place = divmod(number, len(there) // gcd(len(there), seats))
         order = Random(f"cast/{seed}/{role}/{lap}").sample(there, len(there))
-        return [order[(place * seats + i) % len(there)] for i in range(seats)]
+        return _round(place)(role, order, seats)
 
     return pick
 

@@ -19,7 +19,7 @@ from moot.agents.types import Settings, Task
 
 from .asking import TRIES
 from .fence import fenced, filled, numbered
-from .judging.panel import counted, decided, mean
+from .judging.panel import Score, counted, decided, mean
 from .synthesis import Synthesis
 from .talk import TalkChoice, most_standing, played, shown, standing
 from .types import Outcome, Say, Script, Signal, Turn, Verdict
@@ -84,7 +84,7 @@ class Equivalent(Settings):
             self.reasons,
         )
         own: list[Verdict] = []
-        found: dict[int, list[tuple[Agent, float | None]]] = {}
+        found: dict[int, list[Score]] = {}
         for (judge, reply), answer in zip(asked, said, strict=True):
             score = None if answer.read is None else answer.read[0]
             own.append(Verdict(reply.index, "criterion", score, answer.turn.index, SAME_AS))

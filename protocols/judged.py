@@ -140,6 +140,6 @@ def best(task: Task, replies: Sequence[Turn], verdicts: Sequence[Verdict]) -> st
 def _graded(
     task: Task, replies: Sequence[Turn], verdicts: Sequence[Verdict]
 ) -> list[tuple[float, Turn]]:
-    """Return the replies with their grades in a drawn order, so that the first of equals is drawn."""
+    """Return the replies with their grades in a drawn order, so that one of equals comes first."""
     found, drawn = grades(verdicts), task.shuffled(replies, "best")
     return [(found[turn.index], turn) for turn in drawn if turn.index in found]

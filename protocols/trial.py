@@ -23,7 +23,7 @@ from moot.agents.types import Settings, Task
 from .asking import TRIES, Wishes, choose
 from .consensus import VOTED, concluded, matches
 from .fence import fenced, filled
-from .judging.panel import counted, either_way, mean
+from .judging.panel import Score, counted, either_way, mean
 from .sample import answers
 from .types import Demonstration, Outcome, Preference, Say, Script, Signal, Turn, Verdict
 
@@ -207,7 +207,7 @@ class Trial(Settings):
             )
             for (_, order), reply in found.items()
         )
-        each: list[tuple[Agent, float | None]] = []
+        each: list[Score] = []
         for judge in judges:
             one, other = (read[0] if (read := found[judge, o].read) else None for o in ORDERS)
             each.append((judge, either_way(one, other)))

@@ -49,5 +49,5 @@ def plurality(
         return Vote(None, None, False, abstained)
     most = max(totals.values())
     best = [answer for answer, total in totals.items() if isclose(total, most)]
-    winner = best[0] if task is None else task.drawing("tie").choice(sorted(best))
+    winner = best[0] if task is None else task.drawn(best)
     return Vote(winner, totals[winner] / sum(totals.values()), len(best) > 1, abstained)

@@ -16,7 +16,7 @@ from moot.agents.types import Settings, Task
 from ..asking import TRIES, Wishes, shaped
 from ..fence import filled, numbered
 from ..types import Say, Turn, Verdict
-from .panel import graded
+from .panel import Score, graded
 
 ALL = """\
 Question:
@@ -58,7 +58,7 @@ class Listwise(Settings):
             lambda found: sorted(found.ranking) == numbers,
         )
         verdicts: list[Verdict] = []
-        grades: dict[int, list[tuple[Agent, float | None]]] = {}
+        grades: dict[int, list[Score]] = {}
         for judge, order, reply in zip(judges, orders, said, strict=True):
             for number, turn in enumerate(order, 1):
                 score = None

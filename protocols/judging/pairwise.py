@@ -17,7 +17,7 @@ from moot.agents.types import Settings, Task
 from ..asking import TRIES, Reply, Wishes
 from ..fence import filled, numbered
 from ..types import Say, Turn, Verdict
-from .panel import decided, either_way, mean
+from .panel import Score, decided, either_way, mean
 
 PAIR = """\
 Question:
@@ -67,7 +67,7 @@ class Pairwise(Settings):
             for (_, (a, b)), reply in found.items()
         ]
         panel: list[Verdict] = []
-        wins: dict[int, list[tuple[Agent, float | None]]] = {}
+        wins: dict[int, list[Score]] = {}
         for a, b in pairs:
             each = [
                 (j, either_way(_first(found[j, (a, b)]), _first(found[j, (b, a)]))) for j in judges

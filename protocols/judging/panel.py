@@ -10,6 +10,10 @@ from ..asking import Reply, Wishes, choose
 from ..fence import exchange
 from ..types import Say, Verdict
 
+Score = tuple[Agent, float | None]
+"""What a judge found; `None`: it can't be read."""
+Found = Mapping[int, Sequence[Score]]
+"""What each judge found of each turn, at most one score of each."""
 REASONS = "Say why in a few sentences, without a verdict yet."
 
 
@@ -51,7 +55,7 @@ def either_way(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else (one - other + 1) / 2
 
 
-def mean(found: Iterable[tuple[Agent, float | None]]) -> float | None:
+def mean(found: Iterable[Score]) -> float | None:
     """Return the mean of what judges found, weighed by how far each is trusted.
 
     `None`: none of those who are trusted at all could be read.
@@ -59,10 +63,6 @@ def mean(found: Iterable[tuple[Agent, float | None]]) -> float | None:
     read = [(judge.trust, score) for judge, score in found if score is not None]
     weight = sum(trust for trust, _ in read)
     return sum(trust * score for trust, score in read) / weight if weight > 0 else None
-
-
-Found = Mapping[int, Sequence[tuple[Agent, float | None]]]
-"""What each judge found of each turn, at most one score of each."""
 
 
 def graded(task: Task, found: Found) -> list[Verdict]:

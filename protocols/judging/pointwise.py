@@ -15,7 +15,7 @@ from moot.agents.types import Settings, Task
 from ..asking import TRIES, Wishes
 from ..fence import filled, numbered
 from ..types import Say, Turn, Verdict
-from .panel import decided, graded
+from .panel import Score, decided, graded
 
 ALONE = """\
 Question:
@@ -49,7 +49,7 @@ class Pointwise(Settings):
             [self._say(task, judge, reply) for judge, reply in asked], FORM, self.reasons
         )
         verdicts: list[Verdict] = []
-        found: dict[int, list[tuple[Agent, float | None]]] = {}
+        found: dict[int, list[Score]] = {}
         for (judge, reply), answer in zip(asked, said, strict=True):
             score = None if answer.read is None else expected(answer.read)
             verdicts.append(Verdict(reply.index, "grade", score, by=answer.turn.index))

@@ -12,7 +12,7 @@ from moot.agents.types import Settings, Task
 from ..asking import Wishes
 from ..self_reward import verdict_on, weight
 from ..types import Turn, Verdict
-from .panel import graded
+from .panel import Score, graded
 
 
 class SelfReward(Settings):
@@ -32,7 +32,7 @@ class SelfReward(Settings):
         says = [verdict_on(task, judge, reply) for judge, reply in asked]
         turns = (yield says) if says else []
         verdicts: list[Verdict] = []
-        found: dict[int, list[tuple[Agent, float | None]]] = {reply.index: [] for reply in replies}
+        found: dict[int, list[Score]] = {reply.index: [] for reply in replies}
         for (judge, reply), turn in zip(asked, turns, strict=True):
             score = weight(turn.completion.verdict)
             verdicts.append(Verdict(reply.index, "grade", score, by=turn.index))

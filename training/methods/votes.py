@@ -28,5 +28,5 @@ def votes(group: Sequence[Turn]) -> Counter[str]:
 def winner(task: Task, group: Sequence[Turn]) -> str | None:
     """Return the answer that most give, of equals one that is drawn; `None`: nobody gives one."""
     given = votes(group)
-    best = sorted(answer for answer, n in given.items() if n == max(given.values()))
-    return task.drawing("tie").choice(best) if best else None
+    best = [answer for answer, n in given.items() if n == max(given.values())]
+    return task.drawn(best) if best else None
