@@ -4,30 +4,15 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from pupils import PUPILS, TASKS, value
 
-from moot.agents.errors import Fault
 from moot.agents.population import Agent, Population
 from moot.agents.scripted import ScriptedEngine
-from moot.agents.types import Completion, Request, Task
+from moot.agents.types import Completion, Request
 from moot.experiments.cycle.evaluation import baseline, evaluate, examinees
-from moot.experiments.cycle.talk import Notes, noted, talk
 from moot.experiments.experiment import Evaluation
-from moot.protocols.conformance import rehearse
-from moot.protocols.consensus import Consensus
-from moot.protocols.debate import Debate
 from moot.protocols.journal import Journal, Metric
-from moot.protocols.sample import Sample
-from moot.protocols.stage import Stage, StageSettings
-from moot.protocols.types import Episode, Outcome, Turn
-from moot.protocols.verifiers import VERIFIERS
-
-NUMBER = VERIFIERS["number"]
-PUPILS = (
-    Agent("pupil-0", "policy", "main", weights="pupil"),
-    Agent("pupil-1", "policy", "main", weights="pupil"),
-    Agent("elder", "policy", "main"),
-)
-TASKS = [Task("t1", "1 + 1?", "2", NUMBER), Task("t2", "1 + 2?", "3", NUMBER)]
+from moot.protocols.stage import Stage
 
 
 def evaluated(folder: Path, people: Population, samples: int = 3) -> tuple[list[Metric], list[str]]:
@@ -46,11 +31,6 @@ def evaluated(folder: Path, people: Population, samples: int = 3) -> tuple[list[
             )
 
     return asyncio.run(play()), asked
-
-
-def value(metrics: list[Metric], name: str) -> float:
-    [found] = [m.value for m in metrics if m.name == name]
-    return found
 
 
 def test_who_learns_is_examined_once_for_each_weights_and_else_every_policy() -> None:
@@ -154,100 +134,3 @@ def test_the_baseline_is_everyones_vote_whoever_comes_first(tmp_path: Path) -> N
     assert value(one, "baseline/majority") == value(other, "baseline/majority") == 0.5
     assert value(one, "baseline/majority@right") == 1.0
     assert value(one, "baseline/votes") == 4  # 64 tokens, 4 a vote, two tasks, two policies
-
-
-def test_a_talk_that_is_over_stays_as_it_was_though_a_failure_would_now_pass(
-    tmp_path: Path,
-) -> None:
-    """What is learnt must not change while it is being learnt."""
-    down, asked = ["1 + 2?"], list[str]()
-
-    def reply(request: Request) -> str:
-        asked.append(request.prompt[-1].content)
-        if asked[-1] in down:
-            raise Fault("503")
-        return "2"
-
-    async def play() -> tuple[list[str], float]:
-        with Journal(tmp_path / "journal.sqlite") as journal:
-            settings = StageSettings(max_failed_episodes=1)
-            stage = Stage({"main": ScriptedEngine(reply)}, journal, 0, settings)
-            people = Population(PUPILS[2:])
-            said: list[str] = []
-            await talk(
-                stage,
-                Sample(),
-                TASKS,
-                people,
-                cycle=0,
-                out=tmp_path / "cycle-000",
-                hear=lambda episode: said.append(episode.id),
-            )
-            return said, value(journal.metrics(), "talk/failed_episodes")
-
-    first = asyncio.run(play())
-    down.clear()
-    asked.clear()
-
-    assert first == (["cycle-000/t1"], 1.0)
-    assert asyncio.run(play()) == first
-    assert asked == []
-
-
-def test_what_the_talk_measures_is_a_mean_over_episodes() -> None:
-    def episode(
-        task: Task,
-        texts: list[str],
-        reference: str | None,
-        majority: str | None,
-        cut: int = 0,
-        **notes: float,
-    ) -> Episode:
-        turns = tuple(
-            Turn(
-                index=i,
-                round=0,
-                agent=PUPILS[0],
-                prompt=(),
-                completion=Completion(text, "length" if i < cut else "stop", 0, 1, 1, 0.0),
-                heard=(),
-                answer=NUMBER.read(text),
-            )
-            for i, text in enumerate(texts)
-        )
-        answer = None if reference is None else NUMBER.read(reference)
-        return Episode("e", task, "p", turns, Outcome((), reference, answer, majority, notes=notes))
-
-    notes = Notes({"reference"})
-    notes.add(episode(TASKS[0], ["2", "2", "5", "?"], "2", "5", cut=1, tied=1.0))
-    notes.add(episode(TASKS[1], ["2", "2", "3", "3"], None, "2"))
-    found = {m.name: m.value for m in notes.metrics(cycle=1)}
-
-    assert found == {
-        "talk/unreadable": 0.125,
-        "talk/cut": 0.125,
-        "talk/accuracy": 0.5,
-        "talk/majority_accuracy": 0.5,
-        "talk/reference_accuracy": 0.5,  # the second episode has none, which isn't right
-        "talk/reference_unreadable": 0.5,
-        "talk/agreement": (2 / 3 + 1 / 2) / 2,  # 2 of 3 readable answers, 2 of 4
-        "talk/reference_differs": 1.0,
-        "talk/reference_right_when_differs": 1.0,
-        "talk/majority_right_when_differs": 0.0,
-        "talk/tied": 1.0,
-    }
-
-
-def test_what_hearing_others_changed_is_a_share_of_all_policies() -> None:
-    people = Population(tuple(Agent(f"p{i}", "policy", "main") for i in range(4)))
-    texts = ["42", "42", "41", "?", "42", "41", "42", "41"]
-    debate = rehearse(Debate(), people, lambda turn, say: texts[turn])
-
-    found = noted(debate, {"reference"})
-
-    assert (found["first_accuracy"], found["first_majority_accuracy"]) == (0.5, 1.0)
-    assert (found["corrected"], found["corrupted"], found["accuracy"]) == (0.25, 0.25, 0.5)
-    assert found["unreadable"] == 0  # the answers that stand at the end
-    assert "corrected" not in noted(
-        rehearse(Consensus(), people, lambda turn, say: "42"), {"reference"}
-    )

@@ -11,7 +11,7 @@ from moot.agents.types import Completion, Message, Sampling, Task
 from moot.protocols.types import Episode, Outcome, Turn
 from moot.protocols.verifiers import VERIFIERS
 from moot.training.checkpoint import Progress
-from moot.training.data.examples import Example, Pair, Rollout, Said
+from moot.training.data.examples import Example, Pair, Rollout, Said, Shown
 from moot.training.fit import fit, graded
 from moot.training.job import Done, Job, Step
 from moot.training.method import Method
@@ -58,6 +58,11 @@ def answered(*texts: str, name: str = "e", **named: Any) -> Episode:
 def words(text: str, tokens: tuple[int, ...] = (), asked: str = "?") -> Said:
     """A reply to a plain question."""
     return Said((Message("user", asked),), text, tokens=tokens)
+
+
+def shown(name: str, tokens: tuple[int, ...], text: str = "!") -> Shown:
+    """A demonstration of these tokens."""
+    return Shown("e", 0, "a", ("w",), Said((), text, tokens, prompt_tokens=(7,)), name)
 
 
 def rollout(i: int, reward: float | None, tokens: tuple[int, ...], **named: Any) -> Rollout:
