@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import local_engine as local
 import pytest
 import several_processes as jobs
 import test_attention as attention
 import test_forward as forward
-import test_local as local
 import torch
 from command import moot, rows
 from conftest import BuildTiny
