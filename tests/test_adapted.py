@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import test_forward as forward
+import row_alone
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ def adapted(folder: Path) -> Any:
             target_modules="all-linear",
             init_lora_weights=False,
         )
-        found: Any = get_peft_model(forward.loaded(folder, KERNEL), config)
+        found: Any = get_peft_model(row_alone.loaded(folder, KERNEL), config)
         for name, parameter in found.named_parameters():
             if name.endswith("bias"):  # as it comes it is 0
                 torch.nn.init.normal_(parameter)
@@ -41,7 +41,7 @@ def test_numbers_and_gradients_are_peft_s(
     plain, fused = (adapted(folder) for _ in range(2))
     fuse(fused)
     assert sum("forward" in vars(module) for module in fused.modules()) == 2 * 7
-    batch = rows(forward.BATCH)
+    batch = rows(row_alone.BATCH)
 
     scores = [score(model.get_base_model(), batch) for model in (plain, fused)]
     for one in scores:
@@ -50,14 +50,14 @@ def test_numbers_and_gradients_are_peft_s(
     torch.testing.assert_close(scores[1].logp, scores[0].logp, atol=1e-5, rtol=0)
     wanted = {n: p.grad for n, p in plain.named_parameters() if p.requires_grad}
     found = {n: p.grad for n, p in fused.named_parameters() if p.requires_grad}
-    forward.same(found, wanted)
+    row_alone.same(found, wanted)
 
 
 def test_without_its_adapter_a_layer_is_the_base_and_unloaded_it_is_none(tiny: Path) -> None:
-    model, batch = adapted(tiny), rows(forward.BATCH)
+    model, batch = adapted(tiny), rows(row_alone.BATCH)
     fuse(model)
     with torch.no_grad():
-        base = score(forward.loaded(tiny, KERNEL), batch).logp
+        base = score(row_alone.loaded(tiny, KERNEL), batch).logp
         own = score(model.get_base_model(), batch).logp
         with model.disable_adapter():
             bare = score(model.get_base_model(), batch).logp
@@ -71,7 +71,7 @@ def test_without_its_adapter_a_layer_is_the_base_and_unloaded_it_is_none(tiny: P
 @pytest.mark.parametrize("more", [{"use_dora": True}, {"lora_dropout": 0.5}])
 def test_layers_that_do_more_stay_peft_s(more: dict[str, Any], tiny: Path) -> None:
     config = LoraConfig(r=4, target_modules="all-linear", **more)
-    model = get_peft_model(forward.loaded(tiny, KERNEL), config)
+    model = get_peft_model(row_alone.loaded(tiny, KERNEL), config)
 
     fuse(model)
 

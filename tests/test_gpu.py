@@ -5,9 +5,9 @@ from typing import Any
 
 import local_engine as local
 import pytest
+import row_alone
 import several_processes as jobs
 import test_attention as attention
-import test_forward as forward
 import torch
 from command import moot, rows
 from conftest import BuildTiny
@@ -71,18 +71,18 @@ def test_attention_is_a_masked_softmax(shape: str, window: int | None, cap: floa
         torch.testing.assert_close(one.double().cpu(), other, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", forward.ARCHITECTURES)
+@pytest.mark.parametrize("name", row_alone.ARCHITECTURES)
 def test_a_row_s_numbers_and_gradients_are_those_of_it_alone(
     name: str, build_tiny: BuildTiny, tmp_path: Path
 ) -> None:
-    overrides = {"head_dim": 16, **forward.ARCHITECTURES[name]}
+    overrides = {"head_dim": 16, **row_alone.ARCHITECTURES[name]}
     folder = build_tiny(tmp_path / name, architecture=name, **overrides)
-    batch = batches.moved(batches.rows(forward.BATCH, probe=forward.PROBE), GPU)
-    model = forward.adapted(forward.loaded(folder, KERNEL).to(GPU), adapter=True)
-    plain = forward.adapted(forward.loaded(folder, "eager"), adapter=True)
+    batch = batches.moved(batches.rows(row_alone.BATCH, probe=row_alone.PROBE), GPU)
+    model = row_alone.adapted(row_alone.loaded(folder, KERNEL).to(GPU), adapter=True)
+    plain = row_alone.adapted(row_alone.loaded(folder, "eager"), adapter=True)
 
-    found = forward.split(score(model, batch, bonus=True), batch.mask)
-    expected = [forward.alone(plain, one) for one in forward.BATCH]
+    found = row_alone.split(score(model, batch, bonus=True), batch.mask)
+    expected = [row_alone.alone(plain, one) for one in row_alone.BATCH]
 
     for row, other in zip(found, expected, strict=True):
         for one, definition in zip(row, other, strict=True):
@@ -92,7 +92,7 @@ def test_a_row_s_numbers_and_gradients_are_those_of_it_alone(
 
 def gradients(model: Any, of: list[tuple[Tensor, ...]]) -> dict[str, Tensor]:
     on_cpu = [tuple(t.cpu() for t in row) for row in of]
-    return forward.gradients(model, forward.summed(on_cpu, bonus=True))
+    return row_alone.gradients(model, row_alone.summed(on_cpu, bonus=True))
 
 
 def near(found: dict[str, Tensor], expected: dict[str, Tensor], within: float = 1e-4) -> None:
@@ -164,8 +164,8 @@ def test_a_divided_model_gives_the_same_numbers(
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("MASTER_ADDR", "localhost")
     monkeypatch.setenv("MASTER_PORT", "29533")
-    batch = batches.moved(batches.rows(forward.BATCH), GPU)
-    plain, model = (forward.loaded(sixteen, KERNEL) for _ in range(2))
+    batch = batches.moved(batches.rows(row_alone.BATCH), GPU)
+    plain, model = (row_alone.loaded(sixteen, KERNEL) for _ in range(2))
     plain.to(GPU)
 
     with world.joined("cuda"):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import test_forward as forward
+import row_alone
 import torch
 from torch import Tensor, nn
 
@@ -72,15 +72,15 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
 
 def batches() -> list[Rows]:
     """Return three trees of different tokens and lengths."""
-    return [rows(forward.BATCH[i:], probe=forward.PROBE) for i in range(3)]
+    return [rows(row_alone.BATCH[i:], probe=row_alone.PROBE) for i in range(3)]
 
 
 @pytest.mark.parametrize("name", ["llama", "gemma3_text"])
 def test_numbers_and_summed_gradients_are_those_of_plain_passes(
     name: str, recorder: Recorder, build_tiny: Any, tmp_path: Path
 ) -> None:
-    folder = build_tiny(tmp_path, architecture=name, **forward.ARCHITECTURES[name])
-    plain, model = (forward.adapted(forward.loaded(folder, KERNEL), True) for _ in range(2))
+    folder = build_tiny(tmp_path, architecture=name, **row_alone.ARCHITECTURES[name])
+    plain, model = (row_alone.adapted(row_alone.loaded(folder, KERNEL), True) for _ in range(2))
     recorded = Graphs(learns=True)
 
     for _ in range(OFTEN):  # the same trees until their size is recorded, and once more
@@ -93,7 +93,7 @@ def test_numbers_and_summed_gradients_are_those_of_plain_passes(
             )
             torch.testing.assert_close(found.logp, expected.logp, atol=1e-5, rtol=0)
             forward_sums = [
-                forward.summed(forward.split(s, batch.mask), True) for s in (found, expected)
+                row_alone.summed(row_alone.split(s, batch.mask), True) for s in (found, expected)
             ]
             for total in forward_sums:  # gradients of several parts add up
                 total.backward()
@@ -107,7 +107,7 @@ def test_numbers_and_summed_gradients_are_those_of_plain_passes(
 
 
 def test_a_model_that_changes_forgets_what_was_recorded(recorder: Recorder, tiny: Path) -> None:
-    model, [batch, *_] = forward.adapted(forward.loaded(tiny, KERNEL), True), batches()
+    model, [batch, *_] = row_alone.adapted(row_alone.loaded(tiny, KERNEL), True), batches()
     recorded = Graphs(learns=True)
     for _ in range(OFTEN):
         score(model, batch, through=recorded).logp.sum().backward()
@@ -121,7 +121,7 @@ def test_a_model_that_changes_forgets_what_was_recorded(recorder: Recorder, tiny
 
 
 def test_without_gradients_it_is_the_same_graph(recorder: Recorder, tiny: Path) -> None:
-    model, [batch, *_] = forward.adapted(forward.loaded(tiny, KERNEL), True), batches()
+    model, [batch, *_] = row_alone.adapted(row_alone.loaded(tiny, KERNEL), True), batches()
     recorded = Graphs(learns=True)
     with torch.no_grad():
         for _ in range(OFTEN):
@@ -136,7 +136,7 @@ def test_without_gradients_it_is_the_same_graph(recorder: Recorder, tiny: Path) 
 def test_what_cant_be_recorded_says_to_go_on_without(
     recorder: Recorder, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, [batch, *_] = forward.adapted(forward.loaded(tiny, KERNEL), True), batches()
+    model, [batch, *_] = row_alone.adapted(row_alone.loaded(tiny, KERNEL), True), batches()
     recorded = Graphs(learns=True)
 
     def refuse(*_: Any, **__: Any) -> None:
@@ -157,7 +157,7 @@ def test_an_eighth_of_a_large_tree_is_padding_at_most(tokens: int, size: int) ->
 
 
 def test_only_adapters_on_a_gpu_are_recorded(tiny: Path) -> None:
-    model: Any = forward.loaded(tiny, KERNEL)
+    model: Any = row_alone.loaded(tiny, KERNEL)
     how = Fit(graphs=True)
     assert not recordable(how, model)
 

@@ -1,0 +1,114 @@
+"""What a tree's forward is held against: each row alone in a plain model, on many architectures."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import Tensor
+from transformers import AutoModelForCausalLM
+
+from moot.training.data.examples import Said
+from moot.training.model.types import Scores
+
+# Windows of four tokens: less than the longest row has, and than what most rows share.
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "llama": {},
+    "qwen2": {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1},
+    "qwen3": {},
+    "gemma2": {"sliding_window": 4},  # caps its products and its logits too
+    "gemma3_text": {
+        "sliding_window": 4,
+        "layer_types": ["sliding_attention", "full_attention"],
+    },
+    "mistral": {"sliding_window": 4},
+    "granite": {"logits_scaling": 4.0, "attention_multiplier": 0.25},
+    "cohere": {"logit_scale": 0.5},
+}
+PROBE = 17
+ASKED = (90, 41, 7, 200, 13, 66, 41, 150, 28)
+
+
+def said(prompt: tuple[int, ...], tokens: tuple[int, ...], temperature: float = 1.0) -> Said:
+    return Said((), "", tokens=tokens, prompt_tokens=prompt, temperature=temperature)
+
+
+# Every completion but the last three continues, or is continued by, another row's beginning.
+FIRST = (*ASKED, 4, 5, 7, 8, 11, 12)  # goes on where the second row ends
+SECOND = (*FIRST, 9, 9, 4, 4, 30)  # and this one where the fifth does
+BATCH = [
+    said(ASKED, (4, 5, 6)),
+    said(ASKED, (4, 5, 7, 8)),
+    said(ASKED, (4,)),
+    said(FIRST, (9, 9, 9), 0.7),
+    said(FIRST, (9, 9, 4, 4)),
+    said(SECOND, (1, 2, 3, 4)),
+    said(SECOND, (1, 2, 3, 5), 1.3),
+    said((7,), (3, 2)),
+    said((7,), (3, 2)),
+    said((7, 3), (2, 5), 0.5),
+    said((7, 3), (2, 5)),
+    said((100, 101), (3,), 0.0),  # greedy: learns at 1
+]
+
+
+def loaded(folder: Path, attention: str, dtype: torch.dtype = torch.float32, **other: Any) -> Any:
+    return AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, attn_implementation=attention, **other
+    )
+
+
+def adapted(model: Any, adapter: bool) -> Any:
+    """Return the model that is asked, with a random adapter in it that alone learns, or none."""
+    if not adapter:
+        return model
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        config = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
+        return get_peft_model(model, config).get_base_model()
+
+
+def alone(model: Any, one: Said) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the definition of a row's numbers: no batch, no padding, no tree."""
+    ids = torch.tensor([[*one.prompt_tokens, *one.tokens]])
+    logits = model(ids, use_cache=False).logits[0].float()
+    start = len(one.prompt_tokens)
+    logp = (logits[start - 1 : -1] / (one.temperature or 1.0)).log_softmax(-1)
+    return (
+        logp.gather(-1, ids[0, start:, None])[:, 0],
+        -(logp.exp() * logp).sum(-1),
+        -logp.mean(-1) - torch.tensor(float(logp.shape[-1])).log(),
+        logits[-1].log_softmax(-1)[PROBE],
+    )
+
+
+def summed(of_rows: list[tuple[Tensor, ...]], bonus: bool) -> Tensor:
+    """Return a sum in which each row's log-probabilities, entropies and probe weigh otherwise."""
+    total = torch.zeros(())
+    for n, (logp, entropy, _, probe) in enumerate(of_rows):
+        total = total + (n - 4.5) * logp.sum() + (2 - n) * probe
+        total = total + 0.3 * n * entropy.sum() if bonus else total
+    return total
+
+
+def split(found: Scores, mask: Tensor) -> list[tuple[Tensor, ...]]:
+    """Return the numbers of each row, without padding."""
+    assert found.probe is not None
+    return [
+        (*(values[n][seen] for values in found[:3]), found.probe[n]) for n, seen in enumerate(mask)
+    ]
+
+
+def gradients(model: Any, of: Tensor) -> dict[str, Tensor]:
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    return dict(zip(named, torch.autograd.grad(of, list(named.values())), strict=True))
+
+
+def same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """Check gradients to a hundred-thousandth of the greatest."""
+    most = max(float(g.abs().max()) for g in expected.values())
+    assert most > 0.1
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        apart = float((found[name] - gradient).abs().max())
+        assert apart < min(1e-4 * max(most, 1), 1e-5 * most), name
