@@ -68,6 +68,13 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     assert "b.safetensors is missing (1 of 2 parts)" in (check(str(there)) or "")
 
 
+def test_a_pointer_in_place_of_weights_says_how_to_get_them(tmp_path: Path) -> None:
+    there = folder(tmp_path / "model", "config.json")
+    (there / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid 1")
+
+    assert "is a pointer of git-lfs; `git lfs pull` gets" in (check(str(there)) or "")
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [

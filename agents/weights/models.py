@@ -12,6 +12,7 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 WANTED = ("*.safetensors", "*.json", "*.txt", "*.jinja", "*.model")
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 PATIENCE_S = 5.0
+POINTER = b"version https://git-lfs"  # what git leaves where large files weren't fetched
 
 
 def fetch(name: str, progress: Progress = lambda _: None) -> Path:
@@ -85,6 +86,10 @@ def _fault(folder: Path) -> str | None:
     """Return why `folder` can't be loaded as a model."""
     if not (folder / "config.json").is_file():
         return f"model {folder}: holds no config.json"
+    if pointer := next(filter(_points, sorted(folder.glob("*.safetensors"))), None):
+        return (
+            f"model {folder}: {pointer.name} is a pointer of git-lfs; `git lfs pull` gets weights"
+        )
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         try:
@@ -101,6 +106,15 @@ def _fault(folder: Path) -> str | None:
     pickled = [path.name for pattern in PICKLED for path in folder.glob(pattern)]
     instead = f" but {pickled[0]}, which may run code when it is loaded" if pickled else ""
     return f"model {folder}: holds no *.safetensors{instead}; Moot loads safetensors only"
+
+
+def _points(file: Path) -> bool:
+    """Return whether `file` only says where git-lfs has what belongs there."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(len(POINTER)) == POINTER
+    except OSError:  # a link into nothing: told where it is looked for
+        return False
 
 
 def _from_hub(model: str) -> Path:
