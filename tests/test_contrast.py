@@ -4,7 +4,7 @@ import pytest
 
 from moot.experiments.analysis.judges import judged
 from moot.experiments.analysis.rulings import Reply, Ruling
-from moot.experiments.analysis.stats import contrasted
+from moot.experiments.analysis.stats import contrast
 
 
 @pytest.mark.parametrize(("wrong", "told"), [(7, False), (8, True)])
@@ -23,11 +23,11 @@ def test_a_judge_is_not_held_against_a_handful_of_wrong_replies(wrong: int, told
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "enough"), [(8, 8, True), (40, 7, False), (7, 40, False), (0, 0, False)]
+    ("right", "wrong", "fewer"), [(8, 8, 8), (40, 7, 7), (7, 40, 7), (0, 0, 0)]
 )
-def test_eight_of_each_kind_are_enough_and_many_in_one_unit_are_one(
-    right: int, wrong: int, enough: bool
+def test_the_rarer_kind_tells_and_many_in_one_unit_are_one(
+    right: int, wrong: int, fewer: int
 ) -> None:
     units = [[(0.5, kind)] * 3 for kind, n in ((True, right), (False, wrong)) for _ in range(n)]
 
-    assert contrasted(units) == enough
+    assert contrast(units) == fewer

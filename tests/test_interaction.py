@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from handmade import write_episodes
 from hearing import talked, turn
+from scipy.stats import binomtest
 from test_simulated import play
 
 from moot.agents.simulated import Simulated
@@ -101,6 +103,19 @@ def test_where_all_hear_all_there_is_nothing_to_set_it_beside() -> None:
 
     assert {name: one.value for name, one in found.items()} == {"heard": 0.5}
     assert adoption([], 0) == {}
+
+
+def test_nothing_adopted_in_these_tasks_may_be_something_in_others() -> None:
+    none = [talked(["4", "5", "6"], ["4", "5", "6"], {1: (0,)}, f"{i}/") for i in range(8)]
+    all_ = [talked(["4", "5", "6"], ["4", "4", "6"], {1: (0,)}, f"{i}/") for i in range(8)]
+    least, most = binomtest(8, 8).proportion_ci(), binomtest(0, 8).proportion_ci()
+
+    found = adoption([one for episode in none for one in episode], 0)
+    assert found["heard"] == found["missed"] == pytest.approx((0, 0, most.high))
+    assert found["over"] == pytest.approx((0, -most.high, most.high))
+    found = adoption([one for episode in all_ for one in episode], 0)
+    assert found["heard"] == pytest.approx((1, least.low, 1))
+    assert found["over"] == pytest.approx((1, least.low - most.high, 1))
 
 
 def test_of_few_tasks_no_difference_is_claimed() -> None:

@@ -12,44 +12,6 @@ from moot.experiments.analysis.rulings import Reply, Ruling
 FIRST, SECOND = Reply(0, "a", True, 5), Reply(1, "b", False, 5)
 
 
-def test_ones_own_replies_are_held_against_what_all_other_judges_find_of_them() -> None:
-    own, other = Reply(0, "a", None, 5), Reply(1, "b", None, 5)
-    marks = {"a": (0.9, 0.5), "b": (0.4, 0.8), "c": (0.6, 0.2)}
-    rulings = [
-        Ruling("e", judge, "grade", None, reply, None, mark)
-        for judge, both in marks.items()
-        for reply, mark in zip((own, other), both, strict=True)
-    ]
-
-    found = {metric.name: metric.value for metric in judged(rulings, 0, seed=0)}
-
-    # How much higher it marks the other's reply than others do is taken off: it may be lenient.
-    of_a = (0.9 - (0.4 + 0.6) / 2) - (0.5 - (0.8 + 0.2) / 2)
-    of_b = (0.8 - (0.5 + 0.2) / 2) - (0.4 - (0.9 + 0.6) / 2)
-    assert found["judges/self_preference@a"] == pytest.approx(of_a)
-    assert found["judges/self_preference@b"] == pytest.approx(of_b)
-    assert "judges/self_preference@c" not in found
-
-
-def test_a_judge_of_rightness_has_no_taste_for_the_length_of_what_is_right() -> None:
-    """Right replies are half as long here; nothing but their rightness is looked at."""
-    right, wrong = Reply(0, "a", True, 50), Reply(1, "b", False, 100)
-    likes = [Ruling("e0", "j", "preference", None, right, wrong, 0.9)]
-    likes += [Ruling("e0", "j", "preference", None, wrong, right, 0.1)]
-    alike = [Reply(2, "c", True, 40), Reply(3, "d", True, 80)]
-    even = [Ruling("e1", "j", "preference", None, a, b, 0.5) for a, b in (alike, alike[::-1])]
-
-    found = {metric.name: metric.value for metric in judged([*likes, *even], 0, seed=0)}
-    assert found["judges/length_bias@j"] == pytest.approx(0)
-    unknown = [
-        replace(one, of=replace(one.of, correct=None), over=replace(one.over, correct=None))
-        for one in likes
-        if one.over is not None
-    ]
-    found = {metric.name: metric.value for metric in judged(unknown, 0, seed=0)}
-    assert found["judges/length_bias@j"] < -0.5
-
-
 def test_claims_of_one_episode_tell_no_more_for_being_many() -> None:
     """Agreement is drawn by episode: what is found twice of the same replies is found once."""
     rng = Random(3)
@@ -100,3 +62,39 @@ def test_a_judge_is_known_by_how_it_ranks_and_not_by_how_high_it_marks() -> None
     turned = [replace(r, of=replace(r.of, correct=not r.of.correct)) for r in rulings]
     assert told(turned, "labels") == {"lenient": 0, "strict": 0, "blind": 0}
     assert told(turned, "agreement") == told(rulings, "agreement")
+
+
+def test_a_judge_of_which_little_is_known_weighs_as_those_do_that_are_known() -> None:
+    rng = Random(2)
+    ablest = marked("ablest", 0.3, 0.1, rng)
+    rulings = [
+        *ablest,
+        *(replace(r, judge="able", score=0.5) for r in ablest if int(r.episode[1:]) >= 24),
+        *(replace(r, judge="able") for r in ablest if int(r.episode[1:]) < 24),
+        *(replace(r, judge="new") for r in ablest if int(r.episode[1:]) < 3),
+    ]
+
+    found = {metric.name: metric.value for metric in judged(rulings, 0, 0)}
+
+    assert found["judges/trust@ablest"] == 1
+    assert found["judges/trust@able"] == pytest.approx(0.6)
+    assert found["judges/trust@new"] == pytest.approx(0.8)
+
+
+def test_judges_who_always_agree_may_not_of_other_episodes() -> None:
+    same = [
+        Ruling(f"e{e}", judge, "grade", None, reply, None, float(good))
+        for e in range(8)
+        for judge in ("j", "k")
+        for reply, good in ((FIRST, e % 2), (SECOND, 1 - e % 2))
+    ]
+
+    def told(episodes: int) -> list[tuple[float, float | None, float | None]]:
+        some = [r for r in same if int(r.episode[1:]) < episodes]
+        found = judged(some, 0, seed=0)
+        return [(m.value, m.low, m.high) for m in found if m.name == "judges/agreement"]
+
+    assert told(7) == []
+    [(value, low, high)] = told(8)
+    assert (value, high) == (1, 1)
+    assert low == pytest.approx(2 * 0.025 ** (1 / 8) - 1)

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot.protocols.reliability.rating import bradley_terry, strengths
+from moot.experiments.analysis.claims import Claim
+from moot.experiments.analysis.ratings import rated
+from moot.experiments.analysis.rulings import Reply
+from moot.protocols.reliability.rating import bradley_terry, spreads, strengths
 
 Game = tuple[int, int, float]
 
@@ -73,3 +76,38 @@ def test_games_drawn_anew_tell_by_their_sums_what_they_tell_one_by_one(
 
     expected = bradley_terry(drawn)
     assert {p: s for p, s in found.items() if not math.isnan(s)} == pytest.approx(dict(expected))
+
+
+def met(played: Sequence[tuple[str, str, float]]) -> list[Claim]:
+    """Return the games as claims, each of an episode of its own."""
+    return [
+        Claim(f"e{i}", Reply(0, a, None, 5), Reply(1, b, None, 5), won)
+        for i, (a, b, won) in enumerate(played)
+    ]
+
+
+def test_who_met_others_in_few_episodes_is_not_rated() -> None:
+    between = [("a", "b", float(i % 2)) for i in range(20)]
+
+    assert {*rated(met([*between, *[("c", "a", 1.0)] * 7]), seed=0)} == {"a", "b"}
+    assert {*rated(met([*between, *[("c", "a", 1.0)] * 8]), seed=0)} == {"a", "b", "c"}
+    assert rated([], seed=0) == {}
+
+
+def test_who_always_won_may_have_been_lucky() -> None:
+    """Of eight games all are won with 10 % by who is better by 1.1 nats alone."""
+    found = rated(met([("a", "b", 1.0)] * 8), seed=0)
+
+    assert found["a"].low < 0.55 < found["a"].value < found["a"].high
+    assert found["b"] == pytest.approx((-found["a"].value, -found["a"].high, -found["a"].low))
+
+
+def test_the_spread_of_two_players_is_what_the_binomial_has() -> None:
+    wins = np.array([[0.0, 300.0, 0.0], [100.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    theta = strengths(wins, ridge=1e-9)
+
+    spread = spreads(wins, theta, ridge=1e-9)
+
+    # The log-odds' standard error; each strength is a half of them from the middle.
+    assert spread[:2] == pytest.approx([math.sqrt(1 / 300 + 1 / 100) / 2] * 2, rel=1e-3)
+    assert math.isnan(spread[2])

@@ -20,7 +20,6 @@ from moot.protocols.reliability.bias import (
     fairness,
     length_bias,
     position_bias,
-    self_preference,
     stability,
 )
 from moot.protocols.reliability.discrimination import auc, verification_f1
@@ -110,8 +109,6 @@ def test_what_cant_be_told_is_none() -> None:
     assert position_bias([]) is consistency([]) is fairness([]) is None
     assert length_bias([(5, 5, 0.7)]) is None
     assert stability([["a"], [None]]) is None
-    assert self_preference([], [0.5]) is None
-    assert self_preference([0.25, 0.15], []) == pytest.approx(0.2)
 
 
 def planted(accuracies: list[float], n: int, seed: int = 0) -> tuple[list[list[int]], list[int]]:
@@ -234,7 +231,6 @@ def test_biases_of_pairs_by_hand() -> None:
     assert fairness([(0.8, 0.7), (0.9, 0.3)]) == 0.5
     assert consistency([(0.5, 0.5)]) == 0
     assert stability([["a", "a", "b"], ["b", None, "b"]]) == pytest.approx((2 / 3 + 1) / 2)
-    assert self_preference([0.5, 0.3], [0.1, 0.2, 0.3]) == pytest.approx(0.2)
 
 
 def test_a_planted_liking_for_length_is_found() -> None:

@@ -132,6 +132,12 @@ def test_no_learning_is_said_plainly(tmp_path: Path) -> None:
     assert "not finished: 1 of two cycles" in text
 
 
+def test_a_vote_that_the_runs_compute_does_not_buy_is_called_that(run: Path) -> None:
+    measured(run, Metric(2, "baseline/votes_affordable", 0))
+
+    assert "vote of 23, more than the run's compute buys, gives" in shown(run).text
+
+
 def test_what_learnt_verdicts_are_worth_is_said(run: Path) -> None:
     learnt = {"verification_f1": 0.8, "verification_auc": 0.9, "weighted_majority": 1.0}
     measured(run, *(Metric(2, f"held_out/{name}", v, v - 0.1, v) for name, v in learnt.items()))

@@ -33,6 +33,11 @@ class Claim:
         return self.episode, self.of.turn, self.over.turn if self.over else None
 
     @property
+    def authors(self) -> tuple[str, ...]:
+        """Return who wrote what it is about."""
+        return (self.of.agent, self.over.agent) if self.over else (self.of.agent,)
+
+    @property
     def right(self) -> bool | None:
         """Return whether the score is to be high; `None`: it can't be told."""
         if self.over is None or self.of.correct is None:

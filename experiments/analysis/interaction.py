@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .stats import FEWEST, Interval, resampled_sums
+from .stats import FEWEST, Interval, not_certain, resampled_sums
 
 Row = Mapping[str, Any]
 """A turn, as a row of turns.parquet."""
@@ -102,18 +102,32 @@ def adoption(turns: Iterable[Row], seed: int) -> dict[str, Interval]:
         tallies.setdefault(episode[0]["task"], []).append(counted)
 
     counts = [np.sum(some, 0) for some in tallies.values()]
-    enough = all(sum(count[i] > 0 for count in counts) >= FEWEST for i in (0, 2))
+    telling = {
+        name: sum(count[i] > 0 for count in counts) for name, i in (("heard", 0), ("missed", 2))
+    }
 
     def shares(sums: Sequence[float]) -> dict[str, float]:
         heard, adopted, unheard, given = sums
         found = {"heard": adopted / heard} if heard else {}
         if unheard:
             found["missed"] = given / unheard
-        if len(found) == 2 and enough:
+        if len(found) == 2 and min(telling.values()) >= FEWEST:
             found["over"] = found["heard"] - found["missed"]
         return found
 
-    return resampled_sums(counts, shares, seed)
+    drawn = resampled_sums(counts, shares, seed)
+    found = {name: not_certain(drawn[name], n) for name, n in telling.items() if name in drawn}
+    if "over" in drawn:
+        found["over"] = _over(drawn["over"], found["heard"], found["missed"])
+    return found
+
+
+def _over(drawn: Interval, heard: Interval, missed: Interval) -> Interval:
+    """Return the difference of two shares, as wide as the two where one is of nothing or of all."""
+    if {0, 1}.isdisjoint((heard.value, missed.value)):
+        return drawn
+    low, high = heard.low - missed.high, heard.high - missed.low
+    return Interval(drawn.value, min(drawn.low, low), max(drawn.high, high))
 
 
 def _speaking(episode: Sequence[Row]) -> Iterator[tuple[Row, Mapping[str, Row]]]:

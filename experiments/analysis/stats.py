@@ -14,6 +14,7 @@ How often such intervals find what isn't there is in docs/influence.md.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from math import sqrt
+from statistics import fmean
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -86,8 +87,8 @@ def resampled_times(
     }
 
 
-def contrasted(units: Iterable[Iterable[tuple[float, bool]]]) -> bool:
-    """Return whether enough units hold something right, and enough hold something wrong.
+def contrast(units: Iterable[Iterable[tuple[float, bool]]]) -> int:
+    """Return how many units hold something right, or something wrong: the fewer of the two.
 
     How well scores tell the two apart rests on the rarer one: drawn anew, a single wrong reply is
     the same each time, and the interval has hardly any width.
@@ -96,7 +97,7 @@ def contrasted(units: Iterable[Iterable[tuple[float, bool]]]) -> bool:
         units: what is drawn anew: scores, each with whether what it is of is right.
     """
     held = [{right for _, right in unit} for unit in units]
-    return all(sum(truth in both for both in held) >= FEWEST for truth in (True, False))
+    return min(sum(truth in both for both in held) for truth in (True, False))
 
 
 def mean_interval(
@@ -124,6 +125,37 @@ def mean_interval(
     tail = _tail(n, level)
     low, high = np.quantile(means, (tail, 1 - tail))
     return Interval(float(sample.mean()), float(low), float(high))
+
+
+def mean_by_unit(
+    values: Iterable[tuple[str, float]], seed: int, within: tuple[float, float]
+) -> Interval | None:
+    """Return the mean over units of their means, with its interval; `None`: fewer than 8 units.
+
+    Args:
+        values: each with the name of its unit.
+        seed: of the resampling.
+        within: the least and the greatest that a value can be.
+    """
+    units: dict[str, list[float]] = {}
+    for unit, one in values:
+        units.setdefault(unit, []).append(one)
+    if len(units) < FEWEST:
+        return None
+    return mean_interval([*map(fmean, units.values())], seed, within=within)
+
+
+def not_certain(found: Interval, n: int, within: tuple[float, float] = (0, 1)) -> Interval:
+    """Return a bootstrap interval, wider where its value is at the end of what it can be.
+
+    There all units are alike, and none that are drawn anew are otherwise.
+
+    Args:
+        found: the interval.
+        n: the units that tell of it.
+        within: the least and the greatest that the value can be.
+    """
+    return _alike(found.value, n, 0.95, within) if found.value in within else found
 
 
 def _alike(value: float, n: int, level: float, within: tuple[float, float]) -> Interval:

@@ -114,7 +114,7 @@ def summary(episodes: Sequence[Episode], cycle: int, seed: int, suffix: str = ""
     episode's own then (LaSeR, arXiv:2510.14943), and how well they tell right answers from wrong
     ones, where enough tasks have either.
     """
-    from ..analysis.stats import contrasted, mean_interval, resampled_all
+    from ..analysis.stats import FEWEST, contrast, mean_interval, not_certain, resampled_all
 
     tasks: dict[str, list[Episode]] = {}
     for episode in episodes:
@@ -139,8 +139,12 @@ def summary(episodes: Sequence[Episode], cycle: int, seed: int, suffix: str = ""
         interval = mean_interval(values, seed, within=within)
         if interval is not None:
             metrics.append(Metric(cycle, f"held_out/{name}{suffix}", *interval))
-    found = resampled_all(told, verification, seed) if contrasted(told) else {}
-    return metrics + [Metric(cycle, f"held_out/{name}{suffix}", *of) for name, of in found.items()]
+    telling = contrast(told)
+    found = resampled_all(told, verification, seed) if telling >= FEWEST else {}
+    return metrics + [
+        Metric(cycle, f"held_out/{name}{suffix}", *not_certain(of, telling))
+        for name, of in found.items()
+    ]
 
 
 def answering(episode: Episode) -> list[Turn]:

@@ -137,11 +137,11 @@ def _beside_baseline(readings: Readings, last: int) -> list[str]:
     base, number = baseline[max(baseline)], int(cast[max(cast)].value)
     could = whole_cycles(readings.metrics, "baseline/votes_affordable")
     affordable = int(could[max(could)].value) if could else number
-    compute = (
-        "at the same compute"
-        if affordable <= number
-        else f"the most that is cast, though the run's compute would buy {affordable}"
-    )
+    compute = "at the same compute"
+    if affordable > number:
+        compute = f"the most that is cast, though the run's compute would buy {affordable}"
+    elif affordable < number:
+        compute = "more than the run's compute buys"
     return [
         f"The untrained model's vote of {number}, {compute}, gives {measured(base)}: "
         f"{_beside(over_baseline(readings, last))}."

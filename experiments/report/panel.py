@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ..analysis.stats import Interval
 from .readings import Row
-from .words import share
+from .words import share, signed
 
 CHANCE = 0.5
 """The AUC of a judge that doesn't tell right from wrong."""
@@ -24,10 +24,10 @@ class Judge:
     unreadable: float
     trust: float
     auc: Interval | None
-    position_bias: float | None
-    consistency: float | None
-    length_bias: float | None
-    self_preference: float | None
+    position_bias: Interval | None
+    consistency: Interval | None
+    length_bias: Interval | None
+    self_preference: Interval | None
 
     @property
     def at_chance(self) -> bool:
@@ -56,10 +56,10 @@ def _judge(name: str, seen: dict[str, Interval]) -> Judge:
         unreadable=value("unreadable") or 0.0,
         trust=1.0 if (trust := value("trust")) is None else trust,
         auc=seen.get("auc"),
-        position_bias=value("position_bias"),
-        consistency=value("consistency"),
-        length_bias=value("length_bias"),
-        self_preference=value("self_preference"),
+        position_bias=seen.get("position_bias"),
+        consistency=seen.get("consistency"),
+        length_bias=seen.get("length_bias"),
+        self_preference=seen.get("self_preference"),
     )
 
 
@@ -78,11 +78,11 @@ def warnings(found: Iterable[Judge]) -> list[str]:
                 f"Judge {one.name} is worse than chance: {one.auc.value:.2f} "
                 f"[{one.auc.low:.2f}, {one.auc.high:.2f}].{_unheard(one)}"
             )
-        if one.position_bias is not None and abs(one.position_bias) > LEANING:
-            place = "first" if one.position_bias > 0 else "second"
+        if (bias := one.position_bias) is not None and _leans(bias):
+            place = "first" if bias.value > 0 else "second"
             said.append(
-                f"Judge {one.name} leans to the {place} place by {abs(one.position_bias):.2f}; "
-                "both orders are asked and averaged, so that this cancels out."
+                f"Judge {one.name} leans to the {place} place ({signed(bias)}); both orders are "
+                "asked and averaged, so that this cancels out."
             )
         if one.unreadable > UNREADABLE:
             said.append(
@@ -90,6 +90,10 @@ def warnings(found: Iterable[Judge]) -> list[str]:
                 "abstains there."
             )
     return said
+
+
+def _leans(bias: Interval) -> bool:
+    return abs(bias.value) > LEANING and not bias.low <= 0 <= bias.high
 
 
 def _unheard(one: Judge) -> str:

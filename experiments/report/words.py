@@ -5,8 +5,10 @@ from ..analysis.stats import Interval
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
-def measured(interval: Interval) -> str:
-    """Return a value with its interval, for reading."""
+def measured(interval: Interval | None) -> str:
+    """Return a value with its interval, for reading; a dash for what isn't known."""
+    if interval is None:
+        return "–"
     value, low, high = _decimals(interval, "")
     return value if len({*interval}) == 1 else f"{value} [{low}, {high}]"
 

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 
@@ -48,35 +49,38 @@ def stability(repeats: Iterable[Sequence[Hashable | None]]) -> float | None:
 def length_bias(pairs: Sequence[tuple[int, int, float]], ridge: float = 0.1) -> float | None:
     """Return how much the log-odds of winning grow as a reply gets e times as long as the other.
 
-    It is the coefficient of the difference of log-lengths in a logistic regression without a
-    constant, fitted by Newton's method with a small ridge.  `None`: no two are of unlike length.
+    `None`: no two are of unlike length.
 
     Args:
         pairs: the two lengths, and how likely the first one won.
-        ridge: times half the squared coefficient is taken from the log-likelihood.
+        ridge: as of `slope`.
     """
+    return slope(*log_ratios(pairs), np.ones(len(pairs)), ridge)
+
+
+def log_ratios(pairs: Sequence[tuple[int, int, float]]) -> tuple[Any, Any]:
+    """Return (N,) each pair's difference of log-lengths, and (N,) how likely the first one won."""
     x = np.array([math.log1p(a) - math.log1p(b) for a, b, _ in pairs])
-    won = np.array([p for _, _, p in pairs])
-    if not x.any():
-        return None
-    slope = 0.0
-    for _ in range(100):
-        p = 1 / (1 + np.exp(-np.clip(slope * x, -40, 40)))
-        step = float(((won - p) @ x - ridge * slope) / ((p * (1 - p)) @ x**2 + ridge))
-        slope += max(-1.0, min(1.0, step))
-        if abs(step) < 1e-9:
-            break
-    return slope
+    return x, np.array([p for _, _, p in pairs])
 
 
-def self_preference(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
-    """Return how much better than other judges a judge finds its own replies; `None`: it has none.
-
-    A judge that marks everybody higher has no liking for itself: how much better it finds others'
-    replies is taken off.
+def slope(x: Any, won: Any, times: Any, ridge: float = 0.1) -> float | None:
+    """Return the coefficient of a logistic regression without a constant; `None`: all `x` are 0.
 
     Args:
-        ours: how much better it finds each of its own replies than other judges do, in the mean.
-        theirs: the same of others' replies; empty where replies were compared with each other.
+        x: (N,) what it is of.
+        won: (N,) the outcomes, or how likely they are, in [0, 1].
+        times: (N,) how often each counts.
+        ridge: times half the squared coefficient is taken from the log-likelihood.
     """
-    return fmean(ours) - (fmean(theirs) if theirs else 0.0) if ours else None
+    if not (x * times).any():
+        return None
+    found = 0.0
+    for _ in range(100):  # Newton's method
+        p = 1 / (1 + np.exp(-np.clip(found * x, -40, 40)))
+        step = (times * (won - p)) @ x - ridge * found
+        step = float(step / ((times * p * (1 - p)) @ x**2 + ridge))
+        found += max(-1.0, min(1.0, step))
+        if abs(step) < 1e-9:
+            break
+    return found

@@ -51,14 +51,41 @@ def strengths(wins: Any, ridge: float = 0.1) -> Any:
     return found
 
 
+def spreads(wins: Any, theta: Any, ridge: float = 0.1) -> Any:
+    """Return (n,) the standard error of each of `strengths`, by the curvature at its top.
+
+    It is finite where a player never lost, of which games that are drawn anew tell nothing.  Games
+    are taken to be independent of each other.
+
+    Args:
+        wins: (n, n) as of `strengths`.
+        theta: (n,) what that found; where it is nan, so is what is returned.
+        ridge: as there.
+    """
+    there = ~np.isnan(theta)
+    n, found = int(there.sum()), np.full(len(theta), np.nan)
+    if n:
+        games = (wins + wins.T)[np.ix_(there, there)]
+        centred = np.eye(n) - 1 / n
+        curved = centred @ np.linalg.inv(_curvature(games, theta[there], ridge)) @ centred
+        found[there] = np.sqrt(np.diag(curved))
+    return found
+
+
+def _curvature(games: Any, theta: Any, ridge: float) -> Any:
+    """Return (n, n) minus the second derivatives of the penalised log-likelihood."""
+    p = 1 / (1 + np.exp(theta - theta[:, None]))
+    weight = games * p * (1 - p)
+    return np.diag(weight.sum(1) + ridge) - weight
+
+
 def _fitted(wins: Any, ridge: float) -> Any:
     """Return (n,) where the penalised likelihood is highest."""
     games, theta = wins + wins.T, np.zeros(len(wins))
     for _ in range(ITERATIONS):
         p = 1 / (1 + np.exp(theta - theta[:, None]))  # that the row beats the column
         slope = (wins - games * p).sum(1) - ridge * theta
-        weight = games * p * (1 - p)
-        step = np.linalg.solve(np.diag(weight.sum(1) + ridge) - weight, slope)
+        step = np.linalg.solve(_curvature(games, theta, ridge), slope)
         theta = theta + step / max(1.0, float(np.abs(step).max()))  # far steps overshoot
         if np.abs(step).max() < 1e-9:
             break

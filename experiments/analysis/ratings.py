@@ -1,0 +1,58 @@
+"""Ratings: how strong each agent's replies are, from who was found better than whom."""
+
+from collections.abc import Iterable, Mapping
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moot.protocols.reliability.rating import spreads, strengths
+
+from .claims import Claim
+from .stats import FEWEST, Interval, resampled_times
+
+Z = NormalDist().inv_cdf(0.975)
+
+
+def rated(claims: Iterable[Claim], seed: int) -> dict[str, Interval]:
+    """Return the Bradley-Terry strength, in nats, of each agent with games in 8 episodes.
+
+    The games are the judges' claims about two agents' replies to one task, each won so far.  The
+    intervals are of strengths fitted to episodes that are drawn anew.  These tell nothing of who
+    always wins, or never: where anybody does, the intervals are as wide as the likelihood has them.
+
+    Args:
+        claims: of all judges.
+        seed: of the bootstrap, whose units are episodes.
+    """
+    games = [(c.episode, c.of.agent, c.over.agent, c.score) for c in claims if c.over is not None]
+    episodes = {name: i for i, name in enumerate(dict.fromkeys(game[0] for game in games))}
+    games = [game for game in games if game[1] != game[2]]
+    names = list(dict.fromkeys(name for _, *both, _ in games for name in both))
+    place, n = {name: i for i, name in enumerate(names)}, len(names)
+    units = np.array([episodes[episode] for episode, *_ in games] * 2, dtype=np.int64)
+    ends = [(place[a], place[b]) for _, a, b, _ in games]
+    cells = np.array([a * n + b for a, b in ends] + [b * n + a for a, b in ends], dtype=np.int64)
+    won = np.array([x for *_, x in games] + [1 - x for *_, x in games])
+
+    def wins(times: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.bincount(cells, times[units] * won, n * n).reshape(n, n).astype(np.float64)
+
+    def drawn(times: NDArray[np.int64]) -> Mapping[str, float]:
+        fitted = dict(zip(names, strengths(wins(times)).tolist(), strict=True))
+        return {name: fitted[name] for name in enough if not np.isnan(fitted[name])}
+
+    met = {name: {episode for episode, *both, _ in games if name in both} for name in names}
+    enough = [name for name in names if len(met[name]) >= FEWEST]
+    if not enough:
+        return {}
+    whole = wins(np.ones(len(episodes), dtype=np.int64))
+    found = resampled_times(len(episodes), drawn, seed)
+    if whole.sum(0).all() and whole.sum(1).all():
+        return found
+    errors = dict(zip(names, (Z * spreads(whole, strengths(whole))).tolist(), strict=True))
+    return {
+        name: Interval(of.value, min(of.low, of.value - by), max(of.high, of.value + by))
+        for name, of in found.items()
+        for by in [errors[name]]
+    }
