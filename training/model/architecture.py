@@ -61,6 +61,8 @@ def check(loaded: Any, model: Path) -> None:
             both = _found(loaded, two)
             apiece = torch.cat([_found(loaded, [row]) for row in two])
             own = _own(loaded, two)
+    except torch.OutOfMemoryError:
+        raise  # nothing is wrong with the architecture
     except (LookupError, AttributeError, TypeError, ValueError, RuntimeError) as error:
         # It isn't as others are built.
         raise MootError(f"{model}: can't train this architecture: {in_one_line(error)}") from error
