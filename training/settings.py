@@ -98,7 +98,8 @@ class Fit(Settings):
     only run with a stand-in for a GPU so far."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the base model. `auto` is bfloat16 on a GPU if adapters learn, which are float32
-    themselves; otherwise float32, because small steps are lost in 16 bits."""
+    themselves; otherwise float32, because small steps are lost in 16 bits; on a GPU with TF32
+    products while all weights learn."""
     recompute: bool = False
     """Gradient checkpointing: hold one layer's activations at a time and compute them again in the
     backward pass, for a third more work and far less memory."""
