@@ -1,14 +1,20 @@
 """Attention over a prefix tree: what a softmax under its mask, written out, gives."""
 
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch._dynamo import config as dynamo  # pyright: ignore[reportPrivateUsage]
 from torch.nn.attention.flex_attention import flex_attention
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from moot.agents.errors import MootError
+from moot.training.model import attention
 from moot.training.model.attention import KERNEL, attend
 from moot.training.model.sight import Sight
 from moot.training.model.tree import tree
@@ -201,6 +207,44 @@ def test_flex_attention_sees_the_same(window: int | None) -> None:
     assert isinstance(found, Tensor)
     expected = attend(query, key, value, seen, SCALE, window)
     torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
+
+
+def kinds(widths: Iterable[int]) -> Iterator[int]:
+    """Have FlexAttention meet heads of these widths, and yield which it came to."""
+    seen = sight(DEEP)
+    for width in widths:
+        query, key, value = drawn(len(seen.position), width, grad=False)
+        found = attention._flex(  # pyright: ignore[reportPrivateUsage]
+            query, key, value, seen.blocks(None), SCALE, None
+        )
+        expected = written_out(query, key, value, seen.mask)
+        torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
+        yield width
+
+
+def test_in_every_context_all_kinds_of_attention_are_compiled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compiled = 0
+
+    def counted(graph: torch.fx.GraphModule, _inputs: list[Tensor]) -> Callable[..., Any]:
+        nonlocal compiled
+        compiled += 1
+        return graph.forward
+
+    torch.compiler.reset()
+    kernel = torch.compile(flex_attention, dynamic=True, backend=counted)
+    monkeypatch.setattr(attention, "_compiled", lambda: kernel)
+    limits: Any = dynamo
+
+    async def run() -> list[int]:  # as a run lets its learners learn: each step in its own context
+        steps = kinds([2, 3, 4])
+        return [await asyncio.to_thread(next, steps) for _ in range(3)]
+
+    with limits.patch(recompile_limit=1):
+        assert asyncio.run(run()) == [2, 3, 4]
+
+    assert compiled == 3
 
 
 def listed(counts: Tensor | None, blocks: Tensor | None) -> set[tuple[int, int]]:

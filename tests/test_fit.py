@@ -170,6 +170,15 @@ def test_what_was_learnt_before_a_step_of_nonsense_is_on_disk(tiny: Path, tmp_pa
     assert all(torch.equal(tensor, kept.weights[n]) for n, tensor in learner.tensors().items())
 
 
+def test_all_weights_learn_more_slowly_than_an_adapter_unless_a_rate_is_said() -> None:
+    whole: dict[str, Any] = {"lora": None}
+
+    assert (Fit().lr, Fit(lora=Lora(rank=4)).lr, Fit(**whole).lr) == (1e-4, 1e-4, 1e-6)
+    assert (Fit(lr=1e-3).lr, Fit(**whole, lr=1e-4).lr) == (1e-3, 1e-4)
+    # A run's directory has it written out, so that what was begun goes on at the rate it had.
+    assert Fit.model_validate(Fit(**whole).model_dump(mode="json")).lr == 1e-6
+
+
 def test_small_steps_of_all_weights_are_not_lost_on_16_bits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,6 +1,9 @@
 """Published weights: all of a cycle's or none, and the newest of each."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
 
 from moot.agents.types import Weights
 from moot.experiments.cycle.learn import current, publish, published
@@ -24,6 +27,31 @@ def test_the_last_checkpoints_appear_together_and_the_rest_goes(tmp_path: Path) 
     assert published(cycle)
     assert [path.name for path in sorted(cycle.iterdir())] == ["weights"]
     assert (cycle / "weights/a/adapter_model.safetensors").read_text() == "a 2"
+
+
+def test_what_is_published_takes_no_room_twice(tmp_path: Path) -> None:
+    trained(tmp_path, "a", 2)
+    [file] = tmp_path.rglob("adapter_model.safetensors")
+    before = file.stat()
+
+    publish(tmp_path)
+
+    after = (tmp_path / "weights/a/adapter_model.safetensors").stat()
+    assert (after.st_dev, after.st_ino) == (before.st_dev, before.st_ino)
+    assert after.st_nlink == 1  # no other name is left by which it could be changed
+
+
+def test_checkpoints_on_another_file_system_are_copied(tmp_path: Path) -> None:
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no other file system")
+    with TemporaryDirectory(dir=memory) as elsewhere:
+        trained(Path(elsewhere), "a", 2)
+        (tmp_path / "fit").symlink_to(Path(elsewhere) / "fit")
+
+        publish(tmp_path)
+
+    assert (tmp_path / "weights/a/adapter_model.safetensors").read_text() == "a 2"
 
 
 def test_a_half_moved_set_from_a_killed_run_is_no_set(tmp_path: Path) -> None:

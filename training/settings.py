@@ -1,11 +1,14 @@
 """How long and how fast to learn, as YAML says it."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from moot.agents.types import Device, Settings, on_this_machine
+
+WHOLE_LR = 1e-6
+"""The learning rate where all weights learn and nothing is said; of an adapter it is `Fit.lr`'s."""
 
 
 class Lora(Settings):
@@ -71,7 +74,7 @@ class Fit(Settings):
     """One cycle's training."""
 
     lr: float = Field(default=1e-4, gt=0, lt=1)
-    """AdamW's learning rate."""
+    """AdamW's learning rate. Where all weights learn (`lora: null`) the default is 1e-6."""
     epochs: int = Field(default=1, ge=1, le=1000)
     """Passes over a cycle's examples."""
     groups: int = Field(default=8, ge=1)
@@ -95,7 +98,8 @@ class Fit(Settings):
     only run with a stand-in for a GPU so far."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the base model. `auto` is bfloat16 on a GPU if adapters learn, which are float32
-    themselves; otherwise float32, because small steps are lost in 16 bits."""
+    themselves; otherwise float32, because small steps are lost in 16 bits; on a GPU with TF32
+    products while all weights learn."""
     recompute: bool = False
     """Gradient checkpointing: hold one layer's activations at a time and compute them again in the
     backward pass, for a third more work and far less memory."""
@@ -115,6 +119,18 @@ class Fit(Settings):
     where it comes to less than 0.001, and otherwise 0.1, because 16 bits are coarser."""
     guards: Guards = Guards()
     """Bounds that stop the training of a policy that collapses."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_weights_learn_slowly(cls, said: Any) -> Any:
+        """Say the learning rate of all weights, where nobody does.
+
+        AdamW moves each weight by about the rate, and theirs are so many that at an adapter's rate
+        one step leaves nothing of the model.
+        """
+        if isinstance(said, dict) and "lr" not in said and said.get("lora", Lora()) is None:
+            return {**said, "lr": WHOLE_LR}
+        return said
 
     @model_validator(mode="after")
     def _all_is_used(self) -> Self:

@@ -16,6 +16,7 @@ from .data.examples import Example, Rollout, contrast
 from .data.filed import Filed, keeper
 from .fit import fit, graded
 from .job import BEFORE, Done, Job, Step
+from .memory import told_memory
 from .model.architecture import base
 from .model.learner import Learner, release
 from .model.room import Room
@@ -34,7 +35,15 @@ def study(job: Job, examples: Sequence[Example], loaded: Any = None) -> Generato
         job: what is to be done.
         examples: what the cycle taught, whoever is to learn it.
         loaded: the base model, where it is in memory already.
+
+    Raises:
+        MootError: what the user can mend, a GPU's memory that ran out among it.
     """
+    with told_memory():
+        return (yield from _studied(job, examples, loaded))
+
+
+def _studied(job: Job, examples: Sequence[Example], loaded: Any) -> Generator[Step, None, Done]:
     encode = Tokens(job.model)
     learner = _ready(job, encode, loaded)
     room, moved = Room(encode, learner.context), False

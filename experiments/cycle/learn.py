@@ -1,5 +1,6 @@
 """Learn: the examples of a cycle become the next version of the weights, all of them or none."""
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -84,9 +85,20 @@ def publish(folder: Path) -> None:
     beside.mkdir(parents=True)
     for training in sorted((folder / "fit").glob("*")):
         if last := max(training.glob("step-*"), default=None):
-            shutil.copytree(last, beside / training.name)
+            shutil.copytree(last, beside / training.name, copy_function=_named)
     beside.rename(folder / "weights")
     shutil.rmtree(folder / "fit", ignore_errors=True)
+
+
+def _named(file: str, too: str) -> None:
+    """Call a file `too` as well; where it can't have two names, its copy.
+
+    Nobody writes into a checkpoint that is there: the next one is new files.
+    """
+    try:
+        os.link(file, too)
+    except OSError:  # another file system, or one without links
+        shutil.copy2(file, too)
 
 
 def published(folder: Path) -> bool:

@@ -18,6 +18,7 @@ from ..settings import Fit
 from . import sharding
 from .attention import KERNEL
 from .forward import score
+from .precision import exact
 from .rows import moved, rows
 
 
@@ -57,10 +58,12 @@ def check(loaded: Any, model: Path) -> None:
         raise MootError(f"{model}: can't train this architecture: its {kind} RoPE hangs on length")
     two = plain(Tokens(model), loaded)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), exact():
             both = _found(loaded, two)
             apiece = torch.cat([_found(loaded, [row]) for row in two])
             own = _own(loaded, two)
+    except torch.OutOfMemoryError:
+        raise  # nothing is wrong with the architecture
     except (LookupError, AttributeError, TypeError, ValueError, RuntimeError) as error:
         # It isn't as others are built.
         raise MootError(f"{model}: can't train this architecture: {in_one_line(error)}") from error

@@ -68,6 +68,7 @@ def attend(
 def _flex(
     query: Tensor, key: Tensor, value: Tensor, blocks: BlockMask, scale: float, cap: float | None
 ) -> Tensor:
+    _allow_variants()
     found = _compiled()(
         query,
         key,
@@ -79,6 +80,18 @@ def _flex(
     )
     assert isinstance(found, Tensor)
     return found
+
+
+def _allow_variants() -> None:
+    """Have FlexAttention compiled for every kind of mask, cap and head, with gradients or without.
+
+    Torch would give up after eight, and hold all products from then on.  What is set in torch holds
+    in one context alone, so every call sets it: each step of a run is taken in another, and a layer
+    that is computed again is in a thread of autograd's.
+    """
+    limits: Any = dynamo
+    if limits.recompile_limit < VARIANTS:
+        limits.recompile_limit = VARIANTS
 
 
 @cache
@@ -93,13 +106,7 @@ def _capped(cap: float, device: torch.device) -> Callable[..., Tensor]:
 
 @cache
 def _compiled() -> Any:
-    """Return FlexAttention as a fused kernel; as it comes it holds all products at once.
-
-    It is compiled anew for each kind of mask, cap, size of head, with gradients and without; torch
-    would give up after eight, and hold all products from then on.
-    """
-    limits: Any = dynamo
-    limits.recompile_limit = max(VARIANTS, limits.recompile_limit)
+    """Return FlexAttention as a fused kernel; as it comes it holds all products at once."""
     return torch.compile(flex_attention, dynamic=True)
 
 
