@@ -37,15 +37,31 @@ ADVICE = (
     (r"torchvision::nms", "remove torchvision, torchaudio and torchcodec, which don't fit torch"),
     (r"[Aa]ddress already in use", "another program took the port meanwhile: leave `port` out"),
     (r"max_lora_rank", "raise max_lora_rank"),
+    (
+        r"does not support LoRA",
+        "learn all of its weights (`fit: {{lora: null}}`), or let an engine of kind local serve it",
+    ),
 )
 """What an end means for who wrote the experiment, by what the log says last."""
 
 
-def server(settings: "VLLM", model: Path, ports: list[int], logs: Path, i: int) -> Server:
-    """Return the `i`-th of as many servers as there are ports, not started yet."""
+def server(
+    settings: "VLLM", model: Path, ports: list[int], logs: Path, i: int, *, adapters: int
+) -> Server:
+    """Return the `i`-th of as many servers as there are ports, not started yet.
+
+    Args:
+        settings: as YAML says them.
+        model: the folder of the base model.
+        ports: where they listen.
+        logs: the folder of their logs.
+        i: which one.
+        adapters: how many will be loaded.
+    """
     cpu = is_cpu_build()
     log = logs / f"vllm-{ports[i]}.log"
-    command, env = _command(settings, model, ports[i], cpu), environment(settings, cpu)
+    command = _command(settings, model, ports[i], cpu, adapters)
+    env = environment(settings, cpu)
     if len(ports) > 1:
         env |= _share(settings, i, len(ports), cpu)
     memory = "kv_cache_gib" if cpu else "gpu_memory_utilization"
@@ -93,7 +109,7 @@ def _bound(probe: socket.socket, wanted: int | None) -> int:
     return int(probe.getsockname()[1])
 
 
-def _command(settings: "VLLM", model: Path, port: int, cpu: bool) -> list[str]:
+def _command(settings: "VLLM", model: Path, port: int, cpu: bool, adapters: int) -> list[str]:
     options: dict[str, object] = {
         "--model": model.resolve(),
         "--served-model-name": "base",
@@ -101,13 +117,17 @@ def _command(settings: "VLLM", model: Path, port: int, cpu: bool) -> list[str]:
         "--port": port,
         "--dtype": "float32" if cpu and settings.dtype == "auto" else settings.dtype,
         "--max-model-len": settings.max_model_len,
-        "--max-loras": settings.max_loras,
-        "--max-lora-rank": settings.max_lora_rank,
         # Sampling is what the experiment says, not what generation_config.json says.
         "--generation-config": "vllm",
         "--worker-extension-cls": WORKER,
     }
-    flags = ["--enable-lora", "--enable-prompt-tokens-details"]
+    flags = ["--enable-prompt-tokens-details"]
+    if adapters:  # vLLM has no LoRA for some models, and room for it takes memory
+        flags.append("--enable-lora")
+        places = options["--max-loras"] = settings.places(adapters)
+        options["--max-lora-rank"] = settings.max_lora_rank
+        # Those that have no place now wait in the host's memory; vLLM holds no more than places.
+        options["--max-cpu-loras"] = max(places, adapters)
     if cpu:
         # A seeded request whose prompt is prefilled in chunks kills vLLM's CPU engine.
         flags += ["--enforce-eager", "--no-enable-chunked-prefill"]
