@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import EngineError
+from ..gpus import visible
 from .server import Server
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 WORKER = "moot.agents.serving.worker.Worker"
 """What is added to the workers of servers that are ours."""
-PARALLEL = r"(?:--tensor-parallel-size|-tp)[ =](\d+)"
 ADVICE = (
     (
         r"No available memory for the cache|KV cache is needed",
@@ -62,8 +62,9 @@ def server(
     log = logs / f"vllm-{ports[i]}.log"
     command = _command(settings, model, ports[i], cpu, adapters)
     env = environment(settings, cpu)
-    if len(ports) > 1:
-        env |= _share(settings, i, len(ports), cpu)
+    env |= _cores(i, len(ports)) if cpu else _gpus(settings, i)
+    if cpu and settings.gpus is not None:
+        raise EngineError("gpus: the vLLM that is installed here is the one for CPUs")
     memory = "kv_cache_gib" if cpu else "gpu_memory_utilization"
 
     def advice(said: str) -> str:
@@ -161,19 +162,20 @@ def environment(settings: "VLLM", cpu: bool) -> dict[str, str]:
     return env
 
 
-def _share(settings: "VLLM", i: int, n: int, cpu: bool) -> dict[str, str]:
-    """Return what gives the `i`-th of `n` servers its own cores or GPUs."""
-    if cpu:
-        cores = sorted(os.sched_getaffinity(0))
-        mine = cores[i * len(cores) // n : (i + 1) * len(cores) // n] or [cores[i % len(cores)]]
-        bound = ",".join(map(str, mine))
-        return {"OMP_NUM_THREADS": str(len(mine)), "VLLM_CPU_OMP_THREADS_BIND": bound}
-    told = re.search(PARALLEL, " ".join(settings.arguments))
-    each = int(told[1]) if told else 1
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    gpus = visible.split(",") if visible else [str(gpu) for gpu in range(n * each)]
-    if len(gpus) < n * each:
-        raise EngineError(
-            f"{n} replicas of {each} GPUs need {n * each}; CUDA_VISIBLE_DEVICES has {visible}"
-        )
-    return {"CUDA_VISIBLE_DEVICES": ",".join(gpus[i * each : (i + 1) * each])}
+def _cores(i: int, n: int) -> dict[str, str]:
+    """Return what gives the `i`-th of `n` servers its own cores."""
+    if n == 1:
+        return {}
+    cores = sorted(os.sched_getaffinity(0))
+    mine = cores[i * len(cores) // n : (i + 1) * len(cores) // n] or [cores[i % len(cores)]]
+    bound = ",".join(map(str, mine))
+    return {"OMP_NUM_THREADS": str(len(mine)), "VLLM_CPU_OMP_THREADS_BIND": bound}
+
+
+def _gpus(settings: "VLLM", i: int) -> dict[str, str]:
+    """Return what gives the `i`-th server its own GPUs; a single one finds the first by itself."""
+    if settings.gpus is None and settings.replicas == 1:
+        return {}
+    each = settings.takes // settings.replicas
+    gpus = settings.gpus or range(settings.takes)
+    return visible(gpus[i * each : (i + 1) * each])

@@ -1,9 +1,11 @@
 """vLLM: the engine for real runs; a server that we start and stop, or one that runs already."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +14,7 @@ from pydantic import Field, model_validator
 from ..address import Url
 from ..beside import ModelName
 from ..engine import SERVER_S, Engine, Limits
+from ..gpus import Gpus
 from ..price import Price
 from ..types import Dtype, OneOrMore, Settings, on_this_machine
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
 MOST = 16
 """So many adapters may speak in one batch where nothing is set."""
+PARALLEL = re.compile(r"(?<!\S)(?:--(?:tensor|pipeline|data)-parallel-size|-(?:tp|pp|dp))[ =](\d+)")
+"""What in `arguments` multiplies the GPUs of a server."""
 
 
 class VLLM(Settings):
@@ -54,6 +59,9 @@ class VLLM(Settings):
     replicas: int = Field(default=1, ge=1, le=64)
     """How many such servers are started. On GPUs each gets as many as `--tensor-parallel-size` in
     `arguments` says; on a CPU each gets its share of the cores."""
+    gpus: Gpus | None = None
+    """Which GPUs the started servers get, by number from 0: as many as they take, the first
+    server's first. Left out: the first ones."""
     sleep: bool = False
     """Whether the started server leaves its GPU's memory to training between talks."""
     arguments: tuple[str, ...] = ()
@@ -74,6 +82,13 @@ class VLLM(Settings):
             raise ValueError("expected `model` (a server is started) or `url` (one runs already)")
         if self.port is not None and self.port + self.replicas > 2**16:
             raise ValueError(f"no room for {self.replicas} replicas from port {self.port} on")
+        if self.url is not None:
+            self.refuse("gpus", where="with `url`: a server that runs has its GPUs")
+        elif self.gpus is not None and len(self.gpus) != self.takes:
+            raise ValueError(
+                f"expected {self.takes} GPUs in `gpus`, for {self.replicas} servers of "
+                f"{self.takes // self.replicas} each, got {len(self.gpus)}"
+            )
         return self
 
     @property
@@ -95,6 +110,12 @@ class VLLM(Settings):
     def repeats(self) -> bool:
         """A server batches, and rounds by the batch."""
         return False
+
+    @property
+    def takes(self) -> int:
+        """How many GPUs all its servers take, where there are GPUs."""
+        told = PARALLEL.findall(" ".join(self.arguments))
+        return self.replicas * prod(map(int, told))
 
     def places(self, adapters: int) -> int:
         """Return how many of so many adapters may speak in one batch."""
