@@ -82,7 +82,7 @@ class Endpoint(Settings):
         return False
 
     @asynccontextmanager
-    async def open(self, logs: Path) -> AsyncGenerator[Engine]:
+    async def open(self, logs: Path, adapters: int = 0) -> AsyncGenerator[Engine]:
         """Give the engine at the other end; it writes no logs."""
         from .wire import connect
 

@@ -159,10 +159,11 @@ class EngineSettings(Protocol):
         """Whether equal requests get equal completions, to the last bit, whatever else is asked."""
         ...
 
-    def open(self, logs: Path) -> AbstractAsyncContextManager[Engine]:
+    def open(self, logs: Path, adapters: int = 0) -> AbstractAsyncContextManager[Engine]:
         """Start the engine, or attach to it; leaving the context stops what was started.
 
         Args:
             logs: an existing folder that the engine may write its own logs to.
+            adapters: how many will be loaded, each in place of its earlier version.
         """
         ...

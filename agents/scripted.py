@@ -122,7 +122,7 @@ class Scripted(Settings):
         return True
 
     @asynccontextmanager
-    async def open(self, logs: Path) -> AsyncGenerator[Engine]:
+    async def open(self, logs: Path, adapters: int = 0) -> AsyncGenerator[Engine]:
         """Give the engine; it writes no logs."""
         yield ScriptedEngine(self._line, self.latency_s)
 

@@ -89,7 +89,7 @@ class Simulated(Settings):
         return True
 
     @asynccontextmanager
-    async def open(self, logs: Path) -> AsyncGenerator[Engine]:
+    async def open(self, logs: Path, adapters: int = 0) -> AsyncGenerator[Engine]:
         """Give the engine; it writes no logs."""
         # Made-up likelihoods would give figures in a run's controls that look like findings.
         yield ScriptedEngine(self.reply, self.latency_s, logprobs=False)

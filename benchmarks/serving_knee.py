@@ -46,7 +46,7 @@ async def load(name: str, n: int, *, heeded: bool) -> dict[str, Any]:
     task, said = LOADS[name]
     people = Population((Agent("solver", "policy", "main", sampling=Sampling(max_tokens=said)),))
     server = settings(4).model_copy(update={"limits": Limits(concurrency=PLACES)})
-    async with stage(server) as (at, engine, run):
+    async with stage(server, 4) as (at, engine, run):
         if not heeded:
             silent = Gate("main", Silent(engine), server.limits, Random(0))
             at = replace(at, engines={"main": silent})

@@ -60,10 +60,10 @@ def question(i: int) -> Task:
 
 
 @asynccontextmanager
-async def stage(server: VLLM) -> AsyncGenerator[tuple[Stage, Served, Path]]:
+async def stage(server: VLLM, adapters: int) -> AsyncGenerator[tuple[Stage, Served, Path]]:
     """Give a stage as a run has it, its engine, and a folder for what is written."""
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "journal") as journal:
-        async with server.open(Path(folder)) as engine:
+        async with server.open(Path(folder), adapters) as engine:
             assert isinstance(engine, Served)
             gate = Gate("main", engine, server.limits, Random(0))
             yield Stage({"main": gate}, journal, 0), engine, Path(folder)
@@ -85,7 +85,7 @@ async def debate(out: Path, n: int) -> dict[str, Any]:
     people = Population(
         tuple(Agent(f"solver-{i}", "policy", "main", sampling=sampling) for i in range(3))
     )
-    async with stage(settings(4)) as (at, engine, run):
+    async with stage(settings(4), 4) as (at, engine, run):
         await play(at, Debate(rounds=2), [question(10_000)], people, run / "warm")
         before = cached(engine)
         tasks = map(question, range(n))
@@ -142,7 +142,7 @@ def offline(out: Path) -> dict[str, Any]:
         enable_chunked_prefill=False,
         block_size=32,
         enable_lora=True,
-        max_loras=own.max_loras,
+        max_loras=own.places(4),
         max_lora_rank=own.max_lora_rank,
         disable_log_stats=False,
     )
@@ -163,7 +163,7 @@ async def adapters(out: Path, distinct: int, n: int) -> dict[str, Any]:
     folders = made(out, ADAPTERS)
     sampling = Sampling(max_tokens=SOLVED)
     people = Population(tuple(_agent(i, f"pupil-{i % distinct}", sampling) for i in range(AGENTS)))
-    async with stage(settings(ADAPTERS)) as (at, engine, run):
+    async with stage(settings(ADAPTERS), ADAPTERS) as (at, engine, run):
         before = resident()
         for i in range(distinct):
             await engine.load(Weights(f"pupil-{i}", 1, folders[i]))
@@ -185,7 +185,7 @@ async def samples(n: int, *, together: bool) -> dict[str, Any]:
     people = Population(
         tuple(Agent(f"solver-{i}", "policy", "main", sampling=sampling) for i in range(ALIKE))
     )
-    async with stage(settings(4)) as (at, _, run):
+    async with stage(settings(4), 4) as (at, _, run):
         if not together:
             at = replace(at, engines={"main": Apart(at.engines["main"])})
         await play(at, Consensus(), [question(10_000)], people, run / "warm")

@@ -80,6 +80,12 @@ class Experiment(Settings):
         only = next(iter(self.engines))
         return Population(tuple(a for group in self.population for a in group.agents(only)))
 
+    def adapters(self, engine: str) -> int:
+        """Return how many adapters learn on an engine: none where all weights do."""
+        if self.fit.lora is None:
+            return 0
+        return len({a.weights for a in self.people().agents if a.engine == engine} - {None})
+
     def talked_about(self, cycle: int, train: Sequence[Task]) -> Sequence[Task]:
         """Return a cycle's tasks, of those to learn from; none where a file has all there is."""
         if not getattr(self.method, "talk", True):

@@ -64,6 +64,8 @@ async def models(request: web.Request) -> web.Response:
 async def load(request: web.Request) -> web.Response:
     body = orjson.loads(await request.read())
     name, path = body["lora_name"], body["lora_path"]
+    if "--enable-lora" not in REST:
+        return refuse(400, "LoRA is not enabled. Use --enable-lora to enable LoRA.")
     if name in ADAPTERS:
         return refuse(400, f"The lora adapter '{name}' has already been loaded.")
     if path.endswith("nowhere"):

@@ -78,12 +78,14 @@ class Site:
 
     folder: Path
 
-    def play(self, part: Callable[[Engine], Coroutine[Any, Any, T]], **settings: Any) -> T:
-        """Return what `part` makes of an engine with these settings."""
+    def play(
+        self, part: Callable[[Engine], Coroutine[Any, Any, T]], adapters: int = 4, **settings: Any
+    ) -> T:
+        """Return what `part` makes of an engine with these settings and room for adapters."""
 
         async def scene() -> T:
             named: dict[str, Any] = {"model": str(self.folder / "model")} | settings
-            async with VLLM(**named).open(self.folder) as engine:
+            async with VLLM(**named).open(self.folder, adapters) as engine:
                 return await part(engine)
 
         return asyncio.run(scene())
@@ -119,7 +121,7 @@ async def elsewhere(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = port or free.getsockname()[1]
-    command = (sys.executable, str(STAND_IN), "--port", str(port), *arguments)
+    command = (sys.executable, str(STAND_IN), "--enable-lora", "--port", str(port), *arguments)
     server = Server("fake", command, dict(os.environ), folder / "log")
     async with AsyncExitStack() as stack:
         wire = await stack.enter_async_context(connect(f"http://127.0.0.1:{port}"))

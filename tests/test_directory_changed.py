@@ -123,6 +123,7 @@ def test_failures_borne_engines_driven_tokens_paid_and_work_divided_may_change(
                 recompute=True,
                 batch_tokens=64,
                 checkpoint_every=5,
+                gpus=(0, 1),
             ),
         }
     )
@@ -138,8 +139,9 @@ def test_failures_borne_engines_driven_tokens_paid_and_work_divided_may_change(
 
 def test_what_memory_an_engine_takes_may_change(tmp_path: Path) -> None:
     roomy = {"gpu_memory_utilization": 0.5, "kv_cache_gib": 4, "sleep": True, "max_loras": 2}
+    elsewhere = {"gpus": (3,)}
     keyed = Endpoint(url="http://far", model="m", key_env="KEY")
-    for more in ({}, roomy, {}):
+    for more in ({}, roomy, elsewhere, {}):
         engines = {"main": VLLM.model_validate({"model": "m", **more})}
         far = keyed.model_copy(update={} if more else {"key_env": None})
         mine = EXPERIMENT.model_copy(update={"engines": {**engines, "far": far}})

@@ -7,6 +7,7 @@ import random
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -76,6 +77,30 @@ def test_the_cpu_build_gets_what_keeps_it_alive(site: Site) -> None:
     assert told["environment"]["VLLM_CPU_KVCACHE_SPACE"] == "2"
     assert told["environment"]["HF_HUB_OFFLINE"] == "1"
     assert told["environment"]["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "True"
+
+
+@pytest.mark.parametrize(
+    ("adapters", "settings", "room"),
+    [
+        (0, {}, None),
+        (0, {"max_loras": 8}, None),
+        (3, {}, (3, 3)),
+        (40, {}, (16, 40)),  # the others wait in the host's memory
+        (40, {"max_loras": 2}, (2, 40)),
+        (3, {"max_loras": 8}, (8, 8)),
+    ],
+)
+def test_a_server_has_room_for_the_adapters_that_will_be_loaded(
+    site: Site, adapters: int, settings: dict[str, Any], room: tuple[int, int] | None
+) -> None:
+    told = site.hears(adapters=adapters, **settings)["arguments"]
+    named = {key: told[i + 1] for i, key in enumerate(told) if "lora" in key and "=" not in key}
+    assert ("--enable-lora" in told) == (room is not None)
+    named.pop("--enable-lora", None)
+    places, held = room or (0, 0)
+    rank = {"--max-lora-rank": "32"}
+    kept = {"--max-loras": str(places), "--max-cpu-loras": str(held)}
+    assert named == ({} if room is None else rank | kept)
 
 
 def test_a_gpu_build_gets_its_share_of_memory(site: Site) -> None:
@@ -203,6 +228,7 @@ def test_a_server_that_dies_at_start_is_explained_with_what_may_help(site: Site)
         ("importlib.metadata.PackageNotFoundError: No package metadata was found", "install it"),
         ("OSError: [Errno 98] error while binding: address already in use", "leave `port` out"),
         ("RuntimeError: operator torchvision::nms does not exist", "remove torchvision"),
+        ("ValueError: XForCausalLM does not support LoRA yet.", r"fit: \{lora: null\}"),
         ("ValueError: User-specified max_model_len (9) > derived max_model_len", "lower max_model"),
     ):
         with pytest.raises(EngineError, match=rf"ended \(exit code 1\): .*; .*{helps}.* \(log: "):

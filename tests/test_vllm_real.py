@@ -46,7 +46,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with asyncio.Runner() as loop:
         stack = AsyncExitStack()
         settings = VLLM(model=MODEL, kv_cache_gib=1, max_lora_rank=8, max_loras=2)
-        engine = loop.run(stack.enter_async_context(settings.open(folder)))
+        engine = loop.run(stack.enter_async_context(settings.open(folder, adapters=3)))
         yield Stage(loop, engine, stack.aclose, folder)
         loop.run(stack.aclose())
 

@@ -17,6 +17,7 @@ from subprocess import PIPE, Popen, TimeoutExpired
 from typing import IO, Any
 
 from moot.agents.errors import MootError
+from moot.agents.gpus import visible
 
 from .data.examples import Example, Rollout
 from .data.filed import Filed, write
@@ -63,6 +64,7 @@ def _workers(job: Job) -> Generator[tuple[IO[str], IO[str]]]:
     threads = max(1, (cores or 1) // job.fit.processes)
     # What is in the folder that moot is run in isn't imported.
     settings = {"OMP_NUM_THREADS": str(threads), **os.environ, "PYTHONSAFEPATH": "1"}
+    settings |= visible(job.fit.gpus) if job.fit.gpus else {}
     with (
         (job.folder / LOG).open("w") as log,
         Popen(

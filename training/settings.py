@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from moot.agents.gpus import Gpus
 from moot.agents.types import Device, Settings, on_this_machine
 
 WHOLE_LR = 1e-6
@@ -107,6 +108,8 @@ class Fit(Settings):
     """Processes on this machine that share the work of a step, one for each GPU if there are GPUs.
     The result is that of one process, up to float rounding. A step that is a single part
     (`batch_tokens`) is the work of one process."""
+    gpus: Gpus | None = None
+    """Which GPUs train, by number from 0: one for each of `processes`. Left out: the first ones."""
     shard: bool = False
     """Whether the model, its learned weights and the optimiser's state are divided over the
     processes (FSDP2), for models that no device can hold; otherwise each process holds all of
@@ -136,6 +139,13 @@ class Fit(Settings):
     def _all_is_used(self) -> Self:
         if self.processes == 1:
             self.refuse("shard", where="with `processes: 1`: it holds all of the model")
+        if self.device == "cpu":
+            self.refuse("gpus", where="with `device: cpu`")
+        if self.gpus is not None and len(self.gpus) != self.processes:
+            raise ValueError(
+                f"expected a GPU in `gpus` for each of the processes ({self.processes}), "
+                f"got {len(self.gpus)}"
+            )
         unrecorded = {
             "device: cpu": self.device == "cpu",
             "lora: null": self.lora is None,
@@ -146,6 +156,11 @@ class Fit(Settings):
             if there:
                 self.refuse("graphs", where=f"with `{setting}`: no pass is recorded then")
         return self
+
+    @property
+    def apart(self) -> bool:
+        """Whether it is done outside this process: by several, or by one that sees a GPU alone."""
+        return self.processes > 1 or self.gpus is not None
 
     @property
     def precision(self) -> Literal["float32", "bfloat16"]:

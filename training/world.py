@@ -79,6 +79,12 @@ def enough(processes: int, gpus: int) -> None:
         )
 
 
+def there(wanted: Sequence[int] | None, gpus: int) -> None:
+    """Raise where a machine with `gpus` lacks one of those that are `wanted`."""
+    if wanted is not None and max(wanted) >= gpus:
+        raise MootError(f"fit.gpus: {max(wanted)} (from 0) isn't here: torch finds {gpus} GPUs")
+
+
 def dealt(parts: Sequence[T]) -> Iterator[tuple[int, T, bool]]:
     """Yield this process's parts, where they stand among all, and whether they count.
 

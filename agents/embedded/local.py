@@ -54,7 +54,7 @@ class Local(Settings):
         return self.batch == 1
 
     @asynccontextmanager
-    async def open(self, logs: Path) -> AsyncGenerator[Engine]:
+    async def open(self, logs: Path, adapters: int = 0) -> AsyncGenerator[Engine]:
         """Load the model and give the engine; it writes no logs."""
         from ..weights.models import locate
         from .batching import Batching

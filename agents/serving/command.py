@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import EngineError
+from ..gpus import visible
 from .server import Server
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 WORKER = "moot.agents.serving.worker.Worker"
 """What is added to the workers of servers that are ours."""
-PARALLEL = r"(?:--tensor-parallel-size|-tp)[ =](\d+)"
 ADVICE = (
     (
         r"No available memory for the cache|KV cache is needed",
@@ -37,17 +37,34 @@ ADVICE = (
     (r"torchvision::nms", "remove torchvision, torchaudio and torchcodec, which don't fit torch"),
     (r"[Aa]ddress already in use", "another program took the port meanwhile: leave `port` out"),
     (r"max_lora_rank", "raise max_lora_rank"),
+    (
+        r"does not support LoRA",
+        "learn all of its weights (`fit: {{lora: null}}`), or let an engine of kind local serve it",
+    ),
 )
 """What an end means for who wrote the experiment, by what the log says last."""
 
 
-def server(settings: "VLLM", model: Path, ports: list[int], logs: Path, i: int) -> Server:
-    """Return the `i`-th of as many servers as there are ports, not started yet."""
+def server(
+    settings: "VLLM", model: Path, ports: list[int], logs: Path, i: int, *, adapters: int
+) -> Server:
+    """Return the `i`-th of as many servers as there are ports, not started yet.
+
+    Args:
+        settings: as YAML says them.
+        model: the folder of the base model.
+        ports: where they listen.
+        logs: the folder of their logs.
+        i: which one.
+        adapters: how many will be loaded.
+    """
     cpu = is_cpu_build()
     log = logs / f"vllm-{ports[i]}.log"
-    command, env = _command(settings, model, ports[i], cpu), environment(settings, cpu)
-    if len(ports) > 1:
-        env |= _share(settings, i, len(ports), cpu)
+    command = _command(settings, model, ports[i], cpu, adapters)
+    env = environment(settings, cpu)
+    env |= _cores(i, len(ports)) if cpu else _gpus(settings, i)
+    if cpu and settings.gpus is not None:
+        raise EngineError("gpus: the vLLM that is installed here is the one for CPUs")
     memory = "kv_cache_gib" if cpu else "gpu_memory_utilization"
 
     def advice(said: str) -> str:
@@ -93,7 +110,7 @@ def _bound(probe: socket.socket, wanted: int | None) -> int:
     return int(probe.getsockname()[1])
 
 
-def _command(settings: "VLLM", model: Path, port: int, cpu: bool) -> list[str]:
+def _command(settings: "VLLM", model: Path, port: int, cpu: bool, adapters: int) -> list[str]:
     options: dict[str, object] = {
         "--model": model.resolve(),
         "--served-model-name": "base",
@@ -101,13 +118,17 @@ def _command(settings: "VLLM", model: Path, port: int, cpu: bool) -> list[str]:
         "--port": port,
         "--dtype": "float32" if cpu and settings.dtype == "auto" else settings.dtype,
         "--max-model-len": settings.max_model_len,
-        "--max-loras": settings.max_loras,
-        "--max-lora-rank": settings.max_lora_rank,
         # Sampling is what the experiment says, not what generation_config.json says.
         "--generation-config": "vllm",
         "--worker-extension-cls": WORKER,
     }
-    flags = ["--enable-lora", "--enable-prompt-tokens-details"]
+    flags = ["--enable-prompt-tokens-details"]
+    if adapters:  # vLLM has no LoRA for some models, and room for it takes memory
+        flags.append("--enable-lora")
+        places = options["--max-loras"] = settings.places(adapters)
+        options["--max-lora-rank"] = settings.max_lora_rank
+        # Those that have no place now wait in the host's memory; vLLM holds no more than places.
+        options["--max-cpu-loras"] = max(places, adapters)
     if cpu:
         # A seeded request whose prompt is prefilled in chunks kills vLLM's CPU engine.
         flags += ["--enforce-eager", "--no-enable-chunked-prefill"]
@@ -141,19 +162,20 @@ def environment(settings: "VLLM", cpu: bool) -> dict[str, str]:
     return env
 
 
-def _share(settings: "VLLM", i: int, n: int, cpu: bool) -> dict[str, str]:
-    """Return what gives the `i`-th of `n` servers its own cores or GPUs."""
-    if cpu:
-        cores = sorted(os.sched_getaffinity(0))
-        mine = cores[i * len(cores) // n : (i + 1) * len(cores) // n] or [cores[i % len(cores)]]
-        bound = ",".join(map(str, mine))
-        return {"OMP_NUM_THREADS": str(len(mine)), "VLLM_CPU_OMP_THREADS_BIND": bound}
-    told = re.search(PARALLEL, " ".join(settings.arguments))
-    each = int(told[1]) if told else 1
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    gpus = visible.split(",") if visible else [str(gpu) for gpu in range(n * each)]
-    if len(gpus) < n * each:
-        raise EngineError(
-            f"{n} replicas of {each} GPUs need {n * each}; CUDA_VISIBLE_DEVICES has {visible}"
-        )
-    return {"CUDA_VISIBLE_DEVICES": ",".join(gpus[i * each : (i + 1) * each])}
+def _cores(i: int, n: int) -> dict[str, str]:
+    """Return what gives the `i`-th of `n` servers its own cores."""
+    if n == 1:
+        return {}
+    cores = sorted(os.sched_getaffinity(0))
+    mine = cores[i * len(cores) // n : (i + 1) * len(cores) // n] or [cores[i % len(cores)]]
+    bound = ",".join(map(str, mine))
+    return {"OMP_NUM_THREADS": str(len(mine)), "VLLM_CPU_OMP_THREADS_BIND": bound}
+
+
+def _gpus(settings: "VLLM", i: int) -> dict[str, str]:
+    """Return what gives the `i`-th server its own GPUs; a single one finds the first by itself."""
+    if settings.gpus is None and settings.replicas == 1:
+        return {}
+    each = settings.takes // settings.replicas
+    gpus = settings.gpus or range(settings.takes)
+    return visible(gpus[i * each : (i + 1) * each])

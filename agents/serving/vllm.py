@@ -1,17 +1,20 @@
 """vLLM: the engine for real runs; a server that we start and stop, or one that runs already."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from ..address import Url
 from ..beside import ModelName
 from ..engine import SERVER_S, Engine, Limits
+from ..gpus import Gpus
 from ..price import Price
 from ..types import Dtype, OneOrMore, Settings, on_this_machine
 
@@ -19,6 +22,12 @@ if TYPE_CHECKING:
     from .life import Endurance
     from .served import Served
     from .server import Server
+
+
+MOST = 16
+"""So many adapters may speak in one batch where nothing is set."""
+PARALLEL = re.compile(r"(?<!\S)(?:--(?:tensor|pipeline|data)-parallel-size|-(?:tp|pp|dp))[ =](\d+)")
+"""What in `arguments` multiplies the GPUs of a server."""
 
 
 class VLLM(Settings):
@@ -37,8 +46,10 @@ class VLLM(Settings):
     """`auto` is the model's own on a GPU, and float32 on the CPU."""
     max_model_len: int = Field(default=2048, ge=16)
     """The most tokens of prompt and completion together."""
-    max_loras: int = Field(default=4, ge=1, le=256)
-    """How many adapters may speak in one batch."""
+    max_loras: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = "auto"
+    """How many adapters may speak in one batch; further ones take turns. `auto` is as many as learn
+    on this engine, at most 16, since each takes some of the GPU's memory. Where none learns, the
+    server is started without room for any, whatever is set."""
     max_lora_rank: Literal[8, 16, 32, 64, 128, 256, 512] = 32
     """The largest rank of an adapter."""
     gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
@@ -48,6 +59,9 @@ class VLLM(Settings):
     replicas: int = Field(default=1, ge=1, le=64)
     """How many such servers are started. On GPUs each gets as many as `--tensor-parallel-size` in
     `arguments` says; on a CPU each gets its share of the cores."""
+    gpus: Gpus | None = None
+    """Which GPUs the started servers get, by number from 0: as many as they take, the first
+    server's first. Left out: the first ones."""
     sleep: bool = False
     """Whether the started server leaves its GPU's memory to training between talks."""
     arguments: tuple[str, ...] = ()
@@ -68,6 +82,13 @@ class VLLM(Settings):
             raise ValueError("expected `model` (a server is started) or `url` (one runs already)")
         if self.port is not None and self.port + self.replicas > 2**16:
             raise ValueError(f"no room for {self.replicas} replicas from port {self.port} on")
+        if self.url is not None:
+            self.refuse("gpus", where="with `url`: a server that runs has its GPUs")
+        elif self.gpus is not None and len(self.gpus) != self.takes:
+            raise ValueError(
+                f"expected {self.takes} GPUs in `gpus`, for {self.replicas} servers of "
+                f"{self.takes // self.replicas} each, got {len(self.gpus)}"
+            )
         return self
 
     @property
@@ -90,18 +111,30 @@ class VLLM(Settings):
         """A server batches, and rounds by the batch."""
         return False
 
+    @property
+    def takes(self) -> int:
+        """How many GPUs all its servers take, where there are GPUs."""
+        told = PARALLEL.findall(" ".join(self.arguments))
+        return self.replicas * prod(map(int, told))
+
+    def places(self, adapters: int) -> int:
+        """Return how many of so many adapters may speak in one batch."""
+        return min(adapters, MOST) if self.max_loras == "auto" else self.max_loras
+
     @asynccontextmanager
-    async def open(self, logs: Path) -> AsyncGenerator[Engine]:
+    async def open(self, logs: Path, adapters: int = 0) -> AsyncGenerator[Engine]:
         """Start servers, or attach to some, and give them as one; stop what was started after."""
         from .fleet import Fleet
 
         async with AsyncExitStack() as stack:
-            servers = [await stack.enter_async_context(one) for one in self._servers(logs)]
+            servers = [
+                await stack.enter_async_context(one) for one in self._servers(logs, adapters)
+            ]
             # All are begun before one is waited for.
             await asyncio.gather(*(one.serving() for one in servers))
             yield servers[0] if len(servers) == 1 else Fleet(servers)
 
-    def _servers(self, logs: Path) -> "list[AbstractAsyncContextManager[Served]]":
+    def _servers(self, logs: Path, adapters: int) -> "list[AbstractAsyncContextManager[Served]]":
         """Return what gives each server when it is entered, and ends it after."""
         from ..weights.models import here, locate
         from .command import free_ports, server
@@ -117,7 +150,10 @@ class VLLM(Settings):
         endurance = replace(endurance, sleep=self.sleep)
         return [
             _lasting(
-                f"http://127.0.0.1:{port}", server(self, model, ports, logs, i), endurance, model
+                f"http://127.0.0.1:{port}",
+                server(self, model, ports, logs, i, adapters=adapters),
+                endurance,
+                model,
             )
             for i, port in enumerate(ports)
         ]

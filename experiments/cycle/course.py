@@ -114,8 +114,8 @@ class Course:
     def _do(
         self, name: str, job: Job, examples: Sequence[Example], loaded: Any
     ) -> Generator[Step, None, Done]:
-        """Do a job here, or on several processes; its steps are those of the weights `name`."""
-        if job.fit.processes > 1:
+        """Do a job here, or in processes of its own; its steps are those of the weights `name`."""
+        if job.fit.apart:
             steps = launch(job, examples)
         else:
             from moot.training.study import study

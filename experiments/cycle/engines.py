@@ -43,10 +43,8 @@ async def opened(
         check(experiment)
     with show.phase("engines"):
         return {
-            name: await stack.enter_async_context(
-                _gated(name, settings, experiment.seed, logs, show, probe=first)
-            )
-            for name, settings in engines.items()
+            name: await stack.enter_async_context(_gated(name, experiment, logs, show, probe=first))
+            for name in engines
         }
 
 
@@ -71,11 +69,11 @@ async def replayed(
     for name in recording.strangers(experiment):
         show.line(f"  engine {name} isn't as it was recorded: all is asked anew of it")
 
-    async def one(name: str, settings: EngineSettings) -> Engine:
+    async def one(name: str) -> Engine:
         @asynccontextmanager
         async def wake() -> AsyncGenerator[Engine]:
             show.line(f"  engine {name} is opened, for what isn't recorded")
-            async with _gated(name, settings, experiment.seed, logs, show) as engine:
+            async with _gated(name, experiment, logs, show) as engine:
                 yield engine
 
         async def take(engine: Engine, new: Weights) -> None:
@@ -84,27 +82,22 @@ async def replayed(
         behind = await stack.enter_async_context(late(wake, take))
         return Replayed(name, behind, recording, show.line)
 
-    return {name: await one(name, settings) for name, settings in experiment.engines.items()}
+    return {name: await one(name) for name in experiment.engines}
 
 
 @asynccontextmanager
 async def _gated(
-    name: str,
-    settings: EngineSettings,
-    experiment_seed: int,
-    logs: Path,
-    show: Show,
-    *,
-    probe: bool = False,
+    name: str, experiment: Experiment, logs: Path, show: Show, *, probe: bool = False
 ) -> AsyncGenerator[Engine]:
+    settings: EngineSettings = experiment.engines[name]
     async with AsyncExitStack() as stack:
         try:
-            engine = await stack.enter_async_context(settings.open(logs))
+            engine = await stack.enter_async_context(settings.open(logs, experiment.adapters(name)))
             if probe and isinstance(engine, Elsewhere):
                 await engine.probe()
         except EngineError as error:
             raise EngineError(f"engines.{name}: {error}") from error
-        jitter = Random(seed(experiment_seed, f"gate/{name}", 0))
+        jitter = Random(seed(experiment.seed, f"gate/{name}", 0))
         limits, deadline_s = settings.limits, settings.deadline_s
         gate = Gate(name, engine, limits, jitter, deadline_s=deadline_s, tell=show.line)
         async with aclosing(gate):

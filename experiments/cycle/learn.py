@@ -46,7 +46,7 @@ def learn(
     taught: dict[str, Sequence[Example]] = {}
     for model, names in models.items():
         taught |= yield from Course(experiment, model, before, cycle, folder).take(names, lessons)
-    if experiment.fit.processes == 1:
+    if not experiment.fit.apart:
         from moot.training.model.learner import release
 
         release()  # the last base, which nobody holds now: an engine that slept wants the room
@@ -64,16 +64,17 @@ def check(experiment: Experiment) -> None:
 
     Raises:
         MootError: a learner's model has no chat template or lacks a token that the method wants,
-            or there are fewer GPUs than processes, or none where one is wanted.
+            or there are fewer GPUs than processes, or not those that are wanted.
     """
     method, people, fit = experiment.method, experiment.people(), experiment.fit
     models = {experiment.engines[a[0].engine].trains for a in people.learners().values()}
     if method is None or not experiment.cycles or not models:
         return
     from moot.agents.embedded.tokens import Tokens
-    from moot.training.world import enough, gpus
+    from moot.training.world import enough, gpus, there
 
     enough(fit.processes, gpus(fit.device))
+    there(fit.gpus, gpus(fit.device))
     for model in sorted(filter(None, models)):
         method.looks(Tokens(locate(model)))
 

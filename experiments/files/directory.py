@@ -29,14 +29,14 @@ from .table import whole
 RESOLVED, JOURNAL = "experiment.yaml", "journal.sqlite"
 DRIVEN = frozenset(
     {
-        *("limits", "url", "key_env", "port", "start_s", "batch", "latency_s", "replicas"),
+        *("limits", "url", "key_env", "port", "start_s", "batch", "latency_s", "replicas", "gpus"),
         *("restarts", "sleep", "price", "max_loras", "gpu_memory_utilization", "kv_cache_gib"),
     }
 )
 """Where an engine is and how it is driven; who speaks through it stays the same."""
 FREE = re.compile(
     r"stage\..+|tasks\.(held_out_)?path"
-    r"|fit\.(graphs|tolerance|processes|shard|recompute|batch_tokens|checkpoint_every)"
+    r"|fit\.(graphs|tolerance|processes|shard|recompute|batch_tokens|checkpoint_every|gpus(\.\d+)?)"
     rf"|engines\..+\.({'|'.join(sorted(DRIVEN))})"
     rf"(\.(\d+|{'|'.join((*Limits.model_fields, *Price.model_fields))}))?"
 )

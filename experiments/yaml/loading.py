@@ -16,6 +16,7 @@ from ..experiment import EngineChoice, Experiment
 from ..tasks.split import Split
 from .faults import lines
 from .needs import learning, told, unknown
+from .sharing import crowded
 from .silence import silent
 from .source import Problem, Source, assign, read
 
@@ -74,6 +75,7 @@ def _contradictions(experiment: Experiment) -> Iterator[Problem]:
     yield from population
     yield from _engines(experiment)
     yield from learning(experiment)
+    yield from crowded(experiment)
     if population:  # the rest would only follow from it
         return
     for name in experiment.engines.keys() - {a.engine for a in experiment.people().agents}:
