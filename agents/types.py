@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Annotated, Any, Literal, Protocol, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
+
+from .verifier import Verifier, is_right
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 """What the user calls an engine, an agent or weights; it becomes part of file names."""
@@ -97,21 +99,6 @@ PROBE: Prompt = (Message("user", "question"), Message("assistant", "xyzzy"))
 """A chat that shows how a template puts a reply."""
 
 
-class Verifier(Protocol):
-    """Reads the answer out of what was said, and checks it."""
-
-    def read(self, text: str) -> str | None:
-        """Return the final answer that `text` states, in a normal form; `None`: it states none.
-
-        Two texts that state the same answer give the same string, so answers can vote.
-        """
-        ...
-
-    def score(self, answer: str, expected: str) -> float:
-        """Return in [0, 1] how right `answer` (as `read` gave it) is; 1 is correct."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Task:
     """A question put to a population, with its answer where one is known."""
@@ -139,7 +126,7 @@ class Task:
         """Return whether `answer` (as the verifier read it) is right; `None`: can't be told."""
         if answer is None or self.answer is None:
             return None
-        return self.verifier.score(answer, self.answer) >= 1.0
+        return is_right(self.verifier, answer, self.answer)
 
 
 class Sampling(Settings):

@@ -19,6 +19,7 @@ from moot.agents.errors import Fault, MootError, Refusal
 from moot.agents.population import Population
 from moot.agents.types import Completion, Request, Settings, Task
 
+from .checking import check
 from .journal import Journal, digest
 from .types import Episode, Outcome, Protocol, Say, Turn
 
@@ -168,9 +169,11 @@ class Stage:
             return Failure(play.id, f"it wasn't over within {limit:g} s (stage.episode_s)")
         except StopIteration as end:
             outcome: Outcome = end.value
-            return Episode(play.id, task, protocol.kind, tuple(turns), outcome)
         except (Fault, Refusal) as error:
             return Failure(play.id, str(error), isinstance(error, Refusal))
+        episode = Episode(play.id, task, protocol.kind, tuple(turns), outcome)
+        await check(episode)
+        return episode
 
     async def _round(self, play: _Play, wishes: list[Say], first: int, number: int) -> list[Turn]:
         """Return the turns that the wishes become; one that fails takes no other with it."""

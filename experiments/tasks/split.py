@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from moot.agents.errors import MootError
-from moot.agents.types import Task, Verifier
+from moot.agents.types import Task
+from moot.agents.verifier import Verifier
 
 
 def content(text: str) -> str:
