@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar, cast
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
+from .errors import Unverified, in_one_line
 from .verifier import Verifier, is_right
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
@@ -122,11 +123,35 @@ class Task:
         """Return one of the answers that tie in a vote, in whatever order they are given."""
         return self.drawing("tie").choice(sorted(tied))
 
+    def read(self, text: str) -> str | None:
+        """Return the answer that `text` states, as the verifier reads it; `None`: it states none.
+
+        Raises:
+            Unverified: the verifier raised an error.
+        """
+        try:
+            return self.verifier.read(text)
+        except Exception as error:  # whatever a user's own raises
+            raise self._unverified(f"on the reply {text[:60]!r}", error) from error
+
     def correct(self, answer: str | None) -> bool | None:
-        """Return whether `answer` (as the verifier read it) is right; `None`: can't be told."""
+        """Return whether `answer` (as the verifier read it) is right; `None`: can't be told.
+
+        Raises:
+            Unverified: the verifier raised an error.
+        """
         if answer is None or self.answer is None:
             return None
-        return is_right(self.verifier, answer, self.answer)
+        try:
+            return is_right(self.verifier, answer, self.answer)
+        except Exception as error:  # whatever a user's own raises
+            raise self._unverified(f"on the answer {answer[:60]!r}", error) from error
+
+    def _unverified(self, what: str, error: Exception) -> Unverified:
+        why = f"{type(error).__name__}: {in_one_line(error)}"
+        return Unverified(
+            f"verifier {type(self.verifier).__name__} {what} to task {self.id}: {why}"
+        )
 
 
 class Sampling(Settings):

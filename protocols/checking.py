@@ -16,7 +16,11 @@ THREADS = ThreadPoolExecutor(thread_name_prefix="moot-verifier")
 
 
 async def check(episode: Episode) -> None:
-    """Have the verifier say of each of an episode's answers whether it is right."""
+    """Have the verifier say of each of an episode's answers whether it is right.
+
+    Raises:
+        Unverified: it raised an error.
+    """
     task, outcome = episode.task, episode.outcome
     if task.answer is None:
         return

@@ -5,15 +5,17 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from staged import PEOPLE, Voice, tasks
+import pytest
+from staged import PEOPLE, Voice, play, tasks
 
+from moot.agents.errors import MootError
 from moot.agents.types import Completion, Request, Task
 from moot.experiments.cycle.evaluation import evaluate
 from moot.experiments.cycle.talk import talk
 from moot.protocols.consensus import Consensus
 from moot.protocols.debate import Debate
 from moot.protocols.journal import Journal
-from moot.protocols.stage import Stage
+from moot.protocols.stage import Failure, Stage, StageSettings
 from moot.protocols.types import Episode
 from moot.training.methods.laser import LaSeR
 
@@ -110,11 +112,52 @@ def test_while_one_episode_is_checked_the_others_go_on(tmp_path: Path) -> None:
                 spoke.set()
             return await super().generate(request)
 
-    async def play(stage: Stage) -> list[bool | None]:
+    async def both(stage: Stage) -> list[bool | None]:
         about = [Task(t.id, t.prompt, t.answer, Waits()) for t in tasks(2)]
         found = [one async for one in stage.play(Consensus(), about, PEOPLE, "x")]
         return [one.correct for one in found if isinstance(one, Episode)]
 
     with Journal(tmp_path / "j") as journal:
         voice = Other(lambda request: request.prompt[-1].content.rstrip("?"))
-        assert asyncio.run(play(Stage({"main": voice}, journal, 7))) == [True, True]
+        assert asyncio.run(both(Stage({"main": voice}, journal, 7))) == [True, True]
+
+
+@dataclass(frozen=True)
+class Fallen:
+    """A verifier that raises an error about what is 1."""
+
+    reads: bool
+
+    def read(self, text: str) -> str | None:
+        if not self.reads:
+            self.score(text, "")
+        return text
+
+    def score(self, answer: str, expected: str) -> float:
+        if answer == "1?":
+            raise KeyError("sandbox")
+        return float(answer == expected)
+
+
+@pytest.mark.parametrize(
+    ("reads", "why"),
+    [
+        (True, "verifier Fallen on the answer '1?' to task t1: KeyError: 'sandbox'"),
+        (False, "verifier Fallen on the reply '1?' to task t1: KeyError: 'sandbox'"),
+    ],
+)
+def test_an_episode_whose_verifier_raises_fails_alone_and_says_on_what(
+    tmp_path: Path, reads: bool, why: str
+) -> None:
+    about = [Task(t.id, t.prompt, "0?", Fallen(reads)) for t in tasks(3)]
+    settings = StageSettings(max_failed_episodes=1)
+
+    found = play(tmp_path / "a", Voice(), Consensus(), about=about, settings=settings)
+    assert [type(one) for one in found] == [Episode, Failure, Episode]
+    assert Failure("cycle-000/t1", why) in found
+    with pytest.raises(MootError) as caught:
+        play(tmp_path / "a", Voice(), Consensus(), about=about)
+    assert str(caught.value) == (
+        "cycle-000: 1 episode failed, 0 may (stage.max_failed_episodes); the last, task t1 "
+        f"('1?'): {why}"
+    )

@@ -93,7 +93,7 @@ def _agree(one: Task, other: Task) -> bool:
     """Return whether the known answers to one question, if both are known, come to the same."""
     if one.answer is None or other.answer is None or one.answer == other.answer:
         return True
-    return bool(one.correct(other.verifier.read(other.answer)))
+    return bool(one.correct(other.read(other.answer)))
 
 
 def _enough(split: Split, held_out: int, per_cycle: int) -> Split:
