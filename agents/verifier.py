@@ -18,7 +18,10 @@ class Verifier(Protocol):
         ...
 
     def score(self, answer: str, expected: str) -> float:
-        """Return in [0, 1] how right `answer` (as `read` gave it) is; 1 is correct."""
+        """Return 1 where `answer` (as `read` gave it) is right; less, in [0, 1], where it is wrong.
+
+        There is no credit for half of an answer: what is nearly right counts as wrong everywhere.
+        """
         ...
 
 

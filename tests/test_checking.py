@@ -161,3 +161,25 @@ def test_an_episode_whose_verifier_raises_fails_alone_and_says_on_what(
         "cycle-000: 1 episode failed, 0 may (stage.max_failed_episodes); the last, task t1 "
         f"('1?'): {why}"
     )
+
+
+@dataclass(frozen=True)
+class Near:
+    """A verifier that tells how near a number comes."""
+
+    def read(self, text: str) -> str | None:
+        return text
+
+    def score(self, answer: str, expected: str) -> float:
+        return 1 - abs(int(answer) - int(expected)) / 100
+
+
+def test_what_is_nearly_right_is_wrong() -> None:
+    task = Task("t", "?", "42", Near())
+
+    assert [task.correct(answer) for answer in ("41", "42", "0", None)] == [
+        False,
+        True,
+        False,
+        None,
+    ]
