@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from .errors import Unverified, in_one_line
-from .verifier import Verifier, is_right
+from .verifier import Knowing, Verifier, is_right
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 """What the user calls an engine, an agent or weights; it becomes part of file names."""
@@ -146,6 +146,20 @@ class Task:
             return is_right(self.verifier, answer, self.answer)
         except Exception as error:  # whatever a user's own raises
             raise self._unverified(f"on the answer {answer[:60]!r}", error) from error
+
+    @property
+    def known(self) -> str | None:
+        """The known answer, in a normal form; `None`: there is none, or none that can be right.
+
+        Raises:
+            Unverified: the verifier raised an error.
+        """
+        if self.answer is None or not isinstance(self.verifier, Knowing):
+            return None if self.answer is None else self.read(self.answer)
+        try:
+            return self.verifier.known(self.answer)
+        except Exception as error:  # whatever a user's own raises
+            raise self._unverified(f"on the known answer {self.answer[:60]!r}", error) from error
 
     def _unverified(self, what: str, error: Exception) -> Unverified:
         why = f"{type(error).__name__}: {in_one_line(error)}"

@@ -26,6 +26,15 @@ class Verifier(Protocol):
 
 
 @runtime_checkable
+class Knowing(Protocol):
+    """A verifier whose known answers are no answers: tests of code, say, or a range of numbers."""
+
+    def known(self, text: str) -> str | None:
+        """Return what `text` makes known, in a normal form; `None`: no answer could be right."""
+        ...
+
+
+@runtime_checkable
 class Quick(Protocol):
     """A verifier whose `score` takes next to no time, or has to be called in the main thread."""
 

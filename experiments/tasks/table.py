@@ -96,6 +96,6 @@ def _checked(
 ) -> Task:
     """Return the task, if the verifier can read its answer: else no one could ever be right."""
     made = task(question, answer, VERIFIERS[verifier], template)
-    if answer is not None and made.read(answer) is None:
+    if answer is not None and made.known is None:
         raise MootError(f"{where}: the answer {answer[:40]!r} can't be read by verifier {verifier}")
     return made
