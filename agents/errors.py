@@ -2,6 +2,7 @@
 
 MootError            a clear line for the user; anything else is a bug of ours
 ├── InputError       what the user wrote is wrong: nothing was begun
+├── Unverified       a verifier raised an error: its episode fails, no other does
 └── EngineError      an engine refused or broke for good: the run stops
     ├── Fault        an engine stumbled: worth another try
     │   ├── Overload   it was asked too much at once: worth another try with fewer at a time
@@ -24,6 +25,10 @@ class MootError(Exception):
 
 class InputError(MootError):
     """An experiment file or an argument is wrong; all that is wrong with it, a line each."""
+
+
+class Unverified(MootError):
+    """A verifier raised an error about an answer."""
 
 
 class EngineError(MootError):

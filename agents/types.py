@@ -6,10 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Annotated, Any, Literal, Protocol, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
+
+from .errors import Unverified, in_one_line
+from .verifier import Knowing, Verifier, is_right
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 """What the user calls an engine, an agent or weights; it becomes part of file names."""
@@ -97,21 +100,6 @@ PROBE: Prompt = (Message("user", "question"), Message("assistant", "xyzzy"))
 """A chat that shows how a template puts a reply."""
 
 
-class Verifier(Protocol):
-    """Reads the answer out of what was said, and checks it."""
-
-    def read(self, text: str) -> str | None:
-        """Return the final answer that `text` states, in a normal form; `None`: it states none.
-
-        Two texts that state the same answer give the same string, so answers can vote.
-        """
-        ...
-
-    def score(self, answer: str, expected: str) -> float:
-        """Return in [0, 1] how right `answer` (as `read` gave it) is; 1 is correct."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Task:
     """A question put to a population, with its answer where one is known."""
@@ -135,11 +123,49 @@ class Task:
         """Return one of the answers that tie in a vote, in whatever order they are given."""
         return self.drawing("tie").choice(sorted(tied))
 
+    def read(self, text: str) -> str | None:
+        """Return the answer that `text` states, as the verifier reads it; `None`: it states none.
+
+        Raises:
+            Unverified: the verifier raised an error.
+        """
+        try:
+            return self.verifier.read(text)
+        except Exception as error:  # whatever a user's own raises
+            raise self._unverified(f"on the reply {text[:60]!r}", error) from error
+
     def correct(self, answer: str | None) -> bool | None:
-        """Return whether `answer` (as the verifier read it) is right; `None`: can't be told."""
+        """Return whether `answer` (as the verifier read it) is right; `None`: can't be told.
+
+        Raises:
+            Unverified: the verifier raised an error.
+        """
         if answer is None or self.answer is None:
             return None
-        return self.verifier.score(answer, self.answer) >= 1.0
+        try:
+            return is_right(self.verifier, answer, self.answer)
+        except Exception as error:  # whatever a user's own raises
+            raise self._unverified(f"on the answer {answer[:60]!r}", error) from error
+
+    @property
+    def known(self) -> str | None:
+        """The known answer, in a normal form; `None`: there is none, or none that can be right.
+
+        Raises:
+            Unverified: the verifier raised an error.
+        """
+        if self.answer is None or not isinstance(self.verifier, Knowing):
+            return None if self.answer is None else self.read(self.answer)
+        try:
+            return self.verifier.known(self.answer)
+        except Exception as error:  # whatever a user's own raises
+            raise self._unverified(f"on the known answer {self.answer[:60]!r}", error) from error
+
+    def _unverified(self, what: str, error: Exception) -> Unverified:
+        why = f"{type(error).__name__}: {in_one_line(error)}"
+        return Unverified(
+            f"verifier {type(self.verifier).__name__} {what} to task {self.id}: {why}"
+        )
 
 
 class Sampling(Settings):

@@ -16,7 +16,7 @@ from decimal import Decimal
 from functools import cache
 from math import ceil, comb, prod
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 
 from .marks import SPACED, tagged
 
@@ -53,6 +53,9 @@ class Mathematics:
     It is looked for in the last <answer> tags, if there are any.  A text without dollars or a box
     that is nothing but an expression is one, as most known answers are written: 3\sqrt{13}.
     """
+
+    quick: ClassVar[bool] = True
+    """A signal ends what takes long, and only the main thread is sent one."""
 
     def read(self, text: str) -> str | None:
         r"""Return the answer in a normal form: a/b, or LaTeX in dollars; 50% is $50\%$."""

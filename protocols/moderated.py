@@ -101,7 +101,7 @@ class Moderated(Settings):
             unread += ruling.read is None
             notes = {"rounds": float(number), "verdicts_unreadable": unread / number}
             stated = ruling.read.answer if ruling.read else ""
-            answer = task.verifier.read(stated)
+            answer = task.read(stated)
             if answer is not None:
                 return _outcome(task, said, answer, ruling.turn, stated, {**notes, "decided": 1.0})
         last = yield from _pick(task, judge, said)

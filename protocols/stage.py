@@ -15,10 +15,11 @@ from hashlib import blake2b
 from pydantic import Field
 
 from moot.agents.engine import Engine
-from moot.agents.errors import Fault, MootError, Refusal
+from moot.agents.errors import Fault, MootError, Refusal, Unverified
 from moot.agents.population import Population
 from moot.agents.types import Completion, Request, Settings, Task
 
+from .checking import check
 from .journal import Journal, digest
 from .types import Episode, Outcome, Protocol, Say, Turn
 
@@ -36,7 +37,8 @@ class StageSettings(Settings):
     """The most episodes under way at once."""
     max_failed_episodes: int = Field(default=0, ge=0)
     """How many episodes of one phase may fail, through faults that don't pass, requests that an
-    engine refuses (too long, filtered), or lack of time; one more ends the run."""
+    engine refuses (too long, filtered), a verifier that raises an error, or lack of time; one more
+    ends the run."""
     episode_s: float | None = Field(default=None, gt=0)
     """How long an episode may take, waiting for engines included, before it has failed. Unbounded
     if left out."""
@@ -44,7 +46,7 @@ class StageSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An episode that could not be played: a fault did not pass, or a request was refused."""
+    """An episode that could not be played: a fault did not pass, say, or a request was refused."""
 
     id: str
     why: str
@@ -168,9 +170,14 @@ class Stage:
             return Failure(play.id, f"it wasn't over within {limit:g} s (stage.episode_s)")
         except StopIteration as end:
             outcome: Outcome = end.value
-            return Episode(play.id, task, protocol.kind, tuple(turns), outcome)
-        except (Fault, Refusal) as error:
+        except (Fault, Refusal, Unverified) as error:
             return Failure(play.id, str(error), isinstance(error, Refusal))
+        episode = Episode(play.id, task, protocol.kind, tuple(turns), outcome)
+        try:
+            await check(episode)
+        except Unverified as error:
+            return Failure(play.id, str(error))
+        return episode
 
     async def _round(self, play: _Play, wishes: list[Say], first: int, number: int) -> list[Turn]:
         """Return the turns that the wishes become; one that fails takes no other with it."""
@@ -229,7 +236,7 @@ async def ask(
 
 def answer(task: Task, say: Say, text: str) -> str | None:
     """Return the answer to the task in `text`, which was said to `say`, if one was asked for."""
-    return None if say.choices or say.shape else task.verifier.read(text)
+    return None if say.choices or say.shape else task.read(text)
 
 
 def seed(experiment: int, episode: str, turn: int) -> int:

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Literal
+from typing import ClassVar, Literal
 
-from moot.agents.types import Verifier
+from moot.agents.verifier import Verifier
 
 from .marks import BOXED, SPACED, tagged
 from .mathematics import Mathematics
@@ -88,6 +88,8 @@ def stated(text: str) -> str:
 class Exact:
     """The answer is text; letter case and the amount of white space don't matter."""
 
+    quick: ClassVar[bool] = True
+
     def read(self, text: str) -> str | None:
         """Return what `text` states (see `stated`), in lower case with single spaces."""
         before = None
@@ -103,6 +105,8 @@ class Exact:
 @dataclass(frozen=True, slots=True)
 class Number:
     """The answer is the last number in the text, by its exact value: 3.0 is 3, 1/2 is 0.5."""
+
+    quick: ClassVar[bool] = True
 
     def read(self, text: str) -> str | None:
         r"""Return the last number as an integer, a decimal or a fraction, whichever is exact first.
@@ -167,6 +171,8 @@ def _decimal(value: Fraction) -> str:
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The answer is a letter from A to H."""
+
+    quick: ClassVar[bool] = True
 
     def read(self, text: str) -> str | None:
         """Return the letter that `text` chooses, as a capital; `None` where that is not clear.

@@ -71,6 +71,34 @@ def test_nothing_heavy_is_imported_before_it_is_needed(command: str, tmp_path: P
     assert done.returncode == 0, done.stderr
 
 
+WITHOUT_TORCH = """\
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "transformers", "peft", "accelerate"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
+from moot.experiments.main import main
+main(["run", "x.yaml", "--out", "out"])
+"""
+
+
+def test_a_run_in_which_nobody_learns_needs_no_torch(tmp_path: Path) -> None:
+    cut = EXPERIMENT.replace("learns: true, ", "").replace("method: {kind: cat}\n", "")
+    (tmp_path / "x.yaml").write_text(cut.replace(", baseline_votes: 6", ""))
+
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
 def test_a_plan_counts_what_would_be_asked(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -27,7 +27,7 @@ def test_the_errors_that_are_shown_are_those_that_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     [shown] = re.findall(r"^\$ moot plan x.yaml\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-    slips = {"cycles: 4": "cycles: four", "count": "cuont", "verifier: number": "verifier: numbr"}
+    slips = {"cycles: 4": "cycles: four", "count": "cuont", "sees: answer": "sees: anwser"}
     text = QUICKSTART[QUICKSTART.index("name:") :]
     for right, wrong in slips.items():
         assert right in text

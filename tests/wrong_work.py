@@ -1,7 +1,13 @@
 """Wrong talk and tasks."""
 
+from typing import get_args
+
 import pytest
 from wrong import ENGINE, GOOD, LEARNS, TASKS, source, wrong
+
+from moot.protocols.verifiers import VerifierName
+
+NAMES = " or ".join(", ".join(map(repr, get_args(VerifierName))).rsplit(", ", 1))
 
 UNTAUGHT = (
     "no {0} learns to give verdicts here; that takes `method: {{kind: laser}}` and a {0} that "
@@ -111,8 +117,7 @@ WORK = [
     wrong(
         "verifier: number",
         "verifier: numbr",
-        ":9:13 tasks.verifier: expected 'exact', 'number', 'math' or 'choice', got 'numbr'; did you "
-        "mean 'number'?",
+        f":9:13 tasks.verifier: expected {NAMES}, got 'numbr'; did you mean 'number'?",
     ),
     wrong(
         "answer: 2",

@@ -46,7 +46,7 @@ def learn(
     taught: dict[str, Sequence[Example]] = {}
     for model, names in models.items():
         taught |= yield from Course(experiment, model, before, cycle, folder).take(names, lessons)
-    if not experiment.fit.apart:
+    if models and not experiment.fit.apart:  # where nobody learns there may be no torch
         from moot.training.model.learner import release
 
         release()  # the last base, which nobody holds now: an engine that slept wants the room

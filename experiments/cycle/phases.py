@@ -28,6 +28,7 @@ from ..files.lessons import write_examples
 from ..files.store import write_metrics, write_usage
 from ..progress import Show
 from ..tasks.split import Split
+from .causes import causes
 from .controls import controls
 from .course import JUDGE, Lessons, kept
 from .evaluation import baseline, evaluate, examinees
@@ -159,7 +160,7 @@ async def let_learn(run: Run, cycle: int, lessons: Lessons) -> None:
     newest = current(run.out, cycle + 1)
     for name in run.experiment.people().learners():
         if name not in stopped and (name not in newest or newest[name].version <= cycle):
-            why = "see its talk/examples, talk/alike and talk/alone, and its metrics in train/"
+            why = causes(run.journal.metrics(), cycle, "" if alone else f"@{name}")
             run.show.line(f"  {name} learnt nothing in cycle {cycle}: {why}")
 
 

@@ -5,12 +5,13 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from moot.agents.errors import MootError, in_one_line, near
-from moot.agents.types import Settings, Task, Verifier
+from moot.agents.types import Settings, Task
+from moot.agents.verifier import Verifier
 from moot.protocols.verifiers import VERIFIERS, stated
 
 from .harmless import harmless
@@ -109,6 +110,7 @@ def _reads(entries: Iterable[Mapping[str, Any]]) -> Verifier | None:
 class Rule:
     """One question's own verifier: `score_answer` of its data set."""
 
+    quick: ClassVar[bool] = True
     dataset: Any
     entry: Mapping[str, Any]
     reads: Verifier | None

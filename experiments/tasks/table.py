@@ -95,6 +95,7 @@ def _checked(
     question: str, answer: str | None, verifier: VerifierName, template: str, where: str
 ) -> Task:
     """Return the task, if the verifier can read its answer: else no one could ever be right."""
-    if answer is not None and VERIFIERS[verifier].read(answer) is None:
+    made = task(question, answer, VERIFIERS[verifier], template)
+    if answer is not None and made.known is None:
         raise MootError(f"{where}: the answer {answer[:40]!r} can't be read by verifier {verifier}")
-    return task(question, answer, VERIFIERS[verifier], template)
+    return made
