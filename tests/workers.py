@@ -34,7 +34,7 @@ def working(folder: Path) -> set[int]:
 
 
 def gone(folder: Path) -> bool:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 200  # torchrun itself takes its time on a busy machine
     while started(folder) and time.monotonic() < end:
         time.sleep(0.05)
     return not started(folder)
