@@ -114,22 +114,52 @@ def _memory(experiment: Experiment, name: str) -> Iterator[str]:
         return
     learners = [a for a in experiment.people().agents if a.engine == name and a.weights]
     fit = experiment.fit
-    used = {"served": known.parameters * WIDTH[engine.precision] if engine.precision else 0}
+    served = known.parameters * WIDTH[engine.precision] if engine.precision else 0
+    used: dict[str, float] = {"served": served}
     if fit.lora is None and isinstance(engine, Local):  # it holds each learner's beside the base
         used["served"] *= 1 + len({agent.weights for agent in learners})
-    if learners:
-        used["trained"] = known.parameters * WIDTH[fit.precision]
-        # Adapters are beside the base themselves.  The anchor's own base, where all weights learn,
-        # has gone before there are gradients.
-        times = 3 if fit.lora is None else 4
-        used["for gradients and the optimiser"] = _learnt(known, fit) * times
-    parts = ", ".join(f"{size / 2**30:.1f} GiB {why}" for why, size in used.items() if size)
+    apart = fit.processes > 1
+    if learners and not apart:
+        used |= _training(known, fit)
     yield (
-        f"memory      {name}: {known.parameters / 1e6:.0f} M parameters: {parts or 'none'}, "
+        f"memory      {name}: {known.parameters / 1e6:.0f} M parameters: {_gib(used) or 'none'}, "
         "and activations"
     )
+    if learners and apart:
+        yield from _apart(known, fit)
     if known.download:
         yield f"download    {name}: {known.download / 1e6:.0f} MB, once"
+
+
+def _training(known: Facts, fit: Fit) -> dict[str, float]:
+    """Return the bytes that a process trains in, by what they are for; activations apart."""
+    share = fit.processes if fit.shard else 1
+    # Adapters are beside the base themselves, and are not divided.  The anchor's own base, where
+    # all weights learn, has gone before there are gradients.
+    beside = _learnt(known, fit) * (3 / share if fit.lora is None else 4)
+    trained = known.parameters * WIDTH[fit.precision] / share
+    return {"trained": trained, "for gradients and the optimiser": beside}
+
+
+def _apart(known: Facts, fit: Fit) -> Iterator[str]:
+    """Yield what each of several processes holds: on its GPU, and in the machine's memory."""
+    yield (
+        f"            each of {fit.processes} processes, on a GPU of its own if there are any: "
+        f"{_gib(_training(known, fit))},"
+    )
+    yield "            and activations" + (", and a layer at a time whole" if fit.shard else "")
+    if not fit.shard:
+        return
+    whole = known.parameters * WIDTH[fit.precision]
+    loading = {"each as it loads the model": whole, "in all": whole * fit.processes}
+    yield f"            of the machine's memory at most {_gib(loading)}"
+    if fit.lora is None:  # the weights and both moments are collected by the one that leads
+        yield f"            and {_gib({'in one of them as it writes a checkpoint': whole * 3})}"
+
+
+def _gib(sizes: Mapping[str, float]) -> str:
+    """Return sizes in words; none is said of what takes nothing."""
+    return ", ".join(f"{n / 2**30:.1f} GiB {why}" for why, n in sizes.items() if n)
 
 
 def _learning(experiment: Experiment) -> dict[str, str | None]:

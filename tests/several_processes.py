@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 from torch.distributed.fsdp import FSDPModule
+from torch.nn.modules.module import register_module_forward_hook
 
 from moot.agents.embedded.tokens import Tokens
 from moot.agents.errors import MootError
@@ -140,6 +141,33 @@ def summed() -> list[list[float] | None]:
     return [None if p.grad is None else p.grad.tolist() for p in parameters]
 
 
+def passes(model: Path) -> int:
+    """How often the model's parts are passed through while it is made ready to be learnt on."""
+    seen = 0
+
+    def count(*_: Any) -> None:
+        nonlocal seen
+        seen += 1
+
+    hook = register_module_forward_hook(count)
+    base(model, FIT.model_copy(update={"processes": world.size()}))
+    hook.remove()
+    return seen
+
+
+def refused() -> str:
+    """What is raised here as the process that leads refuses something."""
+
+    def refuse() -> None:
+        raise MootError(f"refused by {world.rank()}")
+
+    try:
+        world.led(refuse)
+    except MootError as error:
+        return str(error)
+    return "nothing"
+
+
 def layers(model: Path) -> list[str]:
     """What of a model divided over the processes is gathered by itself."""
     loaded = base(model, FIT.model_copy(update={"shard": True, "processes": world.size()}))
@@ -179,6 +207,8 @@ def done(model: Path, folder: Path, several: bool) -> None:
         kept = [path.name for path in there.glob("step-*")]
         (there / f"kept-{world.rank()}.json").write_text(json.dumps(kept))
         (folder / f"summed-{world.rank()}.json").write_text(json.dumps(summed()))
+        found = [passes(model), refused(), world.led(world.rank)]
+        (folder / f"led-{world.rank()}.json").write_text(json.dumps(found))
         if several:
             there = folder / "cut"
             cut = job("cat", model, there, lora=None, shard=True, processes=world.size())

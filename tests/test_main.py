@@ -146,6 +146,38 @@ def test_a_plan_counts_what_all_weights_need_beside_themselves(
     assert "1.5 GiB" not in both[1]
 
 
+@pytest.mark.parametrize(
+    ("lora", "shard", "each", "machine"),
+    [
+        ("null", True, "0.3 GiB trained, 0.8 GiB for", "0.5 GiB each as it loads the model, 1.0"),
+        ("null", False, "0.5 GiB trained, 1.5 GiB for", None),
+        ("{rank: 16}", True, "0.3 GiB trained, 0.1 GiB for", "0.5 GiB each as it loads"),
+        ("{rank: 16}", False, "0.5 GiB trained, 0.1 GiB for", None),
+    ],
+)
+def test_a_plan_tells_what_each_of_several_processes_holds(
+    lora: str,
+    shard: bool,
+    each: str,
+    machine: str | None,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "x.yaml").write_text(EXPERIMENT)
+    fit = f"fit={{processes: 2, shard: {str(shard).lower()}, lora: {lora}, dtype: float32}}"
+
+    found = said(capsys, "plan", str(tmp_path / "x.yaml"), "--set", fit)
+
+    # The base is divided where the model is sharded, and an adapter isn't.
+    assert f"each of 2 processes, on a GPU of its own if there are any: {each}" in found
+    assert ("and a layer at a time whole" in found) == shard
+    assert "machine's memory" in found if machine else "machine's memory" not in found
+    assert machine is None or f"at most {machine}" in found
+    # Three times .5 GiB: the weights and two moments of each.
+    written = "and 1.5 GiB in one of them as it writes a checkpoint"
+    assert (written in found) == (lora == "null" and shard)
+
+
 def test_a_plan_tells_judges_and_a_reward_model_apart(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -4,30 +4,32 @@ Each start of torchrun takes seconds, so that one job goes through all that may 
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import several_processes as jobs
 import torch
+from workers import gone, launch, started, working
 
 from moot.agents.errors import MootError
 from moot.training.checkpoint import read
 from moot.training.job import BEFORE, Job
-from moot.training.launch import JOB, launch
-from moot.training.study import study
+from moot.training.launch import JOB, LOG, launched
+from moot.training.study import in_turn, study
 
 PARENT = """\
 import sys
 from pathlib import Path
 import several_processes as jobs
+from workers import launch
 from moot.training.job import Job
-from moot.training.launch import launch
 
 for step, _ in launch(Job.model_validate_json(Path(sys.argv[1]).read_text()), jobs.ROLLOUTS):
     print(step, flush=True)  # -1 is before all
@@ -48,26 +50,6 @@ def job(tiny: Path, folder: Path, processes: int, epochs: int = 10) -> Job:
     return jobs.job("cat", tiny, folder, processes=processes, epochs=epochs)
 
 
-def started(folder: Path) -> dict[int, str]:
-    """The processes that work in the folder, and how each was called."""
-    found: dict[int, str] = {}
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            called = path.read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if f"moot.training.worker {folder}" in called:
-            found[int(path.parent.name)] = called
-    return found
-
-
-def gone(folder: Path) -> bool:
-    end = time.monotonic() + 20
-    while started(folder) and time.monotonic() < end:
-        time.sleep(0.05)
-    return not started(folder)
-
-
 def test_what_is_killed_goes_on_and_ends_where_one_process_does(tiny: Path, tmp_path: Path) -> None:
     alone, wanted = jobs.taken(study(job(tiny, tmp_path / "one", 1), jobs.ROLLOUTS))
     shared = job(tiny, tmp_path / "two", 2)
@@ -78,7 +60,7 @@ def test_what_is_killed_goes_on_and_ends_where_one_process_does(tiny: Path, tmp_
     with subprocess.Popen(
         [sys.executable, "-c", PARENT, str(tmp_path / "job.json")],
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(Path(__file__).parent), *sys.path))},
     ) as parent:
         assert parent.stdout is not None
         assert [parent.stdout.readline() for _ in range(4)] == [b"-1\n", b"0\n", b"1\n", b"2\n"]
@@ -92,7 +74,7 @@ def test_what_is_killed_goes_on_and_ends_where_one_process_does(tiny: Path, tmp_
     assert next(steps)[0] == BEFORE
     before, _ = next(steps)
     assert before - told[-1] in (0, 1)  # no step is the past that nobody was told of
-    workers = [pid for pid, how in started(folder).items() if "torch.distributed.run" not in how]
+    workers = working(folder)
     assert len(workers) == 2
     os.kill(max(workers), signal.SIGKILL)
     with pytest.raises(MootError, match=r"one of 2 processes was killed \(SIGKILL\).* run again"):
@@ -110,6 +92,38 @@ def test_what_is_killed_goes_on_and_ends_where_one_process_does(tiny: Path, tmp_
     assert one.name == two.name
     for name, tensor in read(one).weights.items():
         torch.testing.assert_close(read(two).weights[name], tensor, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("shard", [False, True])
+def test_workers_hold_the_base_from_job_to_job_and_do_each_as_the_first(
+    shard: bool, tiny: Path, tmp_path: Path
+) -> None:
+    base = Path(shutil.copytree(tiny, tmp_path / "base"))
+    first, second, third = (
+        jobs.job("cat", base, tmp_path / name, processes=2, shard=shard) for name in "123"
+    )
+
+    with launched(tmp_path / "logs") as do:
+        wanted, found = jobs.taken(do(first, jobs.ROLLOUTS))
+        workers = working(tmp_path)
+        for file in base.glob("*.safetensors"):
+            file.unlink()  # nobody can load it again
+        again, same = jobs.taken(do(second, jobs.ROLLOUTS))
+        assert working(tmp_path) == workers
+        assert len(workers) == 2
+
+        os.kill(max(workers), signal.SIGKILL)  # while they have nothing to do
+        with pytest.raises(MootError, match=r"one of 2 processes was killed \(SIGKILL\)") as caught:
+            list(do(third, jobs.ROLLOUTS))
+    assert str(tmp_path / "logs" / LOG) in str(caught.value)
+    assert not started(tmp_path)
+
+    assert again == wanted
+    assert (list(same.examples), same.moved) == (list(found.examples), True)
+    [one], [two] = (job.folder.glob("step-*") for job in (first, second))
+    assert read(two).step == read(one).step == 3
+    for name, tensor in read(one).weights.items():
+        assert torch.equal(read(two).weights[name], tensor), name
 
 
 def test_a_worker_that_waits_for_another_ends_with_who_started_it(
@@ -133,15 +147,22 @@ def test_a_worker_that_waits_for_another_ends_with_who_started_it(
             worker.kill()
 
 
-def test_what_a_worker_raises_is_raised(tiny: Path, tmp_path: Path) -> None:
+def test_what_a_worker_raises_is_raised_and_what_was_learnt_before_is_kept(
+    tiny: Path, tmp_path: Path
+) -> None:
     bad = [replace(one, reward=one.reward and float("inf")) for one in jobs.ROLLOUTS]
     texts: list[str] = []
     for processes in (1, 2):
-        training = job(tiny, tmp_path / str(processes), processes, epochs=1)
-        with pytest.raises(MootError, match="isn't finite") as caught:
-            list((study if processes == 1 else launch)(training, bad))
+        good, training = (
+            job(tiny, tmp_path / f"{name}-{processes}", processes, epochs=1)
+            for name in ("good", "bad")
+        )
+        with nullcontext(in_turn()) if processes == 1 else launched(tmp_path) as do:
+            list(do(good, jobs.ROLLOUTS))
+            with pytest.raises(MootError, match="isn't finite") as caught:
+                list(do(training, bad))
         texts.append(str(caught.value))
 
     assert texts[0] == texts[1]
     assert not started(tmp_path)
-    assert not list(tmp_path.glob("*/step-*"))
+    assert [file.parent.name for file in sorted(tmp_path.glob("*/step-*"))] == ["good-1", "good-2"]

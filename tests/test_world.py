@@ -97,6 +97,19 @@ def test_no_process_fails_before_what_was_learnt_is_kept(one: Path, several: Pat
     assert [json.loads(file.read_text()) for file in kept] == [[found]] * len(kept)
 
 
+def test_what_the_process_that_leads_checks_the_others_do_not_check_again(
+    one: Path, several: Path
+) -> None:
+    [[alone, *same]], found = (
+        [json.loads(file.read_text()) for file in sorted(f.glob("led-*"))] for f in (one, several)
+    )
+
+    assert same == ["refused by 0", 0]
+    assert found == [[alone if rank == 0 else 0, *same] for rank in range(len(found))]
+    assert alone > 0
+    assert len(found) > 1
+
+
 def test_several_processes_give_the_rewards_that_one_gives(one: Path, several: Path) -> None:
     wanted, found = ([*Filed(f / "reward/rewarded.parquet")] for f in (one, several))
 

@@ -1,6 +1,6 @@
 """A job: one training of one learner, said in words that another process can read."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -54,3 +54,7 @@ class Done:
     """Whether the weights are others than before."""
     base: Any = None
     """The model in memory, as it was; `None`: it isn't there, or nobody's any more."""
+
+
+Do = Callable[[Job, Sequence[Example]], Generator[Step, None, Done]]
+"""Does a job on what a cycle taught, yielding each step as it is taken."""

@@ -1,8 +1,9 @@
-"""A job on several processes: torchrun starts the workers, and what they tell is passed on.
+"""Jobs on several processes: torchrun starts the workers, and what they tell is passed on.
 
-What is written to their standard input says `go on`: a step is the past, with its checkpoint, only
-when whoever asked for it asks for the next, as in one process.  They end when this process does,
-however it ends, since only it holds the other end of that pipe.
+They are started for the first job, and hold the base model between it and the next.  A line on
+their standard input names the next job's folder, and an empty one says `go on`: a step is the past,
+with its checkpoint, only when whoever asked for it asks for the next, as in one process.  They end
+when this process does, however it ends, since only it holds the other end of that pipe.
 """
 
 import json
@@ -10,8 +11,8 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from subprocess import PIPE, Popen, TimeoutExpired
 from typing import IO, Any
@@ -21,52 +22,88 @@ from moot.agents.gpus import visible
 
 from .data.examples import Example, Rollout
 from .data.filed import Filed, write
-from .job import Done, Job, Step
+from .job import Do, Done, Job, Step
 
-JOB, LESSONS, LOG = "job.json", "lessons.parquet", "workers.log"
+JOB, LESSONS = "job.json", "lessons.parquet"
 """What lies in a job's folder, beside its checkpoints."""
+LOG = "workers.log"
+"""What lies in the workers' folder."""
+Pipes = tuple[IO[str], IO[str]]
+"""Where workers tell, and where they are told."""
 
 
-def launch(job: Job, examples: Iterable[Example]) -> Generator[Step, None, Done]:
-    """Have the job done by `job.fit.processes` workers, yielding each step as it is taken.
+@contextmanager
+def launched(folder: Path) -> Generator[Do]:
+    """Yield what has jobs that share a base model done by `fit.processes` workers.
+
+    After this the workers have ended.  Where a job fails they have ended too, and do no other.
+
+    Args:
+        folder: where their log goes.
 
     Raises:
         MootError: as a worker raised it; or a worker was killed, or failed: where its log lies.
     """
-    write(job.folder / LESSONS, examples)
-    (job.folder / JOB).write_text(job.model_dump_json())
-    failed: str | None = None
-    with _workers(job) as (told, tell):
-        for word in _words(told):
-            if "step" in word:
-                yield word["step"], word["metrics"]
-                with suppress(BrokenPipeError):  # all have ended: the loop does too
-                    os.write(tell.fileno(), b"\n")
-            elif "error" in word:
-                raise MootError(word["error"])
-            elif "done" in word:
-                found = Filed(Path(word["done"]))
-                return Done(list(found) if found.kind is Rollout else found, word["moved"])
+    with ExitStack() as stack:
+        started: list[Pipes] = []
+
+        def do(job: Job, examples: Sequence[Example]) -> Generator[Step, None, Done]:
+            write(job.folder / LESSONS, examples)
+            (job.folder / JOB).write_text(job.model_dump_json())
+            if started:
+                _say(started[0][1], json.dumps(str(job.folder)))
             else:
-                failed = failed or word["failed"]
-    raise MootError(_ended(job, failed))
+                started.append(stack.enter_context(_workers(job, folder)))
+            done = yield from _passed_on(*started[0])
+            if isinstance(done, Done):
+                return done
+            raise MootError(_ended(job.fit.processes, folder / LOG, done))
+
+        yield do
+
+
+def _passed_on(told: IO[str], tell: IO[str]) -> Generator[Step, None, Done | str | None]:
+    """Pass on what workers tell of a job; return what came of it, or what they said as they failed.
+
+    Raises:
+        MootError: as a worker raised it.
+    """
+    failed: str | None = None
+    for word in _words(told):
+        if "step" in word:
+            yield word["step"], word["metrics"]
+            _say(tell, "")
+        elif "error" in word:
+            raise MootError(word["error"])
+        elif "done" in word:
+            found = Filed(Path(word["done"]))
+            return Done(list(found) if found.kind is Rollout else found, word["moved"])
+        else:
+            failed = failed or word["failed"]
+    return failed
+
+
+def _say(tell: IO[str], line: str) -> None:
+    with suppress(BrokenPipeError):  # all have ended, and what they tell ends too
+        os.write(tell.fileno(), f"{line}\n".encode())
 
 
 @contextmanager
-def _workers(job: Job) -> Generator[tuple[IO[str], IO[str]]]:
-    """Yield where the workers tell and are told, until they have ended; after this they have."""
+def _workers(job: Job, folder: Path) -> Generator[Pipes]:
+    """Start workers on a job; after this they have ended."""
+    folder.mkdir(parents=True, exist_ok=True)
     module = ["-m", "moot.training.worker", str(job.folder)]
     # By default the workers look for each other by the host's name, which may not resolve.
     torchrun = ["--standalone", "--local-addr", "127.0.0.1"]
     number = ["--nproc-per-node", str(job.fit.processes)]
-    logs = ["--log-dir", str(job.folder / "torchrun")]
+    logs = ["--log-dir", str(folder / "torchrun")]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = max(1, (cores or 1) // job.fit.processes)
     # What is in the folder that moot is run in isn't imported.
     settings = {"OMP_NUM_THREADS": str(threads), **os.environ, "PYTHONSAFEPATH": "1"}
     settings |= visible(job.fit.gpus) if job.fit.gpus else {}
     with (
-        (job.folder / LOG).open("w") as log,
+        (folder / LOG).open("w") as log,
         Popen(
             [sys.executable, "-m", "torch.distributed.run", *torchrun, *number, *logs, *module],
             stdin=PIPE,
@@ -93,9 +130,8 @@ def _words(lines: IO[str]) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def _ended(job: Job, failed: str | None) -> str:
+def _ended(processes: int, log: Path, failed: str | None) -> str:
     """Return how workers ended that never said they were done."""
-    log = job.folder / LOG
     codes = [int(code) for code in re.findall(r"exitcode\s*: (-\d+)", log.read_text())]
     killers = [signal.Signals(-code).name for code in codes if -code != signal.SIGTERM]
     if killers:
@@ -105,6 +141,6 @@ def _ended(job: Job, failed: str | None) -> str:
     else:
         why = f"failed: {failed or 'it ended without a word'}"
     return (
-        f"training: one of {job.fit.processes} processes {why}; its checkpoints are kept, run "
+        f"training: one of {processes} processes {why}; its checkpoints are kept, run "
         f"again to go on; the processes' log is {log}"
     )

@@ -15,7 +15,7 @@ from .checkpoint import Progress, read
 from .data.examples import Example, Rollout, contrast
 from .data.filed import Filed, keeper
 from .fit import fit, graded
-from .job import BEFORE, Done, Job, Step
+from .job import BEFORE, Do, Done, Job, Step
 from .memory import told_memory
 from .model.architecture import base
 from .model.learner import Learner, release
@@ -23,6 +23,19 @@ from .model.room import Room
 from .proof import Proof, chosen, thought, write
 from .reward_model import rewarded
 from .variety import variety
+
+
+def in_turn() -> Do:
+    """Return what does jobs that share a base model, which it holds between them."""
+    base: Any = None
+
+    def do(job: Job, examples: Sequence[Example]) -> Generator[Step, None, Done]:
+        nonlocal base
+        done = yield from study(job, examples, base)
+        base = done.base
+        return done
+
+    return do
 
 
 def study(job: Job, examples: Sequence[Example], loaded: Any = None) -> Generator[Step, None, Done]:

@@ -1,10 +1,11 @@
-"""One of the processes that do a job: `torchrun --nproc-per-node N -m moot.training.worker FOLDER`.
+"""One of the processes that do jobs: `torchrun --nproc-per-node N -m moot.training.worker FOLDER`.
 
 It reads FOLDER/job.json and FOLDER/lessons.parquet, and tells, a JSON object a line on the standard
 output: `{"step": 3, "metrics": {...}}` for each step; at the end `{"done": FILE, "moved": true}`
 with where the graded examples lie; `{"error": TEXT}` for what the user can mend, and
 `{"failed": TEXT}` for what is a bug, or follows from another process's end.  Where its standard
-input is a pipe, it reads a byte of it before it goes on after a step, and ends when that closes.
+input is a pipe, it reads a line of it before it goes on after a step, and after a job one with the
+next job's folder, as JSON; it holds the base model meanwhile, and ends when the pipe closes.
 """
 
 import json
@@ -21,7 +22,7 @@ from typing import Any
 from moot.agents.errors import MootError, in_one_line
 
 from .data.filed import Filed, write
-from .job import Job
+from .job import Do, Done, Job
 from .launch import JOB, LESSONS
 
 Tell = Callable[[dict[str, Any]], None]
@@ -29,7 +30,7 @@ GRADED = "graded.parquet"
 
 
 def main(folder: Path) -> int:
-    """Do the job in `folder` with the others, and return the exit status."""
+    """Do the job in `folder` and those that follow with the others; return the exit status."""
     _end_with_the_parent()
     tell = _teller()
     try:
@@ -46,27 +47,54 @@ def main(folder: Path) -> int:
 
 def _work(folder: Path, tell: Tell) -> None:
     from . import world
-    from .study import study
+    from .study import in_turn
 
-    job = Job.model_validate_json((folder / JOB).read_text())
+    do, job = in_turn(), _job(folder)
     with world.joined(job.fit.device):
-        steps = study(job, Filed(folder / LESSONS))
         while True:
-            try:
-                step, metrics = next(steps)
-            except StopIteration as end:
-                done = end.value
-                break
-            if world.leads():
-                tell({"step": step, "metrics": metrics})
-                if _piped() and not os.read(0, 1):
-                    os._exit(1)
+            _one(do, job, tell)
+            following = world.led(_following)
+            if following is None:
+                return
+            job = _job(following)
+
+
+def _job(folder: Path) -> Job:
+    return Job.model_validate_json((folder / JOB).read_text())
+
+
+def _one(do: Do, job: Job, tell: Tell) -> None:
+    """Do a job, and tell of its steps and its end where this process leads."""
+    from . import world
+
+    steps = do(job, Filed(job.folder / LESSONS))
+    while True:
+        try:
+            step, metrics = next(steps)
+        except StopIteration as end:
+            done: Done = end.value
+            break
         if world.leads():
-            examples = done.examples
-            if not isinstance(examples, Filed):
-                write(folder / GRADED, examples)
-                examples = Filed(folder / GRADED)
-            tell({"done": str(examples.path), "moved": done.moved})
+            tell({"step": step, "metrics": metrics})
+            if _piped():
+                _line()
+    if world.leads():
+        examples = done.examples
+        if not isinstance(examples, Filed):
+            write(job.folder / GRADED, examples)
+            examples = Filed(job.folder / GRADED)
+        tell({"done": str(examples.path), "moved": done.moved})
+
+
+def _following() -> Path | None:
+    """Return the folder of the next job; `None`: nobody is there to name one."""
+    return Path(json.loads(_line())) if _piped() else None
+
+
+def _line() -> bytes:
+    """Return the next line of the standard input, or end this process where that has ended."""
+    with open(0, "rb", buffering=0, closefd=False) as told:  # no more of it than the line
+        return told.readline() or os._exit(1)
 
 
 def _teller() -> Tell:

@@ -7,7 +7,7 @@ identity.
 """
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
@@ -105,6 +105,24 @@ def gathered(found: Mapping[int, T]) -> list[T]:
         dist.all_gather_object(everything, found)
     merged = {i: value for some in everything for i, value in some.items()}
     return [merged[i] for i in sorted(merged)]
+
+
+def led(find: Callable[[], T]) -> T:
+    """Return in all processes what the one that leads finds, or raise what it raised.
+
+    Raises:
+        MootError: as `find` raised it.
+    """
+    found: dict[int, tuple[T | None, MootError | None]] = {}
+    if leads():
+        try:
+            found[0] = find(), None
+        except MootError as error:
+            found[0] = None, error
+    [(value, error)] = gathered(found)
+    if error is not None:
+        raise error
+    return cast(T, value)
 
 
 def together() -> None:

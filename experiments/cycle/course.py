@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from moot.agents.types import Weights
 from moot.agents.weights.models import locate
 from moot.protocols.stage import seed
 from moot.training.data.examples import Example, Said
-from moot.training.job import Done, Job
-from moot.training.launch import launch
+from moot.training.job import Do, Done, Job
+from moot.training.job import Step as JobStep
+from moot.training.launch import launched
 from moot.training.method import Method
 from moot.training.settings import Guards
 
@@ -24,6 +26,8 @@ GIVEN = "given"
 """The folder, in a cycle's, of examples that memory may not hold."""
 JUDGE = "reward_model"
 """What a reward model is called among weights, and its folder."""
+WORKERS = "workers"
+"""The folder, in a cycle's, of what several processes log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +68,27 @@ class Course:
         Returns:
             What each was taught, as it was graded, by name.
         """
-        words, loaded = self._own_ids(lessons.examples), None
-        if self._method.reward_model is not None:
-            words, loaded = yield from self._rewarded(words, self._own_ids(lessons.pairs))
+        words = self._own_ids(lessons.examples)
         taught: dict[str, Sequence[Example]] = {}
-        for name in names:
-            job = self._policy_job(name)
-            if any(job.mine(example) for example in words):
-                done = yield from self._do(name, job, words, loaded)
-                taught[name] = done.examples
-                loaded = done.base
-                if not done.moved:  # no gradient: what spoke is the newest still
-                    _forget(job.folder)
+        with self._doing() as do:
+            if self._method.reward_model is not None:
+                words = yield from self._rewarded(do, words, self._own_ids(lessons.pairs))
+            for name in names:
+                job = self._policy_job(name)
+                if any(job.mine(example) for example in words):
+                    done = yield from _named(name, do(job, words))
+                    taught[name] = done.examples
+                    if not done.moved:  # no gradient: what spoke is the newest still
+                        _forget(job.folder)
         return taught
+
+    def _doing(self) -> AbstractContextManager[Do]:
+        """Return what does jobs, here or in processes of their own, while it is entered."""
+        if self.experiment.fit.apart:
+            return launched(self.folder / WORKERS)
+        from moot.training.study import in_turn
+
+        return nullcontext(in_turn())
 
     def _own_ids(self, examples: Sequence[Example]) -> Sequence[Example]:
         """Return the examples without the token ids of other models; in a file what is in one."""
@@ -86,47 +98,30 @@ class Course:
         return kept(found, self.folder, self.model.replace("/", "_"))
 
     def _rewarded(
-        self, words: Sequence[Example], pairs: Sequence[Example]
-    ) -> Generator[Step, None, tuple[list[Example], Any]]:
-        """Train the reward model, and return the examples with its rewards, and the base.
+        self, do: Do, words: Sequence[Example], pairs: Sequence[Example]
+    ) -> Generator[Step, None, Sequence[Example]]:
+        """Train the reward model, and return the examples with its rewards.
 
         Without pairs the newest of the cycles before gives the rewards; where there is none yet,
         there are no rewards, and nothing is taught.
         """
         place = f"{JUDGE}/{self.model.replace('/', '_')}"
         done, progress = self.folder / place, self.folder / f"fit-{place}"
-        judge, loaded = self._earlier(place), None
+        judge = self._earlier(place)
         job = self._judge_job(judge, progress)
         if pairs and not done.is_dir():
-            loaded = (yield from self._do(JUDGE, job, pairs, None)).base
+            yield from _named(JUDGE, do(job, pairs))
             if last := max(progress.glob("step-*"), default=None):
                 done.parent.mkdir(parents=True, exist_ok=True)
                 last.rename(done)
             shutil.rmtree(progress, ignore_errors=True)
         judge = done if done.is_dir() else judge
         if judge is None:
-            return [], loaded
+            return []
         job = job.model_copy(update={"what": "reward", "weights": judge})
-        found = yield from self._do(JUDGE, job, words, loaded)
+        found = yield from _named(JUDGE, do(job, words))
         shutil.rmtree(progress, ignore_errors=True)
-        return list(found.examples), found.base
-
-    def _do(
-        self, name: str, job: Job, examples: Sequence[Example], loaded: Any
-    ) -> Generator[Step, None, Done]:
-        """Do a job here, or in processes of its own; its steps are those of the weights `name`."""
-        if job.fit.apart:
-            steps = launch(job, examples)
-        else:
-            from moot.training.study import study
-
-            steps = study(job, examples, loaded)
-        while True:
-            try:
-                step, metrics = next(steps)
-            except StopIteration as end:
-                return end.value
-            yield name, step, metrics
+        return list(found.examples)
 
     def _policy_job(self, name: str) -> Job:
         """Return the training of the weights `name`."""
@@ -166,6 +161,16 @@ class Course:
         out = self.folder.parent
         found = [talk_folder(out, n) / place for n in range(self.cycle)]
         return next((path for path in reversed(found) if path.is_dir()), None)
+
+
+def _named(name: str, steps: Generator[JobStep, None, Done]) -> Generator[Step, None, Done]:
+    """Yield a job's steps as those of the weights `name`; return what came of it."""
+    while True:
+        try:
+            step, metrics = next(steps)
+        except StopIteration as end:
+            return end.value
+        yield name, step, metrics
 
 
 def _forget(folder: Path) -> None:

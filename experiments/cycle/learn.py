@@ -15,7 +15,7 @@ from moot.training.data.examples import Example, is_for
 from ..experiment import Experiment
 from ..files.directory import talk_folder
 from ..files.lessons import write_examples
-from .course import GIVEN, JUDGE, Course, Lessons, Step, sources
+from .course import GIVEN, JUDGE, WORKERS, Course, Lessons, Step, sources
 
 
 def learn(
@@ -54,7 +54,7 @@ def learn(
         heard = {one for name in chain(*models.values()) for one in sources(experiment, name)}
         rest = (replace(e, teaches=False) for e in lessons.examples if not is_for(e, heard))
         write_examples(folder, cycle, chain(taught.items(), [(None, rest)]))
-    for over in (GIVEN, f"fit-{JUDGE}"):
+    for over in (GIVEN, f"fit-{JUDGE}", WORKERS):
         shutil.rmtree(folder / over, ignore_errors=True)
     publish(folder)
 

@@ -1,6 +1,7 @@
 """A base model in memory whose forward pass fits a prefix tree; of others it is said why not."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def base(model: Path, fit: Fit) -> Any:
     """Return the model in the folder `model` in memory, ready to be learnt on.
 
     One that is divided over several processes passes through each's CPU memory, and no device has
-    to hold more of it than its share.
+    to hold more of it than its share.  The process that leads checks it for all.
 
     Raises:
         MootError: of a kind whose forward pass doesn't fit a prefix tree.
@@ -45,7 +46,7 @@ def base(model: Path, fit: Fit) -> Any:
         loaded.gradient_checkpointing_enable({"use_reentrant": False})
     for parameter in loaded.parameters():
         parameter.requires_grad_(fit.lora is None)
-    check(loaded, model)
+    world.led(partial(check, loaded, model))
     if divided:
         sharding.shard(loaded, torch.device("cuda" if gpu else "cpu"))
     return loaded
