@@ -13,8 +13,9 @@ from command import rows
 from conftest import BuildTiny
 from told import pair, rollout, words
 
+from moot.agents.errors import MootError
 from moot.experiments.cycle.course import JUDGE, Lessons
-from moot.experiments.cycle.learn import current, learn
+from moot.experiments.cycle.learn import check, current, learn
 from moot.experiments.experiment import Experiment
 from moot.training.checkpoint import read
 
@@ -146,6 +147,31 @@ def test_each_begins_with_an_adapter_of_its_own_and_goes_on_with_it(
     assert all(not torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
 
 
+def test_others_words_are_learnt_as_ones_own_tokenizer_reads_them(
+    tiny: Path, build_tiny: BuildTiny, tmp_path: Path
+) -> None:
+    models = {"a": tiny, "b": build_tiny(tmp_path / "other", seed=1)}
+    people = (
+        {"name": name, "engine": name, "learns": True, "learns_from": "all"} for name in models
+    )
+    found = experiment(models, {"kind": "ttrl"}, *people)
+    told = [
+        replace(one, said=replace(one.said, engine=name))
+        for name in models
+        for one in (rollout(i, float(i == 0), (20 + i,), weights=name) for i in range(2))
+    ]
+
+    list(learn(found, Lessons(told), {}, cycle=0, folder=tmp_path))
+
+    taught = {(row["learner"], row["weights"]): row for row in rows(tmp_path / "examples.parquet")}
+    assert {who: bool(row["completion_ids"]) for who, row in taught.items()} == {
+        ("a", "a"): True,
+        ("a", "b"): False,
+        ("b", "a"): False,
+        ("b", "b"): True,
+    }
+
+
 def test_all_is_learnt_in_an_order_of_its_own_by_each_and_in_each_cycle(
     tiny: Path, tmp_path: Path
 ) -> None:
@@ -166,6 +192,15 @@ def test_all_is_learnt_in_an_order_of_its_own_by_each_and_in_each_cycle(
 
     assert [len({*order}) for order in orders] == [5] * 4  # as long as their texts
     assert len({*map(tuple, orders)}) == 4
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_missed_before_anything_is_said(tiny: Path) -> None:
+    policy = {"name": "p", "engine": "main", "learns": True}
+    found = experiment({"main": tiny}, {"kind": "ttrl"}, policy, device="cuda")
+
+    with pytest.raises(MootError, match=r"fit\.device: cuda, but torch finds no GPU here"):
+        check(found)
 
 
 def killed(folder: Path, **_: Any) -> None:

@@ -43,6 +43,8 @@ def test_replicas_share_the_work_and_who_begins_alike_goes_to_the_same_one(site:
                 where.setdefault(f"{task} {turn}", set()).add(port)
         assert all(len(ports) == 1 for ports in where.values())
         assert len(set.union(*where.values())) == 2
+        alone = {heard(await gate.generate(request("alone")))["arguments"][7] for _ in range(8)}
+        assert len(alone) == 1  # nothing else is under way
         said = await asyncio.gather(*(gate.generate(request("same")) for _ in range(64)))
         shares = Counter(heard(one)["arguments"][7] for one in said)
         assert len(shares) == 2  # however alike they are, one replica doesn't do it all

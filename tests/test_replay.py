@@ -194,3 +194,29 @@ def test_what_another_engine_said_does_not_speak_for_this_one(
 
     assert len(fake.asked) == len(rows(far))
     assert "engine main isn't as it was recorded: all is asked anew" in capsys.readouterr().out
+
+
+TWO = """\
+name: two
+engines: {one: {kind: scripted, lines: ["1"]}, two: {kind: scripted, lines: ["2"]}}
+population: [{name: mover, engine: one}, {name: stayer, engine: one}, {name: other, engine: two}]
+tasks: {kind: inline, verifier: number, held_out: 1, per_cycle: 2, items: [ITEMS]}
+protocol: {kind: consensus}
+evaluation: {samples: 1, controls: false}
+"""
+
+
+def test_who_speaks_through_another_engine_now_says_what_that_one_says(tmp_path: Path) -> None:
+    items = ", ".join(f"{{prompt: {i} + 1?, answer: {i + 1}}}" for i in range(3))
+    (tmp_path / "x.yaml").write_text(TWO.replace("ITEMS", items))
+    assert moot("run", tmp_path / "x.yaml", "--out", tmp_path / "out") == 0
+
+    other = ("--set", "population.0.engine=two", "--out", tmp_path / "new")
+    assert moot("run", "--from", tmp_path / "out", *other) == 0
+
+    before, after = (
+        {(turn["agent"], turn["text"]) for turn in rows(tmp_path / name / "cycle-000")}
+        for name in ("out", "new")
+    )
+    assert before == {("mover", "1"), ("stayer", "1"), ("other", "2")}
+    assert after == {("mover", "2"), ("stayer", "1"), ("other", "2")}

@@ -11,6 +11,7 @@ from command import moot, rows
 
 from moot.experiments.run import run
 from moot.experiments.yaml.loading import load
+from moot.training.checkpoint import read
 
 EXPERIMENT = """\
 name: whole
@@ -76,6 +77,14 @@ def test_the_directory_answers_every_question(whole: Path) -> None:
     assert schema.metadata[b"moot_schema"] == b"2"
 
 
+def test_each_cycle_talks_about_tasks_of_its_own_while_there_are_any(whole: Path) -> None:
+    played = (rows(whole / f"cycle-00{cycle}" / "episodes.parquet") for cycle in (0, 1))
+    first, second = ({episode["task"] for episode in episodes} for episodes in played)
+
+    assert len(first) == len(second) == 6
+    assert not first & second
+
+
 def test_every_completion_is_stamped_with_the_version_that_spoke(whole: Path) -> None:
     for cycle in (0, 1):
         spoke = {
@@ -106,6 +115,12 @@ def test_every_pupil_has_weights_of_its_own_that_were_proven(whole: Path) -> Non
     for cycle in (0, 1):
         for i in range(4):
             assert found[f"swap/canary_change@pupil-{i}", cycle, None]["value"] > 0
+
+
+def test_every_cycle_goes_on_from_what_was_learnt_in_the_one_before(whole: Path) -> None:
+    for i in range(4):
+        cycles = (whole / f"cycle-00{cycle}" / "weights" / f"pupil-{i}" for cycle in (0, 1))
+        assert [read(folder).taken for folder in cycles] == [2, 4]
 
 
 def test_what_was_measured_has_intervals_and_a_baseline_beside_it(whole: Path) -> None:

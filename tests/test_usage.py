@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from command import moot
+from command import moot, rows
 from fake_endpoint import Fake, refuses, reply, says, serving
 from priced import write
 
@@ -102,8 +102,10 @@ def test_a_run_that_fails_writes_what_it_spent_and_the_next_one_goes_on_from_the
         fake.moods = [*[says(reply())] * 9, refuses(503)]
         assert moot("run", path, "--out", tmp_path / "out") == 1
         cut = {(row["phase"], row["agent"]): row["calls"] for row in usage(tmp_path / "out")}
+        measured = {(row["name"], row["cycle"]) for row in rows(tmp_path / "out/metrics.parquet")}
         assert moot("run", path, "--out", tmp_path / "out") == 0
 
+    assert ("held_out/accuracy", 0) in measured
     assert cut["held-out-000", "solver-0"] == cut["held-out-000", "solver-1"] == 3
     assert cut["cycle-000", "solver-0"] + cut.get(("cycle-000", "solver-1"), 0) == 3
     whole = spoken(tmp_path / "out")

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from statistics import median
 
+import orjson
 import pytest
 from aiohttp import ClientSession
 from command import journalled, moot, rows
@@ -46,16 +47,19 @@ def test_each_fault_is_got_over_and_every_request_answered_once(site: Site) -> N
 def test_a_server_that_hangs_is_started_again(site: Site) -> None:
     site.trouble("hang", "hang")
 
-    async def part(engine: Engine, gate: Gate) -> tuple[list[Completion], set[int], set[int]]:
-        before = servers()
+    async def part(engine: Engine, gate: Gate) -> tuple[list[Completion], list[set[int]]]:
+        seen = [servers()]
         said = await asyncio.gather(*(gate.generate(request("hello")) for _ in range(2)))
-        return said, before, servers()
+        seen.append(servers())
+        said.append(await gate.generate(request("hello")))
+        return said, [*seen, servers()]
 
-    said, before, after = site.gated(part, limits=Limits(timeout_s=2.0))
-    assert [one.tries for one in said] == [2, 2]
+    said, (before, after, later) = site.gated(part, limits=Limits(timeout_s=2.0))
+    assert [one.tries for one in said] == [2, 2, 1]
     assert before
     assert after
     assert not before & after
+    assert later == after  # once is enough
 
 
 def test_a_server_whose_answers_all_take_long_has_not_hung(site: Site) -> None:
@@ -141,8 +145,13 @@ def test_a_server_rests_while_others_learn_and_wakes_when_it_is_asked(site: Site
         now = heard(await gate.generate(request("hello")))
         return now["naps"], now["asleep"]
 
+    async def killed(engine: Engine, gate: Gate) -> tuple[int, bool]:
+        os.kill(min(servers()), signal.SIGKILL)
+        return await part(engine, gate)
+
     assert site.gated(part, sleep=True) == (1, False)
     assert site.gated(part) == (0, False)
+    assert site.gated(killed, sleep=True, limits=Limits(patience_s=20)) == (1, False)
 
 
 def test_a_server_that_hangs_as_it_wakes_is_started_again(site: Site) -> None:
@@ -154,6 +163,32 @@ def test_a_server_that_hangs_as_it_wakes_is_started_again(site: Site) -> None:
         return bool(before & servers())
 
     assert not site.gated(part, sleep=True, limits=Limits(timeout_s=1.0))
+
+
+RESTING = """\
+name: resting
+cycles: 1
+engines: {main: {kind: vllm, model: MODEL, sleep: true}}
+population: [{name: solver, learns: true}]
+tasks: {kind: inline, verifier: exact, held_out: 1, per_cycle: 1, items: [ITEMS]}
+protocol: {kind: consensus}
+method: {kind: cat}
+fit: {device: cpu}
+evaluation: {samples: 1, controls: false, baseline: false}
+"""
+
+
+def test_a_server_rests_while_a_run_learns_and_is_awake_after(site: Site, tiny: Path) -> None:
+    items = ", ".join(f"{{prompt: say {i}, answer: {i}}}" for i in range(2))
+    text = RESTING.replace("MODEL", str(tiny)).replace("ITEMS", items)
+    (site.folder / "x.yaml").write_text(text)
+    out = site.folder / "out"
+
+    assert moot("run", site.folder / "x.yaml", "--out", out) == 0
+
+    said = [rows(out / name / "turns.parquet") for name in ("held-out-000", "held-out-001")]
+    [before], [after] = ([orjson.loads(turn["text"]) for turn in turns] for turns in said)
+    assert [(one["naps"], one["asleep"]) for one in (before, after)] == [(0, False), (1, False)]
 
 
 KILLED = """\

@@ -54,6 +54,17 @@ def test_whole_weights_take_the_base_models_place_and_give_it_back(site: Site) -
     site.gated(part)
 
 
+def test_a_server_is_asked_for_the_set_that_it_was_given_last(site: Site) -> None:
+    async def part(engine: Engine, gate: Gate) -> None:
+        for version in (1, 2):
+            for name in ("one", "two"):
+                place = whole(site.folder, version, f"whole-{name}-{version}").path
+                await gate.load(Weights(name, version, place))
+                assert await gate.held() == {name: version}
+
+    site.gated(part)
+
+
 def test_whole_weights_that_the_server_cant_read_leave_it_usable(site: Site) -> None:
     async def part(engine: Engine, gate: Gate) -> None:
         with pytest.raises(EngineError, match="HTTP 500: safetensors: invalid header"):
