@@ -96,7 +96,8 @@ def test_a_judge_of_rightness_has_no_taste_for_the_length_of_what_is_right() -> 
     for e in range(8):
         likes += [Ruling(f"e{e}", "j", "preference", None, right, wrong, 0.9)]
         likes += [Ruling(f"e{e}", "j", "preference", None, wrong, right, 0.1)]
-        even += [Ruling(f"f{e}", "j", "preference", None, *ab, 0.5) for ab in (alike, alike[::-1])]
+        for one, other in (alike, alike[::-1]):
+            even.append(Ruling(f"f{e}", "j", "preference", None, one, other, 0.5))
 
     assert habits([*likes, *even])["judges/length_bias@j"] == pytest.approx((0, 0, 0), abs=1e-9)
     unknown = [

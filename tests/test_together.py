@@ -180,13 +180,13 @@ def test_who_goes_away_takes_nobodys_answer(site: Site) -> None:
         asked[gone].cancel()
         return await asyncio.gather(*asked, return_exceptions=True)
 
-    slow = {"arguments": ("--latency", "0.5")}
-    one, two, three = site.play(lambda engine: part(engine, 1), **slow)
+    slow = ("--latency", "0.5")
+    one, two, three = site.play(lambda engine: part(engine, 1), arguments=slow)
     assert isinstance(two, asyncio.CancelledError)
     assert isinstance(one, Completion)
     assert isinstance(three, Completion)
     # The first asks for all: the others are asked again, as after any fault that may pass.
-    one, *others = site.play(lambda engine: part(engine, 0), **slow)
+    one, *others = site.play(lambda engine: part(engine, 0), arguments=slow)
     assert isinstance(one, asyncio.CancelledError)
     for other in others:
         assert isinstance(other, Fault)
