@@ -4,8 +4,8 @@ import pytest
 from wrong import ENGINE, GOOD, LEARNS, MODEL, PROTOCOLS, added, wrong
 
 KINDS = (
-    "'cat', 'dpo', 'empo', 'intuitor', 'kto', 'laser', 'rent', 'rlaif', 'rlhf', 'sft', 'srt', 'sum', "
-    "'ttrl'"
+    "'cat', 'dpo', 'empo', 'intuitor', 'kto', 'laser', 'rent', 'rlaif', 'rlhf', 'rlvr', 'sft', 'srt', "
+    "'sum', 'ttrl'"
 )
 METHODS = [
     # Protocols and methods.

@@ -15,6 +15,7 @@ from moot.protocols.selection import Selection
 from moot.protocols.types import Held
 from moot.training import MethodChoice
 from moot.training.methods.laser import LaSeR
+from moot.training.methods.rlvr import RLVR
 from moot.training.methods.sft import SFT
 from moot.training.methods.sum import Sum
 from moot.training.preferring import Preferring
@@ -178,7 +179,9 @@ def unknown(experiment: Experiment, split: Split) -> Iterator[Problem]:
         wrong = "a simulated engine has an opinion on none of these; `tasks: {kind: simulated}`"
         yield ("tasks",), wrong
     method = experiment.method
-    verifies = isinstance(method, LaSeR) and method.reward == "verified"
-    if verifies and all(task.answer is None for task in split.train):
-        wrong = "no task to learn from has a known answer, by which replies could be verified"
-        yield ("method", "reward"), f"{wrong}; `reward: match` learns from a reference"
+    wrong = "no task to learn from has a known answer, by which replies could be verified"
+    if all(task.answer is None for task in split.train):
+        if isinstance(method, LaSeR) and method.reward == "verified":
+            yield ("method", "reward"), f"{wrong}; `reward: match` learns from a reference"
+        if isinstance(method, RLVR):
+            yield ("method", "kind"), f"{wrong}; `cat` and `ttrl` learn from what agents answer"

@@ -13,13 +13,14 @@ from .laser import LaSeR
 from .rent import RENT
 from .rlaif import RLAIF
 from .rlhf import RLHF
+from .rlvr import RLVR
 from .sft import SFT
 from .srt import SRT
 from .sum import Sum
 from .ttrl import TTRL
 
 MethodChoice = Annotated[
-    CaT | DPO | EMPO | Intuitor | KTO | LaSeR | RENT | RLAIF | RLHF | SFT | SRT | Sum | TTRL,
+    CaT | DPO | EMPO | Intuitor | KTO | LaSeR | RENT | RLAIF | RLHF | RLVR | SFT | SRT | Sum | TTRL,
     Field(discriminator="kind"),
 ]
 """What `method:` may be."""

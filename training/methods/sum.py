@@ -29,10 +29,13 @@ from .intuitor import Intuitor
 from .reinforcement import Reinforcement
 from .rent import RENT
 from .rlaif import RLAIF
+from .rlvr import RLVR
 from .srt import SRT
 from .ttrl import TTRL
 
-Summand = Annotated[CaT | EMPO | Intuitor | RENT | RLAIF | SRT | TTRL, Field(discriminator="kind")]
+Summand = Annotated[
+    CaT | EMPO | Intuitor | RENT | RLAIF | RLVR | SRT | TTRL, Field(discriminator="kind")
+]
 
 
 class Sum(Reinforcement):
