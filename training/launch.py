@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from subprocess import PIPE, Popen, TimeoutExpired
 from typing import IO, Any
@@ -28,6 +29,10 @@ JOB, LESSONS = "job.json", "lessons.parquet"
 """What lies in a job's folder, beside its checkpoints."""
 LOG = "workers.log"
 """What lies in the workers' folder."""
+STARTED: list[Popen[str]] = []
+"""What torchrun is running."""
+SPARED_S = 20
+"""Torchrun kills who hasn't ended by itself within 30 s of another's failure."""
 Pipes = tuple[IO[str], IO[str]]
 """Where workers tell, and where they are told."""
 
@@ -60,6 +65,12 @@ def launched(folder: Path) -> Generator[Do]:
             raise MootError(_ended(job.fit.processes, folder / LOG, done))
 
         yield do
+
+
+def stop() -> None:
+    """End all workers at once, and so the wait of a thread for what hung ones will never tell."""
+    for process in STARTED:
+        _kill([*_children(process.pid), process.pid])
 
 
 def _passed_on(told: IO[str], tell: IO[str]) -> Generator[Step, None, Done | str | None]:
@@ -115,13 +126,31 @@ def _workers(job: Job, folder: Path) -> Generator[Pipes]:
     ):
         assert process.stdin is not None
         assert process.stdout is not None
+        STARTED.append(process)
         try:
             yield process.stdout, process.stdin
         finally:
+            STARTED.remove(process)
+            workers = _children(process.pid)
             process.stdin.close()  # the workers end
             with suppress(TimeoutExpired):
                 process.wait(10)
+            _kill(workers)  # one that is stopped hears nothing, and would hold its memory
             process.kill()
+
+
+def _children(pid: int) -> list[int]:
+    """Return the processes that one started, where the system tells (Linux)."""
+    try:
+        return [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+    except OSError:
+        return []
+
+
+def _kill(processes: Sequence[int]) -> None:
+    for pid in processes:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _words(lines: IO[str]) -> Iterator[dict[str, Any]]:
@@ -132,8 +161,7 @@ def _words(lines: IO[str]) -> Iterator[dict[str, Any]]:
 
 def _ended(processes: int, log: Path, failed: str | None) -> str:
     """Return how workers ended that never said they were done."""
-    codes = [int(code) for code in re.findall(r"exitcode\s*: (-\d+)", log.read_text())]
-    killers = [signal.Signals(-code).name for code in codes if -code != signal.SIGTERM]
+    killers = _killers(log.read_text())
     if killers:
         why = f"was killed ({killers[0]})" + (
             ": out of memory, perhaps" if killers[0] == "SIGKILL" else ""
@@ -144,3 +172,15 @@ def _ended(processes: int, log: Path, failed: str | None) -> str:
         f"training: one of {processes} processes {why}; its checkpoints are kept, run "
         f"again to go on; the processes' log is {log}"
     )
+
+
+def _killers(log: str) -> list[str]:
+    """Return the signals that killed workers, but those that torchrun sent to who was left."""
+    found = re.findall(r"^\s*time\s*: ([\d:_-]+)$.*?exitcode\s*: (-?\d+)", log, re.DOTALL | re.M)
+    ends = [(datetime.strptime(at, "%Y-%m-%d_%H:%M:%S"), int(code)) for at, code in found]
+    spared = timedelta(seconds=SPARED_S)
+    return [
+        signal.Signals(-code).name
+        for at, code in ends
+        if code < 0 and -code != signal.SIGTERM and at - min(ends)[0] < spared
+    ]
