@@ -1,7 +1,7 @@
 """How long and how fast to learn, as YAML says it."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -123,17 +123,16 @@ class Fit(Settings):
     guards: Guards = Guards()
     """Bounds that stop the training of a policy that collapses."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _all_weights_learn_slowly(cls, said: Any) -> Any:
-        """Say the learning rate of all weights, where nobody does.
+    @model_validator(mode="after")
+    def _all_weights_learn_slowly(self) -> Self:
+        """Set the learning rate of all weights, where nobody does.
 
         AdamW moves each weight by about the rate, and theirs are so many that at an adapter's rate
         one step leaves nothing of the model.
         """
-        if isinstance(said, dict) and "lr" not in said and said.get("lora", Lora()) is None:
-            return {**said, "lr": WHOLE_LR}
-        return said
+        if self.lora is None and "lr" not in self.model_fields_set:
+            object.__setattr__(self, "lr", WHOLE_LR)  # it is frozen from here on
+        return self
 
     @model_validator(mode="after")
     def _all_is_used(self) -> Self:
