@@ -33,10 +33,10 @@ def visible(gpus: Sequence[int]) -> dict[str, str]:
         EngineError: it sees too few.
     """
     told = os.environ.get(VISIBLE)
-    seen = told.split(",") if told else [str(gpu) for gpu in range(max(gpus) + 1)]
+    seen = [*map(str, range(max(gpus) + 1))] if told is None else [*filter(None, told.split(","))]
     if max(gpus) >= len(seen):
         wanted = ", ".join(map(str, gpus))
         raise EngineError(
-            f"GPUs {wanted} (from 0) are wanted, and {VISIBLE} has {len(seen)}: {told}"
+            f"GPUs {wanted} (from 0) are wanted, and {VISIBLE} has {len(seen)}: {told!r}"
         )
     return {VISIBLE: ",".join(seen[gpu] for gpu in gpus)}

@@ -10,10 +10,10 @@ Of LaSeR there are lines more: how well its verdicts tell right answers from wro
 tasks, and the vote of the same answers that they weigh, beside their plain vote.  Only answers that
 end within the 8 tokens have a verdict, a quarter of them at first: learning.py gives it longer.
 
-Seeds change everything: the split, the adapter, the sampling.  `laser` alone learns from labels.
-The reward models of `rlaif` learn which answers won the vote, or what a judge of the same size
-preferred; `direct` has no model, but the judge's marks.  `rlhf` is left out: it is the same with
-people's preferences, and these would be the labels.
+Seeds change everything: the split, the adapter, the sampling.  `rlvr` and `laser (labels)` learn
+from labels.  The reward models of `rlaif` learn which answers won the vote, or what a judge of the
+same size preferred; `direct` has no model, but the judge's marks.  `rlhf` is left out: it is the
+same with people's preferences, and these would be the labels.
 
     python benchmarks/methods.py [--seeds 5] [--quick] [--json FILE] [--runs DIR] [--only NAME ...]
                                  [--jobs 1]
@@ -52,6 +52,7 @@ TRAINED: dict[str, tuple[str | None, str]] = {
     "empo": (VOTE, "{kind: empo, objective: {kl: 0}}"),
     "intuitor": (ALONE, "{kind: intuitor, objective: {kl: 0}}"),
     "rent": (ALONE, "{kind: rent, objective: {kl: 0}}"),
+    "rlvr": (ALONE, "{kind: rlvr, objective: {kl: 0}}"),
     "laser (labels)": (ALONE, "{kind: laser, objective: {kl: 0}}"),
     "laser (vote)": (VOTE, "{kind: laser, reward: match, objective: {kl: 0}}"),
     "dpo": (VOTE, "{kind: dpo, sft: 1.0}"),

@@ -118,14 +118,13 @@ def _memory(experiment: Experiment, name: str) -> Iterator[str]:
     used: dict[str, float] = {"served": served}
     if fit.lora is None and isinstance(engine, Local):  # it holds each learner's beside the base
         used["served"] *= 1 + len({agent.weights for agent in learners})
-    apart = fit.processes > 1
-    if learners and not apart:
+    if learners and not fit.apart:
         used |= _training(known, fit)
     yield (
         f"memory      {name}: {known.parameters / 1e6:.0f} M parameters: {_gib(used) or 'none'}, "
         "and activations"
     )
-    if learners and apart:
+    if learners and fit.apart:
         yield from _apart(known, fit)
     if known.download:
         yield f"download    {name}: {known.download / 1e6:.0f} MB, once"
@@ -142,11 +141,10 @@ def _training(known: Facts, fit: Fit) -> dict[str, float]:
 
 
 def _apart(known: Facts, fit: Fit) -> Iterator[str]:
-    """Yield what each of several processes holds: on its GPU, and in the machine's memory."""
-    yield (
-        f"            each of {fit.processes} processes, on a GPU of its own if there are any: "
-        f"{_gib(_training(known, fit))},"
-    )
+    """Yield what each process of its own holds: on its GPU, and in the machine's memory."""
+    who = f"each of {fit.processes} processes" if fit.processes > 1 else "a process"
+    held = _gib(_training(known, fit))
+    yield f"            {who}, on a GPU of its own if there are any: {held},"
     yield "            and activations" + (", and a layer at a time whole" if fit.shard else "")
     if not fit.shard:
         return

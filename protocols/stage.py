@@ -21,7 +21,7 @@ from moot.agents.types import Completion, Request, Settings, Task
 
 from .checking import check
 from .journal import Journal, digest
-from .types import Episode, Outcome, Protocol, Say, Turn
+from .types import Episode, Outcome, Protocol, Say, Script, Turn
 
 AHEAD = 8
 """So many times the open episodes may have been begun since one that hasn't ended."""
@@ -151,33 +151,34 @@ class Stage:
     ) -> Episode | Failure:
         task = replace(task, episode=f"{self.seed}/{phase}")  # who reads it later draws as it did
         play = _Play(f"{phase}/{task.id}", task, partial(self.told, phase, protocol.kind))
-        turns: list[Turn] = []
-        script = protocol(task, people)
-        number = 0
         limit = self.settings.episode_s
         clock = asyncio.timeout(limit)
         try:
             async with clock:
-                wishes = next(script)
-                while True:
-                    said = await self._round(play, wishes, len(turns), number)
-                    turns += said
-                    number += 1
-                    wishes = script.send(said)
+                turns, outcome = await self._talk(play, protocol(task, people))
+                episode = Episode(play.id, task, protocol.kind, tuple(turns), outcome)
+                await check(episode)
+                return episode
         except TimeoutError:
             if not clock.expired():
                 raise
             return Failure(play.id, f"it wasn't over within {limit:g} s (stage.episode_s)")
-        except StopIteration as end:
-            outcome: Outcome = end.value
         except (Fault, Refusal, Unverified) as error:
             return Failure(play.id, str(error), isinstance(error, Refusal))
-        episode = Episode(play.id, task, protocol.kind, tuple(turns), outcome)
+
+    async def _talk(self, play: _Play, script: Script) -> tuple[list[Turn], Outcome]:
+        """Return the turns of all rounds of a script, and what came of it."""
+        turns: list[Turn] = []
+        number = 0
         try:
-            await check(episode)
-        except Unverified as error:
-            return Failure(play.id, str(error))
-        return episode
+            wishes = next(script)
+            while True:
+                said = await self._round(play, wishes, len(turns), number)
+                turns += said
+                number += 1
+                wishes = script.send(said)
+        except StopIteration as end:
+            return turns, end.value
 
     async def _round(self, play: _Play, wishes: list[Say], first: int, number: int) -> list[Turn]:
         """Return the turns that the wishes become; one that fails takes no other with it."""

@@ -174,6 +174,29 @@ class Near:
         return 1 - abs(int(answer) - int(expected)) / 100
 
 
+def test_an_episode_whose_verifier_takes_longer_than_it_may_fails(tmp_path: Path) -> None:
+    given_up = threading.Event()
+
+    @dataclass(frozen=True, eq=False)
+    class Hanging(Sandbox):
+        def score(self, answer: str, expected: str) -> float:
+            given_up.wait(PATIENCE_S)
+            return 1.0
+
+    async def phases(stage: Stage) -> list[Episode | Failure]:
+        about = [Task("t", "1?", "1", Hanging())]
+        found = [one async for one in stage.play(Consensus(), about, PEOPLE, "x")]
+        given_up.set()
+        return found
+
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        settings = StageSettings(episode_s=0.5, max_failed_episodes=1)
+        [failed] = asyncio.run(phases(Stage({"main": Voice(spoken)}, journal, 7, settings)))
+
+    assert isinstance(failed, Failure)
+    assert failed.why == "it wasn't over within 0.5 s (stage.episode_s)"
+
+
 def test_what_is_nearly_right_is_wrong() -> None:
     task = Task("t", "?", "42", Near())
 

@@ -32,14 +32,18 @@ def test_gpus_are_counted_among_those_that_are_seen(monkeypatch: pytest.MonkeyPa
     assert visible((6, 4)) == {VISIBLE: "6,4"}
     monkeypatch.setenv(VISIBLE, "GPU-a,GPU-b,7")
     assert visible((2, 0)) == {VISIBLE: "7,GPU-a"}
-    with pytest.raises(EngineError, match=r"GPUs 0, 3 \(from 0\) are wanted, and .* has 3: GPU-a,"):
+    with pytest.raises(EngineError, match=r"GPUs 0, 3 \(from 0\) are wanted, and .* 3: 'GPU-a,"):
         visible((0, 3))
+    monkeypatch.setenv(VISIBLE, "")  # all are hidden
+    with pytest.raises(EngineError, match=r"GPUs 0 \(from 0\) are wanted, and .* has 0: ''"):
+        visible((0,))
 
 
 @pytest.mark.parametrize(
     ("settings", "seen"),
     [
         ({"gpus": (5,)}, ["5"]),
+        ({"gpus": (5, 4), "arguments": ("--tensor_parallel_size=2",)}, ["5,4"]),
         ({"gpus": (7, 6, 1, 0), "replicas": 2, "arguments": TWO}, ["7,6", "1,0"]),
         ({"replicas": 2, "arguments": TWO}, ["0,1", "2,3"]),
         ({}, [None]),

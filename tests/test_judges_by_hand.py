@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from moot.agents.population import Trust
-from moot.experiments.analysis.judges import judged
+from moot.agents.population import Agent, Population, Trust
+from moot.experiments.analysis.judges import judged, known
 from moot.experiments.analysis.rulings import Reply, Ruling
 
 FIRST, SECOND = Reply(0, "a", True, 5), Reply(1, "b", False, 5)
@@ -79,6 +79,10 @@ def test_a_judge_of_which_little_is_known_weighs_as_those_do_that_are_known() ->
     assert found["judges/trust@ablest"] == 1
     assert found["judges/trust@able"] == pytest.approx(0.6)
     assert found["judges/trust@new"] == pytest.approx(0.8)
+    names = ("ablest", "able", "unheard")
+    people = Population(tuple(Agent(name, "judge", "main") for name in names))
+    trust = [agent.trust for agent in known(people, judged(rulings, 0, 0), 0).agents]
+    assert trust == pytest.approx([1, 0.6, 0.8])
 
 
 def test_judges_who_always_agree_may_not_of_other_episodes() -> None:

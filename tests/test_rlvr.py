@@ -53,3 +53,6 @@ def test_tasks_of_which_none_has_an_answer_are_refused(tmp_path: Path) -> None:
     load(tmp_path / "known.yaml")
     with pytest.raises(InputError, match=r"method\.kind: no task to learn from has a known answer"):
         load(tmp_path / "unknown.yaml")
+    both = ["method={kind: sum, of: [{kind: ttrl}, {kind: rlvr}]}"]
+    with pytest.raises(InputError, match=r"method\.of\.1\.kind: no task to learn from has a known"):
+        load(tmp_path / "unknown.yaml", both)

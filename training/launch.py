@@ -50,16 +50,17 @@ def launched(folder: Path) -> Generator[Do]:
         MootError: as a worker raised it; or a worker was killed, or failed: where its log lies.
     """
     with ExitStack() as stack:
-        started: list[Pipes] = []
+        pipes: Pipes | None = None
 
         def do(job: Job, examples: Sequence[Example]) -> Generator[Step, None, Done]:
+            nonlocal pipes
             write(job.folder / LESSONS, examples)
             (job.folder / JOB).write_text(job.model_dump_json())
-            if started:
-                _say(started[0][1], json.dumps(str(job.folder)))
+            if pipes is None:
+                pipes = stack.enter_context(_workers(job, folder))
             else:
-                started.append(stack.enter_context(_workers(job, folder)))
-            done = yield from _passed_on(*started[0])
+                _say(pipes[1], json.dumps(str(job.folder)))
+            done = yield from _passed_on(*pipes)
             if isinstance(done, Done):
                 return done
             raise MootError(_ended(job.fit.processes, folder / LOG, done))

@@ -176,6 +176,5 @@ def _gpus(settings: "VLLM", i: int) -> dict[str, str]:
     """Return what gives the `i`-th server its own GPUs; a single one finds the first by itself."""
     if settings.gpus is None and settings.replicas == 1:
         return {}
-    each = settings.takes // settings.replicas
-    gpus = settings.gpus or range(settings.takes)
+    each, gpus = settings.each, settings.gpus or range(settings.takes)
     return visible(gpus[i * each : (i + 1) * each])

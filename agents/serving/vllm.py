@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 MOST = 16
 """So many adapters may speak in one batch where nothing is set."""
-PARALLEL = re.compile(r"(?<!\S)(?:--(?:tensor|pipeline|data)-parallel-size|-(?:tp|pp|dp))[ =](\d+)")
+PARALLEL = re.compile(
+    r"(?<!\S)(?:--(?:tensor|pipeline|data)[-_]parallel[-_]size|-(?:tp|pp|dp))[ =](\d+)"
+)
 """What in `arguments` multiplies the GPUs of a server."""
 
 
@@ -57,8 +59,8 @@ class VLLM(Settings):
     kv_cache_gib: int = Field(default=2, ge=1)
     """Memory for the KV cache if there is no GPU, in GiB."""
     replicas: int = Field(default=1, ge=1, le=64)
-    """How many such servers are started. On GPUs each gets as many as `--tensor-parallel-size` in
-    `arguments` says; on a CPU each gets its share of the cores."""
+    """How many such servers are started. On GPUs each gets as many as `--tensor-parallel-size` (and
+    pipeline, and data) in `arguments` says; on a CPU each gets its share of the cores."""
     gpus: Gpus | None = None
     """Which GPUs the started servers get, by number from 0: as many as they take, the first
     server's first. Left out: the first ones."""
@@ -87,7 +89,7 @@ class VLLM(Settings):
         elif self.gpus is not None and len(self.gpus) != self.takes:
             raise ValueError(
                 f"expected {self.takes} GPUs in `gpus`, for {self.replicas} servers of "
-                f"{self.takes // self.replicas} each, got {len(self.gpus)}"
+                f"{self.each} each, got {len(self.gpus)}"
             )
         return self
 
@@ -112,10 +114,14 @@ class VLLM(Settings):
         return False
 
     @property
+    def each(self) -> int:
+        """How many GPUs a server takes, where there are GPUs."""
+        return prod(map(int, PARALLEL.findall(" ".join(self.arguments))))
+
+    @property
     def takes(self) -> int:
-        """How many GPUs all its servers take, where there are GPUs."""
-        told = PARALLEL.findall(" ".join(self.arguments))
-        return self.replicas * prod(map(int, told))
+        """How many all its servers take."""
+        return self.replicas * self.each
 
     def places(self, adapters: int) -> int:
         """Return how many of so many adapters may speak in one batch."""

@@ -142,7 +142,9 @@ def _ratings(found: Mapping[str, Sequence[Claim]]) -> list[list[list[float | Non
 def known(people: Population, metrics: Iterable[Metric], cycle: int) -> Population:
     """Return the population with the trust and the ratings that were found in `cycle`."""
     now = {metric.name: metric.value for metric in metrics if metric.cycle == cycle}
+    heard = [value for name, value in now.items() if name.startswith("judges/trust@") and value]
+    usual = fmean(heard) if heard else 1.0  # who hasn't judged yet weighs as those who have
     return people.known(
-        {agent.name: now.get(f"judges/trust@{agent.name}", 1.0) for agent in people.agents},
+        {agent.name: now.get(f"judges/trust@{agent.name}", usual) for agent in people.agents},
         {agent.name: now.get(f"talk/rating@{agent.name}", 0.0) for agent in people.agents},
     )

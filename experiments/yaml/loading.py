@@ -14,9 +14,9 @@ from moot.training.settings import Lora
 
 from ..experiment import EngineChoice, Experiment
 from ..tasks.split import Split
+from .crowding import crowded
 from .faults import lines
 from .needs import learning, told, unknown
-from .sharing import crowded
 from .silence import silent
 from .source import Problem, Source, assign, read
 

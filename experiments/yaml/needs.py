@@ -183,5 +183,8 @@ def unknown(experiment: Experiment, split: Split) -> Iterator[Problem]:
     if all(task.answer is None for task in split.train):
         if isinstance(method, LaSeR) and method.reward == "verified":
             yield ("method", "reward"), f"{wrong}; `reward: match` learns from a reference"
-        if isinstance(method, RLVR):
-            yield ("method", "kind"), f"{wrong}; `cat` and `ttrl` learn from what agents answer"
+        summed = method.of if isinstance(method, Sum) else (method,)
+        for i, one in enumerate(summed):
+            if isinstance(one, RLVR):
+                at = ("method", "of", i, "kind") if len(summed) > 1 else ("method", "kind")
+                yield at, f"{wrong}; `cat` and `ttrl` learn from what agents answer"

@@ -31,7 +31,7 @@ from moot.protocols.types import Episode, Signal
 from ..data.examples import Rollout
 from ..model.types import Encoder, Rows, Scores
 from ..types import Look, Metrics
-from .reinforcement import Reinforcement, answers, rollout
+from .reinforcement import Reinforcement, rollout, verified
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -92,9 +92,7 @@ class LaSeR(Reinforcement):
                 for of, score in matches.items()
                 if score is not None or episode.turns[of].answer is None
             ]
-        if episode.task.answer is None:
-            return []
-        return answers(episode, lambda turn: float(bool(episode.task.correct(turn.answer))))
+        return verified(episode)
 
     def looks(self, encode: Encoder) -> Look:
         """Return that z is wanted, under the policy and under the anchor."""

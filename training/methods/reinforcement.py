@@ -70,6 +70,16 @@ def rollout(
     )
 
 
+def verified(episode: Episode) -> list[Rollout]:
+    """Return all answers at 1 for a right one; none to a task whose own isn't known.
+
+    An answer that can't be read is wrong.
+    """
+    task = episode.task
+    known = task.answer is not None
+    return answers(episode, lambda t: float(bool(task.correct(t.answer)))) if known else []
+
+
 def answers(
     episode: Episode, reward: Callable[[Turn], float | None] = lambda _: None
 ) -> list[Rollout]:

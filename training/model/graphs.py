@@ -69,6 +69,8 @@ class Graphs:
         if size not in self._recorded:
             try:
                 self._recorded[size] = self._record(model, inputs)
+            except torch.OutOfMemoryError:
+                raise  # room for it may be made
             except RuntimeError as error:  # CUDA is in no state to go on in this process
                 raise MootError(
                     f"fit.graphs: a pass can't be recorded here ({in_one_line(error)}): go on with "
