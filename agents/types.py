@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -129,10 +129,7 @@ class Task:
         Raises:
             Unverified: the verifier raised an error.
         """
-        try:
-            return self.verifier.read(text)
-        except Exception as error:  # whatever a user's own raises
-            raise self._unverified(f"on the reply {text[:60]!r}", error) from error
+        return self._asked("the reply", text, lambda: self.verifier.read(text))
 
     def correct(self, answer: str | None) -> bool | None:
         """Return whether `answer` (as the verifier read it) is right; `None`: can't be told.
@@ -140,12 +137,10 @@ class Task:
         Raises:
             Unverified: the verifier raised an error.
         """
-        if answer is None or self.answer is None:
+        expected = self.answer
+        if answer is None or expected is None:
             return None
-        try:
-            return is_right(self.verifier, answer, self.answer)
-        except Exception as error:  # whatever a user's own raises
-            raise self._unverified(f"on the answer {answer[:60]!r}", error) from error
+        return self._asked("the answer", answer, lambda: is_right(self.verifier, answer, expected))
 
     @property
     def known(self) -> str | None:
@@ -154,18 +149,20 @@ class Task:
         Raises:
             Unverified: the verifier raised an error.
         """
-        if self.answer is None or not isinstance(self.verifier, Knowing):
-            return None if self.answer is None else self.read(self.answer)
-        try:
-            return self.verifier.known(self.answer)
-        except Exception as error:  # whatever a user's own raises
-            raise self._unverified(f"on the known answer {self.answer[:60]!r}", error) from error
+        verifier, text = self.verifier, self.answer
+        if text is None or not isinstance(verifier, Knowing):
+            return None if text is None else self.read(text)
+        return self._asked("the known answer", text, lambda: verifier.known(text))
 
-    def _unverified(self, what: str, error: Exception) -> Unverified:
-        why = f"{type(error).__name__}: {in_one_line(error)}"
-        return Unverified(
-            f"verifier {type(self.verifier).__name__} {what} to task {self.id}: {why}"
-        )
+    def _asked(self, what: str, text: str, ask: Callable[[], T]) -> T:
+        """Return what the verifier says of a text."""
+        try:
+            return ask()
+        except Exception as error:  # whatever a user's own raises
+            who, why = type(self.verifier).__name__, f"{type(error).__name__}: {in_one_line(error)}"
+            raise Unverified(
+                f"verifier {who} on {what} {text[:60]!r} to task {self.id}: {why}"
+            ) from error
 
 
 class Sampling(Settings):

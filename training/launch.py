@@ -71,7 +71,7 @@ def launched(folder: Path) -> Generator[Do]:
 def stop() -> None:
     """End all workers at once, and so the wait of a thread for what hung ones will never tell."""
     for process in STARTED:
-        _kill([*_children(process.pid), process.pid])
+        _kill(process)
 
 
 def _passed_on(told: IO[str], tell: IO[str]) -> Generator[Step, None, Done | str | None]:
@@ -132,26 +132,24 @@ def _workers(job: Job, folder: Path) -> Generator[Pipes]:
             yield process.stdout, process.stdin
         finally:
             STARTED.remove(process)
-            workers = _children(process.pid)
             process.stdin.close()  # the workers end
-            with suppress(TimeoutExpired):
+            try:
                 process.wait(10)
-            _kill(workers)  # one that is stopped hears nothing, and would hold its memory
-            process.kill()
+            except TimeoutExpired:
+                _kill(process)
 
 
-def _children(pid: int) -> list[int]:
-    """Return the processes that one started, where the system tells (Linux)."""
-    try:
-        return [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
-    except OSError:
-        return []
+def _kill(torchrun: Popen[str]) -> None:
+    """Kill torchrun, and the workers first: one that is stopped would outlive it, and hold memory.
 
-
-def _kill(processes: Sequence[int]) -> None:
-    for pid in processes:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    Which they are the system tells (Linux) while it is there to tell of.
+    """
+    children = Path(f"/proc/{torchrun.pid}/task/{torchrun.pid}/children")
+    with suppress(OSError):
+        for pid in map(int, children.read_text().split()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    torchrun.kill()
 
 
 def _words(lines: IO[str]) -> Iterator[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Learn: the examples of a cycle become the next version of the weights, all of them or none."""
 
+import asyncio
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from moot.agents.types import Weights
 from moot.agents.weights.models import locate
 from moot.protocols.journal import Metric
 from moot.training.data.examples import Example, is_for
+from moot.training.launch import stop
 
 from ..experiment import Experiment
 from ..files.directory import talk_folder
@@ -59,6 +61,15 @@ def learn(
     publish(folder)
 
 
+async def next_step(steps: Iterator[Step]) -> Step | None:
+    """Return the next step of what learns, taken in a thread; `None`: there is none."""
+    try:
+        return await asyncio.to_thread(next, steps, None)
+    except asyncio.CancelledError:
+        stop()  # the thread may wait for a process that hangs
+        raise
+
+
 def check(experiment: Experiment) -> None:
     """Raise, before anything is said, what would end the first training before its first step.
 
@@ -73,8 +84,9 @@ def check(experiment: Experiment) -> None:
     from moot.agents.embedded.tokens import Tokens
     from moot.training.world import enough, gpus, there
 
-    enough(fit.processes, gpus(fit.device))
-    there(fit.gpus, gpus(fit.device))
+    found = gpus(fit.device)
+    enough(fit.processes, found)
+    there(fit.gpus, found)
     for model in sorted(filter(None, models)):
         method.looks(Tokens(locate(model)))
 

@@ -1,7 +1,6 @@
 """The phases of a run: they talk, learn, are served anew, examined, and compared."""
 
-import asyncio
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -17,7 +16,6 @@ from moot.protocols.stage import Stage
 from moot.protocols.types import Episode
 from moot.training.data.examples import Example
 from moot.training.job import BEFORE
-from moot.training.launch import stop
 from moot.training.method import Method
 
 from ..analysis.judges import judged, known
@@ -31,9 +29,9 @@ from ..progress import Show
 from ..tasks.split import Split
 from .causes import causes
 from .controls import controls
-from .course import JUDGE, Lessons, Step, kept
+from .course import JUDGE, Lessons, kept
 from .evaluation import baseline, evaluate, examinees
-from .learn import current, learn, step_metrics
+from .learn import current, learn, next_step, step_metrics
 from .recording import Recording
 from .swap import swap, tolerances
 from .talk import talk, taught
@@ -147,7 +145,7 @@ async def let_learn(run: Run, cycle: int, lessons: Lessons) -> None:
         folder = talk_folder(run.out, cycle)
         steps = learn(run.experiment, lessons, before, cycle=cycle, folder=folder)
         # One step at a time in a thread: between two, Ctrl-C and the engines get a hearing.
-        while (taken := await _next(steps)) is not None:
+        while (taken := await next_step(steps)) is not None:
             name, step, metrics = taken
             suffix = "" if alone and name != JUDGE else f"@{name}"
             run.journal.measure(step_metrics(cycle, step, metrics, suffix))
@@ -163,15 +161,6 @@ async def let_learn(run: Run, cycle: int, lessons: Lessons) -> None:
         if name not in stopped and (name not in newest or newest[name].version <= cycle):
             why = causes(run.journal.metrics(), cycle, "" if alone else f"@{name}")
             run.show.line(f"  {name} learnt nothing in cycle {cycle}: {why}")
-
-
-async def _next(steps: Iterator[Step]) -> Step | None:
-    """Return the next step, taken in a thread; `None`: there is none."""
-    try:
-        return await asyncio.to_thread(next, steps, None)
-    except asyncio.CancelledError:
-        stop()  # the thread may wait for a process that hangs
-        raise
 
 
 async def serve(run: Run, new: Iterable[Weights]) -> None:
