@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import local_engine as local
+import masked_softmax
 import pytest
 import row_alone
 import several_processes as jobs
-import test_attention as attention
 import torch
 from command import moot, rows
 from conftest import BuildTiny
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is 
 GPU = torch.device("cuda")
 LONG = list(range(200))
 TREES = {
-    "short": attention.DEEP,
+    "short": masked_softmax.DEEP,
     "ragged": [*([*LONG, *range(end, end + 60)] for end in range(1000, 5000, 1000)), [7] * 90],
     "even": [[*LONG, *range(end, end + 156)] for end in (1000, 2000)],
 }
@@ -56,12 +56,12 @@ def test_attention_is_a_masked_softmax(shape: str, window: int | None, cap: floa
     packed = tree(TREES[shape])
     position = torch.from_numpy(packed.position)
     seen, there = (Sight.of(packed.nodes, t) for t in (position, position.to(GPU)))
-    exact = attention.drawn(len(position), 16)
+    exact = masked_softmax.drawn(len(position), 16)
     query, key, value = (t.detach().float().to(GPU).requires_grad_() for t in exact)
 
-    found = attend(query, key, value, there, attention.SCALE, window, cap)
+    found = attend(query, key, value, there, masked_softmax.SCALE, window, cap)
     mask = seen.within(window or seen.depth)
-    expected = attention.written_out(*exact, mask, cap)
+    expected = masked_softmax.written_out(*exact, mask, cap)
 
     torch.testing.assert_close(found.double().cpu(), expected, atol=2e-5, rtol=2e-5)
     by = torch.linspace(-1, 1, expected.numel(), dtype=torch.float64).view_as(expected)
