@@ -25,10 +25,10 @@ from math import exp, log
 from pathlib import Path
 from statistics import fmean
 
-import numpy as np
 import pyarrow.parquet as pq
 from rows import Row, table, write
-from scipy import stats
+
+from moot.experiments.analysis.stats import over_seeds
 
 CONFIGS = Path(__file__).parents[1] / "experiments" / "configs"
 CASES = {"sums": "quickstart.yaml", "differences": "differences.yaml", "verdicts": "laser.yaml"}
@@ -167,12 +167,8 @@ def row(
 
 def interval(values: list[float]) -> tuple[float, float | None, float | None]:
     """Return the mean of `values` and its 95 % interval by Student's t; one value has none."""
-    mean, n = fmean(values), len(values)
-    if n < 2:
-        return mean, None, None
-    error = float(np.std(values, ddof=1)) / n**0.5
-    reach = float(stats.t.ppf(0.975, n - 1)) * error
-    return mean, mean - reach, mean + reach
+    mean, low, high = over_seeds(values)
+    return (mean, low, high) if len(values) > 1 else (mean, None, None)
 
 
 def show(rows: list[Row]) -> None:

@@ -144,12 +144,27 @@ def graph(
 @app.command()
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Runs' directories.")],
+    seeds: Annotated[
+        bool,
+        typer.Option("--seeds", help="Take runs that differ in the seed alone as one experiment."),
+    ] = False,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE.csv", help="Write the table there too.")
+    ] = None,
 ) -> None:
     """Set runs side by side: settings that differ, accuracy, what was gained over the first."""
-    from .compare import compare as lines
+    from .compare.seeds import by_seed
+    from .compare.side_by_side import side_by_side
+    from .compare.table import shown, write
+    from .export import checked
 
-    for line in lines([*map(_readings, runs)]):
+    if to is not None:
+        checked(to, ".csv")
+    found = (by_seed if seeds else side_by_side)([*map(_readings, runs)])
+    for line in shown(found):
         typer.echo(line)
+    if to is not None:
+        write(to, found)
 
 
 @app.command()

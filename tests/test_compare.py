@@ -8,7 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from command import moot
 
-from moot.experiments.compare import compare, outcome, shortened
+from moot.experiments.compare.outcome import outcome
+from moot.experiments.compare.settings import shortened
+from moot.experiments.compare.side_by_side import side_by_side
+from moot.experiments.compare.table import shown
 from moot.experiments.report.readings import read
 
 EXPERIMENT = """\
@@ -40,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def table(folder: Path, *names: str) -> dict[str, list[str]]:
     """Return the cells of each line, by what the line is about."""
-    lines = compare([read(folder / name) for name in names])
+    lines = shown(side_by_side([read(folder / name) for name in names]))
     starts = [0, *(lines[0].index(name) for name in names)]
     ends = [*starts[1:], None]
     cut = ([line[a:b].strip() for a, b in zip(starts, ends, strict=True)] for line in lines if line)
@@ -114,7 +117,7 @@ def test_runs_of_one_name_are_told_apart_by_their_paths(folder: Path, tmp_path: 
     text = (folder / "plain" / "experiment.yaml").read_text()
     (tmp_path / "plain" / "experiment.yaml").write_text(text)
 
-    lines = compare([read(folder / "plain"), read(tmp_path / "plain")])
+    lines = shown(side_by_side([read(folder / "plain"), read(tmp_path / "plain")]))
     assert lines[0].split() == [str(folder / "plain"), str(tmp_path / "plain")]
 
 

@@ -14,7 +14,7 @@ How often such intervals find what isn't there is in docs/influence.md.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from math import sqrt
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -167,6 +167,19 @@ def _alike(value: float, n: int, level: float, within: tuple[float, float]) -> I
     p = ((1 - level) / 2) ** (1 / n)
     low, high = (p * value + (1 - p) * end for end in within)
     return Interval(value, low, high)
+
+
+def over_seeds(values: Sequence[float]) -> Interval:
+    """Return the mean of `values` with its 95 % interval by Student's t.
+
+    Args:
+        values: one for each seed, at least one; a single one has no interval.
+    """
+    from scipy.special import stdtrit  # it takes a while: not for `moot --help`
+
+    mean, n = fmean(values), len(values)
+    reach = float(stdtrit(n - 1, 0.975)) * stdev(values) / sqrt(n) if n > 1 else 0.0
+    return Interval(mean, mean - reach, mean + reach)
 
 
 @cache

@@ -35,15 +35,17 @@ DRIVEN = frozenset(
 )
 """Where an engine is and how it is driven; who speaks through it stays the same."""
 FREE = re.compile(
-    r"stage\..+|tasks\.(held_out_)?path"
+    r"stage\..+"
     r"|fit\.(graphs|tolerance|processes|shard|recompute|batch_tokens|checkpoint_every|gpus(\.\d+)?)"
     rf"|engines\..+\.({'|'.join(sorted(DRIVEN))})"
     rf"(\.(\d+|{'|'.join((*Limits.model_fields, *Price.model_fields))}))?"
 )
-"""What may change when a run goes on: where engines are and how they are driven, how much failure
-is borne, what tokens cost, how a pass is launched and divided, how often it is kept, how far
-engines may be from the trainer, and where tasks lie and what is learnt beside them (`LEARNT`):
-their content must be the same."""
+"""What changes nothing of what comes of a run: where engines are and how they are driven, how much
+failure is borne, what tokens cost, how a pass is launched and divided, how often it is kept, how
+far engines may be from the trainer."""
+TASKS = re.compile(r"tasks\.(held_out_)?path")
+"""Where tasks lie.  When a run goes on this may change, and so may where lies what is learnt beside
+them (`LEARNT`): their content must be the same."""
 
 
 def talk_folder(out: Path, cycle: int) -> Path:
@@ -60,8 +62,8 @@ def held_out_folder(out: Path, version: int) -> Path:
 def claim(experiment: Experiment, split: Split, out: Path, replay: str = "") -> Generator[None]:
     """Hold `out` for this experiment: make it, or check that it is this experiment's own.
 
-    What is `FREE` may differ, and cycles may be added; nothing else may differ, once anything has
-    been said there.
+    What is `FREE` may differ, files may lie elsewhere, and cycles may be added; nothing else may
+    differ, once anything has been said there.
 
     Args:
         experiment: what is run there.
@@ -133,9 +135,10 @@ def _compare(
 ) -> None:
     """Raise where what is there is another experiment, or was made with other files than `now`."""
     made = there["made_with"]
-    old = _as_now({key: value for key, value in there.items() if key != "made_with"})
+    old = as_now({key: value for key, value in there.items() if key != "made_with"})
     new = _leaves(experiment)
-    free = [FREE, LEARNT] if "file" in made else [FREE]  # else an earlier moot didn't look into it
+    free = [FREE, TASKS]
+    free += [LEARNT] if "file" in made else []  # an earlier moot didn't look into it
     differing = [
         f"{key} ({old.get(key, 'absent')!s} there, {new.get(key, 'absent')!s} here)"
         for key in sorted(old.keys() | new.keys())
@@ -195,7 +198,7 @@ def _leaves(experiment: Experiment) -> dict[str, Any]:
     return flat(YAML(typ="safe", pure=True).load(_yaml(described(experiment))))
 
 
-def _as_now(there: dict[str, Any]) -> dict[str, Any]:
+def as_now(there: dict[str, Any]) -> dict[str, Any]:
     """Return an earlier moot's description, with the options that there are now at their defaults.
 
     One that no longer is an experiment is returned as it is.

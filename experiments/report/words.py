@@ -14,9 +14,18 @@ def measured(interval: Interval | None) -> str:
 
 
 def signed(interval: Interval) -> str:
-    """Return a difference with its interval, signs always shown."""
+    """Return a difference with its interval, if it has one, signs always shown."""
     value, low, high = _decimals(interval, "+")
-    return f"{value} [{low}, {high}]"
+    return value if len({*interval}) == 1 else f"{value} [{low}, {high}]"
+
+
+def of_any_size(interval: Interval) -> str:
+    """Return a measured number that need be no share, with its interval if it has one."""
+    if len({*interval}) == 1:
+        return value(interval.value)
+    if max(map(abs, interval)) < 10:
+        return measured(interval)
+    return f"{value(interval.value)} [{value(interval.low)}, {value(interval.high)}]"
 
 
 def _decimals(interval: Interval, sign: str) -> list[str]:

@@ -1,0 +1,129 @@
+"""Runs that differ in nothing but the seed, as one: means over seeds, and how far these reach.
+
+The intervals of a single run are over its tasks and know nothing of the weights that another seed
+would have trained.  Here a run counts as one value, and the interval is Student's t over seeds.
+Runs of the same seed have the same split, and are paired: their difference is first taken by task.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from moot.agents.errors import InputError
+
+from ..analysis.stats import Interval, over_seeds
+from ..files.directory import FREE
+from ..report.readings import Readings
+from ..report.words import count, measured, of_any_size, signed
+from .outcome import Outcome, last, metrics, outcome
+from .settings import differing, leaves, titles
+from .table import NOTHING, Blocks, Cell, Line, words
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One experiment, under several seeds."""
+
+    runs: Mapping[int, Readings]
+    """By seed, ascending."""
+    settings: Mapping[str, object]
+    """All that decides what comes of it, but for the seed."""
+
+    @property
+    def title(self) -> str:
+        """What its runs are called but for the seed, or what the first is called."""
+        names = titles([*self.runs.values()])
+        each = zip(names, self.runs, strict=True)
+        stems = {name.removesuffix(str(seed)).rstrip("-_. ") for name, seed in each}
+        return names[0] if len(stems) > 1 else stems.pop() or names[0]
+
+
+def by_seed(runs: Sequence[Readings]) -> Blocks:
+    """Return a table of experiments, each over its seeds; the first is what others are set beside.
+
+    Raises:
+        InputError: fewer than two runs, or two that differ in nothing.
+    """
+    if len(runs) < 2:
+        raise InputError("moot compare --seeds: name two runs or more")
+    variants = grouped(runs)
+    names = [variant.title for variant in variants]
+    if len({*names}) < len(names):
+        names = titles([next(iter(v.runs.values())) for v in variants])
+    return [
+        [words("", names), words("seeds", (_listed([*v.runs]) for v in variants))],
+        differing([v.settings for v in variants]),
+        [*_outcomes(variants, names[0])],
+        [
+            _line(name, ([last(run, name) for run in v.runs.values()] for v in variants))
+            for name in metrics(runs)
+        ],
+    ]
+
+
+def grouped(runs: Sequence[Readings]) -> list[Variant]:
+    """Return the runs by experiment, as they come.
+
+    Raises:
+        InputError: two differ in nothing.
+    """
+    found: dict[tuple[tuple[str, str], ...], dict[int, Readings]] = {}
+    settings: dict[tuple[tuple[str, str], ...], dict[str, object]] = {}
+    for run in runs:
+        own = {k: v for k, v in leaves(run).items() if not _aside(k)}
+        key = tuple(sorted((k, str(v)) for k, v in own.items()))
+        seeds = found.setdefault(key, {})
+        settings.setdefault(key, own)
+        if run.seed in seeds:
+            raise InputError(
+                f"moot compare --seeds: {seeds[run.seed].path} and {run.path} are the same "
+                f"experiment with the same seed, {run.seed}: a seed counts once"
+            )
+        seeds[run.seed] = run
+    return [Variant(dict(sorted(found[key].items())), settings[key]) for key in found]
+
+
+def _aside(key: str) -> bool:
+    """Return whether a setting is the seed, or hangs on it, or decides nothing."""
+    return key in ("seed", "made_with.tasks") or FREE.fullmatch(key) is not None
+
+
+def _outcomes(variants: Sequence[Variant], first_name: str) -> Iterator[Line]:
+    """Yield what came of each experiment by itself, and then beside the first, seed by seed."""
+    found = [{seed: outcome(run) for seed, run in v.runs.items()} for v in variants]
+    first, *others = found
+    each = [[*some.values()] for some in found]
+    yield _line("held-out accuracy, untrained", ([o.before for o in e] for e in each), measured)
+    yield _line("held-out accuracy, in the end", ([o.after for o in e] for e in each), measured)
+    yield words("after", (_cycles(some) for some in each))
+    yield _line("change", ([o.change for o in e] for e in each), signed)
+    if others:
+        gains = [[o.over(first[s]) for s, o in some.items() if s in first] for some in others]
+        yield _line(f"over {first_name}, in the end", [[], *gains], signed)
+
+
+def _line(
+    name: str,
+    found: Iterable[Sequence[Interval | None]],
+    told: Callable[[Interval], str] = of_any_size,
+) -> Line:
+    """Return a line of means, each with how many runs it is of where some lack the number."""
+    cells: list[Cell] = []
+    for each in found:
+        known = [one.value for one in each if one is not None]
+        mean = over_seeds(known) if known else None
+        few = f" (of {len(known)})" if len(known) < len(each) else ""
+        cells.append(Cell(NOTHING) if mean is None else Cell(told(mean) + few, mean))
+    return Line(name, tuple(cells))
+
+
+def _cycles(found: Sequence[Outcome]) -> str:
+    """Return after how many cycles runs were last evaluated."""
+    least, most = (pick(o.cycles for o in found) for pick in (min, max))
+    return count(most, "cycle") if least == most else f"{least} to {most} cycles"
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    """Return seeds in ascending order in short: `0 to 4`, or `1, 5, 7`."""
+    if len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1:
+        return f"{seeds[0]} to {seeds[-1]}"
+    return ", ".join(map(str, seeds))
