@@ -133,11 +133,13 @@ def _memory(experiment: Experiment, name: str) -> Iterator[str]:
 def _training(known: Facts, fit: Fit) -> dict[str, float]:
     """Return the bytes that a process trains in, by what they are for; activations apart."""
     share = fit.processes if fit.shard else 1
-    # Adapters are beside the base themselves, and are not divided.  The anchor's own base, where
-    # all weights learn, has gone before there are gradients.
-    beside = _learnt(known, fit) * (3 / share if fit.lora is None else 4)
-    trained = known.parameters * WIDTH[fit.precision] / share
-    return {"trained": trained, "for gradients and the optimiser": beside}
+    # Adapters are beside the base themselves, and are not divided; so is a copy of all weights if
+    # it is held in fewer bits.  The anchor's own base, where all weights learn, has gone before
+    # there are gradients.
+    apart = fit.lora is not None or fit.held != "float32"
+    beside = _learnt(known, fit) * (4 if apart else 3) / (share if fit.lora is None else 1)
+    trained = known.parameters * WIDTH[fit.held] / share
+    return {"trained": trained, "for what learns, gradients and the optimiser": beside}
 
 
 def _apart(known: Facts, fit: Fit) -> Iterator[str]:
@@ -148,7 +150,7 @@ def _apart(known: Facts, fit: Fit) -> Iterator[str]:
     yield "            and activations" + (", and a layer at a time whole" if fit.shard else "")
     if not fit.shard:
         return
-    whole = known.parameters * WIDTH[fit.precision]
+    whole = known.parameters * WIDTH[fit.held]
     loading = {"each as it loads the model": whole, "in all": whole * fit.processes}
     yield f"            of the machine's memory at most {_gib(loading)}"
     if fit.lora is None:  # the weights and both moments are collected by the one that leads
@@ -182,7 +184,7 @@ def _disk(experiment: Experiment) -> Iterator[str]:
 def _learnt(known: Facts, fit: Fit) -> int:
     """Return the bytes of what learns, as of its gradient and each moment of it; 0: not known."""
     if fit.lora is None:
-        return known.parameters * WIDTH[fit.precision]
+        return known.parameters * WIDTH["float32"]
     targets = fit.lora.targets
     named = known.linear if targets == "all-linear" else {t.rpartition(".")[2] for t in targets}
     wide = sum(n for name, n in known.linear.items() if name in named)

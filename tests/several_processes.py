@@ -41,6 +41,7 @@ METHODS = {
         CaT(objective=Objective(kl=0.1, kl_in="reward", critic=Critic())),
         FIT.model_copy(update={"recompute": True}),
     ),
+    "rounded": (CAT, FIT.model_copy(update={"dtype": "bfloat16"})),
     # A step is one part, and for the other process there is none.
     "guarded": (DPO(), FIT.model_copy(update={"guards": Guards(distinct=0.9)})),
     "failing": (
@@ -54,6 +55,7 @@ CASES = [
     ("kto", True, False),
     ("ppo", False, True),
     ("alone", True, True),
+    *product(("rounded",), (False,), (False, True)),
 ]
 """The method, whether an adapter learns and not all weights, and whether the model is divided."""
 GUARDED = ("guarded", True, False)

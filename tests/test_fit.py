@@ -179,7 +179,7 @@ def test_all_weights_learn_more_slowly_than_an_adapter_unless_a_rate_is_said() -
     assert Fit.model_validate(Fit(**whole).model_dump(mode="json")).lr == 1e-6
 
 
-def test_small_steps_of_all_weights_are_not_lost_on_16_bits(
+def test_a_gpu_computes_in_16_bits_and_holds_what_learns_in_32(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def found(name: str) -> str:  # as where there is a GPU
@@ -189,6 +189,8 @@ def test_small_steps_of_all_weights_are_not_lost_on_16_bits(
 
     dtypes = {lora is None: Fit(lora=lora).precision for lora in (Lora(), None)}
 
-    assert dtypes == {False: "bfloat16", True: "float32"}
-    assert Fit(lora=None, dtype="bfloat16").precision == "bfloat16"
-    assert Fit(device="cpu").precision == "float32"
+    assert dtypes == {False: "bfloat16", True: "bfloat16"}
+    assert Fit(device="cpu").precision == Fit(dtype="float32").precision == "float32"
+    divided = Fit(lora=None, shard=True, processes=2)
+    assert (divided.precision, divided.held) == ("bfloat16", "float32")
+    assert Fit(shard=True, processes=2).held == "bfloat16"

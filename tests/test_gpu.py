@@ -169,7 +169,7 @@ def test_a_divided_model_gives_the_same_numbers(
     plain.to(GPU)
 
     with world.joined("cuda"):
-        sharding.shard(model, GPU)
+        sharding.shard(model, GPU, torch.float32)
         found, expected = model.scored(batch).logp, score(plain, batch).logp
         found.square().sum().backward()
         expected.square().sum().backward()

@@ -20,7 +20,6 @@ from .job import Step
 from .look import by_anchor, by_policy, drifted
 from .method import Method
 from .model.learner import Learner
-from .model.precision import tensor_cores
 from .model.rows import columns, microbatches, moved, rows
 from .model.types import Encoder
 from .nonsense import named, refuse_gradient, refuse_losses
@@ -69,13 +68,11 @@ def fit(
     steps: list[Sequence[Example]] = [*schedule(examples, settings, seed)]
     if look.old and not look.policy:
         # In the first step the policy still is what it was before training.
-        with tensor_cores(settings, learner.device):
-            steps[1:] = _remembered(learner, steps[1:], encode, settings.batch_tokens)
+        steps[1:] = _remembered(learner, steps[1:], encode, settings.batch_tokens)
     optimiser = Optimiser(learner, settings, start, folder)
     for step in range(optimiser.done, len(steps)):
         try:
-            with tensor_cores(settings, learner.device):
-                metrics = _descend(learner, method, steps[step], look, encode, settings)
+            metrics = _descend(learner, method, steps[step], look, encode, settings)
         except MootError:
             optimiser.keep()
             raise
@@ -124,11 +121,10 @@ def graded(
     look = method.looks(encode)
     is_own = [mine(e) for e in examples]
     own, how = keep(compress(examples, is_own)), (encode, settings.batch_tokens, look.probe)
-    with tensor_cores(settings, learner.device):  # what is compared is found alike
-        if look.policy:
-            own = keep(by_policy(learner, own, *how))
-        if look.anchor or settings.guards.kl is not None:
-            own = keep(by_anchor(learner, own, *how))
+    if look.policy:
+        own = keep(by_policy(learner, own, *how))
+    if look.anchor or settings.guards.kl is not None:
+        own = keep(by_anchor(learner, own, *how))
     if isinstance(own, Filed):
         return own
     seen = iter(own)

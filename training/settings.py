@@ -98,9 +98,9 @@ class Fit(Settings):
     passes over trees of a common size are recorded as CUDA graphs. Off by default, because it has
     only run with a stand-in for a GPU so far."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the base model. `auto` is bfloat16 on a GPU if adapters learn, which are float32
-    themselves; otherwise float32, because small steps are lost in 16 bits; on a GPU with TF32
-    products while all weights learn."""
+    """What the model computes in. `auto` is bfloat16 on a GPU and float32 on the CPU. What learns
+    is float32, because small steps are lost in 16 bits: adapters, or a copy of all weights beside
+    the model."""
     recompute: bool = False
     """Gradient checkpointing: hold one layer's activations at a time and compute them again in the
     backward pass, for a third more work and far less memory."""
@@ -163,11 +163,23 @@ class Fit(Settings):
 
     @property
     def precision(self) -> Literal["float32", "bfloat16"]:
-        """What the base model's numbers are, as far as that can be told without loading it."""
+        """What the model computes in, as far as that can be told without loading it."""
         return self.precision_on(gpu=on_this_machine("auto", self.device) == "bfloat16")
 
     def precision_on(self, *, gpu: bool) -> Literal["float32", "bfloat16"]:
-        """Return what the base model's numbers are on a GPU, or where there is none."""
+        """Return what the model computes in on a GPU, or where there is none."""
         if self.dtype != "auto":
             return self.dtype
-        return "bfloat16" if gpu and self.lora is not None else "float32"
+        return "bfloat16" if gpu else "float32"
+
+    @property
+    def held(self) -> Literal["float32", "bfloat16"]:
+        """What the base model is held in, as far as that can be told without loading it."""
+        return self.held_on(gpu=on_this_machine("auto", self.device) == "bfloat16")
+
+    def held_on(self, *, gpu: bool) -> Literal["float32", "bfloat16"]:
+        """Return what the base model is held in on a GPU, or where there is none.
+
+        That is what it computes in, but FSDP2 itself rounds weights that it divides and that learn.
+        """
+        return "float32" if self.shard and self.lora is None else self.precision_on(gpu=gpu)

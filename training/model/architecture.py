@@ -19,7 +19,6 @@ from ..settings import Fit
 from . import sharding
 from .attention import KERNEL
 from .forward import score
-from .precision import exact
 from .rows import moved, rows
 
 
@@ -34,9 +33,8 @@ def base(model: Path, fit: Fit) -> Any:
     """
     divided = fit.shard and world.size() > 1
     gpu = fit.device != "cpu" and torch.cuda.is_available()
-    loaded = load(
-        model, fit.precision_on(gpu=gpu), "cpu" if divided else fit.device, attention=KERNEL
-    )
+    computes = fit.precision_on(gpu=gpu)
+    loaded = load(model, computes, "cpu" if divided else fit.device, attention=KERNEL)
     head = loaded.get_output_embeddings()
     if not isinstance(head, nn.Linear) or getattr(head, "bias", None) is not None:
         raise MootError(
@@ -48,7 +46,9 @@ def base(model: Path, fit: Fit) -> Any:
         parameter.requires_grad_(fit.lora is None)
     world.led(partial(check, loaded, model))
     if divided:
-        sharding.shard(loaded, torch.device("cuda" if gpu else "cpu"))
+        if fit.held_on(gpu=gpu) != computes:
+            loaded.float()  # it begins as what speaks, rounded
+        sharding.shard(loaded, torch.device("cuda" if gpu else "cpu"), getattr(torch, computes))
     return loaded
 
 
@@ -59,7 +59,7 @@ def check(loaded: Any, model: Path) -> None:
         raise MootError(f"{model}: can't train this architecture: its {kind} RoPE hangs on length")
     two = plain(Tokens(model), loaded)
     try:
-        with torch.no_grad(), exact():
+        with torch.no_grad():
             both = _found(loaded, two)
             apiece = torch.cat([_found(loaded, [row]) for row in two])
             own = _own(loaded, two)

@@ -33,7 +33,8 @@ from . import adapted, sharding
 from .architecture import base
 from .forward import score, states
 from .graphs import Graphs, recordable
-from .stored import HEAD, SCALAR, tensors
+from .masters import Masters
+from .stored import ADAPTER_CONFIG, CONFIG, HEAD, SCALAR, tensors
 from .types import Rows, Scores
 
 
@@ -66,6 +67,8 @@ class Learner:
         self.device: torch.device = base.device
         self._model, self._fit = model, fit
         self._peft = None if fit.lora is None else _adapted(base, fit.lora, seed, model)
+        rounded = fit.lora is None and base.dtype != torch.float32
+        self._masters = Masters(base) if rounded else None
         self.scalar = _scalar(base, seed) if scalar else None
         # The anchor's pass is another, without the adapter.
         self._graphs = [Graphs(learns=True), Graphs(learns=False)] if recordable(fit, base) else []
@@ -116,8 +119,10 @@ class Learner:
             release()
 
     def parameters(self) -> dict[str, nn.Parameter]:
-        """Return what learns, by name."""
+        """Return what learns, by name; it is float32."""
         named = dict((self._peft or self.base).named_parameters())
+        if self._masters is not None:
+            named = self._masters.weights
         if self.scalar is not None:
             named |= {f"{SCALAR}.{name}": p for name, p in self.scalar.named_parameters()}
         return {name: p for name, p in named.items() if p.requires_grad}
@@ -128,9 +133,9 @@ class Learner:
 
     def _body(self) -> Mapping[str, Tensor]:
         """Return what learns but for the scalar head."""
-        return (
-            self.base.state_dict() if self._peft is None else get_peft_model_state_dict(self._peft)
-        )
+        if self._peft is not None:
+            return get_peft_model_state_dict(self._peft)
+        return self.base.state_dict() if self._masters is None else self._masters.state()
 
     def _head(self) -> dict[str, Tensor]:
         """Return the scalar head's tensors, if there is one."""
@@ -159,15 +164,23 @@ class Learner:
             self.scalar.load_state_dict(head)
         if self._peft is not None:
             set_peft_model_state_dict(self._peft, rest)
-        else:
-            self.base.load_state_dict({n: sharding.own(t, own[n]) for n, t in rest.items()})
+            return
+        with torch.no_grad():
+            for name, tensor in rest.items():
+                own[name].copy_(sharding.own(tensor, own[name]))
+        self.moved()
+
+    def moved(self) -> None:
+        """Compute with what the parameters are, now that they are others."""
+        if self._masters is not None:
+            self._masters.round()
 
     def save(self, folder: Path) -> None:
         """Write what learns to `folder`, in PEFT's layout or in transformers'.
 
         All processes must ask; the one that leads writes.
         """
-        state = None
+        state = None if self._masters is None else self._masters.state()
         if self._peft is None and sharding.divided(self.base.parameters()):
             state = sharding.collected(self.base.state_dict(keep_vars=True))
         if not world.leads():
@@ -175,9 +188,12 @@ class Learner:
         if self._peft is not None:
             self._peft.save_pretrained(str(folder), safe_serialization=True)
             (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
-            _name_base(folder / "adapter_config.json", self._model)
+            # In memory it stays the folder, for PEFT looks its files up whenever it collects one.
+            _reworded(folder / ADAPTER_CONFIG, base_model_name_or_path=known_as(self._model))
         else:
             self.base.save_pretrained(str(folder), max_shard_size="1TB", state_dict=state)
+            if self._masters is not None:
+                _reworded(folder / CONFIG, dtype="float32")  # not what the model computes in
         if self.verdicts is not None:
             self_reward.write(folder, self.verdicts)
         if self.scalar is not None:
@@ -218,12 +234,9 @@ def _adapted(base: Any, lora: Lora, seed: int, model: Path) -> PeftModel:
     return found
 
 
-def _name_base(config: Path, model: Path) -> None:
-    """Have an adapter say what its base is called elsewhere too; PEFT names the folder it was in.
-
-    In memory it stays the folder, for PEFT looks its files up whenever it collects an adapter.
-    """
-    known = {**json.loads(config.read_text()), "base_model_name_or_path": known_as(model)}
+def _reworded(config: Path, **said: str) -> None:
+    """Have a file of settings say this."""
+    known = {**json.loads(config.read_text()), **said}
     config.write_text(json.dumps(known, indent=2, sort_keys=True))
 
 

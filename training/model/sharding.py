@@ -24,16 +24,19 @@ from .. import world
 from .forward import score
 
 
-def shard(model: Any, device: torch.device) -> None:
+def shard(model: Any, device: torch.device, computes: torch.dtype) -> None:
     """Divide the tensors of a transformers `model` over the processes, onto their devices.
 
-    Its method `scored`, which is `forward.score` of it, is then the way through it.
+    They are rounded to what it computes in as they are gathered, and stay divided as they are.  Its
+    method `scored`, which is `forward.score` of it, is then the way through it.
     """
     layers: set[str] = set(model._no_split_modules or ())
     options: dict[str, Any] = {
         "mesh": init_device_mesh(device.type, (world.size(),)),
         "reshard_after_forward": True,  # a look has no backward pass after which to let go
-        "mp_policy": MixedPrecisionPolicy(reduce_dtype=torch.float32),
+        "mp_policy": MixedPrecisionPolicy(
+            param_dtype=computes, reduce_dtype=torch.float32, cast_forward_inputs=False
+        ),
     }
     for module in list(model.modules()):
         if type(module).__name__ in layers:
