@@ -130,3 +130,24 @@ def test_a_roll_back_brings_both_back(tiny: Path, tmp_path: Path) -> None:
 
     assert rounded(pupil)
     assert all(torch.equal(t, before[name]) for name, t in pupil.tensors().items())
+
+
+def test_a_scalar_head_learns_beside_all_weights_and_is_none_of_the_models(
+    tiny: Path, tmp_path: Path
+) -> None:
+    pupil = learner(tiny, HALF, scalar=True)
+    batch = rows(columns(SHOWN), Tokens(tiny))
+    reward = pupil.policy(batch).reward
+    assert reward is not None
+    reward.sum().backward()
+    assert {name for name, p in pupil.parameters().items() if p.grad is not None} > {
+        "scalar_head.weight",
+        "model.norm.weight",
+    }
+
+    pupil.save(tmp_path)
+    again = learner(tiny, HALF, tmp_path, scalar=True)
+
+    assert pupil.parameters().keys() == again.parameters().keys()
+    for name, parameter in again.parameters().items():
+        assert torch.equal(parameter, pupil.parameters()[name])

@@ -9,30 +9,24 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from peft import (
-    LoraConfig,
-    PeftModel,
-    get_peft_model,
-    get_peft_model_state_dict,
-    set_peft_model_state_dict,
-)
+from peft import get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from moot.agents import self_reward
-from moot.agents.embedded.adapters import quietly
-from moot.agents.errors import MootError, in_one_line
+from moot.agents.errors import MootError
 from moot.agents.weights.models import known_as
 
 from .. import world
-from ..settings import Fit, Lora
-from . import adapted, sharding
+from ..settings import Fit
+from . import sharding
 from .architecture import base
 from .forward import score, states
 from .graphs import Graphs, recordable
+from .lora import fresh
 from .masters import Masters
 from .stored import ADAPTER_CONFIG, CONFIG, HEAD, SCALAR, tensors
 from .types import Rows, Scores
@@ -66,7 +60,7 @@ class Learner:
         self.base = base
         self.device: torch.device = base.device
         self._model, self._fit = model, fit
-        self._peft = None if fit.lora is None else _adapted(base, fit.lora, seed, model)
+        self._peft = None if fit.lora is None else fresh(base, fit.lora, seed, model)
         rounded = fit.lora is None and base.dtype != torch.float32
         self._masters = Masters(base) if rounded else None
         self.scalar = _scalar(base, seed) if scalar else None
@@ -120,9 +114,7 @@ class Learner:
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """Return what learns, by name; it is float32."""
-        named = dict((self._peft or self.base).named_parameters())
-        if self._masters is not None:
-            named = self._masters.weights
+        named = dict((self._masters or self._peft or self.base).named_parameters())
         if self.scalar is not None:
             named |= {f"{SCALAR}.{name}": p for name, p in self.scalar.named_parameters()}
         return {name: p for name, p in named.items() if p.requires_grad}
@@ -208,30 +200,6 @@ class Learner:
             graphs.close()
         tuner: Any = self._peft.base_model
         return tuner.unload()
-
-
-def _adapted(base: Any, lora: Lora, seed: int, model: Path) -> PeftModel:
-    targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=lora.rank,
-        lora_alpha=cast(int, lora.alpha),
-        target_modules=targets,
-    )
-    # PEFT draws a fresh adapter from the global generator.
-    with torch.random.fork_rng(), quietly():
-        torch.manual_seed(seed)
-        try:
-            found = cast(PeftModel, get_peft_model(base, config))
-        except ValueError as error:
-            raise MootError(f"{model}: fit.lora.targets: {in_one_line(error)}") from None
-    adapted.fuse(found)
-    own: Any = found.peft_config["default"]
-    if isinstance(own.target_modules, set):  # in whose order its file would differ by the process
-        own.target_modules = sorted(own.target_modules)
-    if not isinstance(base.get_output_embeddings(), nn.Linear):
-        raise MootError(f"{model}: fit.lora.targets: the head itself can't have an adapter")
-    return found
 
 
 def _reworded(config: Path, **said: str) -> None:

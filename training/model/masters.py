@@ -6,7 +6,7 @@ model's own weights are the copy rounded (Micikevicius et al., 2018, arXiv:1710.
 in an engine that serves it.
 """
 
-from collections.abc import Mapping
+from collections.abc import ItemsView, Mapping
 from functools import partial
 from typing import Any
 
@@ -20,17 +20,20 @@ class Masters:
     def __init__(self, model: Any) -> None:
         """Copy the weights of `model`, whose gradients come here from now on."""
         self._model = model
-        self.weights: dict[str, nn.Parameter] = {}
-        """By the name that the model has for each; tied ones once."""
+        self._own: dict[str, nn.Parameter] = {}  # by the model's names; tied ones once
         for name, parameter in model.named_parameters():
             own = nn.Parameter(parameter.detach().to(torch.float32, copy=True))
             parameter.register_post_accumulate_grad_hook(partial(_collect, own))
-            self.weights[name] = own
+            self._own[name] = own
+
+    def named_parameters(self) -> ItemsView[str, nn.Parameter]:
+        """Return what learns, by name."""
+        return self._own.items()
 
     def state(self) -> dict[str, Tensor]:
         """Return all of the model's tensors by name, tied ones more than once, in float32."""
         named = dict(self._model.named_parameters())
-        own = {id(named[name]): master.detach() for name, master in self.weights.items()}
+        own = {id(named[name]): master.detach() for name, master in self._own.items()}
         there: Mapping[str, Tensor] = self._model.state_dict(keep_vars=True)
         return {name: own.get(id(tensor), tensor.detach()) for name, tensor in there.items()}
 
@@ -38,7 +41,7 @@ class Masters:
         """Have the model compute with what the copy is now."""
         with torch.no_grad():
             for name, parameter in self._model.named_parameters():
-                parameter.copy_(self.weights[name])
+                parameter.copy_(self._own[name])
 
 
 def _collect(own: nn.Parameter, parameter: Tensor) -> None:
