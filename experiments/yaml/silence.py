@@ -13,17 +13,27 @@ from .source import Problem
 
 
 def silent(experiment: Experiment) -> Iterator[Problem]:
-    """Yield each group of judges or critics whom the protocol never lets speak."""
+    """Yield each group of judges or critics whom, or some of whom, the protocol never lets speak."""
     protocol = experiment.protocol
     for i, group in enumerate(experiment.population):
-        people = _playing(experiment, group)
-        if "policy" in group.roles or _speaks(protocol, people, group):
+        if "policy" in group.roles:
             continue
-        ways = [f"set `{way}`" for way in _ways(protocol, people, group)]
-        if not ways and "judge" in group.roles and not hasattr(protocol, "talk"):
-            ways = [f"take `protocol: {{kind: judged, talk: {{kind: {protocol.kind}}}}}`"]
-        wrong = f"'{group.name}' never speaks in protocol {protocol.kind}: leave it out"
-        yield ("population", i), ", or ".join([wrong, *ways[:1]])
+        people = _playing(experiment, group)
+        own = [agent.name for agent in people.agents if agent.group == group.name]
+        speak = [agent.name for agent in protocol.calls(people) if agent.group == group.name]
+        turns = [f"have them take turns: `casting: {{kind: round_robin, {group.role}s: 1}}`"]
+        if not speak:
+            ways = [f"set `{way}`" for way in _ways(protocol, people, group)]
+            if not ways and any(group.role in a.roles for a in protocol.calls(people)):
+                ways = turns
+            if not ways and "judge" in group.roles and not hasattr(protocol, "talk"):
+                ways = [f"take `protocol: {{kind: judged, talk: {{kind: {protocol.kind}}}}}`"]
+            wrong = f"'{group.name}' never speaks in protocol {protocol.kind}: leave it out"
+            yield ("population", i), ", or ".join([wrong, *ways[:1]])
+        elif len(speak) < len(own) and isinstance(experiment.casting, Everybody):
+            wrong = f"of '{group.name}' only {', '.join(speak)} ever speaks in protocol "
+            ways = [f"{wrong}{protocol.kind}: set `count: {len(speak)}`", *turns]
+            yield ("population", i), ", or ".join(ways)
 
 
 def _playing(experiment: Experiment, group: Group) -> Population:
