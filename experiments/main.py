@@ -178,6 +178,12 @@ def export(
     weights: Annotated[
         str | None, typer.Option("--weights", help="Of a model: whose, where several learnt.")
     ] = None,
+    cycle: Annotated[
+        int | None,
+        typer.Option(
+            "--cycle", metavar="N", help="Of a model: as it was after N cycles; default: all."
+        ),
+    ] = None,
 ) -> None:
     """Write what a run taught, in TRL's columns, what it learnt, as a model, or its calls as spans.
 
@@ -185,8 +191,9 @@ def export(
     """
     from .export import export as collect
 
-    if weights is not None and kind != "model":
-        raise InputError(f"--weights {weights}: goes with --kind model, and means nothing else")
+    for option, given in (("--weights", weights), ("--cycle", cycle)):
+        if given is not None and kind != "model":
+            raise InputError(f"{option} {given}: goes with --kind model, and means nothing else")
     if kind == "spans":
         from .spans import export as trace
 
@@ -195,7 +202,7 @@ def export(
     if kind == "model":
         from .release import release
 
-        found = release(run, weights, to)
+        found = release(run, weights, to, cycle)
         typer.echo(f"{to}: {found.name}, version {found.version}")
         return
     typer.echo(f"{to}: {collect(run, kind, to)} {kind}")
