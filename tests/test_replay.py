@@ -1,13 +1,17 @@
 """A run is played again from what another said: without a server, byte for byte, or otherwise."""
 
+import os
+import shlex
 import shutil
+import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from command import moot
-from fake_endpoint import refuses, serving
+from fake_endpoint import hangs, refuses, serving
 from replayed import contents, played, rows, said, talkative, write
 
 from moot.experiments.cycle.recording import RECORDING, Recording
@@ -180,6 +184,33 @@ def test_a_replay_that_was_stopped_goes_on_with_its_changes(
     with serving(fake):
         assert moot("run", out / "experiment.yaml", "--out", out) == 0
         assert moot("run", "--from", far, *change, "--out", tmp_path / "whole") == 0
+
+    assert rows(out) == rows(tmp_path / "whole")
+    assert rows(out / "cycle-000")[0]["text"] == "7"
+
+
+async def interrupts(request: web.Request) -> web.StreamResponse:
+    """Press Ctrl-C where `moot` runs, and say nothing."""
+    os.kill(os.getpid(), signal.SIGINT)
+    return await hangs(request)
+
+
+def test_a_replay_that_was_interrupted_says_how_to_go_on_and_goes_on_so(
+    far: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change = ("--change", f"{rows(far / 'cycle-000')[0]['episode']}:0=7")
+    fake, out = talkative(), tmp_path / "out"
+    fake.moods[1:1] = [interrupts]
+    with serving(fake):
+        replay = ("run", "--from", far, *change, "--set", f"engines.main.url={fake.url}")
+        assert moot(*replay, "--out", out) == 130
+        *_, again = capsys.readouterr().err.splitlines()
+        told, _, command = again.partition(" To go on: ")
+        assert told == "moot: interrupted; nothing is lost."
+        assert command == shlex.join(["moot", "run", f"{out}/experiment.yaml", "--out", str(out)])
+
+        assert moot(*shlex.split(command)[1:]) == 0
+        assert moot(*replay, "--out", tmp_path / "whole") == 0
 
     assert rows(out) == rows(tmp_path / "whole")
     assert rows(out / "cycle-000")[0]["text"] == "7"
