@@ -73,6 +73,7 @@ def run(
     ] = None,
 ) -> None:
     """Run an experiment, resume it if DIR holds it, or replay another run."""
+    from .cycle.recording import RECORDING
     from .cycle.replay import asked
     from .files.directory import RESOLVED
     from .run import run as play
@@ -92,8 +93,10 @@ def run(
             report = play(loaded, split, where, replay, metrics)
     except KeyboardInterrupt:
         words = [word for one in sets or () for word in ("--set", one)]
-        if replay is not None:  # the directory knows what it replays, and with what changes
-            experiment, words = where / RESOLVED, []
+        if replay is not None and (where / RECORDING).is_file():
+            experiment, words = where / RESOLVED, []  # the directory knows what is changed
+        elif replay is not None:
+            words += replay.options()
         words += [] if metrics is None else ["--metrics", str(metrics)]
         again = shlex.join(["moot", "run", str(experiment), "--out", str(where), *words])
         typer.echo(f"moot: interrupted; nothing is lost. To go on: {again}", err=True)

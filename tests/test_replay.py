@@ -5,6 +5,7 @@ import shlex
 import shutil
 import signal
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -214,6 +215,36 @@ def test_a_replay_that_was_interrupted_says_how_to_go_on_and_goes_on_so(
 
     assert rows(out) == rows(tmp_path / "whole")
     assert rows(out / "cycle-000")[0]["text"] == "7"
+
+
+def test_a_replay_that_was_interrupted_before_it_had_the_words_begins_again(
+    far: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last, out = rows(far / "cycle-000")[-1], tmp_path / "out"  # which nobody heard
+    change = ("--change", f"{last['episode']}:{last['turn']}=it's 7")
+    of = shutil.copytree(far, tmp_path / "far")
+    weights = of / "cycle-000/weights/slow/model.safetensors"
+    weights.parent.mkdir(parents=True)
+    os.mkfifo(weights)  # whoever reads it waits
+
+    def interrupt() -> None:
+        with weights.open("wb") as file:
+            file.write(bytes(2**20))  # more than a pipe holds: some of it is read
+            os.kill(os.getpid(), signal.SIGINT)
+
+    (thread := threading.Thread(target=interrupt)).start()
+    assert moot("run", "--from", of, *change, "--out", out) == 130
+    thread.join()
+    again = capsys.readouterr().err.splitlines()[-1].partition(" To go on: moot ")[2]
+    shutil.rmtree(weights.parent)
+
+    assert moot("run", out / "experiment.yaml", "--out", out) == 2
+    assert "was to be a replay of" in capsys.readouterr().err
+    assert moot(*shlex.split(again)) == 0
+
+    texts = [row["text"] for row in rows(out)]
+    was = [row["text"] for row in rows(far)]
+    assert [one for one, other in zip(texts, was, strict=True) if one != other] == ["it's 7"]
 
 
 def test_what_another_engine_said_does_not_speak_for_this_one(
