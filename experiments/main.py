@@ -73,6 +73,7 @@ def run(
     ] = None,
 ) -> None:
     """Run an experiment, resume it if DIR holds it, or replay another run."""
+    from .cycle.recording import RECORDING
     from .cycle.replay import asked
     from .files.directory import RESOLVED
     from .run import run as play
@@ -92,8 +93,10 @@ def run(
             report = play(loaded, split, where, replay, metrics)
     except KeyboardInterrupt:
         words = [word for one in sets or () for word in ("--set", one)]
-        if replay is not None:  # the directory knows what it replays, and with what changes
-            experiment, words = where / RESOLVED, []
+        if replay is not None and (where / RECORDING).is_file():
+            experiment, words = where / RESOLVED, []  # the directory knows what is changed
+        elif replay is not None:
+            words += replay.options()
         words += [] if metrics is None else ["--metrics", str(metrics)]
         again = shlex.join(["moot", "run", str(experiment), "--out", str(where), *words])
         typer.echo(f"moot: interrupted; nothing is lost. To go on: {again}", err=True)
@@ -178,6 +181,12 @@ def export(
     weights: Annotated[
         str | None, typer.Option("--weights", help="Of a model: whose, where several learnt.")
     ] = None,
+    cycle: Annotated[
+        int | None,
+        typer.Option(
+            "--cycle", metavar="N", help="Of a model: as it was after N cycles; default: all."
+        ),
+    ] = None,
 ) -> None:
     """Write what a run taught, in TRL's columns, what it learnt, as a model, or its calls as spans.
 
@@ -185,8 +194,9 @@ def export(
     """
     from .export import export as collect
 
-    if weights is not None and kind != "model":
-        raise InputError(f"--weights {weights}: goes with --kind model, and means nothing else")
+    for option, given in (("--weights", weights), ("--cycle", cycle)):
+        if given is not None and kind != "model":
+            raise InputError(f"{option} {given}: goes with --kind model, and means nothing else")
     if kind == "spans":
         from .spans import export as trace
 
@@ -195,7 +205,7 @@ def export(
     if kind == "model":
         from .release import release
 
-        found = release(run, weights, to)
+        found = release(run, weights, to, cycle)
         typer.echo(f"{to}: {found.name}, version {found.version}")
         return
     typer.echo(f"{to}: {collect(run, kind, to)} {kind}")

@@ -11,8 +11,8 @@ from moot.agents.types import Weights
 from moot.agents.weights.catalogue import CATALOGUE
 from moot.agents.weights.models import locate
 
-from .cycle.learn import current
-from .files.directory import RESOLVED, understood
+from .cycle.learn import current, published
+from .files.directory import RESOLVED, talk_folder, understood
 from .report.readings import Readings, read
 from .yaml.source import read as source
 
@@ -28,8 +28,8 @@ TOKENIZER = (
 """What a tokenizer and its chat template lie in, and what a model that sees too reads images by."""
 
 
-def release(run: Path, name: str | None, to: Path) -> Weights:
-    """Write the newest version of the weights `name` to the folder `to`, and return which it is.
+def release(run: Path, name: str | None, to: Path, cycle: int | None = None) -> Weights:
+    """Write a version of the weights `name` to the folder `to`, and return which it is.
 
     An adapter is added to its base, so that the folder needs nothing beside it: config.json,
     model.safetensors, the tokenizer with its chat template, and README.md, a model card.
@@ -38,20 +38,14 @@ def release(run: Path, name: str | None, to: Path) -> Weights:
         run: a run's directory.
         name: of the weights; may be `None` where the run has but one.
         to: a folder that isn't there yet, or is empty.
+        cycle: after so many cycles; `None`: after all that there were, so the newest version.
 
     Raises:
-        MootError: nothing was learnt, there are no such weights, they are damaged, or `to` is in
-            use.
+        MootError: nothing was learnt, or not by then, there is no such cycle, there are no such
+            weights, they are damaged, or `to` is in use.
     """
     readings = read(run)
-    found = current(run, readings.cycles)
-    if not found:
-        raise MootError(f"{run}: nothing was learnt in this run: there are no weights to export")
-    if name is None and len(found) > 1:
-        raise InputError(f"--weights: say which: {', '.join(found)}")
-    if name is not None and name not in found:
-        raise InputError(f"--weights: no weights '{name}'{near(name, found)}")
-    weights = found[name or next(iter(found))]
+    weights = _chosen(run, readings.cycles, name, cycle)
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise InputError(f"--to {to}: is there already; name a new folder")
     model = _model(run, weights.name)
@@ -67,6 +61,32 @@ def release(run: Path, name: str | None, to: Path) -> Weights:
     finally:  # nothing is left of one that failed, or was interrupted
         shutil.rmtree(beside, ignore_errors=True)
     return weights
+
+
+def _chosen(run: Path, cycles: int, name: str | None, cycle: int | None) -> Weights:
+    """Return the version of the weights `name` that spoke after `cycle` of a run's cycles."""
+    newest = current(run, cycles)
+    if not newest:
+        raise MootError(f"{run}: nothing was learnt in this run: there are no weights to export")
+    if name is None and len(newest) > 1:
+        raise InputError(f"--weights: say which: {', '.join(newest)}")
+    if name is not None and name not in newest:
+        raise InputError(f"--weights: no weights '{name}'{near(name, newest)}")
+    name = name or next(iter(newest))
+    if cycle is None:
+        return newest[name]
+    done = [n for n in range(1, cycles + 1) if published(talk_folder(run, n - 1))]
+    if cycle and cycle not in done:
+        there = ", ".join(map(str, done))
+        raise InputError(f"--cycle {cycle}: so many cycles aren't finished here; there are {there}")
+    found = current(run, cycle).get(name)
+    if found is None:
+        first = next(n for n in done if name in current(run, n))
+        raise InputError(
+            f"--cycle {cycle}: '{name}' had learnt nothing then; its first version is that of "
+            f"--cycle {first}"
+        )
+    return found
 
 
 def _write(base: Path, weights: Weights, to: Path) -> None:
@@ -114,10 +134,17 @@ def _card(readings: Readings, weights: Weights, model: str) -> Iterator[str]:
     yield f"# {experiment['name']}: {weights.name}, version {weights.version}"
     yield ""
     yield f"Learnt from `{named}` by Moot: method `{method.get('kind')}` on {on},"
-    yield f"in {weights.version} cycles, seed {readings.seed}."
+    yield f"in {_cycles(weights.version, readings.cycles)}, seed {readings.seed}."
     yield ""
     yield from _measured(readings.metrics, weights)
     yield from ("## The experiment", "", "```yaml", readings.resolved.rstrip(), "```")
+
+
+def _cycles(some: int, of: int) -> str:
+    """Return in how many of a run's cycles a version was made."""
+    if some < of:
+        return f"the first {some} of {of} cycles" if some > 1 else f"the first of {of} cycles"
+    return f"{some} cycle{'' if some == 1 else 's'}"
 
 
 def _taught(method: dict[str, Any], protocol: dict[str, Any]) -> Iterator[str]:

@@ -23,7 +23,7 @@ KNOWN, UNKNOWN, FAILING = (
 BOTH = Population(tuple(Agent(n, "policy", "main", weights=n) for n in ("a", "b")))
 
 
-def examined(folder: Path, *tasks: Task) -> dict[str, Metric]:
+def examined(folder: Path, *tasks: Task, apart: bool = False) -> dict[str, Metric]:
     """Return what two are measured at who say 2, and of what nobody knows half the time nothing."""
     said = iter(["2", "?"] * 9)
 
@@ -37,13 +37,17 @@ def examined(folder: Path, *tasks: Task) -> dict[str, Metric]:
         with Journal(folder / "journal.sqlite") as journal:
             patient = StageSettings(max_failed_episodes=1)
             stage = Stage({"main": ScriptedEngine(reply)}, journal, 0, patient)
-            return await evaluate(stage, tasks, BOTH, 2, cycle=0, out=folder / "held-out-000")
+            out = folder / "held-out-000"
+            return await evaluate(stage, tasks, BOTH, 2, cycle=0, out=out, apart=apart)
 
     return {m.name.removeprefix("held_out/"): m for m in asyncio.run(play())}
 
 
-def test_the_failed_episodes_of_all_who_are_examined_are_counted(tmp_path: Path) -> None:
-    found = examined(tmp_path, KNOWN, FAILING)
+@pytest.mark.parametrize("apart", [False, True])
+def test_the_failed_episodes_of_all_who_are_examined_are_counted(
+    tmp_path: Path, apart: bool
+) -> None:
+    found = examined(tmp_path, KNOWN, FAILING, apart=apart)
 
     assert found["failed_episodes"].value == 2
     assert [found[name].value for name in ("accuracy", "accuracy@a", "unreadable")] == [1, 1, 0]

@@ -99,6 +99,23 @@ def test_who_was_stopped_by_a_guard_is_told_by_which(
     assert "learnt nothing" not in said
 
 
+def test_what_a_cycle_was_to_teach_is_there_though_its_training_fails(
+    tiny: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(MootError, match=r"fit\.guards\.length"):
+        played(tmp_path, tiny, "intuitor", "fit.guards={length: 0.5, then: fail}")
+
+    folder = tmp_path / "out/cycle-000"
+    assert not (folder / "weights").exists()
+    turns = {(row["episode"], row["turn"]): row for row in rows(folder / "turns.parquet")}
+    taught = rows(folder / "examples.parquet")
+    assert {(row["episode"], row["turn"]) for row in taught} == turns.keys()
+    for row in taught:
+        said = turns[row["episode"], row["turn"]]["text"]
+        assert row["completion"] == [{"role": "assistant", "content": said}]
+        assert row["learner"] is None  # nobody has learnt from it
+
+
 def test_verdicts_that_are_learnt_weigh_the_next_votes(roomy: Path, tmp_path: Path) -> None:
     RUNS["laser, voting"] = (
         "{kind: consensus, samples: 2, weigh: self_reward}",

@@ -1,6 +1,7 @@
 """A run's weights come out as a model that transformers loads, with a card."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -99,7 +100,7 @@ def test_the_card_says_what_the_run_was_and_what_was_measured(tiny: Path, tmp_pa
 
     card = (tmp_path / "model/README.md").read_text()
     assert f"base_model: {tiny}" in card
-    assert "method `intuitor` on what the protocol `sample` gave,\nin 1 cycles" in card
+    assert "method `intuitor` on what the protocol `sample` gave,\nin 1 cycle," in card
     assert "| accuracy | 1 |" in card
     assert "@" not in card.partition("## The experiment")[0]  # its own figures, and no other's
     assert "kind: intuitor" in card.split("```yaml")[1]
@@ -123,7 +124,83 @@ def test_the_card_names_the_file_that_was_learnt_from(
 
     release(played(tmp_path, tiny, "{rank: 4}", method=method), "pupil-0", tmp_path / "model")
 
-    assert f"method {how},\nin 1 cycles" in (tmp_path / "model/README.md").read_text()
+    assert f"method {how},\nin 1 cycle," in (tmp_path / "model/README.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def twice(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a run of two cycles; not to be written to."""
+    return played(tmp_path_factory.mktemp("twice"), tiny, "{rank: 4}", cycles=2)
+
+
+def test_an_earlier_version_is_exported_with_a_card_of_its_own(
+    twice: Path, tiny: Path, tmp_path: Path
+) -> None:
+    to, which = tmp_path / "model", ("--weights", "pupil-1", "--cycle", "1")
+    with pytest.raises(SystemExit) as end:
+        main(["export", str(twice), "--kind", "model", *which, "--to", str(to)])
+    assert end.value.code == 0
+
+    exported = AutoModelForCausalLM.from_pretrained(to, dtype=torch.float32)
+    served = Adapters(load(tiny, "float32", "cpu"))
+    with torch.no_grad():
+        found = exported(IDS).logits
+        for version in (1, 2):
+            learnt = twice / f"cycle-00{version - 1}/weights/pupil-1"
+            served.load(Weights("pupil-1", version, learnt))
+            spoken = served.speaking("pupil-1")(IDS).logits
+            assert torch.allclose(found, spoken, atol=1e-5) == (version == 1)
+    card = (to / "README.md").read_text()
+    assert "# released: pupil-1, version 1\n" in card
+    assert "in the first of 2 cycles, seed 0." in card
+    assert [f"| accuracy | {version} |" in card for version in (0, 1, 2)] == [True, True, False]
+
+
+def test_another_experiment_begins_from_an_earlier_version(twice: Path, tmp_path: Path) -> None:
+    release(twice, "pupil-0", tmp_path / "model", cycle=1)
+
+    again = played(tmp_path, tmp_path / "model", "{rank: 2}")
+
+    assert (again / "cycle-000/weights/pupil-0").is_dir()
+
+
+def test_the_version_after_a_cycle_is_the_last_that_was_learnt_by_then(
+    twice: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(twice, tmp_path / "run")
+    shutil.rmtree(run / "cycle-000/weights/pupil-0")  # as where its first cycle taught it nothing
+    shutil.rmtree(run / "cycle-001/weights/pupil-1")
+
+    assert release(run, "pupil-1", tmp_path / "one", cycle=2).version == 1
+    assert release(run, "pupil-0", tmp_path / "two", cycle=2).version == 2
+    assert "in the first of 2 cycles" in (tmp_path / "one/README.md").read_text()
+    assert "in 2 cycles" in (tmp_path / "two/README.md").read_text()
+    with pytest.raises(InputError, match=r"--cycle 1: 'pupil-0' had learnt nothing .*--cycle 2$"):
+        release(run, "pupil-0", tmp_path / "three", cycle=1)
+
+
+def test_a_cycle_of_which_there_are_no_weights_is_told(twice: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--cycle 3: .* aren't finished here; there are 1, 2$"):
+        release(twice, "pupil-0", tmp_path / "model", cycle=3)
+    with pytest.raises(InputError, match=r"--cycle 0: 'pupil-0' had learnt nothing .*--cycle 1$"):
+        release(twice, "pupil-0", tmp_path / "model", cycle=0)
+    run = shutil.copytree(twice, tmp_path / "run")
+    shutil.rmtree(run / "cycle-001/weights")  # it is being learnt
+    with pytest.raises(InputError, match=r"--cycle 2: .* aren't finished here; there are 1$"):
+        release(run, "pupil-0", tmp_path / "model", cycle=2)
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("kind", ["rollouts", "spans"])
+def test_a_cycle_is_of_a_model_alone(
+    twice: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    to = ("--to", str(tmp_path / "x.parquet"))
+    with pytest.raises(SystemExit) as end:
+        main(["export", str(twice), "--kind", kind, "--cycle", "1", *to])
+
+    assert end.value.code == 2
+    assert "--cycle 1: goes with --kind model" in capsys.readouterr().err
 
 
 def test_what_cannot_be_exported_is_told(tiny: Path, tmp_path: Path) -> None:

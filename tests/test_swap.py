@@ -29,7 +29,8 @@ class Server:
     """An engine whose log-probs depend on the version that it holds, if it is honest."""
 
     takes: bool = True
-    changes: bool = True
+    moves: float = 0.25
+    """How far its log-probs move with each version."""
     weighs: tuple[float, ...] = (-1.0, -2.0)
     """What it makes of a reply that is put into its mouth."""
     says: tuple[int, ...] = (6, 7)
@@ -44,7 +45,7 @@ class Server:
             return Completion(text, "stop", version, 1, 2, 0.0, self.says, self.weighs, (1, 2, 3))
         self.asked.append(request.version)
         version = self.versions.get("w", 0)
-        logprob = -1.0 - (0.25 * version if self.changes else 0.0)
+        logprob = -1.0 - self.moves * version
         return Completion("4", "stop", version, 1, 1, 0.0, (4,), (logprob,))
 
     async def load(self, weights: Weights) -> None:
@@ -77,7 +78,7 @@ def test_an_engine_that_took_nothing_is_caught_by_its_own_word(tmp_path: Path) -
 
 def test_an_engine_that_says_it_swapped_and_did_not_is_caught_by_the_canary(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="still has the log-probs of version 0"):
-        proven(Server(changes=False), 1, tmp_path / "j")
+        proven(Server(moves=0), 1, tmp_path / "j")
 
 
 def test_a_restarted_engine_is_proven_again_without_asking_old_versions(tmp_path: Path) -> None:
@@ -143,7 +144,7 @@ def test_of_several_servers_the_farthest_from_the_trainer_counts(tmp_path: Path)
 
 
 def test_weights_that_speak_through_two_engines_are_taken_up_by_both(tmp_path: Path) -> None:
-    engines = {"main": Server(weighs=(-1.06, -1.98)), "other": Server()}
+    engines = {"main": Server(weighs=(-1.06, -1.98), moves=0.5), "other": Server()}
     people = Population(tuple(Agent(name, "policy", name, weights="w") for name in engines))
     place = proved(tmp_path).parent
 
@@ -153,7 +154,7 @@ def test_weights_that_speak_through_two_engines_are_taken_up_by_both(tmp_path: P
             return asyncio.run(swap(engines, people, new, journal, TASK, limits))
 
     change, gap = taken()
-    assert change == Metric(0, "swap/canary_change", 0.25)
+    assert change == Metric(0, "swap/canary_change", 0.25)  # what moved least
     assert (gap.name, gap.value) == ("swap/trainer_gap", pytest.approx(0.04))  # the farthest
     assert [server.versions for server in engines.values()] == [{"w": 1}] * 2
     engines["main"] = Server(takes=False)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from transformers import AutoModelForCausalLM
 
 from moot.agents.embedded.local import Local
 from moot.agents.embedded.tokens import Tokens
-from moot.agents.self_reward import FILE, read
-from moot.agents.types import Completion, Request, Sampling, Weights
+from moot.agents.self_reward import FILE, read, write
+from moot.agents.types import Completion, Message, Request, Sampling, Weights
 from moot.training.data.examples import Rollout
 from moot.training.job import Job
 from moot.training.look import by_policy
@@ -96,6 +97,29 @@ def test_the_engine_reads_the_verdict_where_the_trainer_does(spare: Path, tmp_pa
     assert said.tokens == reply.said.tokens
     assert len(said.logprobs) == len(said.tokens)
     assert (unasked.verdict, untaught.verdict) == (None, None)
+
+
+def test_a_verdict_is_read_as_the_version_taught_that_speaks(spare: Path, tmp_path: Path) -> None:
+    first = finished(job(spare, tmp_path / "first"))
+    second, third = (shutil.copytree(first, tmp_path / name) for name in ("second", "third"))
+    how = read(first)
+    assert how is not None
+    write(second, replace(how, beta=2 * how.beta))
+    (third / FILE).unlink()
+    asked = Request((Message("user", "2 + 2?"),), Sampling(), 0, "p", choices=("so 4",))
+
+    async def ask() -> list[float | None]:
+        said: list[float | None] = []
+        async with Local(model=str(spare), device="cpu").open(tmp_path) as engine:
+            for version, folder in enumerate((first, second, third), 1):
+                await engine.load(Weights("p", version, folder))
+                each = replace(asked, version=version, verdict=True)
+                said.append((await engine.generate(each)).verdict)
+        return said
+
+    was, now, untaught = asyncio.run(ask())
+    assert was
+    assert (now, untaught) == (pytest.approx(2 * was), None)  # the same weights, read otherwise
 
 
 def by_peft(model: Path, folder: Path, ids: list[int], token: int) -> float:

@@ -23,6 +23,7 @@ from standing_in import (
 from moot.agents.engine import Engine, Limits
 from moot.agents.errors import EngineError, Fault, Gone
 from moot.agents.limits.gate import Gate
+from moot.agents.self_reward import Reading, write
 from moot.agents.serving.vllm import VLLM
 from moot.agents.types import Completion, Sampling, Weights
 
@@ -122,6 +123,24 @@ def test_choices_are_weighed_by_who_is_asked(site: Site) -> None:
             await engine.generate(replace(request("betray", 1, "pupil"), choices=("10", "2")))
 
     site.play(part)
+
+
+def test_a_verdict_is_read_as_the_version_taught_that_speaks(site: Site) -> None:
+    asked = replace(request("hello", 1, "pupil"), choices=("10",), verdict=True)
+    #  The stand-in gives the token 300 a log-probability of -3.
+    told = {1: Reading((2, 300), beta=0.1, constant=-13), 2: Reading((2, 300), 0.25, -5), 3: None}
+
+    async def part(engine: Engine) -> list[float | None]:
+        said: list[float | None] = []
+        for version, how in told.items():
+            weights = adapter(site.folder, version=version)
+            if how is not None:
+                write(weights.path, how)
+            await engine.load(weights)
+            said.append((await engine.generate(replace(asked, version=version))).verdict)
+        return said
+
+    assert site.play(part) == [pytest.approx(1.0), pytest.approx(0.5), None]
 
 
 def test_a_schema_is_sent_for_the_server_to_hold_the_reply_to(site: Site) -> None:

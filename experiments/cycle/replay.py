@@ -18,7 +18,7 @@ from moot.agents.types import HALF, Completion, Request, Weights
 from moot.protocols.journal import empty
 
 from ..experiment import Experiment
-from ..files.directory import JOURNAL, RESOLVED
+from ..files.directory import JOURNAL, RESOLVED, replays
 from .recording import RECORDING, Changes, Recording, address, earlier, take
 
 CHANGE = re.compile(r"(?P<episode>.+?):(?P<turn>\d{1,9})=(?P<text>.*)", re.DOTALL)
@@ -38,6 +38,11 @@ class Replay:
         """Return it in words, for the run's directory."""
         turns = ", ".join(f"{episode}:{turn}" for episode, turn in self.changes)
         return f"of {self.of.resolve()}" + (f"; changed: {turns}" if turns else "")
+
+    def options(self) -> list[str]:
+        """Return what asks for it on the command line."""
+        said = (f"{episode}:{turn}={text}" for (episode, turn), text in self.changes.items())
+        return ["--from", str(self.of), *(word for one in said for word in ("--change", one))]
 
 
 def asked(of: Path | None, changes: Sequence[str]) -> Replay | None:
@@ -113,16 +118,22 @@ def recorded(
     It begins as long as nothing was said there.
 
     Raises:
-        InputError: it began without a replay, or replays something else.
+        InputError: it began without a replay, or replays something else, or was stopped before it
+            had taken over anything.
     """
     path = out / RECORDING
     if replay is not None and empty(out / JOURNAL):
         take(replay.of, replay.changes, experiment, path)
     elif not path.is_file():
-        if replay is None:
-            yield None
-            return
-        raise InputError(f"{out}: holds a run that is no replay; choose another --out")
+        if replay is not None:
+            raise InputError(f"{out}: holds a run that is no replay; choose another --out")
+        if empty(out / JOURNAL) and (meant := replays(out)):
+            raise InputError(
+                f"{out}: was to be a replay {meant}, and was stopped before it had those words; "
+                "name that run again, with --from, or choose another --out"
+            )
+        yield None
+        return
     with closing(Recording(path)) as recording:
         if replay is not None:
             _compare(recording, replay, out)

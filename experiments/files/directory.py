@@ -130,6 +130,11 @@ def _read(resolved: Path) -> dict[str, Any]:
     return found
 
 
+def replays(out: Path) -> str:
+    """Return what the run in `out` is to replay, in words; empty: nothing."""
+    return str(_read(out / RESOLVED)["made_with"].get("replay", ""))
+
+
 def _compare(
     there: Mapping[str, Any], now: Mapping[str, str], experiment: Experiment, out: Path
 ) -> None:
