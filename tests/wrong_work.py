@@ -107,6 +107,27 @@ WORK = [
         ],
         id="a judge where nobody judges",
     ),
+    pytest.param(
+        GOOD.replace("count: 3}", "count: 3}\n  - {name: critic, role: critic, count: 2}").replace(
+            "{kind: consensus}", "{kind: synthesis, by: critic}"
+        ),
+        [
+            ":7:5 population.1: only 'critic-0' ever speaks of 'critic' in protocol synthesis: set "
+            "`count: 1`, or have them take turns: `casting: {kind: round_robin, critics: 1}`"
+        ],
+        id="critics of whom one writes for all",
+    ),
+    pytest.param(
+        GOOD.replace(
+            "count: 3}",
+            "count: 3}\n  - {name: judge, role: judge}\n  - {name: other, role: judge}",
+        ).replace("consensus", "moderated"),
+        [
+            ":8:5 population.2: 'other' never speaks in protocol moderated: leave it out, or have "
+            "them take turns: `casting: {kind: round_robin, judges: 1}`"
+        ],
+        id="a second moderator",
+    ),
     # Tasks.
     wrong(
         "kind: inline",

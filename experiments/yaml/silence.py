@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import get_args
 
 from moot.agents.errors import MootError
-from moot.agents.population import Group, Population
+from moot.agents.population import Agent, Group, Population
 from moot.protocols import ProtocolChoice
 from moot.protocols.casting import Everybody
 
@@ -13,27 +13,27 @@ from .source import Problem
 
 
 def silent(experiment: Experiment) -> Iterator[Problem]:
-    """Yield each group of judges or critics whom, or some of whom, the protocol never lets speak."""
+    """Yield each group of judges or critics whom the protocol never lets speak, or not all."""
     protocol = experiment.protocol
     for i, group in enumerate(experiment.population):
         if "policy" in group.roles:
             continue
         people = _playing(experiment, group)
-        own = [agent.name for agent in people.agents if agent.group == group.name]
-        speak = [agent.name for agent in protocol.calls(people) if agent.group == group.name]
-        turns = [f"have them take turns: `casting: {{kind: round_robin, {group.role}s: 1}}`"]
+        speak = _speaking(protocol, people, group)
+        own = [agent for agent in people.agents if agent.group == group.name]
+        turns = f"have them take turns: `casting: {{kind: round_robin, {group.roles[0]}s: 1}}`"
         if not speak:
             ways = [f"set `{way}`" for way in _ways(protocol, people, group)]
-            if not ways and any(group.role in a.roles for a in protocol.calls(people)):
-                ways = turns
+            if not ways and any(a.playing(group.roles[0]) for a in protocol.calls(people)):
+                ways = [turns]
             if not ways and "judge" in group.roles and not hasattr(protocol, "talk"):
                 ways = [f"take `protocol: {{kind: judged, talk: {{kind: {protocol.kind}}}}}`"]
             wrong = f"'{group.name}' never speaks in protocol {protocol.kind}: leave it out"
             yield ("population", i), ", or ".join([wrong, *ways[:1]])
         elif len(speak) < len(own) and isinstance(experiment.casting, Everybody):
-            wrong = f"of '{group.name}' only {', '.join(speak)} ever speaks in protocol "
-            ways = [f"{wrong}{protocol.kind}: set `count: {len(speak)}`", *turns]
-            yield ("population", i), ", or ".join(ways)
+            wrong = f"only '{speak[0].name}' ever speaks of '{group.name}' in protocol"
+            way = f"set `count: {len(speak)}`, or {turns}"
+            yield ("population", i), f"{wrong} {protocol.kind}: {way}"
 
 
 def _playing(experiment: Experiment, group: Group) -> Population:
@@ -45,8 +45,8 @@ def _playing(experiment: Experiment, group: Group) -> Population:
     return next(experiment.casting.extremes(Population(tuple(first))))
 
 
-def _speaks(protocol: ProtocolChoice, cast: Population, group: Group) -> bool:
-    return any(agent.group == group.name for agent in protocol.calls(cast))
+def _speaking(protocol: ProtocolChoice, cast: Population, group: Group) -> list[Agent]:
+    return [agent for agent in protocol.calls(cast) if agent.group == group.name]
 
 
 def _ways(protocol: ProtocolChoice, cast: Population, group: Group) -> Iterator[str]:
@@ -71,6 +71,6 @@ def _changed(protocol: ProtocolChoice) -> Iterator[tuple[str, ProtocolChoice]]:
 
 def _lets(protocol: ProtocolChoice, cast: Population, group: Group) -> bool:
     try:
-        return _speaks(protocol, cast, group)
+        return bool(_speaking(protocol, cast, group))
     except MootError:
         return False
