@@ -43,6 +43,8 @@ def leads() -> bool:
 def joined(device: Device) -> Generator[None]:
     """While this lasts, this process is one of those that torchrun started.
 
+    One that fails in it is to end at once.
+
     Raises:
         MootError: there are GPUs, and fewer than processes.
     """
@@ -52,10 +54,8 @@ def joined(device: Device) -> Generator[None]:
     if found:
         torch.cuda.set_device(own)
     dist.init_process_group("cpu:gloo,cuda:nccl" if found else "gloo")
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
+    yield
+    dist.destroy_process_group()  # after an error it would wait for those who wait for this one
 
 
 def gpus(device: Device) -> int:
