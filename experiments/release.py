@@ -12,7 +12,8 @@ from moot.agents.weights.catalogue import CATALOGUE
 from moot.agents.weights.models import locate
 
 from .cycle.learn import current, published
-from .files.directory import RESOLVED, talk_folder, understood
+from .files.described import understood
+from .files.directory import RESOLVED, talk_folder
 from .report.readings import Readings, read
 from .yaml.source import read as source
 

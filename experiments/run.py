@@ -5,6 +5,8 @@ and a phase that is done is marked; so running again does what is missing and no
 """
 
 import asyncio
+import shlex
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, nullcontext
 from pathlib import Path
 
@@ -14,10 +16,10 @@ from moot.protocols.ledger import Ledger
 from .cycle.engines import opened, replayed
 from .cycle.learn import current, published
 from .cycle.phases import Run, examine, let_learn, let_talk, play_baseline, play_controls, serve
-from .cycle.recording import Recording
+from .cycle.recording import RECORDING, Recording
 from .cycle.replay import Replay, apart, recorded
 from .experiment import Experiment
-from .files.directory import JOURNAL, claim, held_out_folder, talk_folder
+from .files.directory import JOURNAL, RESOLVED, claim, held_out_folder, talk_folder
 from .files.ending import RUN
 from .files.store import write_metrics, write_usage
 from .files.table import named
@@ -73,6 +75,27 @@ def run(
         write_metrics(out / "metrics.parquet", journal.metrics())
         write_usage(out / "usage.parquet", show.ledger.usage())
         return write(out)
+
+
+def command(
+    experiment: Path, out: Path, sets: Sequence[str], replay: Replay | None, metrics: int | None
+) -> str:
+    """Return the command that goes on with a run that was interrupted.
+
+    Args:
+        experiment: the file.
+        out: the run's directory.
+        sets: what was set beside the file.
+        replay: as `run` had it.
+        metrics: as `run` had it.
+    """
+    words = [word for one in sets for word in ("--set", one)]
+    if replay is not None and (out / RECORDING).is_file():
+        experiment, words = out / RESOLVED, []  # the directory knows what is changed
+    elif replay is not None:
+        words += replay.options()
+    words += [] if metrics is None else ["--metrics", str(metrics)]
+    return shlex.join(["moot", "run", str(experiment), "--out", str(out), *words])
 
 
 async def _run(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..files.directory import as_now
+from ..files.described import as_now
 from ..report.readings import Readings
 from .table import NOTHING, Line, words
 

@@ -22,7 +22,8 @@ from moot.agents.types import Completion, Request, Weights
 from moot.protocols.journal import completion, digest
 
 from ..experiment import Experiment
-from ..files.directory import DRIVEN, JOURNAL, RESOLVED, described, understood
+from ..files.described import described, understood
+from ..files.directory import DRIVEN, JOURNAL, RESOLVED
 from ..files.table import whole
 from ..yaml.source import read as source
 

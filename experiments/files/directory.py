@@ -4,24 +4,21 @@ import fcntl
 import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from moot.agents.engine import Limits
 from moot.agents.errors import InputError, MootError
 from moot.agents.price import Price
-from moot.agents.types import HALF, UNUSED
+from moot.agents.types import HALF
 from moot.protocols.journal import empty
 
 from ..experiment import Experiment
 from ..tasks.split import Split
-from ..yaml.faults import steps
+from .described import as_now, described, flat, leaves, written
 from .ending import reopen
 from .made import LEARNT, REPEATS, SEEDS, elsewhere, made_with
 from .table import whole
@@ -104,20 +101,10 @@ def claim(experiment: Experiment, split: Split, out: Path, replay: str = "") -> 
                 if before.get("cycles") != experiment.cycles:
                     reopen(out, out / JOURNAL)
         with whole(resolved) as beside:
-            beside.write_text(_yaml({**described(experiment), "made_with": made}), encoding="utf-8")
+            beside.write_text(
+                written({**described(experiment), "made_with": made}), encoding="utf-8"
+            )
         yield
-
-
-def _yaml(data: Mapping[str, Any]) -> str:
-    yaml, text = YAML(), StringIO()
-    yaml.default_flow_style = False
-    yaml.dump(dict(data), text)
-    return text.getvalue()
-
-
-def described(experiment: Experiment) -> dict[str, Any]:
-    """Return all that decides a run, every default written out, as plain data."""
-    return experiment.model_dump(mode="json", exclude={"made_with"})
 
 
 def _read(resolved: Path) -> dict[str, Any]:
@@ -141,7 +128,7 @@ def _compare(
     """Raise where what is there is another experiment, or was made with other files than `now`."""
     made = there["made_with"]
     old = as_now({key: value for key, value in there.items() if key != "made_with"})
-    new = _leaves(experiment)
+    new = leaves(experiment)
     free = [FREE, TASKS]
     free += [LEARNT] if "file" in made else []  # an earlier moot didn't look into it
     differing = [
@@ -196,63 +183,3 @@ def _remembered(out: Path) -> None:
             f"{out / JOURNAL}: is lost or empty, and {turns.relative_to(out)} is there: going on "
             "would begin over what is there; bring it back, or choose another --out"
         )
-
-
-def _leaves(experiment: Experiment) -> dict[str, Any]:
-    """Return its description, flat; through YAML, which doesn't give every character back."""
-    return flat(YAML(typ="safe", pure=True).load(_yaml(described(experiment))))
-
-
-def as_now(there: dict[str, Any]) -> dict[str, Any]:
-    """Return an earlier moot's description, with the options that there are now at their defaults.
-
-    One that no longer is an experiment is returned as it is.
-    """
-    try:
-        return _leaves(understood(there))
-    except ValidationError:
-        return flat(there)
-
-
-def understood(there: Any) -> Experiment:
-    """Return the experiment that an earlier moot described.
-
-    What it let pass, and is refused now since it changes nothing, is left out.
-
-    Raises:
-        ValidationError: it no longer is an experiment.
-    """
-    try:
-        return Experiment.model_validate(there, strict=False)
-    except ValidationError as error:
-        used = _used(there, error)
-        if used == there:
-            raise
-        return understood(used)
-
-
-def _used(there: Any, error: ValidationError) -> Any:
-    """Return a description without the options that `error` says mean nothing."""
-    found = deepcopy(there)
-    for one in error.errors():
-        inside = found
-        for step in steps(one["loc"], found):
-            inside = inside[step]
-        if one["type"] == UNUSED:
-            inside.pop(one.get("ctx", {})["option"], None)
-    return found
-
-
-def flat(value: Any, path: str = "") -> dict[str, Any]:
-    """Return nested data as {dotted.path: leaf}."""
-    if isinstance(value, dict) and value:
-        items = [(str(key), child) for key, child in value.items()]
-    elif isinstance(value, list) and value:
-        items = [(str(i), child) for i, child in enumerate(value)]
-    else:
-        return {path: value}
-    return {
-        leaf: found
-        for key, child in items
-        for leaf, found in flat(child, f"{path}.{key}" if path else key).items()
-    }
