@@ -121,6 +121,26 @@ def test_runs_of_one_name_are_told_apart_by_their_paths(folder: Path, tmp_path: 
     assert lines[0].split() == [str(folder / "plain"), str(tmp_path / "plain")]
 
 
+def test_settings_that_only_some_have_are_shown_where_they_are_unusual(
+    folder: Path, tmp_path: Path
+) -> None:
+    for name, protocol in (
+        ("debate", "{kind: debate, rounds: 3}"),
+        ("sample", "{kind: sample}"),
+    ):
+        out = tmp_path / name
+        sets = ["--set", f"protocol={protocol}", "--set", "cycles=0"]
+        assert moot("run", folder / "x.yaml", "--out", out, *sets) == 0
+
+    found = shown(side_by_side([read(tmp_path / name) for name in ("debate", "sample")]))
+
+    settings = found[1 : found.index("", 2)]
+    assert [line.split() for line in settings if line] == [
+        ["protocol.kind", "debate", "sample"],
+        ["protocol.rounds", "3", "–"],
+    ]
+
+
 def test_long_settings_are_shown_from_where_they_begin_to_differ() -> None:
     question = "You are a careful solver of hard questions. "
     said = shortened(

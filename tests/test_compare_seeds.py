@@ -153,6 +153,7 @@ def test_the_same_seed_twice_and_a_single_run_are_refused(
 def test_a_mean_over_seeds_is_students() -> None:
     assert over_seeds([0.5]) == Interval(0.5, 0.5, 0.5)
     assert over_seeds([0.2, 0.4, 0.9]) == pytest.approx(by_hand([0.2, 0.4, 0.9]), abs=1e-4)
+    assert over_seeds([0.2, 0.4, 0.9], (0, 1))[1:] == (0, 1)
 
 
 def test_the_table_can_be_had_as_csv_with_numbers_in_full(

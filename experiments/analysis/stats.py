@@ -13,7 +13,7 @@ How often such intervals find what isn't there is in docs/influence.md.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from math import sqrt
+from math import inf, sqrt
 from statistics import fmean, stdev
 from typing import NamedTuple, TypeVar
 
@@ -169,17 +169,19 @@ def _alike(value: float, n: int, level: float, within: tuple[float, float]) -> I
     return Interval(value, low, high)
 
 
-def over_seeds(values: Sequence[float]) -> Interval:
+def over_seeds(values: Sequence[float], within: tuple[float, float] | None = None) -> Interval:
     """Return the mean of `values` with its 95 % interval by Student's t.
 
     Args:
         values: one for each seed, at least one; a single one has no interval.
+        within: the least and the greatest that a value can be; `None`: they can be anything.
     """
     from scipy.special import stdtrit  # it takes a while: not for `moot --help`
 
     mean, n = fmean(values), len(values)
     reach = float(stdtrit(n - 1, 0.975)) * stdev(values) / sqrt(n) if n > 1 else 0.0
-    return Interval(mean, mean - reach, mean + reach)
+    least, most = within or (-inf, inf)
+    return Interval(mean, max(least, mean - reach), min(most, mean + reach))
 
 
 @cache

@@ -15,7 +15,7 @@ from ..files.directory import FREE
 from ..report.readings import Readings
 from ..report.words import count, measured, of_any_size, signed
 from .outcome import Outcome, last, metrics, outcome
-from .settings import differing, leaves, titles
+from .settings import Settings, differing, titles
 from .table import NOTHING, Blocks, Cell, Line, words
 
 
@@ -25,7 +25,7 @@ class Variant:
 
     runs: Mapping[int, Readings]
     """By seed, ascending."""
-    settings: Mapping[str, object]
+    settings: Settings
     """All that decides what comes of it, but for the seed."""
 
     @property
@@ -66,20 +66,20 @@ def grouped(runs: Sequence[Readings]) -> list[Variant]:
     Raises:
         InputError: two differ in nothing.
     """
-    found: dict[tuple[tuple[str, str], ...], dict[int, Readings]] = {}
-    settings: dict[tuple[tuple[str, str], ...], dict[str, object]] = {}
+    found: list[tuple[Settings, dict[int, Readings]]] = []
     for run in runs:
-        own = {k: v for k, v in leaves(run).items() if not _aside(k)}
-        key = tuple(sorted((k, str(v)) for k, v in own.items()))
-        seeds = found.setdefault(key, {})
-        settings.setdefault(key, own)
+        own = Settings.of(run).without(_aside)
+        seeds = next((runs for settings, runs in found if settings == own), None)
+        if seeds is None:
+            seeds = dict[int, Readings]()
+            found.append((own, seeds))
         if run.seed in seeds:
             raise InputError(
                 f"moot compare --seeds: {seeds[run.seed].path} and {run.path} are the same "
                 f"experiment with the same seed, {run.seed}: a seed counts once"
             )
         seeds[run.seed] = run
-    return [Variant(dict(sorted(found[key].items())), settings[key]) for key in found]
+    return [Variant(dict(sorted(seeds.items())), settings) for settings, seeds in found]
 
 
 def _aside(key: str) -> bool:
@@ -92,25 +92,28 @@ def _outcomes(variants: Sequence[Variant], first_name: str) -> Iterator[Line]:
     found = [{seed: outcome(run) for seed, run in v.runs.items()} for v in variants]
     first, *others = found
     each = [[*some.values()] for some in found]
-    yield _line("held-out accuracy, untrained", ([o.before for o in e] for e in each), measured)
-    yield _line("held-out accuracy, in the end", ([o.after for o in e] for e in each), measured)
+    share = (measured, (0, 1))
+    yield _line("held-out accuracy, untrained", ([o.before for o in e] for e in each), *share)
+    yield _line("held-out accuracy, in the end", ([o.after for o in e] for e in each), *share)
     yield words("after", (_cycles(some) for some in each))
-    yield _line("change", ([o.change for o in e] for e in each), signed)
+    difference = (signed, (-1, 1))
+    yield _line("change", ([o.change for o in e] for e in each), *difference)
     if others:
         gains = [[o.over(first[s]) for s, o in some.items() if s in first] for some in others]
-        yield _line(f"over {first_name}, in the end", [[], *gains], signed)
+        yield _line(f"over {first_name}, in the end", [[], *gains], *difference)
 
 
 def _line(
     name: str,
     found: Iterable[Sequence[Interval | None]],
     told: Callable[[Interval], str] = of_any_size,
+    within: tuple[float, float] | None = None,
 ) -> Line:
     """Return a line of means, each with how many runs it is of where some lack the number."""
     cells: list[Cell] = []
     for each in found:
         known = [one.value for one in each if one is not None]
-        mean = over_seeds(known) if known else None
+        mean = over_seeds(known, within) if known else None
         few = f" (of {len(known)})" if len(known) < len(each) else ""
         cells.append(Cell(NOTHING) if mean is None else Cell(told(mean) + few, mean))
     return Line(name, tuple(cells))

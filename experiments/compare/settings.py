@@ -1,9 +1,9 @@
 """In what runs differ: their settings, and what they were made with."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
 
-from ..files.described import as_now
+from ..files.described import as_now, unusual
 from ..report.readings import Readings
 from .table import NOTHING, Line, words
 
@@ -19,23 +19,41 @@ def titles(runs: Sequence[Readings]) -> list[str]:
     return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
 
 
-def leaves(run: Readings) -> dict[str, Any]:
-    """Return what a run was set to and made with, flat.
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run was set to and made with, flat; what came after it was made is at its default."""
 
-    Options that came after it was made are at their defaults.
+    leaves: Mapping[str, str]
+    unusual: Set[str]
+    """Those that aren't at their defaults."""
+
+    @classmethod
+    def of(cls, run: Readings) -> "Settings":
+        """Return a run's."""
+        made = run.experiment.get("made_with") or {}
+        own = {k: v for k, v in run.experiment.items() if k != "made_with"}
+        beside = {f"made_with.{key}": str(made[key]) for key in MADE if key in made}
+        told = {key: str(leaf) for key, leaf in as_now(own).items() if key != "name"}
+        return cls(told | beside, unusual(own) | beside.keys())
+
+    def without(self, aside: Callable[[str], bool]) -> "Settings":
+        """Return the same without the leaves that are to be left aside."""
+        leaves = {key: leaf for key, leaf in self.leaves.items() if not aside(key)}
+        return Settings(leaves, self.unusual & leaves.keys())
+
+
+def differing(each: Sequence[Settings]) -> list[Line]:
+    """Return the leaves in which some differ.
+
+    One that not all have, as those of one kind of method, is left out where it is at its default.
     """
-    made = run.experiment.get("made_with") or {}
-    own = {k: v for k, v in run.experiment.items() if k != "made_with"}
-    found = as_now(own) | {f"made_with.{key}": made[key] for key in MADE if key in made}
-    found.pop("name", None)
-    return found
-
-
-def differing(each: Sequence[Mapping[str, Any]]) -> list[Line]:
-    """Return the settings in which some differ."""
-    keys = dict.fromkeys(key for some in each for key in some)
-    lines = ((key, shortened([str(some.get(key, NOTHING)) for some in each])) for key in keys)
-    return [words(key, said) for key, said in lines if len({*said}) > 1]
+    keys = dict.fromkeys(key for one in each for key in one.leaves)
+    told = (
+        (key, shortened([one.leaves.get(key, NOTHING) for one in each]))
+        for key in keys
+        if all(key in one.leaves for one in each) or any(key in one.unusual for one in each)
+    )
+    return [words(key, said) for key, said in told if len({*said}) > 1]
 
 
 def shortened(said: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ from moot.agents.errors import InputError
 from ..report.readings import Readings
 from ..report.words import count, measured, of_any_size, signed
 from .outcome import last, metrics, outcome
-from .settings import differing, leaves, titles
+from .settings import Settings, differing, titles
 from .table import Blocks, Line, numbers, words
 
 
@@ -26,7 +26,7 @@ def side_by_side(runs: Sequence[Readings]) -> Blocks:
     names = titles(runs)
     return [
         [words("", names)],
-        differing([*map(leaves, runs)]),
+        differing([*map(Settings.of, runs)]),
         [*_outcomes(runs, names[0])],
         [numbers(name, (last(run, name) for run in runs), of_any_size) for name in metrics(runs)],
     ]

@@ -43,6 +43,15 @@ def as_now(there: dict[str, Any]) -> dict[str, Any]:
         return flat(there)
 
 
+def unusual(there: dict[str, Any]) -> set[str]:
+    """Return which leaves of an earlier moot's description aren't at their defaults."""
+    try:
+        found = understood(there)
+    except ValidationError:
+        return {*flat(there)}
+    return {*flat(found.model_dump(mode="json", exclude={"made_with"}, exclude_defaults=True))}
+
+
 def understood(there: Any) -> Experiment:
     """Return the experiment that an earlier moot described.
 
