@@ -137,9 +137,11 @@ def _training(known: Facts, fit: Fit) -> dict[str, float]:
     # it is held in fewer bits.  The anchor's own base, where all weights learn, has gone before
     # there are gradients.
     apart = fit.lora is not None or fit.held != "float32"
-    beside = _learnt(known, fit) * (4 if apart else 3) / (share if fit.lora is None else 1)
+    copies = 3 + apart + (fit.guards.then == "rollback")  # that keeps what there was
+    beside = _learnt(known, fit) * copies / (share if fit.lora is None else 1)
     trained = known.parameters * WIDTH[fit.held] / share
-    return {"trained": trained, "for what learns, gradients and the optimiser": beside}
+    what = "what learns, gradients" if apart else "gradients"
+    return {"trained": trained, f"for {what} and the optimiser": beside}
 
 
 def _apart(known: Facts, fit: Fit) -> Iterator[str]:

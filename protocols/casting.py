@@ -29,6 +29,10 @@ class Everybody(Settings):
         """Yield the one cast there is."""
         yield people
 
+    def for_one(self, people: Population, agent: Agent) -> Population:
+        """Return the one cast there is."""
+        return people
+
 
 class Some(Settings):
     """So many of each role play; the others sit the episode out.
@@ -82,6 +86,15 @@ class Some(Settings):
             yield self._seated(people, _round(number))
         for role in get_args(Role):
             yield self._seated(people, _others_first(role))
+
+    def for_one(self, people: Population, agent: Agent) -> Population:
+        """Return a cast with an agent in it, and no other of its role before it if that may be."""
+        order = {one.name: i for i, one in enumerate(people.agents)}
+
+        def pick(_: Role, there: Sequence[Agent], seats: int) -> Sequence[Agent]:
+            return sorted(there, key=lambda one: order[one.name] < order[agent.name])[:seats]
+
+        return self._seated(people, pick)
 
     def _seated(self, people: Population, pick: Pick) -> Population:
         seats = self._seats(people)

@@ -1,16 +1,19 @@
 """Runs that differ in the seed alone are one experiment, each run one value of it."""
 
 import csv
+import shutil
 from math import sqrt
 from pathlib import Path
 from statistics import fmean, stdev
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from command import moot
 
 from moot.experiments.analysis.stats import Interval, over_seeds
 from moot.experiments.compare.outcome import outcome
-from moot.experiments.compare.seeds import by_seed, grouped
+from moot.experiments.compare.seeds import by_seed
 from moot.experiments.compare.table import Cell
 from moot.experiments.report.readings import read
 
@@ -100,9 +103,11 @@ def test_seeds_that_the_first_lacks_have_no_part_in_the_difference(folder: Path)
         outcome(read(folder / f"able-{s}")).over(outcome(read(folder / f"plain-{s}")))
         for s in (1, 2)
     ]
-    number = found["over plain, in the end"][1].number
+    text, number, runs = found["over plain, in the end"][1]
     assert number is not None
     assert number.value == pytest.approx(fmean(one.value for one in each if one))
+    assert text.endswith("(of 2)")
+    assert runs == 2
 
 
 def test_a_single_seed_has_no_interval_and_what_few_runs_know_says_so(
@@ -131,13 +136,60 @@ def test_one_experiment_alone_is_summed_up(folder: Path) -> None:
     assert not any(name.startswith("over ") for name in found)
 
 
-def test_where_names_say_nothing_the_first_runs_are_the_titles(
+@pytest.mark.parametrize(
+    ("names", "titles"),
+    [
+        ({"plain-1": "a-1", "plain-2": "a-2", "able-1": "phi-1"}, ["a", "phi-1"]),
+        ({"plain-1": "first", "plain-2": "second", "able-1": "c"}, ["first", "c"]),
+        ({"plain-1": "a-1", "plain-2": "a-2", "able-1": "a1", "able-2": "a2"}, ["a-1", "a1"]),
+        ({"plain-1": "1", "plain-2": "2"}, ["1"]),
+    ],
+)
+def test_an_experiment_is_called_what_its_runs_are_but_for_the_seed_or_as_the_first(
+    names: dict[str, str], titles: list[str], folder: Path, tmp_path: Path
+) -> None:
+    for there, name in names.items():
+        (tmp_path / name).mkdir()
+        text = (folder / there / "experiment.yaml").read_text()
+        (tmp_path / name / "experiment.yaml").write_text(text)
+
+    assert [cell.text for cell in table(tmp_path, *names.values())[""]] == titles
+
+
+def test_replays_of_several_seeds_are_one_experiment_and_not_those_they_replay(
     folder: Path, tmp_path: Path
 ) -> None:
-    for there, name in (("plain-1", "a-1"), ("plain-2", "b-2"), ("able-1", "c-1")):
-        (tmp_path / name).symlink_to(folder / there)
-    runs = [read(tmp_path / name) for name in ("a-1", "b-2", "c-1")]
-    assert [len(variant.runs) for variant in grouped(runs)] == [2, 1]
+    for seed in (1, 2):
+        again = ("--from", folder / f"plain-{seed}", "--out", tmp_path / f"again-{seed}")
+        assert moot("run", *again) == 0
+        (tmp_path / f"plain-{seed}").symlink_to(folder / f"plain-{seed}")
+
+    found = table(tmp_path, "plain-1", "plain-2", "again-1", "again-2")
+
+    assert [cell.text for cell in found[""]] == ["plain", "again"]
+    assert [cell.text for cell in found["made_with.replay"]] == ["–", "nothing changed"]
+    number = found["over plain, in the end"][1].number
+    assert number is not None
+    assert set(number) == {0.0}
+
+
+def test_tasks_of_a_seed_whose_answers_were_corrected_are_left_out_and_counted(
+    folder: Path, tmp_path: Path
+) -> None:
+    for name in ("plain-1", "plain-2", "able-1", "able-2"):
+        shutil.copytree(folder / name, tmp_path / name)
+    for path in (tmp_path / "able-2").glob("held-out-*/episodes.parquet"):
+        episodes = pq.read_table(path)
+        some = sorted({*episodes["task"].to_pylist()})[:12]
+        rows = [
+            row | {"expected": "E"} if row["task"] in some else row for row in episodes.to_pylist()
+        ]
+        pq.write_table(pa.Table.from_pylist(rows, schema=episodes.schema), path)
+
+    found = table(tmp_path, "plain-1", "plain-2", "able-1", "able-2")
+
+    assert found["tasks that both were asked"][1].text == "48"
+    assert found["left out, for other answers are right"][1].text == "12"
 
 
 def test_the_same_seed_twice_and_a_single_run_are_refused(
@@ -173,6 +225,7 @@ def test_the_table_can_be_had_as_csv_with_numbers_in_full(
         "value": "0.9",
         "low": "",
         "high": "",
+        "runs": "1",
     }
     assert moot("compare", *runs, "--to", tmp_path / "t.txt") == 2
     assert "expected a file that ends in .csv" in capsys.readouterr().err

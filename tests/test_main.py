@@ -140,13 +140,16 @@ def test_a_plan_counts_what_all_weights_need_beside_themselves(
 
     # 135 M of 4 bytes are .5 GiB: a gradient and two moments of each; and beside the base the
     # engine holds what was learnt, whole.
-    sizes = "1.0 GiB served, 0.5 GiB trained, 1.5 GiB for what learns, gradients and the optimiser"
+    sizes = "1.0 GiB served, 0.5 GiB trained, 1.5 GiB for gradients and the optimiser"
     assert f"memory      main: 135 M parameters: {sizes}, and activations" in both[0]
     assert "135 M parameters: 0.5 GiB served, " in both[1]
     assert "1.5 GiB" not in both[1]
     rounded = ["--set", local, "--set", "fit.lora=null", "--set", "fit.dtype=bfloat16"]
     sizes = "1.0 GiB served, 0.3 GiB trained, 2.0 GiB for what learns, gradients and the optimiser"
     assert sizes in said(capsys, "plan", str(tmp_path / "x.yaml"), *rounded)
+    rounded += ["--set", "fit.guards={kl: 1, then: rollback}"]
+    kept = said(capsys, "plan", str(tmp_path / "x.yaml"), *rounded)
+    assert sizes.replace("2.0", "2.5") in kept
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from command import moot
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from told import learner, learnt
 from whole import SHOWN, WHOLE, logp
 
 from moot.agents.embedded.tokens import Tokens
 from moot.agents.weights.pretrained import load
-from moot.training.checkpoint import Progress, read
+from moot.training.checkpoint import OPTIMIZER, Progress, read
 from moot.training.fit import fit
 from moot.training.methods.sft import SFT
 from moot.training.model.attention import KERNEL
@@ -151,3 +153,61 @@ def test_a_scalar_head_learns_beside_all_weights_and_is_none_of_the_models(
     assert pupil.parameters().keys() == again.parameters().keys()
     for name, parameter in again.parameters().items():
         assert torch.equal(parameter, pupil.parameters()[name])
+
+
+def test_moments_that_an_earlier_moot_kept_in_16_bits_are_taken_up(
+    tiny: Path, tmp_path: Path
+) -> None:
+    learnt(learner(tiny, HALF), SFT(), SHOWN, tiny, tmp_path / "before", HALF)
+    [kept] = (tmp_path / "before").glob("step-*")
+    for file in (kept / OPTIMIZER, kept / "model.safetensors"):
+        with safe_open(file, "pt") as opened:
+            said = opened.metadata()
+        found = load_file(file)
+        half = {n: t if n.startswith("step.") else t.bfloat16() for n, t in found.items()}
+        save_file(half, file, metadata=said)
+    config = json.loads((kept / "config.json").read_text())
+    (kept / "config.json").write_text(json.dumps({**config, "dtype": "bfloat16"}))
+
+    pupil = learner(tiny, HALF, kept)
+    steps = learnt(pupil, SFT(), SHOWN, tiny, tmp_path / "now", HALF, start=read(kept))
+
+    assert len(steps) == 1
+    assert {t.dtype for t in pupil.tensors().values()} == {torch.float32}
+
+
+RUN = """\
+name: small-steps
+cycles: 2
+engines:
+  main: {{kind: local, model: {model}, device: cpu, dtype: bfloat16}}
+population:
+  - {{name: solver, count: 2, learns: true, sampling: {{temperature: 1.0, max_tokens: 3}}}}
+tasks:
+  kind: inline
+  verifier: exact
+  held_out: 2
+  per_cycle: 2
+  items:
+    - {{prompt: "1+1?", answer: "2"}}
+    - {{prompt: "1+2?", answer: "3"}}
+    - {{prompt: "1+3?", answer: "4"}}
+    - {{prompt: "1+4?", answer: "5"}}
+protocol: {{kind: sample, samples: 4}}
+method: {{kind: intuitor}}
+fit: {{lora: null, dtype: bfloat16, device: cpu, warmup_steps: 100}}
+evaluation: {{samples: 1, controls: false}}
+"""
+
+
+def test_a_run_bears_steps_that_are_not_in_the_rounded_weights_yet(
+    tiny: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "x.yaml").write_text(RUN.format(model=tiny))
+
+    assert moot("run", tmp_path / "x.yaml", "--out", tmp_path / "out") == 0
+
+    first, second = (
+        load_file(tmp_path / f"out/cycle-{n:03d}/weights/solver/model.safetensors") for n in (0, 1)
+    )
+    assert any(not torch.equal(tensor, second[name]) for name, tensor in first.items())

@@ -1,18 +1,13 @@
 """A run is played again from what another said: without a server, byte for byte, or otherwise."""
 
-import os
-import shlex
 import shutil
-import signal
 import sqlite3
-import threading
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 from command import moot
-from fake_endpoint import hangs, refuses, serving
+from fake_endpoint import refuses, serving
 from replayed import contents, played, rows, said, talkative, write
 
 from moot.experiments.cycle.recording import RECORDING, Recording
@@ -188,63 +183,6 @@ def test_a_replay_that_was_stopped_goes_on_with_its_changes(
 
     assert rows(out) == rows(tmp_path / "whole")
     assert rows(out / "cycle-000")[0]["text"] == "7"
-
-
-async def interrupts(request: web.Request) -> web.StreamResponse:
-    """Press Ctrl-C where `moot` runs, and say nothing."""
-    os.kill(os.getpid(), signal.SIGINT)
-    return await hangs(request)
-
-
-def test_a_replay_that_was_interrupted_says_how_to_go_on_and_goes_on_so(
-    far: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    change = ("--change", f"{rows(far / 'cycle-000')[0]['episode']}:0=7")
-    fake, out = talkative(), tmp_path / "out"
-    fake.moods[1:1] = [interrupts]
-    with serving(fake):
-        replay = ("run", "--from", far, *change, "--set", f"engines.main.url={fake.url}")
-        assert moot(*replay, "--out", out) == 130
-        *_, again = capsys.readouterr().err.splitlines()
-        told, _, command = again.partition(" To go on: ")
-        assert told == "moot: interrupted; nothing is lost."
-        assert command == shlex.join(["moot", "run", f"{out}/experiment.yaml", "--out", str(out)])
-
-        assert moot(*shlex.split(command)[1:]) == 0
-        assert moot(*replay, "--out", tmp_path / "whole") == 0
-
-    assert rows(out) == rows(tmp_path / "whole")
-    assert rows(out / "cycle-000")[0]["text"] == "7"
-
-
-def test_a_replay_that_was_interrupted_before_it_had_the_words_begins_again(
-    far: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    last, out = rows(far / "cycle-000")[-1], tmp_path / "out"  # which nobody heard
-    change = ("--change", f"{last['episode']}:{last['turn']}=it's 7")
-    of = shutil.copytree(far, tmp_path / "far")
-    weights = of / "cycle-000/weights/slow/model.safetensors"
-    weights.parent.mkdir(parents=True)
-    os.mkfifo(weights)  # whoever reads it waits
-
-    def interrupt() -> None:
-        with weights.open("wb") as file:
-            file.write(bytes(2**20))  # more than a pipe holds: some of it is read
-            os.kill(os.getpid(), signal.SIGINT)
-
-    (thread := threading.Thread(target=interrupt)).start()
-    assert moot("run", "--from", of, *change, "--out", out) == 130
-    thread.join()
-    again = capsys.readouterr().err.splitlines()[-1].partition(" To go on: moot ")[2]
-    shutil.rmtree(weights.parent)
-
-    assert moot("run", out / "experiment.yaml", "--out", out) == 2
-    assert "was to be a replay of" in capsys.readouterr().err
-    assert moot(*shlex.split(again)) == 0
-
-    texts = [row["text"] for row in rows(out)]
-    was = [row["text"] for row in rows(far)]
-    assert [one for one, other in zip(texts, was, strict=True) if one != other] == ["it's 7"]
 
 
 def test_what_another_engine_said_does_not_speak_for_this_one(

@@ -128,6 +128,25 @@ WORK = [
         ],
         id="a second moderator",
     ),
+    pytest.param(
+        GOOD.replace("count: 3}", "count: 3}\n  - {name: critic, role: critic, count: 2}").replace(
+            "{kind: consensus}",
+            "{kind: synthesis, by: critic}\ncasting: {kind: round_robin, policies: 2}",
+        ),
+        [
+            ":7:5 population.1: only 'critic-0' ever speaks of 'critic' in protocol synthesis: set "
+            "`count: 1`, or have them take turns: `casting.critics: 1`"
+        ],
+        id="critics who are cast all at once",
+    ),
+    pytest.param(
+        GOOD.replace(
+            "count: 3}",
+            "role: [policy, critic], count: 3}\n  - {name: critic, role: critic}",
+        ).replace("{kind: consensus}", "{kind: synthesis, by: critic}"),
+        [":7:5 population.1: 'critic' never speaks in protocol synthesis: leave it out"],
+        id="a critic after policies who play critics first",
+    ),
     # Tasks.
     wrong(
         "kind: inline",

@@ -50,8 +50,8 @@ class Progress:
             kind, name = key.split(".", 1)
             parameter = parameters[name]
             value = value.to(parameter.device)  # `step` too: a fused step has all in one place
-            if kind != "step":
-                value = sharding.own(value, parameter)
+            if kind != "step":  # an earlier moot's moments may be of 16 bits
+                value = sharding.own(value.to(parameter.dtype), parameter)
             optimizer.state[parameter][kind] = value.clone()
 
 

@@ -50,7 +50,7 @@ class Optimiser:
         for group in self._adamw.param_groups:
             group["lr"] = self._settings.lr * min(1.0, (taken + 1) / (warmup + 1))
         self._adamw.step()
-        self._learner.moved()
+        self._learner.follow()
         self.done += 1
 
     def keep(self) -> None:

@@ -10,6 +10,7 @@ from ..report.readings import Readings
 HIDDEN = ("held_out/", "baseline/", "swap/", "train/")
 """Metrics of which those of each of several weights (`@NAME`) are left out."""
 ACCURACY = "held_out/accuracy"
+UNLIKE = "left out, for other answers are right"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,14 @@ class Outcome:
         `None`: there are too few tasks that both were asked.
         """
         return paired(first.tasks, self.beside(first), first.seed)
+
+    def both(self, first: "Outcome") -> int:
+        """Return of how many tasks that is."""
+        return len(first.tasks.keys() & self.beside(first).keys())
+
+    def unlike(self, first: "Outcome") -> int:
+        """Return to how many more, that both were asked, other answers are right."""
+        return len(first.tasks.keys() & self.tasks.keys()) - self.both(first)
 
 
 def outcome(run: Readings) -> Outcome:

@@ -14,7 +14,7 @@ from ..analysis.stats import Interval, over_seeds
 from ..files.directory import FREE
 from ..report.readings import Readings
 from ..report.words import count, measured, of_any_size, signed
-from .outcome import Outcome, last, metrics, outcome
+from .outcome import UNLIKE, Outcome, last, metrics, outcome
 from .settings import Settings, differing, titles
 from .table import NOTHING, Blocks, Cell, Line, words
 
@@ -32,6 +32,8 @@ class Variant:
     def title(self) -> str:
         """What its runs are called but for the seed, or what the first is called."""
         names = titles([*self.runs.values()])
+        if len(names) == 1:
+            return names[0]
         each = zip(names, self.runs, strict=True)
         stems = {name.removesuffix(str(seed)).rstrip("-_. ") for name, seed in each}
         return names[0] if len(stems) > 1 else stems.pop() or names[0]
@@ -68,7 +70,7 @@ def grouped(runs: Sequence[Readings]) -> list[Variant]:
     """
     found: list[tuple[Settings, dict[int, Readings]]] = []
     for run in runs:
-        own = Settings.of(run).without(_aside)
+        own = Settings.of(run).as_told(_but_for_the_seed)
         seeds = next((runs for settings, runs in found if settings == own), None)
         if seeds is None:
             seeds = dict[int, Readings]()
@@ -82,9 +84,12 @@ def grouped(runs: Sequence[Readings]) -> list[Variant]:
     return [Variant(dict(sorted(seeds.items())), settings) for settings, seeds in found]
 
 
-def _aside(key: str) -> bool:
-    """Return whether a setting is the seed, or hangs on it, or decides nothing."""
-    return key in ("seed", "made_with.tasks") or FREE.fullmatch(key) is not None
+def _but_for_the_seed(key: str, leaf: str) -> str | None:
+    """Return what a setting decides whatever the seed is; `None`: nothing."""
+    if key == "made_with.replay":  # of another run with each seed
+        return leaf.partition("; ")[2] or "nothing changed"
+    aside = key in ("seed", "made_with.tasks") or FREE.fullmatch(key)
+    return None if aside else leaf
 
 
 def _outcomes(variants: Sequence[Variant], first_name: str) -> Iterator[Line]:
@@ -99,8 +104,17 @@ def _outcomes(variants: Sequence[Variant], first_name: str) -> Iterator[Line]:
     difference = (signed, (-1, 1))
     yield _line("change", ([o.change for o in e] for e in each), *difference)
     if others:
-        gains = [[o.over(first[s]) for s, o in some.items() if s in first] for some in others]
+        gains = [
+            [o.over(first[seed]) if seed in first else None for seed, o in some.items()]
+            for some in others
+        ]
         yield _line(f"over {first_name}, in the end", [[], *gains], *difference)
+        pairs = [[(o, first[seed]) for seed, o in some.items() if seed in first] for some in others]
+        both = (sum(o.both(one) for o, one in some) for some in pairs)
+        yield words("tasks that both were asked", (None, *map(str, both)))
+        unlike = [sum(o.unlike(one) for o, one in some) for some in pairs]
+        if any(unlike):
+            yield words(UNLIKE, (None, *map(str, unlike)))
 
 
 def _line(
@@ -115,7 +129,7 @@ def _line(
         known = [one.value for one in each if one is not None]
         mean = over_seeds(known, within) if known else None
         few = f" (of {len(known)})" if len(known) < len(each) else ""
-        cells.append(Cell(NOTHING) if mean is None else Cell(told(mean) + few, mean))
+        cells.append(Cell(NOTHING) if mean is None else Cell(told(mean) + few, mean, len(known)))
     return Line(name, tuple(cells))
 
 

@@ -36,9 +36,10 @@ class Settings:
         told = {key: str(leaf) for key, leaf in as_now(own).items() if key != "name"}
         return cls(told | beside, unusual(own) | beside.keys())
 
-    def without(self, aside: Callable[[str], bool]) -> "Settings":
-        """Return the same without the leaves that are to be left aside."""
-        leaves = {key: leaf for key, leaf in self.leaves.items() if not aside(key)}
+    def as_told(self, tell: Callable[[str, str], str | None]) -> "Settings":
+        """Return the same with each leaf as `tell` has it of its key; `None`: without it."""
+        each = ((key, tell(key, leaf)) for key, leaf in self.leaves.items())
+        leaves = {key: leaf for key, leaf in each if leaf is not None}
         return Settings(leaves, self.unusual & leaves.keys())
 
 

@@ -6,7 +6,7 @@ from moot.agents.errors import InputError
 
 from ..report.readings import Readings
 from ..report.words import count, measured, of_any_size, signed
-from .outcome import last, metrics, outcome
+from .outcome import UNLIKE, last, metrics, outcome
 from .settings import Settings, differing, titles
 from .table import Blocks, Line, numbers, words
 
@@ -42,9 +42,7 @@ def _outcomes(runs: Sequence[Readings], first_name: str) -> Iterator[Line]:
     yield numbers("change", (o.change for o in found), signed)
     gains = (None, *(o.over(first) for o in others))
     yield numbers(f"over {first_name}, in the end", gains, signed)
-    shared = [len(first.tasks.keys() & o.beside(first).keys()) for o in others]
-    yield words("tasks that both were asked", (None, *map(str, shared)))
-    asked = (len(first.tasks.keys() & o.tasks.keys()) for o in others)
-    unlike = [n - m for n, m in zip(asked, shared, strict=True)]
+    yield words("tasks that both were asked", (None, *(str(o.both(first)) for o in others)))
+    unlike = [o.unlike(first) for o in others]
     if any(unlike):
-        yield words("left out, for other answers are right", (None, *map(str, unlike)))
+        yield words(UNLIKE, (None, *map(str, unlike)))

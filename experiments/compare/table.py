@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..analysis.stats import Interval
+from ..files.table import whole
 
 NOTHING = "–"
 
 
 class Cell(NamedTuple):
-    """What is said of a run, and the number that it says, if it is one."""
+    """What is said of a run, or of several, and the number that it says, if it is one."""
 
     text: str
     number: Interval | None = None
+    runs: int = 1
+    """How many have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +59,23 @@ def shown(blocks: Blocks) -> list[str]:
 
 
 def write(to: Path, blocks: Blocks) -> None:
-    """Write the table to the file `to` as CSV: run, name, value, low, high; a row for each cell.
+    """Write the table to the file `to` as CSV, a row for each cell.
 
-    A value is a number in full, or words; one without an interval has no `low` and no `high`.
+    Its columns are run, name, value, low, high and runs, which is how many have the value.  A value
+    is a number in full, or words; one without an interval has no `low` and no `high`.
     """
     (titles, *first), *rest = blocks
-    with to.open("w", newline="", encoding="utf-8") as file:
+    with whole(to) as beside, beside.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
-        rows.writerow(("run", "name", "value", "low", "high"))
+        rows.writerow(("run", "name", "value", "low", "high", "runs"))
         for line in (*first, *(line for block in rest for line in block)):
             for title, cell in zip(titles.cells, line.cells, strict=True):
                 if cell.text != NOTHING:
-                    rows.writerow((title.text, line.name, *_values(cell)))
+                    rows.writerow((title.text, line.name, *_values(cell), cell.runs))
 
 
 def _values(cell: Cell) -> tuple[object, object, object]:
     if cell.number is None:
         return cell.text, "", ""
     value, low, high = cell.number
-    return (value, "", "") if low == high else (value, low, high)
+    return (value, "", "") if low == high and cell.runs == 1 else (value, low, high)

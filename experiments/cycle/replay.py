@@ -123,6 +123,7 @@ def recorded(
     """
     path = out / RECORDING
     if replay is not None and empty(out / JOURNAL):
+        path.unlink(missing_ok=True)  # of an earlier try, perhaps with other changes
         take(replay.of, replay.changes, experiment, path)
     elif not path.is_file():
         if replay is not None:

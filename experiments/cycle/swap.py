@@ -150,7 +150,9 @@ async def _prove(engine: Engine, agent: Agent, new: Weights, journal: Journal, t
         )
     request = _asks(agent, task, new.version)
     every = await everywhere(engine, request)
-    if (change := min(moved(before, after) for after in every)) == 0.0:
+    change, proof = min(moved(before, after) for after in every), read(new.path)
+    # Steps may be in the weights' float32 copy already, and not yet in what it is rounded to.
+    if change == 0.0 and (proof is None or proof.before != proof.logprobs):
         raise EngineError(
             f"engine {agent.engine!r} reports version {new.version} of {new.name!r}, but its "
             f"canary still has the log-probs of version {earlier[-1]}: the weights did not change"

@@ -97,7 +97,8 @@ def claim(experiment: Experiment, split: Split, out: Path, replay: str = "") -> 
                 _compare(before, made, experiment, out)
                 _remembered(out)
                 batched = {} if made["rerun"] == REPEATS else {"rerun": made["rerun"]}
-                made = before["made_with"] | batched
+                began = not replay or not empty(out / JOURNAL)
+                made = before["made_with"] | batched | ({} if began else {"replay": replay})
                 if before.get("cycles") != experiment.cycles:
                     reopen(out, out / JOURNAL)
         with whole(resolved) as beside:

@@ -160,9 +160,9 @@ class Learner:
         with torch.no_grad():
             for name, tensor in rest.items():
                 own[name].copy_(sharding.own(tensor, own[name]))
-        self.moved()
+        self.follow()
 
-    def moved(self) -> None:
+    def follow(self) -> None:
         """Compute with what the parameters are, now that they are others."""
         if self._masters is not None:
             self._masters.round()
