@@ -1,7 +1,6 @@
 """All of a model's weights learn, and are taken up again as they were."""
 
 import json
-import shutil
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -90,16 +89,22 @@ def test_what_was_learnt_is_taken_up_again_where_files_have_other_names(
     assert not torch.allclose(spoken[0], logits(served.speaking(None)), atol=1e-4)
 
 
-def test_weights_of_another_model_are_refused(build_tiny: Any, tmp_path: Path) -> None:
-    shallow, deep = (
-        build_tiny(tmp_path / str(n), num_hidden_layers=n, layer_types=None) for n in (1, 2)
-    )
-    for settings in (FIT, WHOLE):
-        learner(shallow, settings).save(tmp_path / "weights")
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ([{"num_hidden_layers": n, "layer_types": None} for n in (1, 2)], r"layers\.1\."),
+        ([{"intermediate_size": n} for n in (1, 48)], r"layers\.0\.mlp\."),  # one would do for all
+    ],
+)
+@pytest.mark.parametrize("settings", [FIT, WHOLE])
+def test_weights_of_another_model_are_refused(
+    settings: Fit, changes: list[dict[str, Any]], name: str, build_tiny: Any, tmp_path: Path
+) -> None:
+    small, large = (build_tiny(tmp_path / str(i), **made) for i, made in enumerate(changes))
+    learner(small, settings).save(tmp_path / "weights")
 
-        with pytest.raises(MootError, match=r"weights of another model: .*layers\.1\."):
-            learner(deep, settings, tmp_path / "weights")
-        shutil.rmtree(tmp_path / "weights")
+    with pytest.raises(MootError, match=rf"weights of another model: .*{name}"):
+        learner(large, settings, tmp_path / "weights")
 
 
 def test_the_anchor_of_all_weights_is_the_base_while_the_policy_moves(

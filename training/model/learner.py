@@ -150,7 +150,8 @@ class Learner:
         head = {n.removeprefix(f"{SCALAR}."): t for n, t in tensors.items() if n.startswith(SCALAR)}
         rest = {name: t for name, t in tensors.items() if not name.startswith(SCALAR)}
         own = self._body()
-        if unlike := sorted(rest.keys() ^ own.keys()):
+        there, here = ({(name, t.shape) for name, t in some.items()} for some in (rest, own))
+        if unlike := [name for name, _ in sorted(there ^ here)]:
             raise MootError(f"{self._model}: weights of another model: {unlike[0]}")
         if self.scalar is not None:
             self.scalar.load_state_dict(head)
