@@ -8,7 +8,7 @@ from statistics import fmean
 from handmade import RESOLVED, evaluation, sums, told, write_episodes
 
 from moot.agents.population import Agent, Population
-from moot.experiments.compare import outcome
+from moot.experiments.compare.outcome import outcome
 from moot.experiments.cycle.evaluation import summary
 from moot.experiments.files.store import write_metrics
 from moot.experiments.report.conversations import Ending
