@@ -1,6 +1,7 @@
 """The layers: a folder imports only the folders to its left, by their `moot.` names."""
 
 import ast
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,3 +35,11 @@ def test_training_sees_records_and_never_a_protocol(path: Path) -> None:
     if path.relative_to(ROOT).parts[0] == "training":
         seen = {module for module in imported(path) if module.startswith("moot.protocols")}
         assert seen <= {"moot.protocols.types"}
+
+
+def test_every_folder_of_code_is_installed() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {str(path.parent.relative_to(ROOT)) for path in FILES}
+
+    assert settings["package-dir"].keys() == {*settings["packages"]}
+    assert {*settings["package-dir"].values()} == folders
