@@ -21,9 +21,12 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return played(tmp_path_factory.mktemp("far"))
 
 
+# By SIGTERM: SIGINT is ignored where the tests run in the background of a script.
+
+
 async def interrupts(request: web.Request) -> web.StreamResponse:
     """Press Ctrl-C where `moot` runs, and say nothing."""
-    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGTERM)
     return await hangs(request)
 
 
@@ -35,7 +38,7 @@ def test_a_replay_that_was_interrupted_says_how_to_go_on_and_goes_on_so(
     fake.moods[1:1] = [interrupts]
     with serving(fake):
         replay = ("run", "--from", far, *change, "--set", f"engines.main.url={fake.url}")
-        assert moot(*replay, "--out", out) == 130
+        assert moot(*replay, "--out", out) == 143
         *_, again = capsys.readouterr().err.splitlines()
         told, _, command = again.partition(" To go on: ")
         assert told == "moot: interrupted; nothing is lost."
@@ -61,10 +64,10 @@ def test_a_replay_that_was_interrupted_before_it_had_the_words_begins_again(
     def interrupt() -> None:
         with weights.open("wb") as file:
             file.write(bytes(2**20))  # more than a pipe holds: some of it is read
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
 
     (thread := threading.Thread(target=interrupt)).start()
-    assert moot("run", "--from", of, *change, "--out", out) == 130
+    assert moot("run", "--from", of, *change, "--out", out) == 143
     thread.join()
     again = capsys.readouterr().err.splitlines()[-1].partition(" To go on: moot ")[2]
     shutil.rmtree(weights.parent)
