@@ -3,28 +3,15 @@
 import shutil
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from command import moot
+from compared import EXPERIMENT, correct
 
 from moot.experiments.compare.outcome import outcome
 from moot.experiments.compare.settings import shortened
 from moot.experiments.compare.side_by_side import side_by_side
 from moot.experiments.compare.table import shown
 from moot.experiments.report.readings import read
-
-EXPERIMENT = """\
-name: any
-cycles: 1
-engines:
-  main: {kind: simulated, competence: 0.5}
-population:
-  - {name: solver, count: 3, engine: main}
-tasks: {kind: simulated, options: 4, size: 90, held_out: 60, per_cycle: 10}
-protocol: {kind: consensus}
-evaluation: {controls: false, samples: 4}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -87,13 +74,7 @@ def test_tasks_whose_known_answer_was_corrected_are_left_out_and_counted(
 ) -> None:
     for name in ("plain", "able"):
         shutil.copytree(folder / name, tmp_path / name)
-    for path in (tmp_path / "able").glob("held-out-*/episodes.parquet"):
-        episodes = pq.read_table(path)
-        some = sorted({*episodes["task"].to_pylist()})[:25]
-        rows = [
-            row | {"expected": "E"} if row["task"] in some else row for row in episodes.to_pylist()
-        ]
-        pq.write_table(pa.Table.from_pylist(rows, schema=episodes.schema), path)
+    correct(tmp_path / "able", 25)
 
     found = table(tmp_path, "plain", "able")
 

@@ -7,7 +7,7 @@ from told import pair, words
 
 from moot.agents.embedded.tokens import Tokens
 from moot.training.data.examples import Shown
-from moot.training.proof import Proof, chosen, read, write
+from moot.training.proof import Proof, chosen, read, share_gone, write
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,19 @@ def test_it_lies_beside_the_last_checkpoint(tmp_path: Path) -> None:
     write(tmp_path, proof)
 
     assert [read(tmp_path / f"step-00000{step}") for step in (1, 2)] == [None, proof]
+
+
+def test_how_far_an_engine_has_gone_by_hand() -> None:
+    # The way is (1, 0, 2); gone are (½, 0, 1): half of it, exactly.
+    assert share_gone((-1.5, -2, -1), (-2, -2, -2), (-1, -2, 0)) == (0.5, 0.0)
+    # The way is (1, 1, 1); gone are (1, 1, 5/2): 3/2 of it.  Each token is (-½, -½, 1) off that,
+    # and (-¾, -¾, 3/2) off the share of the other two.
+    found = share_gone((-1, -1, 0.5), (-2, -2, -2), (-1, -1, -1))
+    assert found == (1.5, pytest.approx(3.375**0.5 / 3))
+    # All of the way but a hundredth is one token's, of which the others can't tell.
+    share, error = share_gone((-1, -2.05, -1.95), (-2, -2, -2), (0, -1.99, -1.99)) or (0, 0)
+    assert (share, error) == (pytest.approx(0.5, abs=1e-3), pytest.approx(0.5, abs=1e-2))
+    assert share_gone((-1, -2, -2), (-2, -2, -2), (0, -2, -2)) is None  # all of it is one's
+    assert share_gone((-1, -1, 0), (-1, -1, -1), (-1, -1, -1)) is None  # it didn't move
+    assert share_gone((-1, -1), (-2, -2), (-1, -2)) is None  # two tokens tell nothing of noise
+    assert share_gone((-1, -1, 0), (), (-1, -2, 0)) is None

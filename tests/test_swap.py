@@ -17,7 +17,7 @@ from moot.agents.types import Completion, Message, Request, Task, Weights
 from moot.experiments.cycle.swap import moved, swap, tolerances
 from moot.protocols.journal import Journal, Metric
 from moot.protocols.verifiers import VERIFIERS
-from moot.training.proof import Proof, read, share_gone, write
+from moot.training.proof import Proof, read, write
 from moot.training.settings import Fit
 
 TASK = Task("t", "2 + 2?", "4", VERIFIERS["number"])
@@ -197,22 +197,6 @@ def test_an_engine_that_is_near_enough_and_holds_the_version_before_is_caught(
     # Two fifths of the way, as far as can be told: what is beside it, (.04, .05, 0), is as far.
     unsure = Server(weighs=(-0.99, -1.926, -3.036), says=(6, 7, 8))
     assert len(proven(unsure, 1, proved(tmp_path / "unsure", proof))) == 2
-
-
-def test_how_far_an_engine_has_gone_by_hand() -> None:
-    # The way is (1, 0, 2); gone are (½, 0, 1): half of it, exactly.
-    assert share_gone((-1.5, -2, -1), (-2, -2, -2), (-1, -2, 0)) == (0.5, 0.0)
-    # The way is (1, 1, 1); gone are (1, 1, 5/2): 3/2 of it.  Each token is (-½, -½, 1) off that,
-    # and (-¾, -¾, 3/2) off the share of the other two.
-    found = share_gone((-1, -1, 0.5), (-2, -2, -2), (-1, -1, -1))
-    assert found == (1.5, pytest.approx(3.375**0.5 / 3))
-    # All of the way but a hundredth is one token's, of which the others can't tell.
-    share, error = share_gone((-1, -2.05, -1.95), (-2, -2, -2), (0, -1.99, -1.99)) or (0, 0)
-    assert (share, error) == (pytest.approx(0.5, abs=1e-3), pytest.approx(0.5, abs=1e-2))
-    assert share_gone((-1, -2, -2), (-2, -2, -2), (0, -2, -2)) is None  # all of it is one's
-    assert share_gone((-1, -1, 0), (-1, -1, -1), (-1, -1, -1)) is None  # it didn't move
-    assert share_gone((-1, -1), (-2, -2), (-1, -2)) is None  # two tokens tell nothing of noise
-    assert share_gone((-1, -1, 0), (), (-1, -2, 0)) is None
 
 
 def test_rounding_of_the_one_word_that_moved_is_no_version_before(tmp_path: Path) -> None:
