@@ -174,12 +174,8 @@ class Fit(Settings):
 
     @property
     def held(self) -> Literal["float32", "bfloat16"]:
-        """What the base model is held in, as far as that can be told without loading it."""
-        return self.held_on(gpu=on_this_machine("auto", self.device) == "bfloat16")
-
-    def held_on(self, *, gpu: bool) -> Literal["float32", "bfloat16"]:
-        """Return what the base model is held in on a GPU, or where there is none.
+        """What the base model is held in, as far as that can be told without loading it.
 
         That is what it computes in, but FSDP2 itself rounds weights that it divides and that learn.
         """
-        return "float32" if self.shard and self.lora is None else self.precision_on(gpu=gpu)
+        return "float32" if self.shard and self.lora is None else self.precision

@@ -150,8 +150,9 @@ async def _prove(engine: Engine, agent: Agent, new: Weights, journal: Journal, t
         )
     request = _asks(agent, task, new.version)
     every = await everywhere(engine, request)
-    change, proof = min(moved(before, after) for after in every), read(new.path)
+    change = min(moved(before, after) for after in every)
     # Steps may be in the weights' float32 copy already, and not yet in what it is rounded to.
+    proof = read(new.path) if change == 0.0 else None
     if change == 0.0 and (proof is None or proof.before != proof.logprobs):
         raise EngineError(
             f"engine {agent.engine!r} reports version {new.version} of {new.name!r}, but its "

@@ -7,16 +7,12 @@ WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "
 
 def measured(interval: Interval | None) -> str:
     """Return a value with its interval, for reading; a dash for what isn't known."""
-    if interval is None:
-        return "–"
-    value, low, high = _decimals(interval, "")
-    return value if len({*interval}) == 1 else f"{value} [{low}, {high}]"
+    return "–" if interval is None else _decimals(interval, "")
 
 
 def signed(interval: Interval) -> str:
     """Return a difference with its interval, if it has one, signs always shown."""
-    value, low, high = _decimals(interval, "+")
-    return value if len({*interval}) == 1 else f"{value} [{low}, {high}]"
+    return _decimals(interval, "+")
 
 
 def of_any_size(interval: Interval) -> str:
@@ -28,11 +24,15 @@ def of_any_size(interval: Interval) -> str:
     return f"{value(interval.value)} [{value(interval.low)}, {value(interval.high)}]"
 
 
-def _decimals(interval: Interval, sign: str) -> list[str]:
-    """Return value and ends with two decimals, or three where one of them would seem to be 0."""
+def _decimals(interval: Interval, sign: str) -> str:
+    """Return the value, and its ends unless all are the same.
+
+    With two decimals, or three where one of them would seem to be 0.
+    """
     places = 3 if any(0.0005 <= abs(x) < 0.005 for x in interval) else 2
     rounded = (round(x, places) + 0.0 for x in interval)  # + 0.0: there is no -0
-    return [f"{x:{sign}.{places}f}".replace("-", "−") for x in rounded]
+    value, low, high = (f"{x:{sign}.{places}f}".replace("-", "−") for x in rounded)
+    return value if len({*interval}) == 1 else f"{value} [{low}, {high}]"
 
 
 def value(number: float | None, digits: int = 3) -> str:

@@ -46,8 +46,8 @@ def base(model: Path, fit: Fit) -> Any:
         parameter.requires_grad_(fit.lora is None)
     world.led(partial(check, loaded, model))
     if divided:
-        if fit.held_on(gpu=gpu) != computes:
-            loaded.float()  # it begins as what speaks, rounded
+        if fit.lora is None:
+            loaded.float()  # FSDP2 rounds them itself; they begin as what speaks, rounded
         sharding.shard(loaded, torch.device("cuda" if gpu else "cpu"), getattr(torch, computes))
     return loaded
 
