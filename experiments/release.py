@@ -116,7 +116,7 @@ def _write(base: Path, weights: Weights, to: Path) -> None:
 
 def _model(run: Path, name: str) -> str:
     """Return the base model that the weights `name` were learnt on, as the experiment says it."""
-    experiment = understood(source(run / RESOLVED).data)
+    experiment = understood(source(run / RESOLVED).data, run)
     learners = experiment.people().learners()
     model = experiment.engines[learners[name][0].engine].trains if name in learners else None
     if model is None:

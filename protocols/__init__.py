@@ -1,6 +1,6 @@
 """How agents interact: a protocol turns one task into one episode.
 
-To add a protocol: one file beside this one, and one line in `ProtocolChoice`, or in `TalkChoice`
+To add a protocol: one file beside this one, and one line in `ProtocolChoice`, or in `Talk`
 (talk.py) if others may judge what was said in it.
 """
 
@@ -8,13 +8,18 @@ from typing import Annotated
 
 from pydantic import Field
 
+from moot.agents.own import Own
+
 from .equivalent import Equivalent
 from .judged import Judged
 from .rubric import Rubric
-from .talk import TalkChoice
+from .talk import Talk
 from .tournament import Tournament
+from .types import Protocol
 
 ProtocolChoice = Annotated[
-    TalkChoice | Tournament | Judged | Equivalent | Rubric, Field(discriminator="kind")
+    Talk | Tournament | Judged | Equivalent | Rubric,
+    Field(discriminator="kind"),
+    Own("protocol", Protocol),
 ]
 """What `protocol:` may be."""

@@ -91,7 +91,7 @@ REPLIES: dict[str, Reply] = {
 
 
 class Nonconformity(AssertionError):
-    """What a protocol doesn't keep."""
+    """What a protocol, or a verifier, doesn't keep."""
 
 
 def check(protocol: Protocol, people: Population = PEOPLE, task: Task = TASK) -> None:

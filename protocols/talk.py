@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from moot.agents.errors import MootError
+from moot.agents.own import Own
 from moot.agents.population import Population
 from moot.agents.types import Task
 
@@ -23,9 +24,9 @@ from .sample import Sample
 from .selection import Selection
 from .synthesis import Synthesis
 from .trial import Trial
-from .types import Outcome, Script, Turn
+from .types import Outcome, Protocol, Script, Turn
 
-TalkChoice = Annotated[
+Talk = (
     Sample
     | Consensus
     | Selection
@@ -36,9 +37,9 @@ TalkChoice = Annotated[
     | Reflection
     | Critique
     | Moderated
-    | Trial,
-    Field(discriminator="kind"),
-]
+    | Trial
+)
+TalkChoice = Annotated[Talk, Field(discriminator="kind"), Own("protocol", Protocol)]
 
 
 def played(script: Script) -> Wishes[tuple[list[Turn], Outcome]]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from moot.agents.verifier import Verifier
 
@@ -204,7 +204,6 @@ class Choice:
         return float(answer == self.read(expected))
 
 
-VerifierName = Literal["exact", "number", "math", "choice"]
 VERIFIERS: Mapping[str, Verifier] = MappingProxyType(
     {"exact": Exact(), "number": Number(), "math": Mathematics(), "choice": Choice()}
 )

@@ -1,9 +1,7 @@
 """The protocols that the docs write conform, run, and are all there is to do."""
 
 import re
-import subprocess
-import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,12 +10,11 @@ from pydantic import Field, TypeAdapter
 
 from moot.agents.errors import MootError
 from moot.agents.population import Agent, Population
-from moot.experiments.tasks import table
 from moot.experiments.tasks.table import Inline, Item
 from moot.protocols import ProtocolChoice
 from moot.protocols.conformance import PEOPLE, TASK, check, rehearse
 from moot.protocols.types import Preference, Say
-from moot.protocols.verifiers import VERIFIERS
+from moot.protocols.verifier_conformance import check_verifier
 from moot.training.methods.ttrl import TTRL
 
 DOC = (Path(__file__).parents[1] / "docs" / "writing-a-protocol.md").read_text()
@@ -41,7 +38,7 @@ def relay() -> Any:
 
 def test_the_verifier_of_the_docs_reads_what_it_reads_as_the_same() -> None:
     block = next(block for block in BLOCKS if "class Word" in block)
-    word = defined(block, "Word", re=re, dataclass=dataclass)()
+    word = defined(block, "Word")()
 
     assert [word.read(text) for text in ("It is a Cat.", "cat", "4", "")] == [
         "cat",
@@ -50,13 +47,13 @@ def test_the_verifier_of_the_docs_reads_what_it_reads_as_the_same() -> None:
         None,
     ]
     assert (word.score("cat", "The Cat"), word.score("cat", "dog")) == (1, 0)
+    check_verifier(word, {"It is a Cat.": "cat", "a dog": "cat"})
 
 
 @pytest.fixture(scope="module")
 def tests() -> Any:
     """The verifier of the page that runs code."""
-    there = {"re": re, "dataclass": dataclass, "subprocess": subprocess, "sys": sys}
-    return defined(next(block for block in BLOCKS if "class Tests" in block), "Tests", **there)()
+    return defined(next(block for block in BLOCKS if "class Tests" in block), "Tests")()
 
 
 def test_the_page_s_verifier_of_code_runs_it_and_its_tests(tests: Any) -> None:
@@ -65,28 +62,27 @@ def test_the_page_s_verifier_of_code_runs_it_and_its_tests(tests: Any) -> None:
 
     assert tests.read(f"So:\n```python\n{right}\n```\nDone.") == tests.read(right) == right
     assert (tests.read("I can't."), tests.known("3"), tests.known(known)) == (None, None, known)
+    check_verifier(tests, {right: known, right.replace("+", "-"): known})
     assert tests.score(right, known) == 1
     for wrong in (right.replace("+", "-"), "def add(a", "def add: \0", "def \ud800", "exit(0)"):
         assert tests.score(wrong, known) == 0
 
 
-def items(*answers: str) -> Inline:
-    """A source of tasks, for a verifier that stands in the registry but not in the schema."""
-    each = tuple(Item(prompt=f"add {i % 2}", answer=answer) for i, answer in enumerate(answers))
-    return Inline.model_construct(items=each, verifier="tests", held_out=1, per_cycle=1)
+def test_tests_of_code_are_known_answers_though_they_are_no_answers(tmp_path: Path) -> None:
+    (tmp_path / "code.py").write_text(next(block for block in BLOCKS if "class Tests" in block))
+    named = f"{tmp_path / 'code.py'}:Tests"
 
+    def items(*answers: str) -> Inline:
+        each = tuple(Item(prompt=f"add {i % 2}", answer=answer) for i, answer in enumerate(answers))
+        return Inline(items=each, verifier=named, held_out=1, per_cycle=1)
 
-def test_tests_of_code_are_known_answers_though_they_are_no_answers(
-    tests: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(table, "VERIFIERS", {**VERIFIERS, "tests": tests})
     known = ("assert add(1, 2) == 3", "assert add(2, 2) == 4")
 
     split = items(*known, f" {known[0]}\n").load(0)
     assert sorted(str(task.answer) for task in (*split.train, *split.held_out)) == [*known]
     assert split.dropped == 1
     with pytest.raises(
-        MootError, match=r"items\.1: the answer '3' can't be read by verifier tests"
+        MootError, match=r"items\.1: the answer '3' can't be read by verifier .*code\.py:Tests"
     ):
         items(known[0], "3").load(0)
     with pytest.raises(MootError, match="is there with the answer 'assert add"):

@@ -1,13 +1,11 @@
 """Wrong talk and tasks."""
 
-from typing import get_args
-
 import pytest
 from wrong import ENGINE, GOOD, LEARNS, TASKS, source, wrong
 
-from moot.protocols.verifiers import VerifierName
+from moot.protocols.verifiers import VERIFIERS
 
-NAMES = " or ".join(", ".join(map(repr, get_args(VerifierName))).rsplit(", ", 1))
+NAMES = " or ".join(", ".join(map(repr, VERIFIERS)).rsplit(", ", 1))
 
 UNTAUGHT = (
     "no {0} learns to give verdicts here; that takes `method: {{kind: laser}}` and a {0} that "

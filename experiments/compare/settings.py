@@ -33,8 +33,8 @@ class Settings:
         made = run.experiment.get("made_with") or {}
         own = {k: v for k, v in run.experiment.items() if k != "made_with"}
         beside = {f"made_with.{key}": str(made[key]) for key in MADE if key in made}
-        told = {key: str(leaf) for key, leaf in as_now(own).items() if key != "name"}
-        return cls(told | beside, unusual(own) | beside.keys())
+        told = {key: str(leaf) for key, leaf in as_now(own, run.path).items() if key != "name"}
+        return cls(told | beside, unusual(own, run.path) | beside.keys())
 
     def as_told(self, tell: Callable[[str, str], str | None]) -> "Settings":
         """Return the same with each leaf as `tell` has it of its key; `None`: without it."""

@@ -150,7 +150,7 @@ def take(of: Path, changes: Changes, experiment: Experiment, path: Path) -> None
 def resolved(of: Path) -> Experiment:
     """Return the experiment of the run in `of`."""
     try:
-        return understood(source(of / RESOLVED).data)
+        return understood(source(of / RESOLVED).data, of)
     except ValidationError:
         raise InputError(f"--from {of / RESOLVED}: isn't an experiment of this version") from None
 

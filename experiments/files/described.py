@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from copy import deepcopy
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,10 +13,16 @@ from moot.agents.types import UNUSED
 
 from ..experiment import Experiment
 from ..yaml.faults import steps
+from .owned import addressed
 
 
 def described(experiment: Experiment) -> dict[str, Any]:
     """Return all that decides a run, every default written out, as plain data."""
+    return addressed(in_full(experiment))
+
+
+def in_full(experiment: Experiment) -> dict[str, Any]:
+    """Return the same, with classes of the user's own where their files lie."""
     return experiment.model_dump(mode="json", exclude={"made_with"})
 
 
@@ -32,28 +39,32 @@ def leaves(experiment: Experiment) -> dict[str, Any]:
     return flat(YAML(typ="safe", pure=True).load(written(described(experiment))))
 
 
-def as_now(there: dict[str, Any]) -> dict[str, Any]:
+def as_now(there: dict[str, Any], run: Path) -> dict[str, Any]:
     """Return an earlier moot's description, with the options that there are now at their defaults.
 
     One that no longer is an experiment is returned as it is.
+
+    Args:
+        there: what stands in a run's directory.
+        run: the directory.
     """
     try:
-        return leaves(understood(there))
+        return leaves(understood(there, run))
     except ValidationError:
         return flat(there)
 
 
-def unusual(there: dict[str, Any]) -> set[str]:
+def unusual(there: dict[str, Any], run: Path) -> set[str]:
     """Return which leaves of an earlier moot's description aren't at their defaults."""
     try:
-        found = understood(there)
+        found = understood(there, run)
     except ValidationError:
         return {*flat(there)}
     return {*flat(found.model_dump(mode="json", exclude={"made_with"}, exclude_defaults=True))}
 
 
-def understood(there: Any) -> Experiment:
-    """Return the experiment that an earlier moot described.
+def understood(there: Any, run: Path) -> Experiment:
+    """Return the experiment that an earlier moot described in a run's directory.
 
     What it let pass, and is refused now since it changes nothing, is left out.
 
@@ -61,12 +72,12 @@ def understood(there: Any) -> Experiment:
         ValidationError: it no longer is an experiment.
     """
     try:
-        return Experiment.model_validate(there, strict=False)
+        return Experiment.model_validate(there, strict=False, context=run.resolve())
     except ValidationError as error:
         used = _used(there, error)
         if used == there:
             raise
-        return understood(used)
+        return understood(used, run)
 
 
 def _used(there: Any, error: ValidationError) -> Any:

@@ -18,9 +18,10 @@ from moot.protocols.journal import empty
 
 from ..experiment import Experiment
 from ..tasks.split import Split
-from .described import as_now, described, flat, leaves, written
+from .described import as_now, described, flat, in_full, leaves, written
 from .ending import reopen
 from .made import LEARNT, REPEATS, SEEDS, elsewhere, made_with
+from .owned import keep
 from .table import whole
 
 RESOLVED, JOURNAL = "experiment.yaml", "journal.sqlite"
@@ -105,6 +106,7 @@ def claim(experiment: Experiment, split: Split, out: Path, replay: str = "") -> 
             beside.write_text(
                 written({**described(experiment), "made_with": made}), encoding="utf-8"
             )
+        keep(in_full(experiment), out)
         yield
 
 
@@ -128,7 +130,7 @@ def _compare(
 ) -> None:
     """Raise where what is there is another experiment, or was made with other files than `now`."""
     made = there["made_with"]
-    old = as_now({key: value for key, value in there.items() if key != "made_with"})
+    old = as_now({key: value for key, value in there.items() if key != "made_with"}, out)
     new = leaves(experiment)
     free = [FREE, TASKS]
     free += [LEARNT] if "file" in made else []  # an earlier moot didn't look into it

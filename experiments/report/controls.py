@@ -38,7 +38,8 @@ class Control:
 def controls(readings: Readings) -> list[Control]:
     """Return the protocol, and then what there is beside it; empty where it wasn't measured."""
     kind = readings.experiment.get("protocol", {}).get("kind") or "protocol"
-    names = {"protocol": f"the {NAMES.get(kind, kind)} itself", **CONTROLS}
+    name = NAMES.get(kind, kind.rpartition(":")[2])  # of a class of the user's own, the class
+    names = {"protocol": f"the {name} itself", **CONTROLS}
     last = max(whole_cycles(readings.metrics, "held_out/accuracy"), default=0)
 
     def at_the_end(name: str) -> Interval | None:

@@ -241,6 +241,10 @@ def _due(readings: Readings) -> Iterator[str]:
 def _answers(readings: Readings) -> bool:
     """Return whether the protocol comes to an answer; of one that can't be read it isn't known."""
     try:
-        return bool(PROTOCOL.validate_python(readings.experiment.get("protocol")).yields)
+        return bool(
+            PROTOCOL.validate_python(
+                readings.experiment.get("protocol"), strict=False, context=readings.path.resolve()
+            ).yields
+        )
     except ValidationError:
         return False

@@ -9,10 +9,10 @@ from pydantic import Field
 from moot.agents.beside import Beside
 from moot.agents.errors import MootError
 from moot.agents.types import Settings, Task
-from moot.protocols.verifiers import VERIFIERS, VerifierName
 
 from .rows import cell, rows
 from .split import Split, divide, task
+from .verifying import VerifierName, verifier
 
 
 class File(Settings):
@@ -92,10 +92,10 @@ class Inline(Settings):
 
 
 def _checked(
-    question: str, answer: str | None, verifier: VerifierName, template: str, where: str
+    question: str, answer: str | None, checks: VerifierName, template: str, where: str
 ) -> Task:
     """Return the task, if the verifier can read its answer: else no one could ever be right."""
-    made = task(question, answer, VERIFIERS[verifier], template)
+    made = task(question, answer, verifier(checks), template)
     if answer is not None and made.known is None:
-        raise MootError(f"{where}: the answer {answer[:40]!r} can't be read by verifier {verifier}")
+        raise MootError(f"{where}: the answer {answer[:40]!r} can't be read by verifier {checks}")
     return made

@@ -3,12 +3,14 @@
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from moot.agents import types
 from moot.agents.errors import near
+from moot.agents.own import OWN, own
 from moot.training.policy_gradient.algorithms import LIKE
 
 from .source import Source, Steps
@@ -87,14 +89,16 @@ def _wrong(one: Any, source: Source, model: type[BaseModel]) -> Iterator[Wrong]:
     got, hint = shown(one["input"]), ""
     match kind:
         case "extra_forbidden":
-            known = {name for m in _models_at(model, location[:-1]) for name in m.model_fields}
+            known = {
+                name for m in _models_at(model, location[:-1], source) for name in m.model_fields
+            }
             yield Wrong(path, source.key(path), f"unknown key{near(str(path[-1]), known)}")
             return
         case "missing":
             yield Wrong((*path, location[-1]), place, "is missing")
             return
         case "union_tag_not_found":
-            kinds = ", ".join(f"'{k}'" for k in _kinds(_models_at(model, location)))
+            kinds = ", ".join(f"'{k}'" for k in _kinds(_models_at(model, location, source)))
             yield Wrong((*path, "kind"), place, f"is missing; one of {kinds}")
             return
         case "value_error":
@@ -113,7 +117,7 @@ def _wrong(one: Any, source: Source, model: type[BaseModel]) -> Iterator[Wrong]:
             if path[0] == "method" and algorithm in LIKE:
                 hint = f"; that is an objective, as in `{{kind: cat, objective: {algorithm}}}`"
         case "model_attributes_type" if isinstance(one["input"], str):
-            kinds = _kinds(_models_at(model, location))
+            kinds = _kinds(_models_at(model, location, source))
             kind_named = one["input"] if one["input"] in kinds else "..."
             hint = f"; write `{{kind: {kind_named}}}`" if kinds else ""
         case "literal_error" if isinstance(one["input"], str):
@@ -165,18 +169,31 @@ def steps(location: tuple[int | str, ...], data: Any) -> Steps:
 
 
 def _models_at(
-    model: type[BaseModel], location: tuple[int | str, ...]
+    model: type[BaseModel], location: tuple[int | str, ...], source: Source
 ) -> Iterable[type[BaseModel]]:
     """Return the models that the mapping at a location may be of."""
     candidates = [model]
-    for step in location:
+    for i, step in enumerate(location):
         fields = [f for m in candidates for n, f in m.model_fields.items() if n == step]
         tagged = [m for m in candidates if step in _kinds([m])]
         if tagged:
             candidates = tagged
         elif fields:
             candidates = [m for f in fields for m in _models(f.annotation)]
+        if mine := _own(steps(location[: i + 1], source.data), source):
+            candidates = [mine]
     return candidates
+
+
+def _own(path: Steps, source: Source) -> type[BaseModel] | None:
+    """Return the class of the user's own that a mapping is of, if it is of one."""
+    data = source.data
+    for step in path:
+        data = data[step]
+    kind = data.get("kind") if isinstance(data, Mapping) else None
+    if not isinstance(kind, str) or not OWN.fullmatch(kind):
+        return None
+    return own(kind, Path(source.name).parent)
 
 
 def _kinds(models: Iterable[type[BaseModel]]) -> Mapping[str, type[BaseModel]]:

@@ -4,6 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from moot.agents.own import Own
+
+from ..method import Method
 from .cat import CaT
 from .dpo import DPO
 from .empo import EMPO
@@ -22,5 +25,6 @@ from .ttrl import TTRL
 MethodChoice = Annotated[
     CaT | DPO | EMPO | Intuitor | KTO | LaSeR | RENT | RLAIF | RLHF | RLVR | SFT | SRT | Sum | TTRL,
     Field(discriminator="kind"),
+    Own("method", Method),
 ]
 """What `method:` may be."""

@@ -17,9 +17,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from moot.agents.own import Own
 from moot.protocols.types import Episode, Signal
 
 from ..data.examples import Rollout
+from ..method import Method
 from ..model.types import Encoder
 from ..policy_gradient.objective import Objective
 from ..types import Look
@@ -34,7 +36,9 @@ from .srt import SRT
 from .ttrl import TTRL
 
 Summand = Annotated[
-    CaT | EMPO | Intuitor | RENT | RLAIF | RLVR | SRT | TTRL, Field(discriminator="kind")
+    CaT | EMPO | Intuitor | RENT | RLAIF | RLVR | SRT | TTRL,
+    Field(discriminator="kind"),
+    Own("method that rewards answers", Method, Reinforcement),
 ]
 
 
