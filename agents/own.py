@@ -54,9 +54,11 @@ def own(named: str, context: Path | None = None) -> type[Any]:
         raise ValueError(f"expected FILE.py:CLASS, got {named!r}")
     path = (context or Path()) / found[1]
     try:
-        module = _module(path, path.read_bytes())
+        text = path.read_bytes()
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or error}") from None
+    try:
+        module = _module(path, text)
     except (Exception, SystemExit) as error:
         raise ValueError(f"{path}{_line(error, path)}: {_said(error)}") from error
     classes = {

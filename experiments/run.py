@@ -57,7 +57,7 @@ def run(
     prices = {name: e.price for name, e in experiment.engines.items() if e.price is not None}
     with (
         named(out),
-        claim(experiment, split, out, replay.told() if replay else ""),
+        claim(experiment, split, out, replay.told() if replay else "") as experiment,
         recorded(experiment, out, replay) as recording,
         Journal(out / JOURNAL) as journal,
     ):

@@ -12,6 +12,7 @@ from wrong import GOOD
 
 from moot.agents.errors import InputError
 from moot.experiments.experiment import Experiment
+from moot.experiments.files.directory import claim
 from moot.experiments.run import run
 from moot.experiments.yaml.loading import load
 from moot.protocols.judged import Judged
@@ -82,6 +83,7 @@ def test_its_options_have_defaults_and_are_checked_as_ours_are(folder: Path) -> 
         ("from pathlib import Path as Relay", "{0}: no class 'Relay' is written there"),
         ("x = 1\nclass Relay(", "{0}:2: SyntaxError: '(' was never closed"),
         ("\n1 / 0", "{0}:2: ZeroDivisionError: division by zero"),
+        ("open('gone')", "{0}:1: FileNotFoundError: [Errno 2] No such file or directory: 'gone'"),
         ("import nowhere", "{0}:1: ModuleNotFoundError: No module named 'nowhere'"),
         ("raise SystemExit(0)", "{0}:1: SystemExit: 0"),
         (
@@ -135,6 +137,17 @@ def test_a_run_goes_on_with_the_same_code_wherever_it_lies(folder: Path) -> None
     (folder / "code" / "relay.py").write_text(RELAY + "\n")
     with pytest.raises(InputError, match=r"Differing: protocol\.kind \(own/relay-\w+\.py:Relay"):
         run(*load(folder / "x.yaml", elsewhere), folder / "out")
+
+
+def test_a_run_is_not_touched_by_what_becomes_of_the_file(folder: Path) -> None:
+    experiment, split = load(folder / "x.yaml")
+
+    with claim(experiment, split, folder / "out") as kept:
+        (folder / "relay.py").unlink()
+
+    assert kept.protocol.model_dump() == experiment.protocol.model_dump()
+    (file,) = (folder / "out" / "own").iterdir()
+    assert kept.model_dump()["protocol"] == {"kind": f"{file}:Relay", "laps": 2}
 
 
 def test_changed_code_is_read_anew(folder: Path) -> None:

@@ -18,7 +18,7 @@ from moot.protocols.journal import empty
 
 from ..experiment import Experiment
 from ..tasks.split import Split
-from .described import as_now, described, flat, in_full, leaves, written
+from .described import as_now, described, flat, in_full, leaves, understood, written
 from .ending import reopen
 from .made import LEARNT, REPEATS, SEEDS, elsewhere, made_with
 from .owned import keep
@@ -57,11 +57,14 @@ def held_out_folder(out: Path, version: int) -> Path:
 
 
 @contextmanager
-def claim(experiment: Experiment, split: Split, out: Path, replay: str = "") -> Generator[None]:
+def claim(
+    experiment: Experiment, split: Split, out: Path, replay: str = ""
+) -> Generator[Experiment]:
     """Hold `out` for this experiment: make it, or check that it is this experiment's own.
 
     What is `FREE` may differ, files may lie elsewhere, and cycles may be added; nothing else may
-    differ, once anything has been said there.
+    differ, once anything has been said there.  What is yielded is the experiment with the user's
+    own code as it is kept there, which nobody changes while the run goes on.
 
     Args:
         experiment: what is run there.
@@ -106,8 +109,8 @@ def claim(experiment: Experiment, split: Split, out: Path, replay: str = "") -> 
             beside.write_text(
                 written({**described(experiment), "made_with": made}), encoding="utf-8"
             )
-        keep(in_full(experiment), out)
-        yield
+        mine = keep(flat(in_full(experiment)), out)
+        yield understood(described(experiment), out) if mine else experiment
 
 
 def _read(resolved: Path) -> dict[str, Any]:

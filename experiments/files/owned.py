@@ -5,7 +5,7 @@ differ in their descriptions, wherever it lies, and a run is read with the code 
 with.
 """
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -28,32 +28,25 @@ def addressed(value: Any, key: str = "") -> Any:
     return _kept(value) if _names(key, value) else value
 
 
-def keep(value: Any, out: Path) -> None:
-    """Copy the files whose classes a description names, in full, into the run's directory."""
-    for code in dict.fromkeys(_codes(value)):
+def keep(leaves: Mapping[str, Any], out: Path) -> bool:
+    """Copy the user's own code into the run's directory; return whether there is any.
+
+    Args:
+        leaves: a description, flat, with classes where their files lie.
+        out: the directory.
+    """
+    codes = [leaf for key, leaf in leaves.items() if _names(key.rpartition(".")[2], leaf)]
+    for code in codes:
         kept = out / _kept(code).rpartition(":")[0]
         if not kept.is_file():
             kept.parent.mkdir(exist_ok=True)
             with whole(kept) as beside:
-                beside.write_bytes(_path(code).read_bytes())
-
-
-def _codes(value: Any, key: str = "") -> Iterator[str]:
-    """Yield what names a class in a description."""
-    if isinstance(value, dict | list):
-        children = value.items() if isinstance(value, dict) else (("", child) for child in value)
-        for name, child in children:
-            yield from _codes(child, name)
-    elif _names(key, value):
-        yield value
+                beside.write_bytes(Path(code.rpartition(":")[0]).read_bytes())
+    return bool(codes)
 
 
 def _names(key: str, value: Any) -> bool:
     return key in KEYS and isinstance(value, str) and OWN.fullmatch(value) is not None
-
-
-def _path(code: str) -> Path:
-    return Path(code.rpartition(":")[0])
 
 
 def _kept(code: str) -> str:
