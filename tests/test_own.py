@@ -15,6 +15,7 @@ from moot.experiments.experiment import Experiment
 from moot.experiments.files.directory import claim
 from moot.experiments.run import run
 from moot.experiments.yaml.loading import load
+from moot.protocols.conformance import check
 from moot.protocols.judged import Judged
 from moot.protocols.rubric import Rubric
 
@@ -234,6 +235,31 @@ def test_an_editor_takes_a_class_of_one_s_own_too() -> None:
     assert wrong(mine, "word.py:Word") == wrong({"kind": "consensus"}, "math") == 0
     assert wrong({"kind": "judged", "talk": mine}, "math") == 0
     assert wrong({"kind": "relay"}, "math") == wrong(mine, "maths") == 1
+
+
+def test_a_file_beside_the_experiment_says_how_judges_judge(tmp_path: Path) -> None:
+    (tmp_path / "yes_no.py").write_text(page("writing-a-protocol.md", "class YesNo"))
+    judges = "count: 3}\n  - {name: judge, role: judge, count: 2}"
+    judging = "{kind: judged, judging: {kind: yes_no.py:YesNo, ask: Is it short?}}"
+    (tmp_path / "x.yaml").write_text(
+        GOOD.replace("count: 3}", judges)
+        .replace("{kind: consensus}", judging)
+        .replace('["1", "2"]', '["1", "yes", "no"]')
+    )
+    experiment, split = load(tmp_path / "x.yaml")
+    assert isinstance(experiment.protocol, Judged)
+    check(experiment.protocol)
+
+    run(experiment, split, tmp_path / "out")
+
+    turns = rows(tmp_path / "out" / "cycle-000" / "turns.parquet")
+    for row in turns[3:]:
+        assert "Is it short? Reply with yes or no only." in row["prompt"][-1]["content"]
+    said = {turn["turn"]: turn["text"] for turn in turns}
+    grade = {"yes": 1.0, "no": 0.0}
+    for row in rows(tmp_path / "out" / "cycle-000" / "verdicts.parquet"):
+        if row["by"] is not None:
+            assert row["score"] == grade.get(said[row["by"]])
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,44 @@ turn, and then the panel's, by nobody: the mean, weighed by how far each judge i
 To add a kind: one file beside this one, and one line in `JudgingChoice`.
 """
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Protocol
 
 from pydantic import Field
 
+from moot.agents.own import Own
+from moot.agents.population import Agent
+from moot.agents.types import Task
+
+from ..asking import Wishes
+from ..types import Turn, Verdict
 from .listwise import Listwise
 from .pairwise import Pairwise
 from .pointwise import Pointwise
 from .self_reward import SelfReward
 
-JudgingChoice = Annotated[Pairwise | Pointwise | Listwise | SelfReward, Field(discriminator="kind")]
+
+class Judging(Protocol):
+    """A way to judge: a frozen pydantic model whose fields are its YAML keys."""
+
+    @property
+    def kind(self) -> str:
+        """Its name in YAML."""
+        ...
+
+    def judge(
+        self, task: Task, replies: Sequence[Turn], judges: Sequence[Agent]
+    ) -> Wishes[list[Verdict]]:
+        """Return every judge's verdicts, by its turn, then the panel's, by nobody."""
+        ...
+
+    def calls(self, replies: int) -> int:
+        """Return how often each judge speaks at most, of so many replies."""
+        ...
+
+
+JudgingChoice = Annotated[
+    Pairwise | Pointwise | Listwise | SelfReward,
+    Field(discriminator="kind"),
+    Own("judging", Judging),
+]
