@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from command import moot, rows
 from method_runs import EXPERIMENT
-from wrong import GOOD
+from wrong import GOOD, TASKS
 
 from moot.agents.errors import InputError
 from moot.experiments.experiment import Experiment
@@ -206,6 +206,26 @@ def test_a_file_beside_the_experiment_has_its_method(tmp_path: Path, tiny: Path)
     assert len(both) == len(one)
     for name in ("one", "two", "sum"):
         assert (tmp_path / name / "cycle-000" / "weights" / "pupil").is_dir()
+
+
+def test_a_file_beside_the_experiment_has_its_tasks(tmp_path: Path) -> None:
+    (tmp_path / "sums.py").write_text(page("writing-a-protocol.md", "class Sums"))
+    (tmp_path / "x.yaml").write_text(
+        GOOD.replace(TASKS, "tasks: {kind: sums.py:Sums, digits: 1}\n")
+    )
+
+    _, split = load(tmp_path / "x.yaml", ["seed=3"])
+
+    assert len(split.held_out) == 16
+    for one in (*split.train, *split.held_out):
+        a, b = map(int, one.prompt.removeprefix("What is ").removesuffix("?").split(" + "))
+        assert one.answer == str(a + b)
+    assert load(tmp_path / "x.yaml", ["seed=3"])[1] == split
+    assert "are too few for held_out: 16 and per_cycle: 90" in refusal(
+        tmp_path, "tasks.per_cycle=90"
+    )
+    run(*load(tmp_path / "x.yaml"), tmp_path / "out")
+    assert len(rows(tmp_path / "out" / "cycle-000" / "episodes.parquet")) == 16
 
 
 def test_a_sum_has_only_methods_that_reward_answers(folder: Path) -> None:

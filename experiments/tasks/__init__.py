@@ -3,13 +3,43 @@
 To add a source: one file beside this one, and one line in `TaskSource`.
 """
 
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from pydantic import Field
 
+from moot.agents.own import Own
+
 from .gym import ReasoningGym
 from .simulated import SimulatedTasks
+from .split import Split
 from .table import File, Inline
 
-TaskSource = Annotated[ReasoningGym | File | Inline | SimulatedTasks, Field(discriminator="kind")]
+
+class Source(Protocol):
+    """A source of tasks: a frozen pydantic model whose fields are its YAML keys."""
+
+    @property
+    def kind(self) -> str:
+        """Its name in YAML."""
+        ...
+
+    @property
+    def per_cycle(self) -> int:
+        """How many tasks a cycle learns from."""
+        ...
+
+    def load(self, seed: int) -> Split:
+        """Return the tasks to learn from and those to measure with, the same for the same seed.
+
+        Raises:
+            MootError: they can't be had.
+        """
+        ...
+
+
+TaskSource = Annotated[
+    ReasoningGym | File | Inline | SimulatedTasks,
+    Field(discriminator="kind"),
+    Own("source of tasks", Source),
+]
 """What stands under `tasks` in an experiment file."""
