@@ -17,15 +17,19 @@ from moot.protocols.types import Preference, Say
 from moot.protocols.verifier_conformance import check_verifier
 from moot.training.methods.ttrl import TTRL
 
-DOC = (Path(__file__).parents[1] / "docs" / "writing-a-protocol.md").read_text()
+DOCS = Path(__file__).parents[1] / "docs"
+BLOCKS = [
+    block
+    for name in ("writing-a-protocol.md", "your-own-code.md")
+    for block in re.findall(
+        r"^```python\n(.*?)^```$", (DOCS / name).read_text(), re.DOTALL | re.MULTILINE
+    )
+]
 
 
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", DOC, re.DOTALL | re.MULTILINE)
-
-
-def defined(block: str, name: str, **there: Any) -> Any:
-    """What a code block of the page defines, in a module where so much is `there`."""
-    module: dict[str, Any] = {"__name__": "page", **there}
+def defined(block: str, name: str) -> Any:
+    """What a code block of the docs defines."""
+    module: dict[str, Any] = {"__name__": "page"}
     exec(compile(block, "page.py", "exec"), module)
     return module[name]
 

@@ -20,21 +20,19 @@ from moot.protocols.judged import Judged
 from moot.protocols.rubric import Rubric
 
 DOCS = Path(__file__).parents[1] / "docs"
-BLOCKS = {
-    name: re.findall(r"^```python\n(.*?)^```$", (DOCS / name).read_text(), re.DOTALL | re.MULTILINE)
-    for name in ("writing-a-protocol.md", "methods.md")
-}
+BLOCKS = [
+    block
+    for page in DOCS.glob("*.md")
+    for block in re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+]
 
 
-def page(name: str, line: str) -> str:
-    """The block of code on a page of the docs that has a line."""
-    return next(block for block in BLOCKS[name] if line in block)
+def page(line: str) -> str:
+    """The block of code in the docs that has a line."""
+    return next(block for block in BLOCKS if line in block)
 
 
-RELAY = page("writing-a-protocol.md", "class Relay")
-WORD = page("writing-a-protocol.md", "class Word")
-TESTS = page("writing-a-protocol.md", "class Tests")
-BRIEF = page("methods.md", "class Brief")
+RELAY, WORD, TESTS = page("class Relay"), page("class Word"), page("class Tests")
 TALK = GOOD.replace("{kind: consensus}", "{kind: relay.py:Relay, laps: 2}")
 
 
@@ -179,10 +177,10 @@ def test_what_was_said_in_it_may_be_judged(folder: Path) -> None:
 
 def test_a_file_beside_the_experiment_has_its_method(tmp_path: Path, tiny: Path) -> None:
     """Also for other processes that learn by it, and in a sum."""
-    cost = "turn.completion.tokens_out"
-    assert cost in BRIEF
+    brief, cost = page("class Brief"), "turn.completion.tokens_out"
+    assert cost in brief
     # The tiny model never ends a reply by itself: other characters are what tells them apart.
-    (tmp_path / "brief.py").write_text(BRIEF.replace(cost, "len({*turn.text})"))
+    (tmp_path / "brief.py").write_text(brief.replace(cost, "len({*turn.text})"))
     text = EXPERIMENT.format(
         model=tiny,
         judge="",
@@ -209,7 +207,7 @@ def test_a_file_beside_the_experiment_has_its_method(tmp_path: Path, tiny: Path)
 
 
 def test_a_file_beside_the_experiment_has_its_tasks(tmp_path: Path) -> None:
-    (tmp_path / "sums.py").write_text(page("writing-a-protocol.md", "class Sums"))
+    (tmp_path / "sums.py").write_text(page("class Sums"))
     (tmp_path / "x.yaml").write_text(
         GOOD.replace(TASKS, "tasks: {kind: sums.py:Sums, digits: 1}\n")
     )
@@ -258,7 +256,7 @@ def test_an_editor_takes_a_class_of_one_s_own_too() -> None:
 
 
 def test_a_file_beside_the_experiment_says_how_judges_judge(tmp_path: Path) -> None:
-    (tmp_path / "yes_no.py").write_text(page("writing-a-protocol.md", "class YesNo"))
+    (tmp_path / "yes_no.py").write_text(page("class YesNo"))
     judges = "count: 3}\n  - {name: judge, role: judge, count: 2}"
     judging = "{kind: judged, judging: {kind: yes_no.py:YesNo, ask: Is it short?}}"
     (tmp_path / "x.yaml").write_text(
