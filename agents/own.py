@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError, ValidationInfo
-from pydantic_core import CoreSchema, InitErrorDetails, core_schema
+from pydantic_core import CoreSchema, InitErrorDetails, core_schema, to_json
 
 from .errors import in_one_line, near
 from .types import Settings
@@ -25,6 +25,8 @@ OWN = re.compile(r"(.+\.py):([A-Za-z_]\w*)", re.DOTALL)
 """The path of a file, and the name of a class in it."""
 PREFIX = "moot_own_"
 """What the names of their modules begin with."""
+UNLIKE_OURS = re.compile(r"[.:/]")
+"""What no kind or name of ours has."""
 FORM = {"type": "string", "pattern": r"\.py:[A-Za-z_]\w*$"}
 """The same in a JSON Schema."""
 
@@ -64,7 +66,7 @@ def own(named: str, context: Path | None = None) -> type[Any]:
     classes = {
         name: one
         for name, one in vars(module).items()
-        if isinstance(one, type) and one.__module__ == module.__name__
+        if isinstance(one, type) and (one.__module__, one.__name__) == (module.__name__, name)
     }
     if found[2] not in classes:
         raise ValueError(f"{path}: no class '{found[2]}' is written there{near(found[2], classes)}")
@@ -119,14 +121,13 @@ class Own:
                 return value if made else inner(value)
             options = cast(Mapping[str, Any], value)
             kind = options.get("kind")
-            if not isinstance(kind, str) or not OWN.fullmatch(kind):
-                return inner(value)
+            if not isinstance(kind, str) or not UNLIKE_OURS.search(kind):
+                return inner(_frozen(value) if info.mode == "json" else value)
             try:
                 model = self._fitting(kind, info.context)
             except ValueError as error:
                 raise _at("kind", kind, error) from error
-            given = {key: _frozen(child) for key, child in options.items() if key != "kind"}
-            return model.model_validate(given, context=info.context)
+            return _made(model, {k: v for k, v in options.items() if k != "kind"}, info.context)
 
         def write(value: Any, inner: Any, info: Any) -> Any:
             kind = named(type(value))
@@ -158,6 +159,8 @@ class Own:
             raise ValueError(f"{kind}: is no {self.what}: it isn't derived from {kin}")
         if lacks := [n for n in parts(self.like) if not has(one, n)]:
             raise ValueError(f"{kind}: is no {self.what}: it has no {', '.join(lacks)}")
+        if "kind" in one.model_fields and one.model_fields["kind"].is_required():
+            raise ValueError(f"{kind}: give its `kind` a value: what it is called in tables")
         return one
 
 
@@ -172,10 +175,27 @@ def has(one: type[Any], name: str) -> bool:
 
 
 def _frozen(value: Any) -> Any:
-    """Return plain data with tuples for lists, as a strict model takes it."""
+    """Return plain data of JSON with tuples for lists, as a strict model takes it from Python."""
     if isinstance(value, Mapping):
         return {key: _frozen(child) for key, child in value.items()}
     return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+
+
+def _made(model: type[Settings], options: Mapping[str, Any], context: Path | None) -> Settings:
+    """Return a model of the user's own with these options, as it will be read again from a run.
+
+    Raises:
+        ValueError: an option is wrong; or the model would be another then, as one that changes what
+            it is given, or holds what JSON doesn't.
+    """
+    made = model.model_validate_json(to_json(options), context=context)
+    try:
+        again = model.model_validate_json(made.model_dump_json(), context=context)
+    except ValidationError as error:
+        raise ValueError(f"can't be read again as a run keeps it: {in_one_line(error)}") from None
+    if again != made:
+        raise ValueError(f"is another when a run reads it again: {made!r} becomes {again!r}")
+    return made
 
 
 def _at(key: str, value: Any, error: ValueError) -> ValidationError:

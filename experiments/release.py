@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from moot.agents.errors import InputError, MootError, near
 from moot.agents.self_reward import FILE as SELF_REWARD
 from moot.agents.types import Weights
@@ -12,8 +14,9 @@ from moot.agents.weights.catalogue import CATALOGUE
 from moot.agents.weights.models import locate
 
 from .cycle.learn import current, published
-from .files.described import understood
+from .files.described import first, understood
 from .files.directory import RESOLVED, talk_folder
+from .files.owned import FOLDER as OWN
 from .report.readings import Readings, read
 from .yaml.source import read as source
 
@@ -56,6 +59,8 @@ def release(run: Path, name: str | None, to: Path, cycle: int | None = None) -> 
     try:
         _write(locate(model), weights, beside)
         (beside / "README.md").write_text("\n".join(_card(readings, weights, model)) + "\n")
+        if (run / OWN).is_dir():  # the code that the card's experiment names
+            shutil.copytree(run / OWN, beside / OWN)
         if to.is_dir():
             to.rmdir()
         beside.rename(to)
@@ -116,7 +121,10 @@ def _write(base: Path, weights: Weights, to: Path) -> None:
 
 def _model(run: Path, name: str) -> str:
     """Return the base model that the weights `name` were learnt on, as the experiment says it."""
-    experiment = understood(source(run / RESOLVED).data, run)
+    try:
+        experiment = understood(source(run / RESOLVED).data, run)
+    except ValidationError as error:
+        raise InputError(f"{run / RESOLVED}: can't be read: {first(error)}") from None
     learners = experiment.people().learners()
     model = experiment.engines[learners[name][0].engine].trains if name in learners else None
     if model is None:

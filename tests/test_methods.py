@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 from command import rows
 from method_runs import RUNS, SAMPLE, played
+from pydantic import TypeAdapter
 from told import words
 
 from moot.agents.errors import MootError
 from moot.experiments.cycle.course import Lessons
 from moot.experiments.cycle.learn import current, learn, published
 from moot.experiments.yaml.loading import load
+from moot.experiments.yaml.source import parse
+from moot.training import MethodChoice
 from moot.training.data.examples import Rollout
 
 
@@ -33,6 +36,15 @@ def test_a_run_learns_by_the_method(name: str, roomy: Path, tmp_path: Path) -> N
     [gap] = [m["value"] for m in metrics if m["name"] == "swap/trainer_gap"]
     assert gap < 1e-4
     assert any(row["teaches"] for row in rows(out / "cycle-000/examples.parquet"))
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_another_process_reads_the_method_as_it_is(name: str, tmp_path: Path) -> None:
+    (tmp_path / "likes.jsonl").touch()
+    choice: TypeAdapter[object] = TypeAdapter(MethodChoice)
+    method = choice.validate_python(parse(RUNS[name][1], name).data, context=tmp_path)
+
+    assert choice.validate_json(choice.dump_json(method)) == method
 
 
 @pytest.mark.parametrize("name", ["cat", "sum"])

@@ -102,6 +102,108 @@ def test_a_file_that_has_none_is_refused(folder: Path, code: str, wrong: str) ->
     assert refusal(folder) == f"{folder / 'x.yaml'}:13:18 protocol.kind: {said}"
 
 
+def changed(old: str, new: str) -> str:
+    """The protocol, otherwise."""
+    assert old in RELAY
+    return RELAY.replace(old, new)
+
+
+LAPS = '    laps: int = 1\n    """How often the answer goes down the row."""\n'
+
+
+@pytest.mark.parametrize(
+    ("code", "wrong"),
+    [
+        (changed(' = "relay"', ""), "kind: relay.py:Relay: give its `kind` a value: what it is"),
+        (
+            changed(LAPS, f"{LAPS}    odds: float = float('inf')\n"),
+            " can't be read again as a run keeps it: 1 validation error for Relay odds Input",
+        ),
+        (
+            changed("class Relay", "from pydantic import field_validator\n\nclass Relay").replace(
+                LAPS,
+                f"{LAPS}    @field_validator('laps')\n    def more(cls, n: int) -> int:\n"
+                "        return n + 1\n",
+            ),
+            " is another when a run reads it again: Relay(kind='relay', laps=3) becomes "
+            "Relay(kind='relay', laps=4)",
+        ),
+    ],
+)
+def test_options_that_a_run_can_t_keep_are_refused(folder: Path, code: str, wrong: str) -> None:
+    (folder / "relay.py").write_text(code)
+
+    assert f"protocol{':' if wrong[0] == ' ' else '.'}{wrong}" in refusal(folder)
+
+
+def test_options_of_any_kind_that_json_has_are_taken(folder: Path) -> None:
+    (folder / "relay.py").write_text(
+        changed(
+            "class Relay", "from enum import Enum\n\nclass Way(Enum):\n  A = 'a'\n\nclass Relay"
+        ).replace(
+            LAPS,
+            f"{LAPS}    way: Way = Way.A\n    names: list[str] = ['a']\n"
+            "    some: frozenset[str] = frozenset({'a'})\n    odds: dict[int, float] = {1: 1.0}\n"
+            "    talk: bool = True\n    verifier: str = 'math.py:Foo'\n",
+        )
+    )
+    sets = ["protocol.names=[b, c]", "protocol.odds={3: 0.5}", "protocol.way=a"]
+
+    run(*load(folder / "x.yaml", sets), folder / "out")
+    run(*load(folder / "x.yaml", [*sets, "cycles=2"]), folder / "out")
+
+    text = (folder / "out" / "experiment.yaml").read_text()
+    assert "verifier: math.py:Foo" in text
+    assert refusal(folder, "protocol.laps='3'") == (
+        "--set protocol.laps: expected a whole number, got '3'"
+    )
+
+
+@pytest.mark.parametrize("name", ["relay.py", "relay:Relay", "./relay", "relay.Relay"])
+def test_how_a_class_is_named_is_said(folder: Path, name: str) -> None:
+    assert refusal(folder, f"protocol.kind={name}") == (
+        f"--set protocol.kind: expected FILE.py:CLASS, got '{name}'"
+    )
+    assert refusal(folder, f"tasks.verifier={name}") == (
+        f"--set tasks.verifier: expected FILE.py:CLASS, got '{name}'"
+    )
+
+
+def test_an_experiment_file_may_be_a_link(folder: Path) -> None:
+    (folder / "linked").mkdir()
+    (folder / "linked" / "x.yaml").symlink_to(folder / "x.yaml")
+
+    assert refusal(folder / "linked", "protocol.lap=2") == (
+        "--set protocol.lap: unknown key; did you mean 'laps'?"
+    )
+
+
+def test_a_kept_file_that_was_changed_is_refused(folder: Path) -> None:
+    out = folder / "out"
+    run(*load(folder / "x.yaml"), out)
+    (kept,) = (out / "own").iterdir()
+    kept.write_text(RELAY + "\n")
+
+    for file in (folder / "x.yaml", out / "experiment.yaml"):
+        with pytest.raises(InputError, match=rf"{kept}: was changed, and is what this run"):
+            run(*load(file), out)
+    assert moot("run", "--from", out, "--out", folder / "replay") == 2
+    assert moot("report", out) == 0
+
+
+def test_code_that_can_t_be_read_from_a_run_s_directory_leaves_it_free(folder: Path) -> None:
+    (folder / "words.txt").write_text("Pass it on: {question} {answer}")
+    words = '(__import__("pathlib").Path(__file__).parent / "words.txt").read_text()'
+    (folder / "relay.py").write_text(f"WORDS = {words}\n{RELAY.replace(chr(34) * 3, chr(39) * 3)}")
+
+    with pytest.raises(
+        InputError, match=r"your code can't be read from there: protocol.*words\.txt"
+    ):
+        run(*load(folder / "x.yaml"), folder / "out")
+    (folder / "relay.py").write_text(RELAY)
+    run(*load(folder / "x.yaml"), folder / "out")
+
+
 def test_a_file_that_is_not_there_is_refused(folder: Path) -> None:
     (folder / "relay.py").unlink()
 

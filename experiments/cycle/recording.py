@@ -22,7 +22,7 @@ from moot.agents.types import Completion, Request, Weights
 from moot.protocols.journal import completion, digest
 
 from ..experiment import Experiment
-from ..files.described import described, understood
+from ..files.described import described, first, understood
 from ..files.directory import DRIVEN, JOURNAL, RESOLVED
 from ..files.table import whole
 from ..yaml.source import read as source
@@ -151,8 +151,9 @@ def resolved(of: Path) -> Experiment:
     """Return the experiment of the run in `of`."""
     try:
         return understood(source(of / RESOLVED).data, of)
-    except ValidationError:
-        raise InputError(f"--from {of / RESOLVED}: isn't an experiment of this version") from None
+    except ValidationError as error:
+        wrong = f"isn't an experiment of this version, or its code can't be read: {first(error)}"
+        raise InputError(f"--from {of / RESOLVED}: {wrong}") from None
 
 
 def earlier(of: Path) -> Changes:

@@ -13,7 +13,7 @@ from moot.agents.types import UNUSED
 
 from ..experiment import Experiment
 from ..yaml.faults import steps
-from .owned import addressed
+from .owned import addressed, intact
 
 
 def described(experiment: Experiment) -> dict[str, Any]:
@@ -70,7 +70,9 @@ def understood(there: Any, run: Path) -> Experiment:
 
     Raises:
         ValidationError: it no longer is an experiment.
+        InputError: code of the user's own that is kept there isn't what it was.
     """
+    intact(flat(there), run)
     try:
         return Experiment.model_validate(there, strict=False, context=run.resolve())
     except ValidationError as error:
@@ -78,6 +80,13 @@ def understood(there: Any, run: Path) -> Experiment:
         if used == there:
             raise
         return understood(used, run)
+
+
+def first(error: ValidationError) -> str:
+    """Return the first thing that is wrong with a description, in a line."""
+    one = error.errors()[0]
+    said = one.get("ctx", {}).get("error") or one["msg"]
+    return f"{'.'.join(map(str, one['loc']))}: {said}"
 
 
 def _used(there: Any, error: ValidationError) -> Any:

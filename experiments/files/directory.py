@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -18,10 +19,10 @@ from moot.protocols.journal import empty
 
 from ..experiment import Experiment
 from ..tasks.split import Split
-from .described import as_now, described, flat, in_full, leaves, understood, written
+from .described import as_now, described, first, flat, in_full, leaves, understood, written
 from .ending import reopen
 from .made import LEARNT, REPEATS, SEEDS, elsewhere, made_with
-from .owned import keep
+from .owned import FOLDER, KEPT, keep
 from .table import whole
 
 RESOLVED, JOURNAL = "experiment.yaml", "journal.sqlite"
@@ -80,7 +81,8 @@ def claim(
         raise InputError(f"--out {str(out)!a}: isn't UTF-8; choose another --out")
     resolved = out / RESOLVED
     there = sorted(p.name for p in out.iterdir()) if out.is_dir() else []
-    if others := [name for name in there if not name.startswith(".") and not resolved.is_file()]:
+    others = [name for name in there if not name.startswith(".") and name != FOLDER]
+    if others and not resolved.is_file():
         raise InputError(f"{out}: holds {others[0]} but no run; choose another --out")
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -105,12 +107,22 @@ def claim(
                 made = before["made_with"] | batched | ({} if began else {"replay": replay})
                 if before.get("cycles") != experiment.cycles:
                     reopen(out, out / JOURNAL)
+        kept = _kept(experiment, out)
         with whole(resolved) as beside:
             beside.write_text(
                 written({**described(experiment), "made_with": made}), encoding="utf-8"
             )
-        mine = keep(flat(in_full(experiment)), out)
-        yield understood(described(experiment), out) if mine else experiment
+        yield kept
+
+
+def _kept(experiment: Experiment, out: Path) -> Experiment:
+    """Return the experiment with the user's own code as it is kept in the directory from now on."""
+    if not keep(flat(in_full(experiment)), out):
+        return experiment
+    try:
+        return understood(described(experiment), out)
+    except ValidationError as error:
+        raise InputError(f"{out}: your code can't be read from there: {first(error)}") from None
 
 
 def _read(resolved: Path) -> dict[str, Any]:
@@ -138,7 +150,7 @@ def _compare(
     free = [FREE, TASKS]
     free += [LEARNT] if "file" in made else []  # an earlier moot didn't look into it
     differing = [
-        f"{key} ({old.get(key, 'absent')!s} there, {new.get(key, 'absent')!s} here)"
+        key
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key)
         and not any(may.fullmatch(key) for may in free)
@@ -146,9 +158,15 @@ def _compare(
         and not (key == "cycles" and _more(new[key], old.get(key)))
     ]
     if differing:
+        told = (
+            f"{k} ({old.get(k, 'absent')!s} there, {new.get(k, 'absent')!s} here)"
+            for k in differing
+        )
+        code = any(KEPT.fullmatch(str(new.get(key))) for key in differing)
+        again = f", and give `--from {out}` to keep what was said" if code else ""
         raise InputError(
-            f"{out}: holds another experiment; choose another --out. Differing: "
-            + ", ".join(differing)
+            f"{out}: holds another experiment; choose another --out{again}. Differing: "
+            + ", ".join(told)
         )
     if made.get("seeds") != SEEDS:
         raise InputError(

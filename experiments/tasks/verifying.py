@@ -7,7 +7,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
 from moot.agents.errors import in_one_line
-from moot.agents.own import FORM, OWN, has, named, own, parts
+from moot.agents.own import FORM, UNLIKE_OURS, has, named, own, parts
 from moot.agents.verifier import Verifier
 from moot.protocols.verifiers import VERIFIERS
 
@@ -31,7 +31,7 @@ class _Name:
         """Return what checks it, and makes the path of a file a whole one."""
 
         def read(name: Any, inner: Any, info: ValidationInfo) -> Any:
-            if not isinstance(name, str) or not OWN.fullmatch(name):
+            if not isinstance(name, str) or not UNLIKE_OURS.search(name):
                 return inner(name)
             one = own(name, info.context)
             if lacks := [part for part in parts(Verifier) if not has(one, part)]:

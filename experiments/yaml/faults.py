@@ -101,7 +101,7 @@ def _wrong(one: Any, source: Source, model: type[BaseModel]) -> Iterator[Wrong]:
             kinds = ", ".join(f"'{k}'" for k in _kinds(_models_at(model, location, source)))
             yield Wrong((*path, "kind"), place, f"is missing; one of {kinds}")
             return
-        case "value_error":
+        case "value_error" | "assertion_error":
             yield Wrong(path, place, str(context["error"]))
             return
         case types.UNUSED:
@@ -193,7 +193,7 @@ def _own(path: Steps, source: Source) -> type[BaseModel] | None:
     kind = data.get("kind") if isinstance(data, Mapping) else None
     if not isinstance(kind, str) or not OWN.fullmatch(kind):
         return None
-    return own(kind, Path(source.name).parent)
+    return own(kind, Path(source.name).resolve().parent)
 
 
 def _kinds(models: Iterable[type[BaseModel]]) -> Mapping[str, type[BaseModel]]:

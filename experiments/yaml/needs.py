@@ -6,9 +6,11 @@ from typing import get_args
 
 from moot.agents.endpoint import Endpoint
 from moot.agents.errors import InputError, near
+from moot.agents.own import named
 from moot.agents.population import Role
 from moot.agents.questions import truth
 from moot.agents.simulated import Simulated
+from moot.agents.types import Settings
 from moot.protocols import ProtocolChoice
 from moot.protocols.consensus import Consensus
 from moot.protocols.selection import Selection
@@ -29,7 +31,8 @@ def told(experiment: Experiment) -> Iterator[Problem]:
     """Yield what the talk goes by and nobody would tell it."""
     protocol = experiment.protocol
     talk, at = _talk(protocol)
-    if getattr(talk, "weigh", None) == "trust" and talk is protocol:
+    ours = named(type(talk)) is None  # an option of the user's own may have any name
+    if ours and getattr(talk, "weigh", None) == "trust" and talk is protocol:
         wrong = "nobody judges here, so all are trusted alike; have it judged, or weigh otherwise"
         yield (*at, "weigh"), wrong
     yield from _untaught(experiment)
@@ -52,7 +55,8 @@ def told(experiment: Experiment) -> Iterator[Problem]:
 def _talk(protocol: ProtocolChoice) -> tuple[object, Steps]:
     """Return the talk that is a protocol, or within one, and where it stands in the file."""
     inner = getattr(protocol, "talk", None)
-    return (protocol, ("protocol",)) if inner is None else (inner, ("protocol", "talk"))
+    within = isinstance(inner, Settings)
+    return (inner, ("protocol", "talk")) if within else (protocol, ("protocol",))
 
 
 def _untaught(experiment: Experiment) -> Iterator[Problem]:

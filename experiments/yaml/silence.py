@@ -4,7 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import get_args
 
 from moot.agents.errors import MootError
+from moot.agents.own import named
 from moot.agents.population import Agent, Population
+from moot.agents.types import Settings
 from moot.protocols import ProtocolChoice
 from moot.protocols.casting import Casting, Some
 
@@ -30,7 +32,8 @@ def silent(experiment: Experiment) -> Iterator[Problem]:
         if len(ways) < 2:
             ways += _turns(protocol, casting, people, own)
         if len(ways) < 2 and not speak and "judge" in group.roles and not hasattr(protocol, "talk"):
-            ways += [f"take `protocol: {{kind: judged, talk: {{kind: {protocol.kind}}}}}`"]
+            talk = named(type(protocol)) or protocol.kind
+            ways += [f"take `protocol: {{kind: judged, talk: {{kind: {talk}}}}}`"]
         yield ("population", i), f"{wrong} {protocol.kind}: {', or '.join(ways)}"
 
 
@@ -61,7 +64,7 @@ def _ways(
 ) -> Iterator[str]:
     """Yield the options, of the protocol or of the talk within it, that let an agent speak."""
     talk: ProtocolChoice | None = getattr(protocol, "talk", None)
-    if talk is not None:
+    if isinstance(talk, Settings):
         for way, other in _changed(talk):
             if _speaks(protocol.model_copy(update={"talk": other}), casting, people, agent):
                 yield f"set `protocol.talk.{way}`"

@@ -63,7 +63,8 @@ class Sum(Reinforcement):
             if one.objective != Objective():
                 raise ValueError(f"{one.kind} in a sum has the sum's `objective`: set it there")
             if one.reward_model is not None:
-                raise ValueError("rlaif in a sum takes grades: set `by: grade`")
+                other = "; take grades: set `by: grade`" if isinstance(one, RLAIF) else ""
+                raise ValueError(f"{one.kind} in a sum can't have a reward model{other}")
         if self.objective.critic is not None:
             raise ValueError("a sum is of advantages over groups, and a critic's are of tokens")
         if self.objective.in_reward or self.objective.overlong:
