@@ -62,7 +62,7 @@ def own(named: str, context: Path | None = None) -> type[Any]:
     try:
         module = _module(path, text)
     except (Exception, SystemExit) as error:
-        raise ValueError(f"{path}{_line(error, path)}: {_said(error)}") from error
+        raise ValueError(f"{path}{line(error, path)}: {_said(error)}") from error
     classes = {
         name: one
         for name, one in vars(module).items()
@@ -73,7 +73,7 @@ def own(named: str, context: Path | None = None) -> type[Any]:
     return classes[found[2]]
 
 
-def _line(error: BaseException, path: Path) -> str:
+def line(error: BaseException, path: Path) -> str:
     """Return the last line of a file that was run when an error was raised, as `:LINE`."""
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return f":{error.lineno}"
@@ -83,6 +83,17 @@ def _line(error: BaseException, path: Path) -> str:
             lines.append(trace.tb_lineno)
         trace = trace.tb_next
     return f":{lines[-1]}" if lines else ""
+
+
+def place(error: BaseException, one: type[Any]) -> str:
+    """Return where in the file of a class of the user's own an error was raised, as ` (FILE:LINE)`.
+
+    Empty: it is no such class, or it was raised elsewhere.
+    """
+    code = named(one)
+    path = Path(code.rpartition(":")[0]) if code else Path()
+    at = line(error, path) if code else ""
+    return f" ({path}{at})" if at else ""
 
 
 def _said(error: BaseException) -> str:

@@ -2,17 +2,12 @@
 
 import re
 import shutil
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
-
-from .errors import Unverified, in_one_line
-from .verifier import Knowing, Verifier, is_right
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 """What the user calls an engine, an agent or weights; it becomes part of file names."""
@@ -98,71 +93,6 @@ class Message:
 Prompt = tuple[Message, ...]
 PROBE: Prompt = (Message("user", "question"), Message("assistant", "xyzzy"))
 """A chat that shows how a template puts a reply."""
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A question put to a population, with its answer where one is known."""
-
-    id: str
-    prompt: str
-    answer: str | None
-    verifier: Verifier
-    episode: str = ""
-    """The seed and the phase in which it is worked on: in another, what is drawn is drawn anew."""
-
-    def drawing(self, *what: object) -> Random:
-        """Return the generator of a draw, the same for the same words in the same episode."""
-        return Random("/".join(map(str, (*what, self.id, self.episode))))
-
-    def shuffled(self, items: Sequence[T], *what: object) -> list[T]:
-        """Return the items in the order that the draw gives."""
-        return self.drawing(*what).sample(items, len(items))
-
-    def drawn(self, tied: Iterable[str]) -> str:
-        """Return one of the answers that tie in a vote, in whatever order they are given."""
-        return self.drawing("tie").choice(sorted(tied))
-
-    def read(self, text: str) -> str | None:
-        """Return the answer that `text` states, as the verifier reads it; `None`: it states none.
-
-        Raises:
-            Unverified: the verifier raised an error.
-        """
-        return self._asked("the reply", text, lambda: self.verifier.read(text))
-
-    def correct(self, answer: str | None) -> bool | None:
-        """Return whether `answer` (as the verifier read it) is right; `None`: can't be told.
-
-        Raises:
-            Unverified: the verifier raised an error.
-        """
-        expected = self.answer
-        if answer is None or expected is None:
-            return None
-        return self._asked("the answer", answer, lambda: is_right(self.verifier, answer, expected))
-
-    @property
-    def known(self) -> str | None:
-        """The known answer, in a normal form; `None`: there is none, or none that can be right.
-
-        Raises:
-            Unverified: the verifier raised an error.
-        """
-        verifier, text = self.verifier, self.answer
-        if text is None or not isinstance(verifier, Knowing):
-            return None if text is None else self.read(text)
-        return self._asked("the known answer", text, lambda: verifier.known(text))
-
-    def _asked(self, what: str, text: str, ask: Callable[[], T]) -> T:
-        """Return what the verifier says of a text."""
-        try:
-            return ask()
-        except Exception as error:  # whatever a user's own raises
-            who, why = type(self.verifier).__name__, f"{type(error).__name__}: {in_one_line(error)}"
-            raise Unverified(
-                f"verifier {who} on {what} {text[:60]!r} to task {self.id}: {why}"
-            ) from error
 
 
 class Sampling(Settings):

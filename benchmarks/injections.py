@@ -24,7 +24,8 @@ from moot.agents.embedded.local import Local
 from moot.agents.engine import Engine
 from moot.agents.population import Agent, Population
 from moot.agents.scripted import ScriptedEngine
-from moot.agents.types import Message, Request, Sampling, Task
+from moot.agents.task import Task
+from moot.agents.types import Message, Request, Sampling
 from moot.experiments.analysis.stats import mean_interval
 from moot.protocols.journal import Journal
 from moot.protocols.judged import Judged

@@ -17,7 +17,8 @@ from serving_vllm import play, question, settings, stage
 from moot.agents.engine import Limits
 from moot.agents.limits.gate import Gate
 from moot.agents.population import Agent, Population
-from moot.agents.types import Sampling, Task
+from moot.agents.task import Task
+from moot.agents.types import Sampling
 from moot.protocols.consensus import Consensus
 from moot.protocols.verifiers import VERIFIERS
 

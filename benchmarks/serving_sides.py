@@ -40,7 +40,7 @@ def many(episodes: int) -> dict[str, Any]:
     """Return what debates cost with an engine that answers at once, and the most memory."""
     from moot.agents.population import Agent, Population
     from moot.agents.scripted import ScriptedEngine
-    from moot.agents.types import Task
+    from moot.agents.task import Task
     from moot.experiments.cycle.talk import talk
     from moot.protocols.debate import Debate
     from moot.protocols.journal import Journal
@@ -94,7 +94,8 @@ async def _moot(url: str, episodes: int) -> list[float]:
     from moot.agents.limits.gate import Gate
     from moot.agents.population import Agent, Population
     from moot.agents.serving.vllm import VLLM
-    from moot.agents.types import Sampling, Task
+    from moot.agents.task import Task
+    from moot.agents.types import Sampling
     from moot.experiments.cycle.talk import talk
     from moot.experiments.progress import Show
     from moot.protocols.debate import Debate

@@ -23,7 +23,8 @@ from moot.agents.limits.gate import Gate
 from moot.agents.population import Agent, Population
 from moot.agents.serving.served import Served
 from moot.agents.serving.vllm import VLLM
-from moot.agents.types import Sampling, Task, Weights
+from moot.agents.task import Task
+from moot.agents.types import Sampling, Weights
 from moot.agents.weights.models import locate
 from moot.experiments.cycle.talk import talk
 from moot.protocols.consensus import Consensus

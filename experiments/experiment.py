@@ -13,7 +13,8 @@ from moot.agents.population import Agent, Group, Population, Trust
 from moot.agents.scripted import Scripted
 from moot.agents.serving.vllm import VLLM
 from moot.agents.simulated import Simulated
-from moot.agents.types import Name, Settings, Task
+from moot.agents.task import Task
+from moot.agents.types import Name, Settings
 from moot.protocols import ProtocolChoice
 from moot.protocols.casting import EVERYBODY, Casting, seating
 from moot.protocols.stage import StageSettings

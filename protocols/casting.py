@@ -9,7 +9,8 @@ from pydantic import Field
 
 from moot.agents.errors import MootError
 from moot.agents.population import Agent, Population, Role
-from moot.agents.types import Settings, Task
+from moot.agents.task import Task
+from moot.agents.types import Settings
 
 Seats = Annotated[int | None, Field(ge=1)]
 Pick = Callable[[Role, Sequence[Agent], int], Sequence[Agent]]

@@ -18,7 +18,8 @@ from math import isfinite
 from typing import Any
 
 from moot.agents.population import Agent, Population
-from moot.agents.types import Completion, Task
+from moot.agents.task import Task
+from moot.agents.types import Completion
 
 from .stage import answer
 from .types import Episode, Outcome, Protocol, Say, Script, Signal, Turn

@@ -15,7 +15,8 @@ from pydantic import Field
 
 from moot.agents.beside import Text
 from moot.agents.population import Agent, Population, acting
-from moot.agents.types import Settings, Task
+from moot.agents.task import Task
+from moot.agents.types import Settings
 
 from .consensus import VOTED, concluded
 from .fence import exchange, fenced, filled

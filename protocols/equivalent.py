@@ -15,7 +15,8 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from moot.agents.population import Agent, Population
-from moot.agents.types import Settings, Task
+from moot.agents.task import Task
+from moot.agents.types import Settings
 
 from .asking import TRIES
 from .fence import fenced, filled, numbered

@@ -9,7 +9,7 @@ teaches nothing: who is drawn has won nobody over.
 
 from collections.abc import Sequence
 
-from moot.agents.types import Task
+from moot.agents.task import Task
 
 from .types import Demonstration, Preference, Turn
 

@@ -12,7 +12,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, field_validator
 
 from moot.agents.population import Agent, Population
-from moot.agents.types import Prompt, Settings, Task
+from moot.agents.task import Task
+from moot.agents.types import Prompt, Settings
 
 from .asking import TRIES, Wishes, shaped
 from .consensus import giving, matches

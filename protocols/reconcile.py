@@ -13,7 +13,8 @@ from typing import Literal
 from pydantic import Field
 
 from moot.agents.population import Agent, Population, acting
-from moot.agents.types import Settings, Task
+from moot.agents.task import Task
+from moot.agents.types import Settings
 
 from .asking import TRIES
 from .confidence import Confidence, by_confidence, confidences

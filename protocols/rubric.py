@@ -23,7 +23,8 @@ from pydantic import Field, model_validator
 
 from moot.agents.beside import Text
 from moot.agents.population import Agent, Population
-from moot.agents.types import Settings, Task
+from moot.agents.task import Task
+from moot.agents.types import Settings
 
 from .asking import TRIES, Wishes
 from .judged import answered

@@ -6,7 +6,8 @@ from typing import Literal
 from pydantic import Field
 
 from moot.agents.population import Agent, Population
-from moot.agents.types import Settings, Task
+from moot.agents.task import Task
+from moot.agents.types import Settings
 
 from .types import Outcome, Say, Script, Signal
 

@@ -9,7 +9,7 @@ answers, for a weighted vote or the best of n; a judge may hold any reply agains
 from collections.abc import Sequence
 
 from moot.agents.population import Agent, acting
-from moot.agents.types import Task
+from moot.agents.task import Task
 
 from .asking import Wishes
 from .fence import unmarked

@@ -17,7 +17,8 @@ from pydantic import Field
 from moot.agents.engine import Engine
 from moot.agents.errors import Fault, MootError, Refusal, Unverified
 from moot.agents.population import Population
-from moot.agents.types import Completion, Request, Settings, Task
+from moot.agents.task import Task
+from moot.agents.types import Completion, Request, Settings
 
 from .checking import check
 from .journal import Journal, digest

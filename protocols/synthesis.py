@@ -14,7 +14,8 @@ from pydantic import Field, model_validator
 
 from moot.agents.errors import MootError
 from moot.agents.population import Agent, Population, anchor
-from moot.agents.types import Sampling, Settings, Task
+from moot.agents.task import Task
+from moot.agents.types import Sampling, Settings
 
 from .asking import Wishes
 from .consensus import matches

@@ -10,7 +10,7 @@ from pydantic import Field
 from moot.agents.errors import MootError
 from moot.agents.own import Own
 from moot.agents.population import Population
-from moot.agents.types import Task
+from moot.agents.task import Task
 
 from .asking import Wishes
 from .consensus import Consensus

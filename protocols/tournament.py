@@ -11,7 +11,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from moot.agents.population import Agent, Population
-from moot.agents.types import Settings, Task
+from moot.agents.task import Task
+from moot.agents.types import Settings
 
 from .asking import Wishes
 from .consensus import matches

@@ -11,7 +11,8 @@ from typing import Literal
 from typing import Protocol as Interface
 
 from moot.agents.population import Agent, Population
-from moot.agents.types import Completion, Prompt, Task
+from moot.agents.task import Task
+from moot.agents.types import Completion, Prompt
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ answer (`Knowing`).
 """
 
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 from moot.agents.verifier import Knowing, Verifier
 
@@ -40,7 +41,7 @@ def check_verifier(verifier: Verifier, known: Mapping[str, str]) -> None:
 
 def _reading(verifier: Verifier, known: Mapping[str, str]) -> Iterator[str]:
     for text in (*TEXTS, *known, *known.values()):
-        answer: object = verifier.read(text)
+        answer = cast(object, verifier.read(text))
         if not isinstance(answer, str | None):
             yield f"{text[:60]!r} reads as {answer!r}, which is no text"
         elif answer is not None and (again := verifier.read(answer)) != answer:

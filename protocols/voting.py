@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isclose
 
-from moot.agents.types import Task
+from moot.agents.task import Task
 
 
 @dataclass(frozen=True, slots=True)

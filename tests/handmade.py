@@ -7,7 +7,8 @@ from pathlib import Path
 from random import Random
 
 from moot.agents.population import Agent, Population
-from moot.agents.types import Completion, Task
+from moot.agents.task import Task
+from moot.agents.types import Completion
 from moot.experiments.files.store import write_metrics, writing
 from moot.protocols.consensus import Consensus
 from moot.protocols.journal import Metric

@@ -1,7 +1,7 @@
 """Who is examined, on what, and what was measured of it."""
 
 from moot.agents.population import Agent
-from moot.agents.types import Task
+from moot.agents.task import Task
 from moot.protocols.journal import Metric
 from moot.protocols.verifiers import VERIFIERS
 

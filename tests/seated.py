@@ -3,7 +3,7 @@
 import math
 
 from moot.agents.population import Agent, Population
-from moot.agents.types import Task
+from moot.agents.task import Task
 from moot.protocols.verifiers import VERIFIERS
 
 PEOPLE = Population(

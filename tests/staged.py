@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from moot.agents.population import Agent, Population
-from moot.agents.types import Completion, Request, Task, Weights
+from moot.agents.task import Task
+from moot.agents.types import Completion, Request, Weights
 from moot.protocols.journal import Journal
 from moot.protocols.stage import Failure, Stage, StageSettings
 from moot.protocols.types import Episode, Protocol

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from moot.agents.types import Task
+from moot.agents.task import Task
 from moot.experiments.tasks.split import task
 from moot.experiments.tasks.table import File
 from moot.protocols.verifiers import VERIFIERS

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from moot.agents.types import Task
+from moot.agents.task import Task
 from moot.protocols.types import Episode, Outcome, Verdict
 from moot.protocols.verifiers import VERIFIERS
 

@@ -6,7 +6,8 @@ from typing import Literal
 import pytest
 
 from moot.agents.population import Agent
-from moot.agents.types import Completion, Sampling, Task
+from moot.agents.task import Task
+from moot.agents.types import Completion, Sampling
 from moot.protocols.types import Episode, Outcome, Turn, Verdict
 from moot.protocols.verifiers import VERIFIERS
 from moot.training.data.examples import Rollout

@@ -9,7 +9,8 @@ import pytest
 from staged import PEOPLE, Voice, play, tasks
 
 from moot.agents.errors import MootError
-from moot.agents.types import Completion, Request, Task
+from moot.agents.task import Task
+from moot.agents.types import Completion, Request
 from moot.experiments.cycle.evaluation import evaluate
 from moot.experiments.cycle.talk import talk
 from moot.protocols.consensus import Consensus

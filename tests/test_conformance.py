@@ -7,7 +7,7 @@ import pytest
 from pydantic import ConfigDict
 
 from moot.agents.population import Agent, Population
-from moot.agents.types import Task
+from moot.agents.task import Task
 from moot.protocols.conformance import Nonconformity, check
 from moot.protocols.consensus import Consensus, matches
 from moot.protocols.critique import Critique

@@ -14,7 +14,8 @@ from moot.agents.population import Agent, Population
 from moot.agents.questions import question, truth
 from moot.agents.scripted import ScriptedEngine
 from moot.agents.simulated import Simulated
-from moot.agents.types import Completion, Request, Task
+from moot.agents.task import Task
+from moot.agents.types import Completion, Request
 from moot.experiments.cycle.controls import compared, controls, likeliest
 from moot.protocols.conformance import TASK, rehearse
 from moot.protocols.consensus import Consensus

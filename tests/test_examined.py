@@ -9,7 +9,8 @@ import pytest
 from moot.agents.errors import Fault
 from moot.agents.population import Agent, Population
 from moot.agents.scripted import ScriptedEngine
-from moot.agents.types import Completion, Request, Task
+from moot.agents.task import Task
+from moot.agents.types import Completion, Request
 from moot.experiments.cycle.evaluation import evaluate
 from moot.protocols.journal import Journal, Metric
 from moot.protocols.stage import Stage, StageSettings

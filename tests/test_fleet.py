@@ -15,7 +15,7 @@ from moot.agents.errors import EngineError, Gone
 from moot.agents.limits.gate import Gate
 from moot.agents.population import Agent, Population
 from moot.agents.serving.fleet import Fleet
-from moot.agents.types import Task
+from moot.agents.task import Task
 from moot.experiments.cycle.swap import swap
 from moot.protocols.journal import Journal
 from moot.protocols.verifiers import VERIFIERS

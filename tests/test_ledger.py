@@ -11,7 +11,8 @@ from moot.agents.errors import Refusal
 from moot.agents.population import Agent, Population
 from moot.agents.price import Price
 from moot.agents.scripted import ScriptedEngine
-from moot.agents.types import Completion, Request, Task
+from moot.agents.task import Task
+from moot.agents.types import Completion, Request
 from moot.experiments.progress import Spending, money, parts
 from moot.protocols.journal import Journal
 from moot.protocols.ledger import Ledger, Spent, Usage

@@ -13,7 +13,8 @@ from told import answered
 
 from moot.agents.population import Agent, Population
 from moot.agents.scripted import ScriptedEngine
-from moot.agents.types import Completion, Request, Task
+from moot.agents.task import Task
+from moot.agents.types import Completion, Request
 from moot.experiments.cycle.controls import controls, likeliest
 from moot.experiments.cycle.evaluation import evaluate, summary, verified
 from moot.experiments.cycle.outline import outline

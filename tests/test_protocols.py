@@ -8,7 +8,8 @@ import pytest
 
 from moot.agents.errors import MootError
 from moot.agents.population import Agent, Population
-from moot.agents.types import Completion, Message, Task
+from moot.agents.task import Task
+from moot.agents.types import Completion, Message
 from moot.protocols.consensus import Consensus
 from moot.protocols.sample import Sample
 from moot.protocols.synthesis import Synthesis

@@ -9,7 +9,8 @@ import pytest
 
 from moot.agents.errors import MootError
 from moot.agents.population import Agent, Population
-from moot.agents.types import Completion, Task
+from moot.agents.task import Task
+from moot.agents.types import Completion
 from moot.protocols.conformance import TASK, rehearse
 from moot.protocols.selection import Selection, predictions
 from moot.protocols.types import Episode, Say

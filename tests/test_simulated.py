@@ -17,7 +17,8 @@ from moot.agents.engine import Engine
 from moot.agents.population import Agent, Population
 from moot.agents.questions import question, truth
 from moot.agents.simulated import Simulated
-from moot.agents.types import Message, Request, Sampling, Task
+from moot.agents.task import Task
+from moot.agents.types import Message, Request, Sampling
 from moot.protocols.conformance import rehearse
 from moot.protocols.consensus import Consensus
 from moot.protocols.debate import Debate

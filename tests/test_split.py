@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moot.agents.errors import MootError
-from moot.agents.types import Task
+from moot.agents.task import Task
 from moot.experiments.tasks.split import Split, content, divide, for_cycle, task
 from moot.protocols.verifiers import VERIFIERS
 

@@ -8,7 +8,8 @@ import pytest
 from staged import PEOPLE, Voice, play, tasks
 
 from moot.agents.errors import EngineError, Fault, MootError, Refusal
-from moot.agents.types import Completion, Request, Task
+from moot.agents.task import Task
+from moot.agents.types import Completion, Request
 from moot.protocols.consensus import Consensus
 from moot.protocols.journal import Journal
 from moot.protocols.stage import AHEAD, Failure, Stage, StageSettings, seed

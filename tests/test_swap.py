@@ -13,7 +13,8 @@ from moot.agents.embedded.local import Local
 from moot.agents.errors import EngineError
 from moot.agents.population import Agent, Population
 from moot.agents.serving.vllm import VLLM
-from moot.agents.types import Completion, Message, Request, Task, Weights
+from moot.agents.task import Task
+from moot.agents.types import Completion, Message, Request, Weights
 from moot.experiments.cycle.swap import moved, swap, tolerances
 from moot.protocols.journal import Journal, Metric
 from moot.protocols.verifiers import VERIFIERS

@@ -8,7 +8,8 @@ from pupils import NUMBER, PUPILS, TASKS, value
 from moot.agents.errors import Fault
 from moot.agents.population import Agent, Population
 from moot.agents.scripted import ScriptedEngine
-from moot.agents.types import Completion, Request, Task
+from moot.agents.task import Task
+from moot.agents.types import Completion, Request
 from moot.experiments.cycle.talk import Notes, noted, talk
 from moot.protocols.conformance import rehearse
 from moot.protocols.consensus import Consensus

@@ -10,7 +10,8 @@ import pytest
 
 from moot.agents.embedded.local import Local
 from moot.agents.population import Group, Population
-from moot.agents.types import Sampling, Task
+from moot.agents.task import Task
+from moot.agents.types import Sampling
 from moot.experiments.cycle.talk import Notes
 from moot.protocols.consensus import Consensus
 from moot.protocols.critique import Critique

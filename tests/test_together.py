@@ -15,7 +15,8 @@ from moot.agents.errors import Fault
 from moot.agents.limits.gate import Gate
 from moot.agents.population import Agent, Population
 from moot.agents.serving.together import MOST, SHORT
-from moot.agents.types import Completion, Request, Sampling, Task
+from moot.agents.task import Task
+from moot.agents.types import Completion, Request, Sampling
 from moot.protocols.consensus import Consensus
 from moot.protocols.journal import Journal
 from moot.protocols.stage import Stage

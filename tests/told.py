@@ -7,7 +7,8 @@ from typing import Any
 
 from moot.agents.embedded.tokens import Tokens
 from moot.agents.population import Agent
-from moot.agents.types import Completion, Message, Sampling, Task
+from moot.agents.task import Task
+from moot.agents.types import Completion, Message, Sampling
 from moot.protocols.types import Episode, Outcome, Turn
 from moot.protocols.verifiers import VERIFIERS
 from moot.training.checkpoint import Progress

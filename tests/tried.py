@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from moot.agents.population import Agent, Population
-from moot.agents.types import Completion, Task
+from moot.agents.task import Task
+from moot.agents.types import Completion
 from moot.protocols.conformance import TASK, rehearse
 from moot.protocols.trial import Trial
 from moot.protocols.types import Episode, Say

@@ -9,7 +9,8 @@ from moot.agents.engine import Elsewhere, Engine, EngineSettings
 from moot.agents.errors import EngineError
 from moot.agents.late import late
 from moot.agents.limits.gate import Gate
-from moot.agents.types import Task, Weights
+from moot.agents.task import Task
+from moot.agents.types import Weights
 from moot.agents.weights.models import locate
 from moot.protocols.journal import Journal, empty
 from moot.protocols.stage import seed

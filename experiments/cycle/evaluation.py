@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 
 from moot.agents.population import Agent, Population
-from moot.agents.types import Task
+from moot.agents.task import Task
 from moot.protocols.consensus import Consensus
 from moot.protocols.journal import Metric
 from moot.protocols.reliability.discrimination import auc, verification_f1

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TypeVar
 
-from moot.agents.types import Task
+from moot.agents.task import Task
 from moot.protocols.likelihood import mean_logprob
 from moot.protocols.stage import Failure
 from moot.protocols.types import Episode, Outcome, Turn

@@ -14,7 +14,8 @@ from statistics import fmean
 from moot.agents.engine import Engine, EngineSettings, everywhere
 from moot.agents.errors import EngineError
 from moot.agents.population import Agent, Population
-from moot.agents.types import Completion, Request, Sampling, Task, Weights
+from moot.agents.task import Task
+from moot.agents.types import Completion, Request, Sampling, Weights
 from moot.protocols.journal import Journal, Metric, digest
 from moot.protocols.stage import ask
 from moot.training.proof import read, share_gone

@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import fmean
 
 from moot.agents.population import Population
-from moot.agents.types import Task
+from moot.agents.task import Task
 from moot.protocols.casting import EVERYBODY, Casting, seating
 from moot.protocols.journal import Metric
 from moot.protocols.stage import Failure, Stage

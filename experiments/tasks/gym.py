@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from moot.agents.errors import MootError, in_one_line, near
-from moot.agents.types import Settings, Task
+from moot.agents.task import Task
+from moot.agents.types import Settings
 from moot.agents.verifier import Verifier
 from moot.protocols.verifiers import VERIFIERS, stated
 

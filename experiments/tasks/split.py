@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from moot.agents.errors import MootError
-from moot.agents.types import Task
+from moot.agents.task import Task
 from moot.agents.verifier import Knowing, Verifier
 
 

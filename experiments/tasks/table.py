@@ -8,7 +8,8 @@ from pydantic import Field
 
 from moot.agents.beside import Beside
 from moot.agents.errors import MootError
-from moot.agents.types import Settings, Task
+from moot.agents.task import Task
+from moot.agents.types import Settings
 
 from .rows import cell, rows
 from .split import Split, divide, task

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from moot.agents.own import Own
 from moot.agents.population import Agent
-from moot.agents.types import Task
+from moot.agents.task import Task
 
 from ..asking import Wishes
 from ..types import Turn, Verdict

@@ -11,7 +11,8 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from moot.agents.population import Agent
-from moot.agents.types import Settings, Task
+from moot.agents.task import Task
+from moot.agents.types import Settings
 
 from ..asking import TRIES, Wishes, shaped
 from ..fence import filled, numbered

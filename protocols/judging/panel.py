@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from moot.agents.population import Agent
-from moot.agents.types import Task
+from moot.agents.task import Task
 
 from ..asking import Reply, Wishes, choose
 from ..fence import exchange

@@ -10,7 +10,8 @@ from typing import Literal
 from pydantic import Field
 
 from moot.agents.population import Agent
-from moot.agents.types import Settings, Task
+from moot.agents.task import Task
+from moot.agents.types import Settings
 
 from ..asking import TRIES, Wishes
 from ..fence import filled, numbered

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from moot.agents.population import Agent
-from moot.agents.types import Settings, Task
+from moot.agents.task import Task
+from moot.agents.types import Settings
 
 from ..asking import Wishes
 from ..self_reward import verdict_on, weight

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from moot.agents.population import Agent
-from moot.agents.types import Task
+from moot.agents.task import Task
 
 from ..asking import Wishes, choose
 from ..fence import fenced, filled

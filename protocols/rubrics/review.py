@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel
 
 from moot.agents.population import Agent
-from moot.agents.types import Task
+from moot.agents.task import Task
 
 from ..asking import Wishes, shaped
 from ..fence import fenced, filled

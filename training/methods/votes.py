@@ -7,7 +7,7 @@ same out of both.
 from collections import Counter
 from collections.abc import Sequence
 
-from moot.agents.types import Task
+from moot.agents.task import Task
 from moot.protocols.types import Episode, Turn
 
 
