@@ -6,7 +6,7 @@ from random import Random
 from typing import TypeVar
 
 from .errors import Unverified, in_one_line
-from .own import place
+from .own_class import place
 from .verifier import Knowing, Verifier, is_right
 
 T = TypeVar("T")

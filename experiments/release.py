@@ -16,7 +16,7 @@ from moot.agents.weights.models import locate
 from .cycle.learn import current, published
 from .files.described import first, understood
 from .files.directory import RESOLVED, talk_folder
-from .files.owned import FOLDER as OWN
+from .files.owned import FOLDER as CODE
 from .report.readings import Readings, read
 from .yaml.source import read as source
 
@@ -59,8 +59,8 @@ def release(run: Path, name: str | None, to: Path, cycle: int | None = None) -> 
     try:
         _write(locate(model), weights, beside)
         (beside / "README.md").write_text("\n".join(_card(readings, weights, model)) + "\n")
-        if (run / OWN).is_dir():  # the code that the card's experiment names
-            shutil.copytree(run / OWN, beside / OWN)
+        if (run / CODE).is_dir():  # the code that the card's experiment names
+            shutil.copytree(run / CODE, beside / CODE)
         if to.is_dir():
             to.rmdir()
         beside.rename(to)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from moot.agents.own import Own
+from moot.agents.own_kind import OrOwn
 
 from .equivalent import Equivalent
 from .judged import Judged
@@ -20,6 +20,6 @@ from .types import Protocol
 ProtocolChoice = Annotated[
     Talk | Tournament | Judged | Equivalent | Rubric,
     Field(discriminator="kind"),
-    Own("protocol", Protocol),
+    OrOwn("protocol", Protocol),
 ]
 """What `protocol:` may be."""

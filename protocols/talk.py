@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from moot.agents.errors import MootError
-from moot.agents.own import Own
+from moot.agents.own_kind import OrOwn
 from moot.agents.population import Population
 from moot.agents.task import Task
 
@@ -39,7 +39,7 @@ Talk = (
     | Moderated
     | Trial
 )
-TalkChoice = Annotated[Talk, Field(discriminator="kind"), Own("protocol", Protocol)]
+TalkChoice = Annotated[Talk, Field(discriminator="kind"), OrOwn("protocol", Protocol)]
 
 
 def played(script: Script) -> Wishes[tuple[list[Turn], Outcome]]:

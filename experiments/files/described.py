@@ -13,17 +13,24 @@ from moot.agents.types import UNUSED
 
 from ..experiment import Experiment
 from ..yaml.faults import steps
-from .owned import addressed, intact
+from .owned import address, intact
 
 
 def described(experiment: Experiment) -> dict[str, Any]:
     """Return all that decides a run, every default written out, as plain data."""
-    return addressed(in_full(experiment))
+    return experiment.model_dump(mode="json", exclude={"made_with"}, context=address)
 
 
-def in_full(experiment: Experiment) -> dict[str, Any]:
-    """Return the same, with classes of the user's own where their files lie."""
-    return experiment.model_dump(mode="json", exclude={"made_with"})
+def codes(experiment: Experiment) -> list[str]:
+    """Return the classes of the user's own that it names, as FILE.py:CLASS, where they lie."""
+    found: list[str] = []
+
+    def note(code: str) -> str:
+        found.append(code)
+        return code
+
+    experiment.model_dump(context=note)
+    return found
 
 
 def written(data: Mapping[str, Any]) -> str:
@@ -72,7 +79,7 @@ def understood(there: Any, run: Path) -> Experiment:
         ValidationError: it no longer is an experiment.
         InputError: code of the user's own that is kept there isn't what it was.
     """
-    intact(flat(there), run)
+    intact(run)
     try:
         return Experiment.model_validate(there, strict=False, context=run.resolve())
     except ValidationError as error:

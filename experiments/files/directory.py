@@ -19,10 +19,10 @@ from moot.protocols.journal import empty
 
 from ..experiment import Experiment
 from ..tasks.split import Split
-from .described import as_now, described, first, flat, in_full, leaves, understood, written
+from .described import as_now, codes, described, first, flat, leaves, understood, written
 from .ending import reopen
 from .made import LEARNT, REPEATS, SEEDS, elsewhere, made_with
-from .owned import FOLDER, KEPT, keep
+from .owned import FOLDER, keep
 from .table import whole
 
 RESOLVED, JOURNAL = "experiment.yaml", "journal.sqlite"
@@ -117,8 +117,10 @@ def claim(
 
 def _kept(experiment: Experiment, out: Path) -> Experiment:
     """Return the experiment with the user's own code as it is kept in the directory from now on."""
-    if not keep(flat(in_full(experiment)), out):
+    mine = codes(experiment)
+    if not mine:
         return experiment
+    keep(mine, out)
     try:
         return understood(described(experiment), out)
     except ValidationError as error:
@@ -162,7 +164,7 @@ def _compare(
             f"{k} ({old.get(k, 'absent')!s} there, {new.get(k, 'absent')!s} here)"
             for k in differing
         )
-        code = any(KEPT.fullmatch(str(new.get(key))) for key in differing)
+        code = any(str(new.get(key)).startswith(f"{FOLDER}/") for key in differing)
         again = f", and give `--from {out}` to keep what was said" if code else ""
         raise InputError(
             f"{out}: holds another experiment; choose another --out{again}. Differing: "

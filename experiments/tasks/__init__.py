@@ -7,7 +7,7 @@ from typing import Annotated, Protocol
 
 from pydantic import Field
 
-from moot.agents.own import Own
+from moot.agents.own_kind import OrOwn
 
 from .gym import ReasoningGym
 from .simulated import SimulatedTasks
@@ -40,6 +40,6 @@ class Source(Protocol):
 TaskSource = Annotated[
     ReasoningGym | File | Inline | SimulatedTasks,
     Field(discriminator="kind"),
-    Own("source of tasks", Source),
+    OrOwn("source of tasks", Source),
 ]
 """What stands under `tasks` in an experiment file."""

@@ -7,14 +7,14 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
 from moot.agents.errors import in_one_line
-from moot.agents.own import FORM, UNLIKE_OURS, has, named, own, parts
+from moot.agents.own_class import FORM, UNLIKE_OURS, lacks, named, own_class
 from moot.agents.verifier import Verifier
 from moot.protocols.verifiers import VERIFIERS
 
 
 def verifier(name: str) -> Verifier:
     """Return the verifier of a name that was checked."""
-    return VERIFIERS[name] if name in VERIFIERS else _made(own(name))
+    return VERIFIERS[name] if name in VERIFIERS else _made(own_class(name))
 
 
 @lru_cache
@@ -33,9 +33,9 @@ class _Name:
         def read(name: Any, inner: Any, info: ValidationInfo) -> Any:
             if not isinstance(name, str) or not UNLIKE_OURS.search(name):
                 return inner(name)
-            one = own(name, info.context)
-            if lacks := [part for part in parts(Verifier) if not has(one, part)]:
-                raise ValueError(f"{name}: is no verifier: it has no {', '.join(lacks)}")
+            one = own_class(name, info.context)
+            if missing := lacks(one, Verifier):
+                raise ValueError(f"{name}: is no verifier: it has no {', '.join(missing)}")
             try:
                 hash(_made(one))
             except Exception as error:
@@ -43,9 +43,14 @@ class _Name:
                 raise ValueError(f"{name}: {said}") from error
             return named(one)
 
+        def write(name: str, info: Any) -> str:
+            return info.context(name) if info.context and name not in VERIFIERS else name
+
         known = core_schema.literal_schema(list(VERIFIERS))
         return core_schema.with_info_wrap_validator_function(
-            read, known, serialization=core_schema.to_string_ser_schema()
+            read,
+            known,
+            serialization=core_schema.plain_serializer_function_ser_schema(write, info_arg=True),
         )
 
     def __get_pydantic_json_schema__(

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from moot.agents import types
 from moot.agents.errors import near
-from moot.agents.own import OWN, own
+from moot.agents.own_class import NAMED, own_class
 from moot.training.policy_gradient.algorithms import LIKE
 
 from .source import Source, Steps
@@ -180,7 +180,8 @@ def _models_at(
             candidates = tagged
         elif fields:
             candidates = [m for f in fields for m in _models(f.annotation)]
-        if mine := _own(steps(location[: i + 1], source.data), source):
+        one_of_many = len(_kinds(candidates)) > 1
+        if one_of_many and (mine := _own(steps(location[: i + 1], source.data), source)):
             candidates = [mine]
     return candidates
 
@@ -191,9 +192,9 @@ def _own(path: Steps, source: Source) -> type[BaseModel] | None:
     for step in path:
         data = data[step]
     kind = data.get("kind") if isinstance(data, Mapping) else None
-    if not isinstance(kind, str) or not OWN.fullmatch(kind):
+    if not isinstance(kind, str) or not NAMED.fullmatch(kind):
         return None
-    return own(kind, Path(source.name).resolve().parent)
+    return own_class(kind, Path(source.name).resolve().parent)
 
 
 def _kinds(models: Iterable[type[BaseModel]]) -> Mapping[str, type[BaseModel]]:

@@ -6,7 +6,7 @@ from typing import get_args
 
 from moot.agents.endpoint import Endpoint
 from moot.agents.errors import InputError, near
-from moot.agents.own import named
+from moot.agents.own_class import named
 from moot.agents.population import Role
 from moot.agents.questions import truth
 from moot.agents.simulated import Simulated

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import get_args
 
 from moot.agents.errors import MootError
-from moot.agents.own import named
+from moot.agents.own_class import named
 from moot.agents.population import Agent, Population
 from moot.agents.types import Settings
 from moot.protocols import ProtocolChoice

@@ -13,7 +13,7 @@ from typing import Annotated, Protocol
 
 from pydantic import Field
 
-from moot.agents.own import Own
+from moot.agents.own_kind import OrOwn
 from moot.agents.population import Agent
 from moot.agents.task import Task
 
@@ -47,5 +47,5 @@ class Judging(Protocol):
 JudgingChoice = Annotated[
     Pairwise | Pointwise | Listwise | SelfReward,
     Field(discriminator="kind"),
-    Own("judging", Judging),
+    OrOwn("judging", Judging),
 ]

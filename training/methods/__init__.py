@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from moot.agents.own import Own
+from moot.agents.own_kind import OrOwn
 
 from ..method import Method
 from .cat import CaT
@@ -25,6 +25,6 @@ from .ttrl import TTRL
 MethodChoice = Annotated[
     CaT | DPO | EMPO | Intuitor | KTO | LaSeR | RENT | RLAIF | RLHF | RLVR | SFT | SRT | Sum | TTRL,
     Field(discriminator="kind"),
-    Own("method", Method),
+    OrOwn("method", Method),
 ]
 """What `method:` may be."""

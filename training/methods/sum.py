@@ -17,7 +17,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from moot.agents.own import Own
+from moot.agents.own_kind import OrOwn
 from moot.protocols.types import Episode, Signal
 
 from ..data.examples import Rollout
@@ -38,7 +38,7 @@ from .ttrl import TTRL
 Summand = Annotated[
     CaT | EMPO | Intuitor | RENT | RLAIF | RLVR | SRT | TTRL,
     Field(discriminator="kind"),
-    Own("method that rewards answers", Method, Reinforcement),
+    OrOwn("method that rewards answers", Method, Reinforcement),
 ]
 
 
