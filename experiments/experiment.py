@@ -19,6 +19,8 @@ from moot.protocols import ProtocolChoice
 from moot.protocols.casting import EVERYBODY, Casting, seating
 from moot.protocols.stage import StageSettings
 from moot.training import MethodChoice
+from moot.training.methods.sft import SFT
+from moot.training.preferring import Preferring
 from moot.training.settings import Fit
 
 from .tasks import TaskSource
@@ -89,7 +91,7 @@ class Experiment(Settings):
 
     def talked_about(self, cycle: int, train: Sequence[Task]) -> Sequence[Task]:
         """Return a cycle's tasks, of those to learn from; none where a file has all there is."""
-        if not getattr(self.method, "talk", True):
+        if isinstance(self.method, Preferring | SFT) and not self.method.talk:
             return ()
         return for_cycle(train, self.tasks.per_cycle, cycle, self.seed)
 

@@ -28,7 +28,8 @@ def check_verifier(verifier: Verifier, known: Mapping[str, str]) -> None:
 
     Args:
         verifier: the one that is checked.
-        known: what agents might say, and for each the known answer, as a task file has it.
+        known: what agents might say, right or wrong, and for each the known answer, as a task file
+            has it; to each answer something that is right.
     """
     try:
         hash(verifier)
@@ -59,6 +60,7 @@ def _scoring(verifier: Verifier, known: Mapping[str, str]) -> Iterator[str]:
             right[expected] = answer
             if verifier.score(answer, expected) < 1:
                 yield f"the known answer {expected[:60]!r} isn't right"
+        some = False
         for text in (*TEXTS, *known):
             if (answer := verifier.read(text)) is None:
                 continue
@@ -68,3 +70,6 @@ def _scoring(verifier: Verifier, known: Mapping[str, str]) -> Iterator[str]:
             elif first >= 1 and right.get(expected, answer) != answer:
                 alike = f"{right[expected]!r} and {answer[:60]!r}"
                 yield f"{alike} are both right, and don't vote for the same"
+            some = some or first >= 1
+        if not some:
+            yield f"nothing that is said is right where {expected[:60]!r} is known"

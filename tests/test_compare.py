@@ -122,6 +122,18 @@ def test_settings_that_only_some_have_are_shown_where_they_are_unusual(
     ]
 
 
+def test_that_one_run_has_a_method_is_shown(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "plain", tmp_path / "taught")
+    file = tmp_path / "taught" / "experiment.yaml"
+    text = file.read_text()
+    assert "\nmethod:\n" in text
+    file.write_text(text.replace("\nmethod:\n", "\nmethod: {kind: cat}\n"))
+
+    found = shown(side_by_side([read(folder / "plain"), read(tmp_path / "taught")]))
+
+    assert ["method.kind", "–", "cat"] in [line.split() for line in found]
+
+
 def test_long_settings_are_shown_from_where_they_begin_to_differ() -> None:
     question = "You are a careful solver of hard questions. "
     said = shortened(

@@ -1,30 +1,22 @@
 """The protocols that the docs write conform, run, and are all there is to do."""
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from pydantic import Field, TypeAdapter
+from own_code import page
+from pydantic import Field, TypeAdapter, ValidationError
 
 from moot.agents.errors import MootError
 from moot.agents.population import Agent, Population
 from moot.experiments.tasks.table import Inline, Item
 from moot.protocols import ProtocolChoice
 from moot.protocols.conformance import PEOPLE, TASK, check, rehearse
+from moot.protocols.judged import Judged
 from moot.protocols.types import Preference, Say
 from moot.protocols.verifier_conformance import check_verifier
 from moot.training.methods.ttrl import TTRL
-
-DOCS = Path(__file__).parents[1] / "docs"
-BLOCKS = [
-    block
-    for name in ("writing-a-protocol.md", "your-own-code.md")
-    for block in re.findall(
-        r"^```python\n(.*?)^```$", (DOCS / name).read_text(), re.DOTALL | re.MULTILINE
-    )
-]
 
 
 def defined(block: str, name: str) -> Any:
@@ -37,11 +29,11 @@ def defined(block: str, name: str) -> Any:
 @pytest.fixture(scope="module")
 def relay() -> Any:
     """The class of the first code block of the page."""
-    return defined(BLOCKS[0], "Relay")
+    return defined(page("class Relay"), "Relay")
 
 
 def test_the_verifier_of_the_docs_reads_what_it_reads_as_the_same() -> None:
-    block = next(block for block in BLOCKS if "class Word" in block)
+    block = page("class Word")
     word = defined(block, "Word")()
 
     assert [word.read(text) for text in ("It is a Cat.", "cat", "4", "")] == [
@@ -57,7 +49,7 @@ def test_the_verifier_of_the_docs_reads_what_it_reads_as_the_same() -> None:
 @pytest.fixture(scope="module")
 def tests() -> Any:
     """The verifier of the page that runs code."""
-    return defined(next(block for block in BLOCKS if "class Tests" in block), "Tests")()
+    return defined(page("class Tests"), "Tests")()
 
 
 def test_the_page_s_verifier_of_code_runs_it_and_its_tests(tests: Any) -> None:
@@ -73,7 +65,7 @@ def test_the_page_s_verifier_of_code_runs_it_and_its_tests(tests: Any) -> None:
 
 
 def test_tests_of_code_are_known_answers_though_they_are_no_answers(tmp_path: Path) -> None:
-    (tmp_path / "code.py").write_text(next(block for block in BLOCKS if "class Tests" in block))
+    (tmp_path / "code.py").write_text(page("class Tests"))
     named = f"{tmp_path / 'code.py'}:Tests"
 
     def items(*answers: str) -> Inline:
@@ -120,7 +112,7 @@ def test_what_is_put_into_its_prompt_is_filled_in_once(relay: Any) -> None:
 @pytest.fixture(scope="module")
 def review() -> Any:
     """The class of the page's section on critics and judges."""
-    return defined(next(block for block in BLOCKS if "class Review" in block), "Review")
+    return defined(page("class Review"), "Review")
 
 
 def test_the_review_of_the_docs_conforms(review: Any) -> None:
@@ -157,6 +149,15 @@ def test_its_judges_prefer_by_what_they_see_and_not_by_its_place(review: Any) ->
         (4, 5, 0.0),
         (5, 4, 1.0),
     ]
+
+
+def test_its_words_are_judged_by_a_judging_of_the_docs(relay: Any) -> None:
+    judging = defined(page("class YesNo"), "YesNo")
+
+    check(Judged(judging=judging()))
+    check(Judged(talk=relay(laps=2), judging=judging(ask="Is it short?")))
+    with pytest.raises(ValidationError):
+        Judged(talk=judging())
 
 
 def test_one_line_puts_it_into_the_experiment_file(relay: Any) -> None:

@@ -74,11 +74,16 @@ def test_a_file_beside_the_experiment_has_its_method(tmp_path: Path, tiny: Path)
         items=", ".join(f"{{prompt: question {i}, answer: a}}" for i in range(8)),
     )
     (tmp_path / "x.yaml").write_text(text.replace("max_tokens: 2", "max_tokens: 6"))
+    named = brief.replace(cost, "len({*turn.text})").replace(
+        "    per:", "    talk: str = ''\n    per:"
+    )
+    (tmp_path / "named.py").write_text(named)  # an option of one's own may have a name of ours
     summed = "method={kind: sum, of: [{kind: brief.py:Brief, per: 3}, {kind: rent}]}"
 
     run(*load(tmp_path / "x.yaml"), tmp_path / "one")
     run(*load(tmp_path / "x.yaml", ["fit.processes=2"]), tmp_path / "two")
     run(*load(tmp_path / "x.yaml", [summed]), tmp_path / "sum")
+    run(*load(tmp_path / "x.yaml", ["method.kind=named.py:Brief"]), tmp_path / "named")
 
     one, two, both = (
         rows(tmp_path / name / "cycle-000" / "examples.parquet") for name in ("one", "two", "sum")
@@ -87,7 +92,7 @@ def test_a_file_beside_the_experiment_has_its_method(tmp_path: Path, tiny: Path)
     assert {row["reward"] for row in one} <= {-float(n) for n in range(1, 7)}
     assert [row["reward"] for row in one] == [row["reward"] for row in two]
     assert len(both) == len(one)
-    for name in ("one", "two", "sum"):
+    for name in ("one", "two", "sum", "named"):
         assert (tmp_path / name / "cycle-000" / "weights" / "pupil").is_dir()
 
 

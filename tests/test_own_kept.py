@@ -21,7 +21,8 @@ def test_options_of_any_kind_that_json_has_are_taken(tmp_path: Path) -> None:
             LAPS,
             f"{LAPS}    way: Way = Way.A\n    names: list[str] = ['a']\n"
             "    some: frozenset[str] = frozenset({'a'})\n    odds: dict[int, float] = {1: 1.0}\n"
-            "    talk: bool = True\n    verifier: str = 'math.py:Foo'\n",
+            "    talk: bool = True\n    verifier: str = 'math.py:Foo'\n"
+            "    weigh: str = 'self_reward'\n    kinds: dict[str, str] = {'kind': '/none.py:X'}\n",
         )
     )
     sets = ["protocol.names=[b, c]", "protocol.odds={3: 0.5}", "protocol.way=a"]
@@ -31,6 +32,7 @@ def test_options_of_any_kind_that_json_has_are_taken(tmp_path: Path) -> None:
 
     text = (folder / "out" / "experiment.yaml").read_text()
     assert "verifier: math.py:Foo" in text
+    assert "kind: /none.py:X" in text
     assert refusal(folder, "protocol.laps='3'") == (
         "--set protocol.laps: expected a whole number, got '3'"
     )

@@ -92,6 +92,23 @@ def test_how_a_class_is_named_is_said(tmp_path: Path, name: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("setting", "wrong"),
+    [
+        ("evaluation={kind: gone.py:Mine}", "evaluation.kind: unknown key; there are"),
+        ("population.0.kind=gone.py:Mine", "population.0.kind: unknown key; there are"),
+        (
+            "method={kind: cat, objective: {kind: gone.py:Mine}}",
+            "method.objective.kind: unknown key; did you mean 'kl_in'?",
+        ),
+    ],
+)
+def test_where_no_class_is_wanted_none_is_looked_for(
+    tmp_path: Path, setting: str, wrong: str
+) -> None:
+    assert wrong in refusal(talk(tmp_path), setting)
+
+
 def test_an_experiment_file_may_be_a_link(tmp_path: Path) -> None:
     folder = talk(tmp_path)
     (folder / "linked").mkdir()

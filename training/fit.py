@@ -138,10 +138,10 @@ def _move(method: Method[Any], examples: Sequence[Example]) -> bool:
 
     A KL alone doesn't: at the anchor its gradient is rounding noise, which AdamW would scale up.
     """
-    objective: Objective | None = getattr(method, "objective", None)
+    objective = getattr(method, "objective", None)
     rollouts = [one for one in examples if isinstance(one, Rollout)]
     learnt = (r.advantage or r.gains or r.target is not None for r in rollouts)
-    return objective is None or objective.entropy > 0 or any(learnt)
+    return not isinstance(objective, Objective) or objective.entropy > 0 or any(learnt)
 
 
 def _remembered(

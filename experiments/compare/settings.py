@@ -1,5 +1,6 @@
 """In what runs differ: their settings, and what they were made with."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from .table import NOTHING, Line, words
 
 MADE = ("tasks", "file", "replay")
 """What of `made_with` is set side by side too: fingerprints, and what is replayed."""
+KIND = re.compile(r"\w+\.kind")
+"""What of a run is of which kind: told also where others have no such thing."""
 WIDE = 40
 """So many characters of a setting are shown."""
 
@@ -34,7 +37,8 @@ class Settings:
         own = {k: v for k, v in run.experiment.items() if k != "made_with"}
         beside = {f"made_with.{key}": str(made[key]) for key in MADE if key in made}
         told = {key: str(leaf) for key, leaf in as_now(own, run.path).items() if key != "name"}
-        return cls(told | beside, unusual(own, run.path) | beside.keys())
+        kinds = {key for key in told if KIND.fullmatch(key)}
+        return cls(told | beside, unusual(own, run.path) | beside.keys() | kinds)
 
     def as_told(self, tell: Callable[[str, str], str | None]) -> "Settings":
         """Return the same with each leaf as `tell` has it of its key; `None`: without it."""

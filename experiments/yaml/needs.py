@@ -20,6 +20,7 @@ from moot.training.methods.laser import LaSeR
 from moot.training.methods.rlvr import RLVR
 from moot.training.methods.sft import SFT
 from moot.training.methods.sum import Sum
+from moot.training.policy_gradient.objective import Objective
 from moot.training.preferring import Preferring
 
 from ..experiment import Experiment
@@ -31,8 +32,7 @@ def told(experiment: Experiment) -> Iterator[Problem]:
     """Yield what the talk goes by and nobody would tell it."""
     protocol = experiment.protocol
     talk, at = _talk(protocol)
-    ours = named(type(talk)) is None  # an option of the user's own may have any name
-    if ours and getattr(talk, "weigh", None) == "trust" and talk is protocol:
+    if _ours(talk) and getattr(talk, "weigh", None) == "trust" and talk is protocol:
         wrong = "nobody judges here, so all are trusted alike; have it judged, or weigh otherwise"
         yield (*at, "weigh"), wrong
     yield from _untaught(experiment)
@@ -59,6 +59,11 @@ def _talk(protocol: ProtocolChoice) -> tuple[object, Steps]:
     return (inner, ("protocol", "talk")) if within else (protocol, ("protocol",))
 
 
+def _ours(talk: object) -> bool:
+    """Return whether a talk's options are ours: one of the user's own may have any by any name."""
+    return named(type(talk)) is None
+
+
 def _untaught(experiment: Experiment) -> Iterator[Problem]:
     """Yield where verdicts are read of agents of whom none learns to give any.
 
@@ -68,9 +73,9 @@ def _untaught(experiment: Experiment) -> Iterator[Problem]:
     judging = getattr(getattr(experiment.protocol, "judging", None), "kind", None)
     read: dict[Steps, tuple[Role, str | None]] = {
         ("protocol", "judging", "kind"): ("judge", judging),
-        (*at, "weigh"): ("policy", getattr(talk, "weigh", None)),
-        (*at, "by"): ("policy", getattr(talk, "by", None)),
     }
+    for option in ("weigh", "by") if _ours(talk) else ():
+        read[*at, option] = ("policy", getattr(talk, option, None))
     taught = isinstance(experiment.method, LaSeR)
     for place, (role, way) in read.items():
         if way != "self_reward":
@@ -159,6 +164,8 @@ def _asked(experiment: Experiment, method: MethodChoice) -> Iterator[Problem]:
         at = ("method", "file") if hasattr(method, "file") else ("method", "model", "file")
         yield from _given(learner, Path(learner.file), at)
     objective = getattr(method, "objective", None)
+    if not isinstance(objective, Objective):
+        objective = None
     corrects = objective is not None and objective.correct is not None
     for i, group in enumerate(experiment.population):
         if not group.learns:
