@@ -43,10 +43,10 @@ def own_class(name: str, context: Path | None = None) -> type[Any]:
     Raises:
         ValueError: there is no such file, or it can't be run, or no such class is written there.
     """
-    found = NAMED.fullmatch(name)
-    if found is None:
+    parts = NAMED.fullmatch(name)
+    if parts is None:
         raise ValueError(f"expected FILE.py:CLASS, got {name!r}")
-    path = (context or Path()) / found[1]
+    path = (context or Path()) / parts[1]
     try:
         text = path.read_bytes()
     except OSError as error:
@@ -55,14 +55,14 @@ def own_class(name: str, context: Path | None = None) -> type[Any]:
         module = _module(path, text)
     except (Exception, SystemExit) as error:
         raise ValueError(f"{path}{line(error, path)}: {_said(error)}") from error
-    classes = {
-        name: one
-        for name, one in vars(module).items()
-        if isinstance(one, type) and (one.__module__, one.__name__) == (module.__name__, name)
+    written = {
+        key: one
+        for key, one in vars(module).items()
+        if isinstance(one, type) and (one.__module__, one.__name__) == (module.__name__, key)
     }
-    if found[2] not in classes:
-        raise ValueError(f"{path}: no class '{found[2]}' is written there{near(found[2], classes)}")
-    return classes[found[2]]
+    if parts[2] not in written:
+        raise ValueError(f"{path}: no class '{parts[2]}' is written there{near(parts[2], written)}")
+    return written[parts[2]]
 
 
 def line(error: BaseException, path: Path) -> str:

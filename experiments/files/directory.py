@@ -109,9 +109,7 @@ def claim(
                     reopen(out, out / JOURNAL)
         kept = _kept(experiment, out)
         with whole(resolved) as beside:
-            beside.write_text(
-                written({**described(experiment), "made_with": made}), encoding="utf-8"
-            )
+            beside.write_text(written({**described(kept), "made_with": made}), encoding="utf-8")
         yield kept
 
 
