@@ -52,6 +52,10 @@ class Consensus(Settings):
     """The least share of the readable answers' weight that a winner needs; below it there is
     none."""
 
+    unreadable: Literal["out", "lost"] = "out"
+    """What an answer that can't be read is to preferences: none of them, or one that lost. A reward
+    model that was never shown any may find them the best."""
+
     @property
     def yields(self) -> frozenset[Signal]:
         """The majority's answer, and those that gave it over the others."""
@@ -73,7 +77,7 @@ class Consensus(Settings):
             source=given and given.index,
             answer=won,
             majority=None if equal else plurality(task, said).winner,
-            preferences=preferences(task, turns, turns, taught),
+            preferences=preferences(task, turns, turns, taught, self.unreadable == "out"),
             demonstrations=demonstrations(turns, turns, taught),
             notes={"tied": float(vote.tied)} | ({} if equal else unweighed(turns, counts)),
         )

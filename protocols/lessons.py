@@ -15,19 +15,27 @@ from .types import Demonstration, Preference, Turn
 
 
 def preferences(
-    task: Task, first: Sequence[Turn], last: Sequence[Turn], won: str | None
+    task: Task, first: Sequence[Turn], last: Sequence[Turn], won: str | None, out: bool = True
 ) -> tuple[Preference, ...]:
     """Return one preference for each last answer that lost: over it, one that won.
 
     Those that lost are set beside those that won, going round from a drawn one, so that all that
     won are shown and none is for its place.  Both are taken as replies to the question alone, as it
-    was put to the winner.  What can't be read has neither won nor lost.  Each has probability 1: as
-    in the paper a majority teaches all the same, however narrow it is.
+    was put to the winner.  Each has probability 1: as in the paper a majority teaches all the same,
+    however narrow it is.
+
+    Args:
+        task: what was answered.
+        first: what was answered before anything was heard.
+        last: the answers that stand.
+        won: the answer that won; `None`: nobody did.
+        out: whether what can't be read has neither won nor lost; else it has lost.
     """
     if won is None:
         return ()
     winners = [(began, turn) for began, turn in _conversations(first, last) if turn.answer == won]
-    losers = [turn for turn in last if turn.answer not in {won, None}] if winners else []
+    apart = {won, None} if out else {won}
+    losers = [turn for turn in last if turn.answer not in apart] if winners else []
     start = task.drawing("winners").randrange(len(winners)) if losers else 0
     pairs = ((*winners[i % len(winners)], loser) for i, loser in enumerate(losers, start))
     return tuple(Preference(asked.index, a.index, b.index) for asked, a, b in pairs)

@@ -33,6 +33,7 @@ from moot.protocols.types import Outcome, Protocol, Say, Script, Verdict
 WAYS: list[Protocol] = [
     Sample(samples=3),
     Consensus(quorum=0.5),
+    Consensus(unreadable="lost"),
     Synthesis(),
     Synthesis(sees="answer", question="shown"),
     Synthesis(by="critic"),

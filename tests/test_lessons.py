@@ -38,6 +38,17 @@ def test_all_who_won_are_shown_in_turn_from_one_that_is_drawn() -> None:
     }
 
 
+def test_what_can_t_be_read_has_lost_where_that_is_wanted() -> None:
+    def lost(protocol: Consensus, *texts: str) -> list[int]:
+        return [p.rejected for p in held(protocol, *texts).outcome.preferences]
+
+    assert lost(Consensus(), "42", "?", "41", "42") == [2]
+    assert lost(Consensus(unreadable="lost"), "42", "?", "41", "42") == [1, 2]
+    assert lost(Consensus(unreadable="lost"), "42", "?", "?", "?") == [1, 2, 3]
+    assert lost(Consensus(unreadable="lost"), "?", "?", "?", "?") == []
+    assert lost(Consensus(unreadable="lost"), "42", "41", "?", "?") == []
+
+
 @pytest.mark.parametrize(
     ("protocol", "texts"),
     [
