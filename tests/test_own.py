@@ -92,6 +92,9 @@ def test_a_file_beside_the_experiment_has_its_method(tmp_path: Path, tiny: Path)
     assert {row["reward"] for row in one} <= {-float(n) for n in range(1, 7)}
     assert [row["reward"] for row in one] == [row["reward"] for row in two]
     assert len(both) == len(one)
+    assert moot("export", tmp_path / "one", "--kind", "model", "--to", tmp_path / "model") == 0
+    (file,) = (tmp_path / "model" / "own").iterdir()
+    assert f"own/{file.name}:Brief" in (tmp_path / "model" / "README.md").read_text()
     for name in ("one", "two", "sum", "named"):
         assert (tmp_path / name / "cycle-000" / "weights" / "pupil").is_dir()
 
