@@ -86,6 +86,11 @@ def in_one_line(error: BaseException) -> str:
     return words if len(words) <= 300 else f"{words[:299]}…"
 
 
+def with_type(error: BaseException) -> str:
+    """Return the same behind the error's type, for one whose words alone may say too little."""
+    return f"{type(error).__name__}: {in_one_line(error)}"
+
+
 def near(name: str, known: Iterable[str], *, show: bool = True) -> str:
     """Return `; did you mean 'x'?`, or what there is where nothing comes near.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .errors import in_one_line, near
+from .errors import near, with_type
 
 NAMED = re.compile(r"(.+\.py):([A-Za-z_]\w*)", re.DOTALL)
 """The path of a file, and the name of a class in it."""
@@ -54,7 +54,7 @@ def own_class(name: str, context: Path | None = None) -> type[Any]:
     try:
         module = _module(path, text)
     except (Exception, SystemExit) as error:
-        raise ValueError(f"{path}{line(error, path)}: {_said(error)}") from error
+        raise ValueError(f"{path}{_line(error, path)}: {_said(error)}") from error
     written = {
         key: one
         for key, one in vars(module).items()
@@ -65,7 +65,7 @@ def own_class(name: str, context: Path | None = None) -> type[Any]:
     return written[parts[2]]
 
 
-def line(error: BaseException, path: Path) -> str:
+def _line(error: BaseException, path: Path) -> str:
     """Return the last line of a file that was run when an error was raised, as `:LINE`."""
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return f":{error.lineno}"
@@ -82,23 +82,30 @@ def place(error: BaseException, one: type[Any]) -> str:
 
     Empty: it is no such class, or it was raised elsewhere.
     """
-    code = named(one)
-    path = Path(code.rpartition(":")[0]) if code else Path()
-    at = line(error, path) if code else ""
+    path = _file(one)
+    at = "" if path is None else _line(error, path)
     return f" ({path}{at})" if at else ""
 
 
 def _said(error: BaseException) -> str:
-    said = error.msg if isinstance(error, SyntaxError) else in_one_line(error)
-    return f"{type(error).__name__}: {said}"
+    """Return what an error says; one of syntax without its line, which is told apart."""
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error.msg}"
+    return with_type(error)
 
 
 def named(one: type[Any]) -> str | None:
     """Return a class of the user's own as FILE.py:CLASS, in full; `None`: it is no such class."""
+    path = _file(one)
+    return None if path is None else f"{path}:{one.__name__}"
+
+
+def _file(one: type[Any]) -> Path | None:
+    """Return the file that a class of the user's own is written in; `None`: it is no such class."""
     module = sys.modules.get(one.__module__)
-    if module is None or not module.__name__.startswith(PREFIX):
+    if module is None or module.__file__ is None or not module.__name__.startswith(PREFIX):
         return None
-    return f"{module.__file__}:{one.__name__}"
+    return Path(module.__file__)
 
 
 def lacks(one: type[Any], interface: type[Any]) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
-from .errors import Unverified, in_one_line
+from .errors import Unverified, with_type
 from .own_class import place
 from .verifier import Knowing, Verifier, is_right
 
@@ -83,7 +83,7 @@ class Task:
             return ask()
         except Exception as error:  # whatever a user's own raises
             verifier = type(self.verifier)
-            why = f"{type(error).__name__}: {in_one_line(error)}{place(error, verifier)}"
+            why = f"{with_type(error)}{place(error, verifier)}"
             raise Unverified(
                 f"verifier {verifier.__name__} on {what} {text[:60]!r} to task {self.id}: {why}"
             ) from error

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from moot.agents.errors import MootError, in_one_line
+from moot.agents.errors import MootError, with_type
 
 from .data.filed import Filed, write
 from .job import Do, Done, Job
@@ -39,7 +39,7 @@ def main(folder: Path) -> None:
         tell({"error": str(error)})
     except Exception as error:
         traceback.print_exc()
-        tell({"failed": f"{type(error).__name__}: {in_one_line(error)}"})
+        tell({"failed": with_type(error)})
     else:
         return
     os._exit(1)  # at once: what would be tidied up may wait for the others, who wait for this one

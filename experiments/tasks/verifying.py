@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
-from moot.agents.errors import in_one_line
+from moot.agents.errors import with_type
 from moot.agents.own_class import FORM, UNLIKE_OURS, lacks, named, own_class
 from moot.agents.verifier import Verifier
 from moot.protocols.verifiers import VERIFIERS
@@ -39,8 +39,7 @@ class _Name:
             try:
                 hash(_made(one))
             except Exception as error:
-                said = f"{type(error).__name__}: {in_one_line(error)}"
-                raise ValueError(f"{name}: {said}") from error
+                raise ValueError(f"{name}: {with_type(error)}") from error
             return named(one)
 
         def write(name: str, info: Any) -> str:
