@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from .address import Url
-from .engine import SERVER_S, Engine, Limits
+from .engine import BATCHES, SERVER_S, Engine, Limits
 from .errors import Denied, EngineError, Fault, Refusal
 from .price import Price
 from .types import Completion, Message, Request, Sampling, Settings, Weights
@@ -77,9 +77,9 @@ class Endpoint(Settings):
         return self.limits.deadline_s(SERVER_S)
 
     @property
-    def repeats(self) -> bool:
+    def varies(self) -> str:
         """A server batches, and rounds by the batch."""
-        return False
+        return BATCHES
 
     @asynccontextmanager
     async def open(self, logs: Path, adapters: int = 0) -> AsyncGenerator[Engine]:

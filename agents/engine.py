@@ -85,6 +85,16 @@ class Elsewhere(Protocol):
 
 
 @runtime_checkable
+class Greeting(Protocol):
+    """An engine that people come to."""
+
+    @property
+    def greeting(self) -> str:
+        """Where it awaits them, in words."""
+        ...
+
+
+@runtime_checkable
 class Resting(Protocol):
     """An engine that can leave the GPU's memory to others."""
 
@@ -116,6 +126,7 @@ class Limits(Settings):
         return usual if self.timeout_s == "auto" else self.timeout_s
 
 
+BATCHES = "answers in batches, whose floating point depends on what is asked together"
 SERVER_S = 600.0
 """How long a call to a server may take where nothing is set."""
 
@@ -155,8 +166,9 @@ class EngineSettings(Protocol):
         ...
 
     @property
-    def repeats(self) -> bool:
-        """Whether equal requests get equal completions, to the last bit, whatever else is asked."""
+    def varies(self) -> str:
+        """Why equal requests may get unequal completions, in words: the engine "answers ..."; empty
+        where they get equal ones, to the last bit, whatever else is asked."""
         ...
 
     def open(self, logs: Path, adapters: int = 0) -> AbstractAsyncContextManager[Engine]:

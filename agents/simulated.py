@@ -84,9 +84,9 @@ class Simulated(Settings):
         return self.limits.deadline_s(None)
 
     @property
-    def repeats(self) -> bool:
-        """It does."""
-        return True
+    def varies(self) -> str:
+        """It doesn't."""
+        return ""
 
     @asynccontextmanager
     async def open(self, logs: Path, adapters: int = 0) -> AsyncGenerator[Engine]:

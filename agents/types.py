@@ -142,7 +142,9 @@ class Completion:
     """
 
     text: str
-    finish: Literal["stop", "length"]
+    finish: Literal["stop", "length", "declined"]
+    """How it ended: as the speaker meant it, at `max_tokens`, or before it began, for a person who
+    was asked won't say; the text is empty then."""
     version: int
     """The version of the weights that spoke, as the engine reports it."""
     tokens_in: int

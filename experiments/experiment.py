@@ -9,6 +9,7 @@ from pydantic import Field
 
 from moot.agents.embedded.local import Local
 from moot.agents.endpoint import Endpoint
+from moot.agents.human.human import Human
 from moot.agents.population import Agent, Group, Population, Trust
 from moot.agents.scripted import Scripted
 from moot.agents.serving.vllm import VLLM
@@ -27,7 +28,7 @@ from .tasks import TaskSource
 from .tasks.split import for_cycle
 
 EngineChoice = Annotated[
-    Scripted | Simulated | Local | VLLM | Endpoint, Field(discriminator="kind")
+    Scripted | Simulated | Local | VLLM | Endpoint | Human, Field(discriminator="kind")
 ]
 
 

@@ -1,9 +1,10 @@
 """What an experiment would do: agents, calls, tokens, cost, memory, disk.  Nothing is run."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from moot.agents.embedded.local import Local
+from moot.agents.human.human import Human
 from moot.agents.population import Agent
 from moot.agents.price import PER
 from moot.agents.types import WIDTH
@@ -16,6 +17,9 @@ from .cycle.evaluation import MOST, examinees
 from .experiment import Experiment
 from .progress import money
 from .tasks.split import Split
+
+Asked = Sequence[tuple[Mapping[Agent, int], int]]
+"""How often each agent is asked, and how many times over."""
 
 
 def plan(experiment: Experiment, split: Split) -> Iterator[str]:
@@ -66,31 +70,42 @@ def _calls(experiment: Experiment, split: Split) -> Iterator[str]:
     if vote:
         yield f"            at most {sum(vote.values())} for the untrained model's vote"
     yield f"            {total + told * cycles} in all, without the controls"
-    if evaluation.controls and experiment.protocol.yields and split.measurable:
-        n = experiment.calls(people, split.held_out).total()
+    played = evaluation.controls and experiment.protocol.yields and split.measurable
+    control = experiment.calls(people, split.held_out) if played else Counter[Agent]()
+    if played:
         yield (
-            f"controls    {n} calls for the protocol on the held-out tasks; then two "
+            f"controls    {control.total()} calls for the protocol on the held-out tasks; then two "
             "controls, each of as"
         )
         yield (
             "            many answers without it as its tokens buy "
             f"(at most {MOST} of each policy to a task)"
         )
-    yield from _tokens(experiment, ((talk, cycles), (held, cycles + 1), (vote, 1)))
+    asked = ((talk, cycles), (held, cycles + 1), (vote, 1))
+    yield from _people(experiment, asked, control)
+    yield from _tokens(experiment, asked)
 
 
-def _tokens(
-    experiment: Experiment, asked: Iterable[tuple[Mapping[Agent, int], int]]
-) -> Iterator[str]:
-    """Yield what is generated at most, and what it costs.
+def _people(experiment: Experiment, asked: Asked, control: Mapping[Agent, int]) -> Iterator[str]:
+    """Yield how much people are asked at most, and how much of it in the protocol's control."""
+    most, spared = Counter[str](), Counter[str]()
+    for calls, times in (*asked, (control, 1)):
+        for agent, n in calls.items():
+            most[agent.engine] += times * n
+            spared[agent.engine] += n if calls is control else 0
+    for name, engine in experiment.engines.items():
+        if isinstance(engine, Human):
+            less = f", {spared[name]} of these in the controls" if spared[name] else ""
+            yield f"people      {name}: at most {most[name]} questions{less}"
 
-    Args:
-        experiment: whose engines have prices.
-        asked: how often each agent is, and how many times over.
-    """
+
+def _tokens(experiment: Experiment, asked: Asked) -> Iterator[str]:
+    """Yield what is generated at most, and what it costs."""
     most, judging = Counter[str](), 0
     for calls, times in asked:
         for agent, n in calls.items():
+            if isinstance(experiment.engines[agent.engine], Human):
+                continue
             tokens = times * n * agent.sampling.max_tokens
             most[agent.engine] += tokens
             judging += tokens if agent.role == "judge" else 0
@@ -108,6 +123,8 @@ def _tokens(
 
 def _memory(experiment: Experiment, name: str) -> Iterator[str]:
     engine = experiment.engines[name]
+    if isinstance(engine, Human):
+        return
     known = facts(engine.trains) if engine.trains is not None else None
     if known is None:
         yield f"memory      {name}: not known without the model"

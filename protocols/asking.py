@@ -1,7 +1,8 @@
 """Asking for what can be read: one of some choices, or JSON of a shape.
 
 An engine that can hold a reply to its form does; any other's is read with care.  What still can't
-be read is asked for once more, and then it is `None`: an abstention, never a default.
+be read is asked for once more, and then it is `None`: an abstention, never a default.  So is a
+person's word that they won't say, who isn't asked again.
 """
 
 import json
@@ -73,13 +74,18 @@ def asked(
         return []
     turns = yield list(says)
     found = [Reply(turn, read(say, turn)) for say, turn in zip(says, turns, strict=True)]
-    unread = [i for i, reply in enumerate(found) if reply.read is None]
+    unread = [i for i, reply in enumerate(found) if reply.read is None and not _declined(reply)]
     if unread:
         repeated = [again(says[i]) for i in unread]
         turns = yield repeated
         for i, say, turn in zip(unread, repeated, turns, strict=True):
             found[i] = Reply(turn, read(say, turn))
     return found
+
+
+def _declined(reply: Reply[T]) -> bool:
+    """Return whether whoever was asked won't say, and needn't be asked again."""
+    return reply.turn.completion.finish == "declined"
 
 
 def _choice_again(say: Say) -> Say:

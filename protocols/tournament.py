@@ -18,7 +18,7 @@ from .asking import Wishes
 from .consensus import matches
 from .judged import behind, preferred
 from .judging.pairwise import Pairwise
-from .judging.panel import counted
+from .judging.panel import counted, games, wins
 from .reliability.rating import bradley_terry
 from .sample import answers
 from .types import Outcome, Preference, Script, Signal, Turn, Verdict
@@ -54,15 +54,16 @@ class Tournament(Settings):
         first = yield answers(task, people, self.samples)
         players = _players(task.shuffled(first, "players"))
         verdicts = yield from self._played(task, people, players)
-        games = _games(verdicts)
+        played = games(verdicts)
         majority = plurality(task, [turn.answer for turn in first]).winner
         notes = {"players": float(len(players)), **counted(verdicts)}
-        if not games and len(players) != 1:
+        if not played and len(players) != 1:
             return Outcome(tuple(verdicts), majority=majority, notes=notes)
-        strength = bradley_terry(games)
+        strength = bradley_terry(played)
+        grades = [Verdict(turn, "grade", share) for turn, share in wins(played).items()]
         won = max(players, key=lambda turn: _strength(strength, turn))
         return Outcome(
-            verdicts=(*matches(first, str(won.answer)), *verdicts, *_grades(games)),
+            verdicts=(*matches(first, str(won.answer)), *verdicts, *grades),
             reference=won.text,
             source=won.index,
             answer=won.answer,
@@ -112,24 +113,6 @@ def _players(first: Sequence[Turn]) -> list[Turn]:
     return list(found.values())
 
 
-def _games(verdicts: Sequence[Verdict]) -> list[tuple[int, int, float]]:
-    """Return the panel's games: who played whom, and how likely the first one won."""
-    return [
-        (v.of, v.over, v.score)
-        for v in verdicts
-        if v.kind == "preference" and v.by is None and v.over is not None and v.score is not None
-    ]
-
-
-def _grades(games: Sequence[tuple[int, int, float]]) -> list[Verdict]:
-    """Return each player's mean win."""
-    wins: dict[int, list[float]] = {}
-    for a, b, p in games:
-        wins.setdefault(a, []).append(p)
-        wins.setdefault(b, []).append(1 - p)
-    return [Verdict(turn, "grade", sum(won) / len(won)) for turn, won in wins.items()]
-
-
 def _strength(found: Mapping[int, float], turn: Turn) -> float:
     """Return how strong a player is, so that equals are equal: 0 where it hasn't played."""
     return round(found.get(turn.index, 0.0), 9)
@@ -140,7 +123,7 @@ def _swiss(players: Sequence[Turn], verdicts: Sequence[Verdict]) -> list[tuple[T
 
     Two whose game couldn't be read have met all the same.
     """
-    strength = bradley_terry(_games(verdicts))
+    strength = bradley_terry(games(verdicts))
     met = {frozenset((v.of, v.over)) for v in verdicts if v.kind == "preference"}
     ranked = sorted(players, key=lambda turn: -_strength(strength, turn))
     pairs: list[tuple[Turn, Turn]] = []

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from ..beside import ModelName
-from ..engine import Engine, Limits
+from ..engine import BATCHES, Engine, Limits
 from ..price import Price
 from ..types import Device, Dtype, Settings, on_this_machine
 
@@ -49,9 +49,9 @@ class Local(Settings):
         return self.limits.deadline_s(None)
 
     @property
-    def repeats(self) -> bool:
-        """Only where nothing is batched."""
-        return self.batch == 1
+    def varies(self) -> str:
+        """It doesn't where nothing is batched."""
+        return "" if self.batch == 1 else BATCHES
 
     @asynccontextmanager
     async def open(self, logs: Path, adapters: int = 0) -> AsyncGenerator[Engine]:

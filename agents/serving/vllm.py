@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from ..address import Url
 from ..beside import ModelName
-from ..engine import SERVER_S, Engine, Limits
+from ..engine import BATCHES, SERVER_S, Engine, Limits
 from ..gpus import Gpus
 from ..price import Price
 from ..types import Dtype, OneOrMore, Settings, on_this_machine
@@ -109,9 +109,9 @@ class VLLM(Settings):
         return None
 
     @property
-    def repeats(self) -> bool:
+    def varies(self) -> str:
         """A server batches, and rounds by the batch."""
-        return False
+        return BATCHES
 
     @property
     def each(self) -> int:

@@ -17,7 +17,8 @@ class Claim:
     """What a judge found in the end: how good one reply is, or how likely better than another.
 
     The two orders of a pair are one claim, their mean.  So are the criteria of a rubric, as much as
-    each is worth: one of less than 0 points speaks for the reply where it isn't true of it.
+    each is worth: one of less than 0 points speaks for the reply where it isn't true of it.  Of a
+    pair that was shown in one order alone the claim is of the earlier turn, in either order.
     """
 
     episode: str
@@ -90,6 +91,12 @@ def _claim(same: Sequence[Ruling]) -> Claim | None:
         return Claim(first.episode, first.of, None, good / worth) if read else None
     one = [score for ruling, score in read if ruling.of.turn == first.of.turn]
     other = [score for ruling, score in read if ruling.of.turn != first.of.turn]
+    if not one and not other:
+        return None
+    if all(ruling.of.turn == first.of.turn for ruling in same):  # it was asked in one order alone
+        won, lower = fmean(one), first.of.turn < first.over.turn
+        of, over = (first.of, first.over) if lower else (first.over, first.of)
+        return Claim(first.episode, of, over, won if lower else 1 - won)
     score = either_way(fmean(one) if one else None, fmean(other) if other else None)
     if score is None:
         return None

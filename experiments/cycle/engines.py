@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from random import Random
 
-from moot.agents.engine import Elsewhere, Engine, EngineSettings
+from moot.agents.engine import Elsewhere, Engine, EngineSettings, Greeting
 from moot.agents.errors import EngineError
 from moot.agents.late import late
 from moot.agents.limits.gate import Gate
@@ -96,6 +96,8 @@ async def _gated(
             engine = await stack.enter_async_context(settings.open(logs, experiment.adapters(name)))
             if probe and isinstance(engine, Elsewhere):
                 await engine.probe()
+            if isinstance(engine, Greeting):
+                show.line(f"engine {name}: {engine.greeting}")
         except EngineError as error:
             raise EngineError(f"engines.{name}: {error}") from error
         jitter = Random(seed(experiment.seed, f"gate/{name}", 0))

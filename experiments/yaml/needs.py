@@ -6,6 +6,7 @@ from typing import get_args
 
 from moot.agents.endpoint import Endpoint
 from moot.agents.errors import InputError, near
+from moot.agents.human.human import Human
 from moot.agents.own_class import named
 from moot.agents.population import Role
 from moot.agents.questions import truth
@@ -13,6 +14,7 @@ from moot.agents.simulated import Simulated
 from moot.agents.types import Settings
 from moot.protocols import ProtocolChoice
 from moot.protocols.consensus import Consensus
+from moot.protocols.judging.cascade import Cascade
 from moot.protocols.selection import Selection
 from moot.protocols.types import Held
 from moot.training import MethodChoice
@@ -46,10 +48,25 @@ def told(experiment: Experiment) -> Iterator[Problem]:
     }
     for (key, way), agents in asked.items():
         engines = {agent.engine: experiment.engines[agent.engine] for agent in agents}
-        mute = [n for n, one in engines.items() if isinstance(one, Endpoint | Simulated)]
+        mute = [n for n, one in engines.items() if isinstance(one, Endpoint | Simulated | Human)]
         if mute and getattr(talk, key, None) == way:
             kind = engines[mute[0]].kind
             yield (*at, key), f"engine '{mute[0]}' ({kind}) doesn't tell how likely a text is"
+
+
+def experts(experiment: Experiment) -> Iterator[Problem]:
+    """Yield who is an expert and no judge, or leaves none for the panel."""
+    judging = getattr(experiment.protocol, "judging", None)
+    if not isinstance(judging, Cascade):
+        return
+    judges = [a for a in experiment.people().agents if a.playing("judge")]
+    at = ("protocol", "judging", "experts")
+    known = {name for a in judges for name in (a.name, a.group)}
+    for i, name in enumerate(judging.experts):
+        if name not in known:
+            yield (*at, i), f"no judge and no group of them is called '{name}'{near(name, known)}"
+    if all({a.name, a.group} & {*judging.experts} for a in judges):
+        yield at, "all judges are experts; leave some others to the panel, or take `pairwise`"
 
 
 def _talk(protocol: ProtocolChoice) -> tuple[object, Steps]:

@@ -19,6 +19,7 @@ from moot.agents.task import Task
 
 from ..asking import Wishes
 from ..types import Turn, Verdict
+from .cascade import Cascade
 from .listwise import Listwise
 from .pairwise import Pairwise
 from .pointwise import Pointwise
@@ -45,7 +46,7 @@ class Judging(Protocol):
 
 
 JudgingChoice = Annotated[
-    Pairwise | Pointwise | Listwise | SelfReward,
+    Pairwise | Pointwise | Listwise | SelfReward | Cascade,
     Field(discriminator="kind"),
     OrOwn("judging", Judging),
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from statistics import fmean
 
 from moot.agents.population import Agent
 from moot.agents.task import Task
@@ -94,6 +95,24 @@ def level(task: Task, found: Found) -> dict[int, float | None]:
         turn: mean((judge, score) for judge, score in said if read.get(judge) == most)
         for turn, said in found.items()
     }
+
+
+def games(verdicts: Iterable[Verdict]) -> list[tuple[int, int, float]]:
+    """Return the panel's comparisons: which turn met which, and how likely the first is better."""
+    return [
+        (v.of, v.over, v.score)
+        for v in verdicts
+        if v.kind == "preference" and v.by is None and v.over is not None and v.score is not None
+    ]
+
+
+def wins(played: Iterable[tuple[int, int, float]]) -> dict[int, float]:
+    """Return how often, in the mean, each turn won that met others."""
+    found: dict[int, list[float]] = {}
+    for a, b, p in played:
+        found.setdefault(a, []).append(p)
+        found.setdefault(b, []).append(1 - p)
+    return {turn: fmean(won) for turn, won in found.items()}
 
 
 def counted(verdicts: Iterable[Verdict]) -> dict[str, float | None]:

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Any, TypeGuard, cast, get_args, get_type_hints
 
-from moot.agents.types import HALF, Completion, Message, Prompt
+from moot.agents.types import HALF, Message, Prompt
 
 ROLES = get_args(get_type_hints(Message)["role"])
-FINISHES = get_args(get_type_hints(Completion)["finish"])
+FINISHES = ("stop", "length")
 REPLY = "expected a text, or one message of the assistant, with the prompt before it or not"
 WHOLE = (
     "expected a list of messages, the prompt's and then one of the assistant (a text needs a "

@@ -1,0 +1,1 @@
+"""A person as an engine: what is asked waits on a page until somebody replies."""

@@ -1,0 +1,247 @@
+"""People as an engine: what they are shown, what is taken from them, and who is let in."""
+
+import asyncio
+import json
+import socket
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+from desk import Page, at_desk
+from pydantic import ValidationError
+
+from moot.agents.engine import Engine
+from moot.agents.errors import EngineError
+from moot.agents.human.human import Human
+from moot.agents.types import Completion, Message, Request, Sampling, Weights
+
+PROMPT = (Message("system", "You are Anna."), Message("user", "Which? <b>1</b>\n\nor 2"))
+FREE = Request(PROMPT, Sampling(max_tokens=1, stop=("x",)), seed=1)
+CHOICE = replace(FREE, choices=("1", "2", "10"))
+SHAPE = replace(FREE, shape='{"type": "object"}')
+WRONG_KEY = 401
+
+
+def taken(request: Request, *said: Any) -> tuple[list[str], Completion]:
+    """Return why replies weren't taken, and what the one came to that was."""
+
+    async def scene(engine: Engine, page: Page) -> tuple[list[str], Completion]:
+        asked = asyncio.create_task(engine.generate(request))
+        name = (await page.question())["name"]
+        refused: list[str] = []
+        for text in said:
+            status, found = await page.reply(name, text)
+            assert status == (200 if text == said[-1] else 422)
+            if status == 422:
+                refused.append(found["error"])
+        return refused, await asked
+
+    return at_desk(scene)
+
+
+def test_people_see_what_a_model_would_and_their_words_are_taken_as_they_are() -> None:
+    async def scene(engine: Engine, page: Page) -> None:
+        asked = asyncio.create_task(engine.generate(FREE))
+        question = await page.question()
+        assert question["prompt"] == [
+            {"role": "system", "content": "You are Anna."},
+            {"role": "user", "content": "Which? <b>1</b>\n\nor 2"},
+        ]
+        assert (question["choices"], question["shape"]) == ([], "")
+        status, found = await page.reply(question["name"], "  Neither x: ünlike\nboth  ")
+        assert (status, found) == (200, {"waiting": 0, "replies": 1, "question": None})
+        said = await asked
+        assert (said.text, said.finish, said.version) == ("Neither x: ünlike\nboth", "stop", 0)
+        assert (said.tokens_in, said.tokens_out, said.shares) == (0, 0, ())
+        assert said.latency_s > 0
+
+    at_desk(scene)
+
+
+def test_a_choice_is_one_of_those_there_are() -> None:
+    refused, said = taken(CHOICE, "3", "1 or 2", " 10 ")
+
+    assert refused == ["Choose one of 1, 2, 10."] * 2
+    assert (said.text, said.finish) == ("10", "stop")
+
+
+def test_json_is_json() -> None:
+    refused, said = taken(SHAPE, "{", "[1]", "[" * 100_000, '{"ranking": [2, 1]}')
+
+    assert json.loads(said.text) == {"ranking": [2, 1]}
+    assert refused[0].startswith("This is no JSON: ")
+    assert refused[1] == 'JSON in braces is wanted: {"...": ...}'
+    assert refused[2].startswith("This is no JSON: ")
+
+
+def test_nothing_is_no_reply() -> None:
+    refused, said = taken(FREE, "", " \n ", "a")
+
+    assert refused == ["Write something, or decline."] * 2
+    assert said.text == "a"
+
+
+def test_who_cant_tell_declines() -> None:
+    _, said = taken(CHOICE, None)
+
+    assert (said.text, said.finish) == ("", "declined")
+
+
+def test_a_question_is_answered_once_and_stays_until_it_is() -> None:
+    async def scene(engine: Engine, page: Page) -> None:
+        asked = [asyncio.create_task(engine.generate(replace(FREE, seed=i))) for i in range(8)]
+        first = await page.question()
+        assert (await page.question())["name"] == first["name"]
+        await page.reply(first["name"], "one")
+        status, found = await page.reply(first["name"], "two")
+        assert (status, "already" in found["error"]) == (409, True)
+        assert (await page.reply("of another run", "three"))[0] == 409
+        for _ in range(7):
+            await page.reply((await page.question())["name"], "more")
+        words = [said.text for said in await asyncio.gather(*asked)]
+        assert sorted(words) == ["more"] * 7 + ["one"]
+
+    at_desk(scene)
+
+
+def test_what_nobody_waits_for_any_more_is_not_asked() -> None:
+    async def scene(engine: Engine, page: Page) -> None:
+        asked = asyncio.create_task(engine.generate(FREE))
+        name = (await page.question())["name"]
+        asked.cancel()
+        await asyncio.wait([asked])
+        assert (await page.get("question"))[1] == {"waiting": 0, "replies": 0, "question": None}
+        assert (await page.reply(name, "late"))[0] == 409
+
+    at_desk(scene)
+
+
+def test_the_order_of_questions_is_not_that_in_which_they_come() -> None:
+    async def scene(engine: Engine, page: Page) -> list[str]:
+        requests = [replace(FREE, prompt=(Message("user", str(i)),)) for i in range(20)]
+        asked = [asyncio.create_task(engine.generate(one)) for one in requests]
+        await asyncio.sleep(0)
+        shown: list[str] = []
+        for _ in requests:
+            question = await page.question()
+            shown.append(question["prompt"][0]["content"])
+            await page.reply(question["name"], "x")
+        await asyncio.gather(*asked)
+        return shown
+
+    shown = at_desk(scene)
+    assert sorted(shown, key=int) == [str(i) for i in range(20)]
+    assert shown != sorted(shown, key=int)
+
+
+def test_who_doesnt_know_the_key_learns_and_changes_nothing() -> None:
+    async def scene(engine: Engine, page: Page) -> None:
+        asked = asyncio.create_task(engine.generate(FREE))
+        name, key = (await page.question())["name"], page.key
+        for wrong in ("", key[:-1], f"{key}x", "ü"):
+            page.key = wrong
+            assert (await page.get("question"))[0] == WRONG_KEY
+            assert (await page.reply(name, "mine"))[0] == WRONG_KEY
+            assert (await page.get("elsewhere"))[0] == WRONG_KEY
+        page.key = key
+        await page.reply(name, "yours")
+        assert (await asked).text == "yours"
+
+    at_desk(scene)
+
+
+def test_the_page_loads_nothing_from_elsewhere_and_holds_nothing_of_the_run() -> None:
+    async def scene(engine: Engine, page: Page) -> None:
+        asked = asyncio.create_task(engine.generate(FREE))
+        async with ClientSession() as session:
+            for path, kind in (("", "html"), ("desk.js", "javascript"), ("desk.css", "css")):
+                async with session.get(page.address + path) as found:
+                    assert found.status == 200
+                    assert found.content_type == f"text/{kind}"
+                    assert "default-src 'none'" in found.headers["Content-Security-Policy"]
+                    assert found.headers["Cache-Control"] == "no-store"
+                    text = await found.text()
+                    assert "://" not in text
+                    assert "innerHTML" not in text
+                    assert "Anna" not in text
+        asked.cancel()
+
+    at_desk(scene)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"{}", b"[", b'{"question": 1, "text": "x"}', b'{"question": "a", "text": "\xff"}'],
+)
+def test_what_is_no_reply_is_refused(sent: bytes) -> None:
+    async def scene(engine: Engine, page: Page) -> tuple[int, Any]:
+        return await page.post(sent)
+
+    status, found = at_desk(scene)
+    assert (status, found) == (
+        400,
+        {"error": "The page sent something else than a reply; reload it."},
+    )
+
+
+def test_people_speak_for_themselves_alone(tmp_path: Any) -> None:
+    async def scene(engine: Engine, page: Page) -> None:
+        with pytest.raises(EngineError, match="no weights but their own"):
+            await engine.generate(replace(FREE, weights="pupil", version=1))
+        with pytest.raises(EngineError, match="can't tell how likely a given reply is"):
+            await engine.generate(replace(FREE, choices=("4",)))
+        with pytest.raises(EngineError, match="can't load weights"):
+            await engine.load(Weights("pupil", 1, tmp_path))
+        assert await engine.held() == {}
+
+    at_desk(scene)
+
+
+def test_a_key_of_ones_own_is_in_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESK", "correct horse battery")
+
+    async def scene(engine: Engine, page: Page) -> None:
+        assert page.address.endswith("/ (the key is in DESK)")
+        page.address, page.key = page.address.partition(" ")[0], "correct horse battery"
+        assert (await page.get("question"))[0] == 200
+
+    at_desk(scene, key_env="DESK")
+
+
+@pytest.mark.parametrize(
+    ("key", "error"), [("", "DESK is not set"), ("short", "16 printable"), ("ü" * 16, "printable")]
+)
+def test_a_key_is_long_enough(key: str, error: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESK", key)
+
+    with pytest.raises(EngineError, match=error):
+        at_desk(lambda engine, page: page.question(), key_env="DESK")
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(EngineError, match=f"no page can be served at 127.0.0.1:{port}: .*port"):
+            at_desk(lambda engine, page: page.question(), port=port)
+
+
+def test_a_host_that_isnt_here_is_named() -> None:
+    with pytest.raises(EngineError, match=r"no page can be served at 192\.0\.2\.1:.*`host`"):
+        at_desk(lambda engine, page: page.question(), host="192.0.2.1")
+    with pytest.raises(EngineError, match=r"no page can be served at nowhere\.invalid:"):
+        at_desk(lambda engine, page: page.question(), host="nowhere.invalid")
+
+
+def test_others_are_told_this_machines_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(engine: Engine, page: Page) -> str:
+        return page.address
+
+    assert f"//{socket.gethostname()}:" in at_desk(scene, host="0.0.0.0")
+
+
+def test_people_are_neither_throttled_nor_paid_by_the_token() -> None:
+    for setting in ({"limits": {"concurrency": 2}}, {"price": {"tokens_in": 1}}):
+        with pytest.raises(ValidationError, match="Extra inputs"):
+            Human.model_validate(setting)
+    assert Human().deadline_s is None
