@@ -1,7 +1,7 @@
 """An agent is a name, a role and a voice; a population is some of them, in order."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
@@ -11,8 +11,9 @@ from .beside import Text
 from .errors import MootError
 from .types import Message, Name, OneOrMore, Prompt, Sampling, Settings, in_turn
 
-Trust = Literal["labels", "agreement", "equal"]
-"""What judges are weighed by: known answers, what they agree about, or nothing."""
+Trust = Literal["labels", "people", "agreement", "equal"]
+"""What judges are weighed by: known answers, what people prefer, what they agree about, or
+nothing."""
 Role = Literal["policy", "critic", "judge"]
 
 
@@ -132,6 +133,10 @@ class Population:
     def cast(self) -> Counter[Role]:
         """Return how many agents may play each role."""
         return Counter(role for agent in self.agents for role in (agent.role, *agent.others))
+
+    def without(self, names: Collection[str]) -> "Population":
+        """Return the population without those agents and groups."""
+        return Population(tuple(a for a in self.agents if not {a.name, a.group} & {*names}))
 
     def learners(self) -> dict[str, tuple[Agent, ...]]:
         """Return the agents that learn, by the name of the weights they share."""

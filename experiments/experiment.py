@@ -1,11 +1,11 @@
 """The experiment: everything that decides a run, as one frozen model."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from itertools import groupby
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from moot.agents.embedded.local import Local
 from moot.agents.endpoint import Endpoint
@@ -18,6 +18,7 @@ from moot.agents.task import Task
 from moot.agents.types import Name, Settings
 from moot.protocols import ProtocolChoice
 from moot.protocols.casting import EVERYBODY, Casting, seating
+from moot.protocols.judging import Comparing
 from moot.protocols.stage import StageSettings
 from moot.training import MethodChoice
 from moot.training.methods.sft import SFT
@@ -44,9 +45,21 @@ class Evaluation(Settings):
     peers."""
     baseline: bool = True
     """Whether, at the end, the untrained model votes with the compute that the whole run spent."""
+    judging: Comparing | None = None
+    """How judges compare, after each cycle, what the trained say to held-out tasks with what the
+    untrained said: how often it is better is the win rate. Left out, nobody does."""
+    judges: tuple[Name, ...] = ()
+    """Who judges that: names of agents or of groups, who judge nothing else in the run. Left out,
+    all judges do."""
     baseline_votes: int = Field(default=64, ge=1, le=10_000)
     """The most votes that this baseline casts for a task. If the run's compute would buy more, the
     report says so; more hardly move a majority."""
+
+    @model_validator(mode="after")
+    def _who_judges_judges_something(self) -> Self:
+        if self.judging is None:
+            self.refuse("judges", where="without `judging`")
+        return self
 
 
 class Experiment(Settings):
@@ -73,7 +86,8 @@ class Experiment(Settings):
     trust: Trust = "labels"
     """What judges are weighed by in the next cycle: how often they found right answers better than
     wrong ones, where answers are known (`labels`: known answers have a say then in what judges
-    teach), and else by `agreement`: what the judges agree about; or all alike (`equal`)."""
+    teach), or what those judges prefer that are `people`, and else by `agreement`: what the judges
+    agree about; or all alike (`equal`). People themselves weigh 1."""
     evaluation: Evaluation = Evaluation()
     stage: StageSettings = StageSettings()
     made_with: dict[str, str] | None = None
@@ -83,6 +97,23 @@ class Experiment(Settings):
         """Return the population, speaking with version 0 of everything."""
         only = next(iter(self.engines))
         return Population(tuple(a for group in self.population for a in group.agents(only)))
+
+    def talking(self, people: Population) -> Population:
+        """Return who of them talks: all but those who judge the evaluation alone."""
+        return people.without(self.evaluation.judges)
+
+    def examiners(self, people: Population) -> tuple[Agent, ...]:
+        """Return who of them judges the evaluation; there may be none."""
+        if self.evaluation.judging is None:
+            return ()
+        judges = [judge for a in people.agents if (judge := a.playing("judge"))]
+        named = {*self.evaluation.judges}
+        return tuple(a for a in judges if not named or {a.name, a.group} & named)
+
+    def persons(self) -> Set[str]:
+        """Return the names of the agents that are people."""
+        human = {name for name, engine in self.engines.items() if isinstance(engine, Human)}
+        return {agent.name for agent in self.people().agents if agent.engine in human}
 
     def adapters(self, engine: str) -> int:
         """Return how many adapters learn on an engine: none where all weights do."""
@@ -99,9 +130,17 @@ class Experiment(Settings):
     def calls(self, people: Population, tasks: Sequence[Task], cycle: int = 0) -> Counter[Agent]:
         """Return how often each agent speaks at most while a cycle's tasks are talked about."""
         found: Counter[Agent] = Counter()
-        cast = seating(self.casting, people, tasks, self.seed, cycle)
+        cast = seating(self.casting, self.talking(people), tasks, self.seed, cycle)
         for one, same in groupby(map(cast, tasks)):
             times = len(list(same))
             for agent, n in self.protocol.calls(one).items():
                 found[agent] += n * times
         return found
+
+    def judgements(self, people: Population, tasks: Sequence[Task]) -> Mapping[Agent, int]:
+        """Return how often each judge speaks at most for the win rate on some tasks."""
+        evaluation = self.evaluation
+        if evaluation.judging is None:
+            return {}
+        pairs = evaluation.samples * len(tasks) * len(people.learners())
+        return dict.fromkeys(self.examiners(people), pairs * evaluation.judging.calls(2))

@@ -55,7 +55,8 @@ def _calls(experiment: Experiment, split: Split) -> Iterator[str]:
     method = experiment.method
     telling = split.measurable and cycles and isinstance(method, LaSeR) and method.alpha
     told = sum(held.values()) if telling else 0
-    due = evaluation.baseline and cycles and people.learners()
+    judged = experiment.judgements(people, split.held_out)
+    due = evaluation.baseline and split.measurable and cycles and people.learners()
     vote = dict.fromkeys(who, evaluation.baseline_votes * held_out) if due else {}
     groups: Counter[str] = Counter()
     for agent, n in talk.items():
@@ -65,8 +66,11 @@ def _calls(experiment: Experiment, split: Split) -> Iterator[str]:
     if experiment.casting != EVERYBODY:
         yield "            in the first cycle; casts of other cycles may differ"
     total = sum(talk.values()) * cycles + sum(held.values()) * (cycles + 1) + sum(vote.values())
+    total += sum(judged.values()) * cycles
     verdicts = f", and at most {told} verdicts after a cycle" if told else ""
     yield f"            {sum(held.values())} an evaluation{verdicts}"
+    if judged:
+        yield f"            at most {sum(judged.values())} by judges for the win rate after a cycle"
     if vote:
         yield f"            at most {sum(vote.values())} for the untrained model's vote"
     yield f"            {total + told * cycles} in all, without the controls"
@@ -81,7 +85,7 @@ def _calls(experiment: Experiment, split: Split) -> Iterator[str]:
             "            many answers without it as its tokens buy "
             f"(at most {MOST} of each policy to a task)"
         )
-    asked = ((talk, cycles), (held, cycles + 1), (vote, 1))
+    asked = ((talk, cycles), (held, cycles + 1), (judged, cycles), (vote, 1))
     yield from _people(experiment, asked, control)
     yield from _tokens(experiment, asked)
 

@@ -14,8 +14,9 @@ from moot.protocols.journal import Journal
 from moot.protocols.ledger import Ledger
 
 from .cycle.engines import opened, replayed
+from .cycle.examination import examine, judge, play_baseline, play_controls
 from .cycle.learn import current, published
-from .cycle.phases import Run, examine, let_learn, let_talk, play_baseline, play_controls, serve
+from .cycle.phases import Run, let_learn, let_talk, serve
 from .cycle.recording import RECORDING, Recording
 from .cycle.replay import Replay, apart, recorded
 from .experiment import Experiment
@@ -118,11 +119,13 @@ async def _run(
         start = max(0, evaluated.index(False) - 1) if False in evaluated else cycles
         await serve(run, current(out, start).values())
         await examine(run, start)
+        await judge(run, start)
         for cycle in range(start, cycles):
             if not published(talk_folder(out, cycle)):
                 await let_learn(run, cycle, await let_talk(run, cycle))
             learnt = [w for w in current(out, cycle + 1).values() if w.version == cycle + 1]
             await serve(run, learnt)
             await examine(run, cycle + 1)
+            await judge(run, cycle + 1)
         await play_controls(run)
         await play_baseline(run)

@@ -13,8 +13,9 @@ from moot.experiments.cycle.evaluation import summary
 from moot.experiments.files.store import write_metrics
 from moot.experiments.report.conversations import Ending
 from moot.experiments.report.evaluations import accuracies, improvement
-from moot.experiments.report.findings import findings, in_short, reference_findings, state
+from moot.experiments.report.findings import findings, in_short, reference_findings
 from moot.experiments.report.readings import read
+from moot.experiments.report.state import state
 from moot.protocols.consensus import Consensus
 from moot.protocols.journal import Metric
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from task_files import CONFIGS, SUMS, WRITERS, as_task, bad, write_jsonl
 
+from moot.agents.errors import MootError
 from moot.experiments.tasks.split import divide, task
 from moot.experiments.tasks.table import File, Inline, Item
 from moot.protocols.verifiers import VERIFIERS
@@ -91,6 +92,23 @@ def test_an_answer_may_be_unknown(tmp_path: Path) -> None:
     known = {t.prompt: t.answer for t in (*from_file.train, *from_file.held_out)}
     assert known == {f"q{i}": str(i) if i % 2 else None for i in range(8)}
     assert from_file == Inline(items=items, **how).load(0)
+
+
+def test_open_questions_need_no_answers_and_no_verifier(tmp_path: Path) -> None:
+    path = tmp_path / "open.jsonl"
+    write_jsonl(path, [{"prompt": f"What of {i}?"} for i in range(6)])
+
+    filed = File(path=str(path), answer_column=None, held_out=2, per_cycle=2).load(0)
+    items = tuple(Item(prompt=f"What of {i}?") for i in range(6))
+    inline = Inline(items=items, held_out=2, per_cycle=2).load(0)
+
+    for split in (filed, inline):
+        assert len(split.train) == 4
+        assert {t.answer for t in (*split.train, *split.held_out)} == {None}
+        assert not split.measurable
+        assert split.train[0].correct(split.train[0].read("It is kind.")) is None
+    with pytest.raises(MootError, match=r"open.jsonl:1: no column 'answer'.*or is null where no"):
+        File(path=str(path), held_out=2, per_cycle=2).load(0)
 
 
 @pytest.mark.parametrize(("kind", "none"), [("jsonl", None), ("parquet", float("nan"))])

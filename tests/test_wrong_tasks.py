@@ -139,7 +139,6 @@ def test_an_item_that_can_not_be_checked_is_named() -> None:
     ("source", "error"),
     [
         ({"kind": "files"}, "does not match any of the expected tags"),
-        ({"kind": "file", "path": "x.jsonl"}, "verifier"),
         ({"kind": "file", "path": "x.jsonl", "verifier": "maths"}, "verifier"),
         ({"kind": "inline", "verifier": "exact", "items": []}, "items"),
         ({"kind": "reasoning_gym", "dataset": "x", "template": "no field"}, "template"),

@@ -32,11 +32,11 @@ PEOPLE = [
     ),
     engine(
         "{lines: [a]}",
-        ":4:9 engines.main.kind: is missing; one of 'scripted', 'simulated', 'local', 'vllm', 'endpoint'",
+        ":4:9 engines.main.kind: is missing; one of 'scripted', 'simulated', 'local', 'vllm', 'endpoint', 'human'",
     ),
     engine(
         "{kind: scriptd}",
-        ":4:16 engines.main.kind: expected one of 'scripted', 'simulated', 'local', 'vllm', 'endpoint', got "
+        ":4:16 engines.main.kind: expected one of 'scripted', 'simulated', 'local', 'vllm', 'endpoint', 'human', got "
         "'scriptd'; did you mean 'scripted'?",
     ),
     engine(

@@ -162,7 +162,17 @@ WORK = [
         "answer: two",
         ":8:3 tasks: items.0: the answer 'two' can't be read by verifier number",
     ),
-    wrong(", answer: 2", "", ":12:11 tasks.items.0.answer: is missing"),
+    wrong(
+        ", answer: 2",
+        "",
+        ":8:3 tasks: items.0: has no answer, and others have; write `answer: null` if it isn't "
+        "known",
+    ),
+    wrong(
+        "  verifier: number\n",
+        "",
+        ":8:3 tasks: items.0: has an answer; name the `verifier` that reads and checks it",
+    ),
     wrong(
         "answer: 2",
         "answer: [2]",
@@ -211,12 +221,12 @@ WORK = [
     source(
         "{kind: file, path: sums.jsonl, verifier: number}",
         ":7:8 tasks: sums.jsonl:1: no column 'answer'; there are: prompt, result; "
-        "`answer_column` names it",
+        "`answer_column` names it, or is null where no answers are known",
     ),
     source(
         "{kind: file, path: sums.jsonl, verifier: number, answer_column: results}",
         ":7:8 tasks: sums.jsonl:1: no column 'results'; there are: prompt, result; did you mean "
-        "'result'?; `answer_column` names it",
+        "'result'?; `answer_column` names it, or is null where no answers are known",
     ),
     source(
         "{kind: file, path: semi.csv, verifier: number}",

@@ -3,16 +3,17 @@
 Where answers are known a judge is held against them: its AUC is how often it finds the right one of
 a right and a wrong answer to one question better.  If the interval holds 0.5 it is at chance, below
 it is worse: it is named in the report.  From the next cycle on its weight is 2 AUC - 1, and none
-where it is at chance, unless `trust` says otherwise; no label has any other say.  Where answers
-aren't known, or by `agreement`, what judges agree about tells how good each is (Dawid and Skene,
-1979), from three judges and a hundred claims on.
+where it is at chance, unless `trust` says otherwise; no label has any other say.  By `people` it is
+held against what people prefer in the same way.  Where answers aren't known, or by `agreement`,
+what judges agree about tells how good each is (Dawid and Skene, 1979), from three judges and a
+hundred claims on.  People themselves always weigh 1: who asks them wants to hear them.
 
-Both go by which of two replies a judge finds better, by marks too: a judge whose marks are all high
+All go by which of two replies a judge finds better, by marks too: a judge whose marks are all high
 may rank as well as any, and one that knows which questions are hard may know nothing of the
 answers.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import chain
 from statistics import fmean
 
@@ -28,6 +29,7 @@ from .habits import habits
 from .ratings import rated
 from .rulings import Ruling
 from .stats import FEWEST, Interval, mean_by_unit, not_certain, resampled_sums
+from .with_people import with_people
 
 ENOUGH = 100
 """Claims that judges must have made before their agreement tells them apart: with fewer a panel of
@@ -35,7 +37,11 @@ equals was right more often (docs/lab-log.md)."""
 
 
 def judged(
-    rulings: Sequence[Ruling], cycle: int, seed: int, trust: Trust = "labels"
+    rulings: Sequence[Ruling],
+    cycle: int,
+    seed: int,
+    trust: Trust = "labels",
+    people: Set[str] = frozenset(),
 ) -> list[Metric]:
     """Return what can be said of each judge (judges/WHAT@NAME), of all, and of whom they judged.
 
@@ -44,6 +50,7 @@ def judged(
         cycle: whose metrics these are.
         seed: of the bootstrap, whose units are episodes.
         trust: what judges are weighed by.
+        people: which of them are persons.
     """
     found = claims(rulings)
     pairs = {judge: compared(some) for judge, some in found.items()}
@@ -62,7 +69,11 @@ def judged(
             for name, interval in habits(judge, found, seed).items()
         ]
     ratings = _ratings(pairs)
-    weights = trusted(list(found), [*chain.from_iterable(ratings)], areas, trust)
+    alike = with_people(pairs, people, seed)
+    metrics += [Metric(cycle, f"judges/with_people@{j}", *found) for j, found in alike.items()]
+    against = alike if trust == "people" else areas
+    weights = trusted(list(found), [*chain.from_iterable(ratings)], against, trust)
+    weights |= dict.fromkeys(people & found.keys(), 1.0)
     metrics += [Metric(cycle, f"judges/trust@{judge}", value) for judge, value in weights.items()]
     agreement = _agreement(ratings, seed) if len(found) > 1 else None
     metrics += [Metric(cycle, "judges/agreement", *agreement)] if agreement else []
@@ -105,23 +116,26 @@ def trusted(
 ) -> dict[str, float]:
     """Return how far each judge is to be trusted: 1 is never wrong, 0 at chance or worse.
 
-    By labels, a judge of which too little is known weighs as much as those do that have a weight.
+    By labels, or by people, a judge of which too little is known weighs as much as those do that
+    have a weight.
 
     Args:
         judges: their names.
         ratings: claims × judges, as `_ratings` gives them of each episode.
-        areas: the AUC of each judge of which it is known.
+        areas: how often each judge of which it is known finds the better of two replies: by labels
+            its AUC.
         trust: what they are weighed by.
     """
     skill = dict.fromkeys(judges, 1.0)
-    if trust == "labels" and areas:
-        told = {judge: 2 * area.value - 1 for judge, area in areas.items() if area.low > 0.5}
+    held = areas if trust in ("labels", "people") else {}
+    if held:
+        told = {judge: 2 * area.value - 1 for judge, area in held.items() if area.low > 0.5}
         skill = dict.fromkeys(judges, fmean(told.values()) if told else 1.0) | told
     elif trust != "equal" and len(judges) > 2 and len(ratings) >= ENOUGH:
         labels = [[None if x is None else int(x) for x in item] for item in ratings]
         if estimate := dawid_skene(labels):
             skill = dict(zip(judges, estimate.informedness, strict=True))
-    chance = {judge for judge, area in areas.items() if trust == "labels" and area.low <= 0.5}
+    chance = {judge for judge, area in held.items() if area.low <= 0.5}
     return {judge: 0.0 if judge in chance else skill[judge] for judge in judges}
 
 

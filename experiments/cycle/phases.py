@@ -1,4 +1,4 @@
-"""The phases of a run: they talk, learn, are served anew, examined, and compared."""
+"""The phases of a run: they talk, learn, and are served anew; `examination` has the others."""
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,7 +9,6 @@ from typing import Any
 
 from moot.agents.engine import Engine, Resting
 from moot.agents.population import Population
-from moot.agents.self_reward import read as read_verdicts
 from moot.agents.types import Weights
 from moot.protocols.journal import Journal, Metric
 from moot.protocols.stage import Stage
@@ -21,23 +20,17 @@ from moot.training.method import Method
 from ..analysis.judges import judged, known
 from ..analysis.rulings import rulings
 from ..experiment import Experiment
-from ..files.directory import held_out_folder, talk_folder
-from ..files.ending import BASELINE, CONTROLS
+from ..files.directory import talk_folder
 from ..files.lessons import write_examples
 from ..files.store import write_metrics, write_usage
 from ..progress import Show
 from ..tasks.split import Split
 from .causes import causes
-from .controls import controls
 from .course import JUDGE, Lessons, kept
-from .evaluation import baseline, evaluate, examinees
 from .learn import current, learn, next_step, step_metrics
 from .recording import Recording
 from .swap import swap, tolerances
 from .talk import talk, taught
-
-SHOWN = ("held_out/accuracy", "held_out/majority", "held_out/verification_f1")
-"""What is said of an evaluation as soon as it is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +81,8 @@ class Run:
 
 async def let_talk(run: Run, cycle: int) -> Lessons:
     """Play a cycle's tasks, measure what was said and judged, and return what it teaches."""
-    experiment, folder, people = run.experiment, talk_folder(run.out, cycle), run.people(cycle)
+    experiment, folder = run.experiment, talk_folder(run.out, cycle)
+    people = experiment.talking(run.people(cycle))
     tasks = experiment.talked_about(cycle, run.split.train)
     turns = experiment.calls(people, tasks, cycle).total()
     with run.phase(f"cycle {cycle}: talk", turns):
@@ -117,8 +111,11 @@ async def let_talk(run: Run, cycle: int) -> Lessons:
         run.record(taught(examples, cycle))
         if people.cast()["judge"]:
             so_far = [one for n in range(cycle + 1) for one in rulings(talk_folder(run.out, n))]
-            run.record(judged(so_far, cycle, experiment.seed, experiment.trust))
-            if not any(judge.trust for judge in run.people(cycle + 1).playing("judge")):
+            run.record(
+                judged(so_far, cycle, experiment.seed, experiment.trust, experiment.persons())
+            )
+            later = experiment.talking(run.people(cycle + 1))
+            if not any(judge.trust for judge in later.playing("judge")):
                 run.show.line("  no judge can be told from chance: none is heard in later cycles")
     return Lessons(examples, pairs)
 
@@ -171,75 +168,3 @@ async def serve(run: Run, new: Iterable[Weights]) -> None:
     # A run that goes on proves its weights anew; what was measured the first time stands.
     known = {(m.cycle, m.name) for m in run.journal.metrics()}
     run.journal.measure(m for m in await proven if (m.cycle, m.name) not in known)
-
-
-async def examine(run: Run, version: int) -> None:
-    """Let the learners answer the held-out tasks as `version` cycles have left them, once."""
-    folder, people = held_out_folder(run.out, version), run.people(version)
-    if run.journal.finished(folder.name):
-        return
-    tasks, samples = run.split.held_out, run.experiment.evaluation.samples
-    who = examinees(people)
-    new = current(run.out, version)
-    due = run.split.measurable
-    telling = {name for name, one in new.items() if due and read_verdicts(one.path)}
-    calls = len(tasks) * samples * (len(who) + len(telling & who.keys()))
-    with run.phase(f"held-out evaluation {version}", calls):
-        metrics = await evaluate(
-            run.stage(),
-            tasks,
-            people,
-            samples,
-            cycle=version,
-            out=folder,
-            telling=telling,
-            apart=any(one.whole for one in new.values()),
-        )
-        run.record(metrics)
-    run.journal.finish(folder.name)
-    for metric in metrics:
-        if metric.name in SHOWN:
-            run.show.line(
-                f"  {metric.name} {metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]"
-            )
-
-
-async def play_controls(run: Run) -> None:
-    """Play the protocol, and what its tokens buy without it, with the weights of the end."""
-    experiment, cycles = run.experiment, run.experiment.cycles
-    due = experiment.evaluation.controls and experiment.protocol.yields and run.split.measurable
-    if not due or run.journal.finished(CONTROLS):
-        return
-    with run.phase("controls"):
-        run.record(
-            await controls(
-                run.stage(),
-                experiment.protocol,
-                run.split.held_out,
-                run.people(cycles),
-                cycle=cycles,
-                out=run.out,
-                casting=experiment.casting,
-            )
-        )
-    run.journal.finish(CONTROLS)
-
-
-async def play_baseline(run: Run) -> None:
-    """Let the untrained model vote on the held-out tasks, at the compute that the run spent."""
-    settings, cycles = run.experiment.evaluation, run.experiment.cycles
-    due = settings.baseline and current(run.out, cycles)
-    if not due or run.journal.finished(BASELINE):
-        return
-    with run.phase("matched-compute baseline"):
-        metrics = await baseline(
-            run.stage(),
-            run.split.held_out,
-            run.experiment.people(),
-            settings,
-            run.journal.metrics(),
-            cycle=cycles,
-            out=run.out / BASELINE,
-        )
-        run.record(metrics)
-    run.journal.finish(BASELINE)

@@ -68,6 +68,11 @@ def held_out_folder(out: Path, version: int) -> Path:
     return out / f"held-out-{version:03d}"
 
 
+def win_rate_folder(out: Path, version: int) -> Path:
+    """Return where judges compare a version with the first; its name is the phase's."""
+    return out / f"win-rate-{version:03d}"
+
+
 @contextmanager
 def claim(
     experiment: Experiment, split: Split, out: Path, replay: str = ""

@@ -82,7 +82,7 @@ def write_usage(path: Path, usage: Iterable[Usage]) -> None:
 def _usage(one: Usage) -> dict[str, Any]:
     kind, _, number = one.phase.rpartition("-")
     return {
-        "cycle": int(number) if kind in {"cycle", "held-out"} else None,
+        "cycle": int(number) if kind in {"cycle", "held-out", "win-rate"} else None,
         "phase": one.phase,
         "protocol": one.protocol,
         "agent": one.agent,

@@ -76,6 +76,14 @@ def accuracy(readings: Readings) -> Chart | None:
     )
 
 
+def win_rate(readings: Readings) -> Chart | None:
+    """Return the win rate over cycles, with chance beside it; `None`: it wasn't asked for."""
+    rate = over_cycles(readings.metrics, "held_out/win_rate", "the trained over the untrained")
+    even = Series("even", tuple(Point(point.x, 0.5) for point in rate.points), level=True)
+    title = "Win rate on held-out tasks, as judged"
+    return chart(title, [rate, even], x_title="cycle", share=True, width=640, height=300)
+
+
 def by_weights(readings: Readings) -> Chart | None:
     """Return held-out accuracy of each of several weights; `None`: there is one at most."""
     names = by_metric(metric_names(readings.metrics)).get("held_out/accuracy", [])

@@ -1,11 +1,6 @@
 """Findings: what a run showed, in the sentences that stand first in its report."""
 
-from collections.abc import Iterator, Mapping, Sequence
-
-from pydantic import TypeAdapter, ValidationError
-
-from moot.protocols import ProtocolChoice
-from moot.protocols.types import Protocol
+from collections.abc import Mapping, Sequence
 
 from ..analysis.stats import FEWEST, Interval
 from .controls import beside_controls
@@ -14,9 +9,9 @@ from .evaluations import improvement, over_baseline, trained, whole_cycles
 from .panel import judges, warnings
 from .readings import Readings
 from .untrained import untrained
+from .win_rate import won
 from .words import count, measured, share, signed
 
-PROTOCOL = TypeAdapter[Protocol](ProtocolChoice)
 FIRST = ("the vote of the first answers", "the first vote")
 ALL = ("the majority of the answers it was made from", "the majority")
 WHO = {
@@ -35,6 +30,10 @@ WHO = {
     "rubric": ("The reference", ALL[0], "the reference", ALL[1]),
 }
 """What is set beside which majority, by protocol: in full, and for short."""
+OTHERWISE = (
+    "With `evaluation: {judging: {kind: pairwise}}` judges say how often what was learnt is better "
+    "than what was said before."
+)
 
 
 def in_short(readings: Readings) -> list[str]:
@@ -47,6 +46,10 @@ def in_short(readings: Readings) -> list[str]:
 
 def findings(readings: Readings) -> list[str]:
     """Return what the evaluations showed, the result first; plain where there is none yet."""
+    return [*_of_accuracy(readings), *won(readings)]
+
+
+def _of_accuracy(readings: Readings) -> list[str]:
     accuracy = whole_cycles(readings.metrics, "held_out/accuracy")
     if not accuracy:
         return [_unevaluated(readings)]
@@ -72,7 +75,9 @@ def findings(readings: Readings) -> list[str]:
 
 def _unevaluated(readings: Readings) -> str:
     if whole_cycles(readings.metrics, "held_out/unreadable"):
-        return "No answers to the held-out tasks are known, so accuracy can't be told."
+        said = "No answers to the held-out tasks are known, so accuracy can't be told."
+        asked = (readings.experiment.get("evaluation") or {}).get("judging")
+        return said if asked or not trained(readings) else f"{said} {OTHERWISE}"
     return "This run has just begun: nothing has been evaluated yet."
 
 
@@ -211,40 +216,3 @@ def adopted(shares: Mapping[str, Interval]) -> str:
         )
     said += f"; of those that they missed they gave {measured(shares['missed'])} all the same"
     return f"{said} ({signed(shares['over'])})." if "over" in shares else f"{said}."
-
-
-def state(readings: Readings) -> str:
-    """Return how far the run is."""
-    evaluated = whole_cycles(readings.metrics, "held_out/unreadable") or readings.held_out
-    done = max(evaluated, default=-1)
-    if done >= readings.cycles:
-        cycles = count(readings.cycles, "cycle")
-        if due := [*_due(readings)]:
-            return f"not finished: {cycles}, but not yet {' and '.join(due)}"
-        return f"finished: {cycles}"
-    if done < 0:
-        return "not finished: nothing is evaluated yet"
-    return f"not finished: {done} of {count(readings.cycles, 'cycle')}; the same command goes on"
-
-
-def _due(readings: Readings) -> Iterator[str]:
-    """Yield what is still to come after the last cycle."""
-    settings = readings.experiment.get("evaluation") or {}
-    there = {row["name"].partition("/")[0] for row in readings.metrics}
-    measurable = bool(whole_cycles(readings.metrics, "held_out/accuracy"))
-    if settings.get("controls") and measurable and "controls" not in there and _answers(readings):
-        yield "the controls"
-    if settings.get("baseline") and trained(readings) and "baseline" not in there:
-        yield "the untrained model's vote"
-
-
-def _answers(readings: Readings) -> bool:
-    """Return whether the protocol comes to an answer; of one that can't be read it isn't known."""
-    try:
-        return bool(
-            PROTOCOL.validate_python(
-                readings.experiment.get("protocol"), strict=False, context=readings.path.resolve()
-            ).yields
-        )
-    except ValidationError:
-        return False

@@ -21,6 +21,7 @@ from .drawing import Drawing, drawn
 from .panel import judges, warnings
 from .readings import Readings, Row, read
 from .speakers import Account, accounts, phases, speakers
+from .state import state
 from .words import measured, share, signed, value
 
 PAGES = Path(__file__).parent / "pages"
@@ -75,13 +76,15 @@ def page(readings: Readings) -> str:
     return environment.get_template("report.html").render(
         run=readings,
         versions=readings.experiment.get("made_with") or {},
-        state=findings.state(readings),
+        state=state(readings),
         findings=findings.findings(readings),
         controls=controls(readings),
         accuracy=figures.accuracy(readings),
         by_weights=figures.by_weights(readings),
+        win_rate=figures.win_rate(readings),
         reference=findings.reference_findings(episodes),
         judging=judging,
+        with_people=any(judge.with_people for judge in judging),
         warnings=warnings(judging),
         talk_charts=figures.talk(readings),
         train_charts=figures.training(readings),

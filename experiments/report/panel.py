@@ -28,6 +28,7 @@ class Judge:
     consistency: Interval | None
     length_bias: Interval | None
     self_preference: Interval | None
+    with_people: Interval | None
 
     @property
     def at_chance(self) -> bool:
@@ -60,6 +61,7 @@ def _judge(name: str, seen: dict[str, Interval]) -> Judge:
         consistency=seen.get("consistency"),
         length_bias=seen.get("length_bias"),
         self_preference=seen.get("self_preference"),
+        with_people=seen.get("with_people"),
     )
 
 

@@ -34,10 +34,10 @@ def rows(path: Path) -> Iterator[Row]:
         raise MootError(f"{path}: holds no rows")
 
 
-def cell(row: Row, column: str, key: str) -> str | None:
+def cell(row: Row, column: str, way: str) -> str | None:
     """Return what stands in a column as text; `None`: nothing does.  No such column is an error.
 
-    `key` is the setting that names the column.
+    `way` says how the column may be named.
     NaN is nothing, and a whole float an integer: where a number is missing, pandas makes a column
     of integers one of floats.
     """
@@ -45,9 +45,7 @@ def cell(row: Row, column: str, key: str) -> str | None:
     if column not in cells:
         meant = near(column, cells, show=False)
         there = ", ".join(map(str, cells)) or "none"
-        raise MootError(
-            f"{where}: no column {column!r}; there are: {there}{meant}; `{key}` names it"
-        )
+        raise MootError(f"{where}: no column {column!r}; there are: {there}{meant}; {way}")
     value = cells[column]
     number = value if isinstance(value, float) else 0.0
     if value is None or math.isnan(number) or not str(value).strip():

@@ -16,7 +16,8 @@ from ..experiment import EngineChoice, Experiment
 from ..tasks.split import Split
 from .crowding import crowded
 from .faults import lines
-from .needs import experts, learning, told, unknown
+from .needs import learning, told, unknown
+from .panels import panels
 from .silence import silent
 from .source import Problem, Source, assign, read
 
@@ -80,8 +81,10 @@ def _contradictions(experiment: Experiment) -> Iterator[Problem]:
         return
     for name in experiment.engines.keys() - {a.engine for a in experiment.people().agents}:
         yield ("engines", name), "nobody speaks through this engine"
+    people = experiment.talking(experiment.people())
+    yield from panels(experiment)
     try:
-        casts = list(experiment.casting.extremes(experiment.people()))
+        casts = list(experiment.casting.extremes(people))
     except MootError as error:
         yield ("casting",), str(error)
         return
@@ -89,10 +92,10 @@ def _contradictions(experiment: Experiment) -> Iterator[Problem]:
         for cast in casts:
             experiment.protocol.calls(cast)
     except MootError as error:
-        yield ("protocol",), str(error)
+        alone = experiment.evaluation.judges and "; evaluation.judges judge nothing else"
+        yield ("protocol",), f"{error}{alone or ''}"
         return
     yield from told(experiment)
-    yield from experts(experiment)
     yield from silent(experiment)
 
 

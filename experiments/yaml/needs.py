@@ -14,7 +14,6 @@ from moot.agents.simulated import Simulated
 from moot.agents.types import Settings
 from moot.protocols import ProtocolChoice
 from moot.protocols.consensus import Consensus
-from moot.protocols.judging.cascade import Cascade
 from moot.protocols.selection import Selection
 from moot.protocols.types import Held
 from moot.training import MethodChoice
@@ -31,12 +30,16 @@ from .source import Problem, Steps
 
 
 def told(experiment: Experiment) -> Iterator[Problem]:
-    """Yield what the talk goes by and nobody would tell it."""
+    """Yield what the talk, or the judges' weight, goes by and nobody would tell."""
     protocol = experiment.protocol
     talk, at = _talk(protocol)
     if _ours(talk) and getattr(talk, "weigh", None) == "trust" and talk is protocol:
         wrong = "nobody judges here, so all are trusted alike; have it judged, or weigh otherwise"
         yield (*at, "weigh"), wrong
+    persons, agents = experiment.persons(), experiment.people().agents
+    judges = {agent.name for agent in agents if agent.playing("judge")}
+    if experiment.trust == "people" and not persons & judges:
+        yield ("trust",), "no person judges here, by whom the others could be weighed"
     yield from _untaught(experiment)
     if not isinstance(talk, Consensus | Selection):
         return
@@ -52,21 +55,6 @@ def told(experiment: Experiment) -> Iterator[Problem]:
         if mute and getattr(talk, key, None) == way:
             kind = engines[mute[0]].kind
             yield (*at, key), f"engine '{mute[0]}' ({kind}) doesn't tell how likely a text is"
-
-
-def experts(experiment: Experiment) -> Iterator[Problem]:
-    """Yield who is an expert and no judge, or leaves none for the panel."""
-    judging = getattr(experiment.protocol, "judging", None)
-    if not isinstance(judging, Cascade):
-        return
-    judges = [a for a in experiment.people().agents if a.playing("judge")]
-    at = ("protocol", "judging", "experts")
-    known = {name for a in judges for name in (a.name, a.group)}
-    for i, name in enumerate(judging.experts):
-        if name not in known:
-            yield (*at, i), f"no judge and no group of them is called '{name}'{near(name, known)}"
-    if all({a.name, a.group} & {*judging.experts} for a in judges):
-        yield at, "all judges are experts; leave some others to the panel, or take `pairwise`"
 
 
 def _talk(protocol: ProtocolChoice) -> tuple[object, Steps]:

@@ -16,9 +16,17 @@ from .source import Problem
 
 def silent(experiment: Experiment) -> Iterator[Problem]:
     """Yield each group of judges or critics whom the protocol never lets speak, or not all."""
-    people, casting, protocol = experiment.people(), experiment.casting, experiment.protocol
+    everybody, casting, protocol = experiment.people(), experiment.casting, experiment.protocol
+    people, examine = experiment.talking(everybody), experiment.examiners(everybody)
+    examiners = {agent.name for agent in examine}
     for i, group in enumerate(experiment.population):
-        own = [agent for agent in people.agents if agent.group == group.name]
+        own = [
+            agent
+            for agent in everybody.agents
+            if agent.group == group.name and agent.name not in examiners
+        ]
+        if not own:
+            continue
         # Where one of a role speaks for all it is the first, so that the last tells.
         if "policy" in group.roles or _speaks(protocol, casting, people, own[-1]):
             continue

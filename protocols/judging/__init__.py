@@ -45,6 +45,8 @@ class Judging(Protocol):
         ...
 
 
+Comparing = Annotated[Pairwise | Cascade, Field(discriminator="kind")]
+"""A way to judge given pairs."""
 JudgingChoice = Annotated[
     Pairwise | Pointwise | Listwise | SelfReward | Cascade,
     Field(discriminator="kind"),

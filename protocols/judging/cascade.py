@@ -38,7 +38,12 @@ class Cascade(Settings):
         self, task: Task, replies: Sequence[Turn], judges: Sequence[Agent]
     ) -> Wishes[list[Verdict]]:
         """Return every judge's verdicts, then the preferences and grades of whoever decided."""
-        pairs = self.judging.among(task, replies)
+        return (yield from self.compare(task, self.judging.among(task, replies), judges))
+
+    def compare(
+        self, task: Task, pairs: Sequence[tuple[Turn, Turn]], judges: Sequence[Agent]
+    ) -> Wishes[list[Verdict]]:
+        """Return the same of these pairs."""
         experts = [judge for judge in judges if {judge.name, judge.group} & {*self.experts}]
         panel = [judge for judge in judges if judge not in experts]
         if not experts or not panel:
