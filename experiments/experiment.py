@@ -42,7 +42,7 @@ class Evaluation(Settings):
     controls: bool = True
     """Whether, at the end, the protocol is played on the held-out tasks and compared with what its
     tokens buy without it: a single answer, a vote, the likeliest answer, reflection without
-    peers."""
+    peers. Not where people answer: their words cost no tokens."""
     baseline: bool = True
     """Whether, at the end, the untrained model votes with the compute that the whole run spent."""
     judging: Comparing | None = None
@@ -109,6 +109,21 @@ class Experiment(Settings):
         judges = [judge for a in people.agents if (judge := a.playing("judge"))]
         named = {*self.evaluation.judges}
         return tuple(a for a in judges if not named or {a.name, a.group} & named)
+
+    @property
+    def controlled(self) -> bool:
+        """Whether the protocol is compared with what its tokens buy, where that can be measured."""
+        persons = self.persons()
+        alone = any(a.name in persons and a.playing("policy") for a in self.people().agents)
+        return self.evaluation.controls and bool(self.protocol.yields) and not alone
+
+    def examined(self, people: Population) -> Population:
+        """Return those of whom some are examined on held-out tasks: not people, who'd be asked all.
+
+        Where people alone answer, they are.
+        """
+        others = people.without(self.persons())
+        return others if others.cast()["policy"] else people
 
     def persons(self) -> Set[str]:
         """Return the names of the agents that are people."""

@@ -50,7 +50,7 @@ def _calls(experiment: Experiment, split: Split) -> Iterator[str]:
     held_out = len(split.held_out)
     people, cycles, evaluation = experiment.people(), experiment.cycles, experiment.evaluation
     talk = experiment.calls(people, experiment.talked_about(0, split.train))
-    who = list(examinees(people).values())
+    who = list(examinees(experiment.examined(people)).values())
     held = dict.fromkeys(who, held_out * evaluation.samples)
     method = experiment.method
     telling = split.measurable and cycles and isinstance(method, LaSeR) and method.alpha
@@ -74,7 +74,7 @@ def _calls(experiment: Experiment, split: Split) -> Iterator[str]:
     if vote:
         yield f"            at most {sum(vote.values())} for the untrained model's vote"
     yield f"            {total + told * cycles} in all, without the controls"
-    played = evaluation.controls and experiment.protocol.yields and split.measurable
+    played = experiment.controlled and split.measurable
     control = experiment.calls(people, split.held_out) if played else Counter[Agent]()
     if played:
         yield (
@@ -100,7 +100,10 @@ def _people(experiment: Experiment, asked: Asked, control: Mapping[Agent, int]) 
     for name, engine in experiment.engines.items():
         if isinstance(engine, Human):
             less = f", {spared[name]} of these in the controls" if spared[name] else ""
-            yield f"people      {name}: at most {most[name]} questions{less}"
+            yield (
+                f"people      {name}: at most {most[name]} questions, and fewer where none has to "
+                f"be asked twice{less}"
+            )
 
 
 def _tokens(experiment: Experiment, asked: Asked) -> Iterator[str]:

@@ -61,9 +61,13 @@ def shown(talk: TalkChoice, task: Task) -> Task:
 
 
 def standing(turns: list[Turn]) -> list[Turn]:
-    """Return the policies' last answers: each one's turns of the last round it spoke in."""
-    last = {turn.agent.name: turn.round for turn in turns if turn.agent.role == "policy"}
-    return [t for t in turns if t.agent.role == "policy" and t.round == last[t.agent.name]]
+    """Return the policies' last answers: each one's turns of the last round it spoke in.
+
+    Where a person wouldn't say anything there is no answer.
+    """
+    said = [t for t in turns if t.agent.role == "policy" and t.completion.finish != "declined"]
+    last = {turn.agent.name: turn.round for turn in said}
+    return [turn for turn in said if turn.round == last[turn.agent.name]]
 
 
 def most_standing(talk: TalkChoice, people: Population) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,27 +22,30 @@ class Page:
         self._session = session
         self.address = address
         self.key = key
+        self.name = "a page"
 
     async def get(self, path: str) -> tuple[int, Any]:
         return await self._answer("GET", path)
 
     async def post(self, data: bytes) -> tuple[int, Any]:
-        return await self._answer("POST", "reply", data)
+        return await self._answer("POST", "reply", BytesIO(data))
 
     async def reply(self, question: str, text: str | None) -> tuple[int, Any]:
-        return await self._answer("POST", "reply", json={"question": question, "text": text})
+        return await self._answer(
+            "POST", "reply", json={"page": self.name, "question": question, "text": text}
+        )
 
     async def question(self) -> dict[str, Any]:
         """Return the next question, as soon as there is one."""
         while True:
-            status, found = await self.get("question")
+            status, found = await self.get(f"question?page={self.name}")
             assert status == 200, found
             if found["question"] is not None:
                 return found["question"]
             await asyncio.sleep(0.01)
 
     async def _answer(
-        self, method: str, path: str, data: bytes | None = None, json: Any = None
+        self, method: str, path: str, data: BytesIO | None = None, json: Any = None
     ) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {self.key}"}
         address = self.address + path

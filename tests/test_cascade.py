@@ -1,9 +1,11 @@
 """A cascade, played by hand: what goes to the experts, and what their word is worth."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from judged_talk import POLICIES, panel, shown, sure
+from pydantic import ValidationError
 
 from moot.agents.errors import InputError
 from moot.agents.population import Agent, Population
@@ -91,6 +93,38 @@ def test_what_nobody_can_tell_has_no_verdict() -> None:
     assert panel(episode, "preference") == {(0, 1): None}
     assert panel(episode, "grade") == {(0, None): None, (1, None): None}
     assert episode.outcome.preferences == ()
+
+
+def test_experts_whom_nobody_would_hear_are_not_asked() -> None:
+    people = Population((*POLICIES, MODEL, replace(PERSON, trust=0.0)))
+    assert pairs(played(people), PERSON) == set()
+    assert panel(played(people), "preference")[0, 2] == pytest.approx(0.55)
+    unheard = Population((*POLICIES, replace(MODEL, trust=0.0), PERSON))
+    assert len(pairs(played(unheard), PERSON)) == 3  # a panel that nobody hears is sure of nothing
+
+
+def test_an_expert_to_whom_both_are_even_leaves_it_to_the_panel() -> None:
+    episode = played(person=sure(0.5, 0.5))
+
+    assert panel(episode, "preference")[0, 2] == pytest.approx(0.55)
+
+
+def test_experts_may_be_asked_otherwise_than_the_panel() -> None:
+    once = Cascade(experts=("anna",), asking=Pairwise(both_orders=False, better="the kinder"))
+
+    def reply(turn: int, say: Say) -> str | Completion:
+        return "2" if say.choices else ["41", "42", "43"][turn]
+
+    episode = rehearse(Judged(judging=once), PEOPLE, reply)
+    hers = [t for t in episode.turns if t.agent == PERSON]
+    assert len(hers) == len(pairs(episode, PERSON)) == 3
+    assert all("the kinder" in t.prompt[-1].content for t in hers)
+    assert len([t for t in episode.turns if t.agent == MODEL]) == 6
+    assert once.calls(3) == Pairwise().calls(3)
+    reasons = Cascade(experts=("anna",), asking=Pairwise(reasons=True))
+    assert reasons.calls(3) == Pairwise(reasons=True).calls(3)
+    with pytest.raises(ValidationError, match="`pairs` means nothing in `asking`"):
+        Cascade(experts=("anna",), asking=Pairwise(pairs=1))
 
 
 def test_where_a_cast_lacks_either_whoever_judges_decides_all() -> None:

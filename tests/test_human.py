@@ -13,13 +13,16 @@ from pydantic import ValidationError
 
 from moot.agents.engine import Engine
 from moot.agents.errors import EngineError
+from moot.agents.human.desk import HELD_S, LEFT_S, Desk
+from moot.agents.human.door import LARGEST
 from moot.agents.human.human import Human
 from moot.agents.types import Completion, Message, Request, Sampling, Weights
 
 PROMPT = (Message("system", "You are Anna."), Message("user", "Which? <b>1</b>\n\nor 2"))
 FREE = Request(PROMPT, Sampling(max_tokens=1, stop=("x",)), seed=1)
 CHOICE = replace(FREE, choices=("1", "2", "10"))
-SHAPE = replace(FREE, shape='{"type": "object"}')
+FIELDS = {"ranking": {"type": "array"}, "sure": {"type": "boolean"}, "more": {"type": "integer"}}
+SHAPE = replace(FREE, shape=json.dumps({"properties": FIELDS, "required": ["ranking"]}))
 WRONG_KEY = 401
 
 
@@ -66,26 +69,39 @@ def test_a_choice_is_one_of_those_there_are() -> None:
     assert (said.text, said.finish) == ("10", "stop")
 
 
-def test_json_is_json() -> None:
-    refused, said = taken(SHAPE, "{", "[1]", "[" * 100_000, '{"ranking": [2, 1]}')
+def test_json_has_the_form_that_is_wanted() -> None:
+    unfit = ["{", "[1]", "[" * 100_000, "{}", '{"ranking": 2}', '{"ranking": [1], "sure": 1}']
+    refused, said = taken(SHAPE, *unfit, '{"ranking": [2, 1], "sure": true, "more": 1}')
 
-    assert json.loads(said.text) == {"ranking": [2, 1]}
-    assert refused[0].startswith("This is no JSON: ")
-    assert refused[1] == 'JSON in braces is wanted: {"...": ...}'
-    assert refused[2].startswith("This is no JSON: ")
+    assert json.loads(said.text)["ranking"] == [2, 1]
+    assert [why.partition(":")[0] for why in refused] == [
+        "This is no JSON",
+        "JSON in braces is wanted",
+        "This is no JSON",
+        '"ranking" is missing.',
+        '"ranking" is to be of the type array.',
+        '"sure" is to be of the type boolean.',
+    ]
 
 
 def test_nothing_is_no_reply() -> None:
     refused, said = taken(FREE, "", " \n ", "a")
 
-    assert refused == ["Write something, or decline."] * 2
+    assert refused == ["Write something."] * 2
     assert said.text == "a"
 
 
 def test_who_cant_tell_declines() -> None:
-    _, said = taken(CHOICE, None)
+    for request in (CHOICE, SHAPE):
+        _, said = taken(request, None)
+        assert (said.text, said.finish) == ("", "declined")
 
-    assert (said.text, said.finish) == ("", "declined")
+
+def test_where_words_are_wanted_there_is_nothing_to_decline() -> None:
+    refused, said = taken(FREE, None, "I don't know.")
+
+    assert refused == ["Write something."]
+    assert said.text == "I don't know."
 
 
 def test_a_question_is_answered_once_and_stays_until_it_is() -> None:
@@ -103,6 +119,36 @@ def test_a_question_is_answered_once_and_stays_until_it_is() -> None:
         assert sorted(words) == ["more"] * 7 + ["one"]
 
     at_desk(scene)
+
+
+def test_several_pages_show_different_questions_until_they_are_left() -> None:
+    now = [0.0]
+    desk = Desk(lambda: now[0])
+
+    async def scene() -> None:
+        asked = [asyncio.create_task(desk.generate(replace(FREE, seed=i))) for i in range(2)]
+        await asyncio.sleep(0)
+        one, other = desk.next("one"), desk.next("other")
+        assert one is not None
+        assert other is not None
+        assert one is not other
+        assert desk.next("third") is None
+        now[0] = LEFT_S
+        assert desk.next("one") is one  # it is still there, and the other hasn't asked for so long
+        now[0] = LEFT_S + 1
+        assert desk.next("third") is other
+        assert desk.next("other") is None
+        for now[0] in range(100, 1100, 50):
+            assert desk.next("one") is one
+            assert desk.next("third") is other
+        assert now[0] - LEFT_S > HELD_S
+        assert desk.next("other") in (one, other)  # both pages were left open
+        assert desk.take(other.name, "by whoever is first")
+        assert desk.take(one.name, "x")
+        said = await asyncio.gather(*asked)
+        assert {each.latency_s for each in said} == {now[0]}  # since somebody first saw it
+
+    asyncio.run(scene())
 
 
 def test_what_nobody_waits_for_any_more_is_not_asked() -> None:
@@ -139,7 +185,7 @@ def test_who_doesnt_know_the_key_learns_and_changes_nothing() -> None:
     async def scene(engine: Engine, page: Page) -> None:
         asked = asyncio.create_task(engine.generate(FREE))
         name, key = (await page.question())["name"], page.key
-        for wrong in ("", key[:-1], f"{key}x", "ü"):
+        for wrong in ("", key[:-1], f"{key}x", "ü", "\udcfc"):  # the last is one byte, no UTF-8
             page.key = wrong
             assert (await page.get("question"))[0] == WRONG_KEY
             assert (await page.reply(name, "mine"))[0] == WRONG_KEY
@@ -172,7 +218,7 @@ def test_the_page_loads_nothing_from_elsewhere_and_holds_nothing_of_the_run() ->
 
 @pytest.mark.parametrize(
     "sent",
-    [b"", b"{}", b"[", b'{"question": 1, "text": "x"}', b'{"question": "a", "text": "\xff"}'],
+    [b"", b"{}", b"[", b'{"page": "", "question": 1, "text": "x"}', b'{"text": "\xff"}'],
 )
 def test_what_is_no_reply_is_refused(sent: bytes) -> None:
     async def scene(engine: Engine, page: Page) -> tuple[int, Any]:
@@ -183,6 +229,15 @@ def test_what_is_no_reply_is_refused(sent: bytes) -> None:
         400,
         {"error": "The page sent something else than a reply; reload it."},
     )
+
+
+def test_what_is_too_long_or_elsewhere_is_told_as_anything_is() -> None:
+    async def scene(engine: Engine, page: Page) -> None:
+        status, found = await page.post(b"x" * (LARGEST + 1))
+        assert (status, found) == (413, {"error": f"More than {LARGEST} bytes are too much."})
+        assert await page.get("elsewhere") == (404, {"error": "Not Found"})
+
+    at_desk(scene)
 
 
 def test_people_speak_for_themselves_alone(tmp_path: Any) -> None:

@@ -4,15 +4,17 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 import pytest
-from command import journalled, moot, rows
+from command import moot, rows
 
 EXPERIMENT = """\
 name: people
@@ -42,6 +44,7 @@ fit: {{device: cpu, lora: {{rank: 4}}}}
 evaluation: {{samples: 2, baseline: false, controls: false}}
 """
 ASKED = re.compile(r"engine anna: people answer at (http://127\.0\.0\.\d:\d+)/#(\S+)")
+FEWER = "and fewer where none has to be asked twice"
 SIDES = ("chosen", "rejected")
 REPLY = re.compile(r"it is (\d)")
 
@@ -51,6 +54,7 @@ class Anna:
 
     def __init__(self, experiment: Path) -> None:
         self.seen: list[str] = []
+        self.out = experiment.parent / "runs" / "people"
         self.log = experiment.parent / f"log-{time.monotonic_ns()}"
         with self.log.open("w") as log:
             self.run = subprocess.Popen(
@@ -80,13 +84,25 @@ class Anna:
             assert system == {"role": "system", "content": "Prefer the greater number."}
             self.seen.append(user["content"])
             one, other = map(int, REPLY.findall(user["content"]))
-            said = {"question": question["name"], "text": "1" if one > other else "2"}
+            said = {"page": "", "question": question["name"], "text": "1" if one > other else "2"}
             request.full_url = f"{address}/reply"
+            before = self._written()
             try:
                 urlopen(request, json.dumps(said).encode())
             except HTTPError as error:
                 raise AssertionError(error.read()) from error
+            assert self._written() == before + 1  # kill -9 now would lose nothing
         return -1
+
+    def _written(self) -> int:
+        """Return how many of her replies are in the journal."""
+        query = (
+            """select count(*) from said where cast(completion as text) like '%"tokens_in":0,%'"""
+        )
+        with closing(
+            sqlite3.connect(f"file:{self.out / 'journal.sqlite'}?mode=ro", uri=True)
+        ) as db:
+            return db.execute(query).fetchone()[0]
 
     def _address(self) -> tuple[str, str]:
         while not (found := ASKED.search(self.log.read_text())):
@@ -107,8 +123,6 @@ def test_a_run_waits_for_people_and_learns_what_they_prefer(experiment: Path) ->
     out = experiment.parent / "runs" / "people"
     first = Anna(experiment)
     assert first.answer(most=4) == -1
-    while journalled(out, "cycle-000/") < 4:
-        time.sleep(0.02)
     first.run.send_signal(signal.SIGTERM)
     assert first.run.wait(60) == 143, first.log.read_text()
     second = Anna(experiment)
@@ -137,12 +151,11 @@ def test_a_plan_says_how_much_people_are_asked(
     assert moot("plan", experiment) == 0
 
     told = capsys.readouterr().out
-    assert "people      anna: at most 48 questions\n" in told  # three pairs of eight, twice at most
+    assert f"people      anna: at most 48 questions, {FEWER}\n" in told  # three pairs of eight
     assert "memory      anna" not in told
     assert moot("plan", experiment, "--set", "evaluation.controls=true") == 0
-    assert "people      anna: at most 60 questions, 12 of these in the controls" in (
-        capsys.readouterr().out
-    )
+    told = capsys.readouterr().out
+    assert f"people      anna: at most 60 questions, {FEWER}, 12 of these in the controls" in told
 
 
 def test_where_the_page_is_may_change_when_a_run_goes_on(experiment: Path) -> None:

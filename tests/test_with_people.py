@@ -1,6 +1,7 @@
 """Model judges beside people: how often they prefer the same, and what that is worth."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,15 @@ def test_an_even_verdict_agrees_by_half_and_an_unread_one_not_at_all() -> None:
     unread = [ruled(i, "anna-0", 1.0) for i in range(20)]
     unread += [ruled(i, "model", 1.0 if i < 10 else None) for i in range(20)]
     assert told(unread)["judges/with_people@model"] == 1
+
+
+def test_what_people_cant_tell_is_not_unreadable() -> None:
+    rulings = [replace(ruled(i, "anna-0", None), declined=i < 3) for i in range(4)]
+
+    found = told(rulings)
+    assert found["judges/declined@anna-0"] == 0.75
+    assert found["judges/unreadable@anna-0"] == 0.25
+    assert "judges/declined@anna-0" not in told(rulings, people=())
 
 
 def test_people_known_to_be_wrong_are_still_heard() -> None:

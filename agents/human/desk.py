@@ -1,22 +1,23 @@
-"""The desk: questions wait here until somebody replies, one after the other, in a random order.
+"""The desk: questions wait here until somebody replies.
 
-In that order the two orders of one pair don't follow each other.  A question that was shown stays
-the next one until it is answered, by whoever is first.
+They are given out one by one in a random order, so that the two orders of a pair seldom follow each
+other.  A page holds the question that it shows until it is answered, or until the page is closed or
+left: so several people answer different ones.
 """
 
 import asyncio
-import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..errors import EngineError
 from ..types import Completion, Request, Weights
+from .fitting import Unfit, fitting
 
-
-class Unfit(Exception):
-    """A reply that can't be taken; its words are for who wrote it."""
+LEFT_S, HELD_S = 60.0, 900.0
+"""A page that hasn't asked for so long was closed, and one that shows a question for so long has
+been left: others may answer then."""
 
 
 @dataclass(slots=True)
@@ -27,20 +28,36 @@ class Question:
     answered: asyncio.Future[str | None]
     """The reply; `None`: whoever was asked declined."""
     name: str = field(default_factory=lambda: secrets.token_hex(8))
+    page: str = ""
+    """Which page holds it."""
     shown_s: float | None = None
     """When somebody first saw it, by a clock that only grows."""
+    held_s: float = 0.0
+    """When its page began to hold it."""
+    seen_s: float = 0.0
+    """When its page last asked for it."""
+
+    @property
+    def may_be_declined(self) -> bool:
+        """Whether whoever is asked may say that they can't tell: not where words are wanted."""
+        return bool(self.request.choices or self.request.shape)
+
+    def free(self, now: float) -> bool:
+        """Return whether any page may have it."""
+        return not self.page or now - self.seen_s > LEFT_S or now - self.held_s > HELD_S
 
 
 class Desk:
     """An engine whose words come from people."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin with nothing that waits; `clock` gives seconds that only grow."""
         self.address = ""
         """Where people find it."""
         self.replies = 0
         """How many came so far."""
+        self._clock = clock
         self._waiting: dict[str, Question] = {}
-        self._next: Question | None = None
 
     @property
     def greeting(self) -> str:
@@ -66,7 +83,7 @@ class Desk:
             said = await question.answered
         finally:
             self._waiting.pop(question.name, None)
-        took = time.monotonic() - (question.shown_s or time.monotonic())
+        took = self._clock() - (self._clock() if question.shown_s is None else question.shown_s)
         finish = "declined" if said is None else "stop"
         return Completion(said or "", finish, 0, tokens_in=0, tokens_out=0, latency_s=took)
 
@@ -78,13 +95,17 @@ class Desk:
         """Return nothing: no weights can be given to people."""
         return {}
 
-    def next(self) -> Question | None:
-        """Return what somebody is to answer now; `None`: nothing waits."""
-        if self._next is None or self._next.name not in self._waiting:
-            self._next = self._waiting[min(self._waiting)] if self._waiting else None
-        if self._next is not None and self._next.shown_s is None:
-            self._next.shown_s = time.monotonic()
-        return self._next
+    def next(self, page: str) -> Question | None:
+        """Return what is to be answered on a page; `None`: nothing that others don't hold."""
+        now = self._clock()
+        own = [q for q in self._waiting.values() if q.page == page]
+        free = (q for q in self._waiting.values() if q.free(now))
+        found = own[0] if own else min(free, key=lambda question: question.name, default=None)
+        if found is not None:
+            found.held_s = found.held_s if found.page == page else now
+            found.page, found.seen_s = page, now
+            found.shown_s = now if found.shown_s is None else found.shown_s
+        return found
 
     def take(self, name: str, said: str | None) -> bool:
         """Take a reply, and return whether it was still wanted.
@@ -99,27 +120,9 @@ class Desk:
         question = self._waiting.get(name)
         if question is None or question.answered.done():  # nobody waits for it any more
             return False
-        question.answered.set_result(None if said is None else fit(said, question.request))
+        if said is None and not question.may_be_declined:
+            raise Unfit("Write something.")
+        question.answered.set_result(None if said is None else fitting(said, question.request))
         del self._waiting[name]
         self.replies += 1
         return True
-
-
-def fit(said: str, request: Request) -> str:
-    """Return a reply without the space around it.
-
-    Raises:
-        Unfit: it is empty, no choice, or no JSON where JSON is wanted.
-    """
-    said = said.strip()
-    if not said:
-        raise Unfit("Write something, or decline.")
-    if request.choices and said not in request.choices:
-        raise Unfit(f"Choose one of {', '.join(request.choices)}.")
-    if request.shape:
-        try:
-            if not isinstance(json.loads(said), dict):
-                raise Unfit('JSON in braces is wanted: {"...": ...}')
-        except (ValueError, RecursionError) as error:
-            raise Unfit(f"This is no JSON: {error}") from None
-    return said

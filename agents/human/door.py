@@ -4,6 +4,7 @@ Who knows the key may read and answer.  It stands behind the `#` of the address,
 to nobody, and comes back as a header, which no page of another's can have them send.
 """
 
+import asyncio
 import hmac
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +15,8 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..errors import EngineError
-from .desk import Desk, Unfit
+from .desk import Desk
+from .fitting import Unfit
 
 PAGES = Path(__file__).parent / "pages"
 OPEN = {"/": "desk.html", "/desk.css": "desk.css", "/desk.js": "desk.js"}
@@ -31,6 +33,8 @@ HEADERS = {
 }
 LARGEST = 2**20
 """The bytes of a reply, with what is around it."""
+SETTLED = 16
+"""So many turns of the event loop after a reply the journal has it: it takes four or so."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -40,6 +44,8 @@ class Replied(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
+    page: str
+    """Which page sends it."""
     question: str
     text: str | None
     """`None`: whoever was asked declines."""
@@ -59,8 +65,8 @@ async def serve(desk: Desk, host: str, port: int | None, key: str) -> AsyncGener
             body=file.read_bytes(), content_type=TYPES[file.suffix], charset="utf-8"
         )
 
-    async def asked(_: web.Request) -> web.Response:
-        return web.json_response(_shown(desk))
+    async def asked(request: web.Request) -> web.Response:
+        return web.json_response(_shown(desk, request.query.get("page", "")))
 
     async def replied(request: web.Request) -> web.Response:
         try:
@@ -72,15 +78,23 @@ async def serve(desk: Desk, host: str, port: int | None, key: str) -> AsyncGener
             return _wrong(422, str(error))
         if not wanted:
             return _wrong(409, "This was answered already, or nobody waits for it any more.")
-        return web.json_response(_shown(desk))
+        for _ in range(SETTLED):  # a person's words can't be had again: first they are written down
+            await asyncio.sleep(0)
+        return web.json_response(_shown(desk, found.page))
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-        given = request.headers.get("Authorization", "").encode()
+        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        response: web.StreamResponse
         if request.path not in OPEN and not hmac.compare_digest(given, f"Bearer {key}".encode()):
-            response: web.StreamResponse = _wrong(401, "The key is another one.")
+            response = _wrong(401, "The key is another one.")
         else:
-            response = await handler(request)
+            try:
+                response = await handler(request)
+            except web.HTTPRequestEntityTooLarge:
+                response = _wrong(413, f"More than {LARGEST} bytes are too much.")
+            except web.HTTPException as error:
+                response = _wrong(error.status, error.reason)
         response.headers.update(HEADERS)
         return response
 
@@ -103,9 +117,9 @@ async def serve(desk: Desk, host: str, port: int | None, key: str) -> AsyncGener
         await runner.cleanup()
 
 
-def _shown(desk: Desk) -> dict[str, Any]:
-    """Return what the page shows."""
-    found = desk.next()
+def _shown(desk: Desk, page: str) -> dict[str, Any]:
+    """Return what a page shows."""
+    found = desk.next(page)
     known: dict[str, Any] = {"waiting": desk.waiting, "replies": desk.replies, "question": None}
     if found is not None:
         asked = found.request
@@ -114,6 +128,7 @@ def _shown(desk: Desk) -> dict[str, Any]:
             "prompt": [{"role": m.role, "content": m.content} for m in asked.prompt],
             "choices": asked.choices,
             "shape": asked.shape,
+            "may_be_declined": found.may_be_declined,
         }
     return known
 

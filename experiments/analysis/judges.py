@@ -58,9 +58,12 @@ def judged(
     areas: dict[str, Interval] = {}
     for judge in found:
         own = [one for one in rulings if one.judge == judge]
-        unread = fmean(one.score is None for one in own)
+        unread = fmean(one.score is None and not one.declined for one in own)
         metrics.append(Metric(cycle, f"judges/verdicts@{judge}", len(own)))
         metrics.append(Metric(cycle, f"judges/unreadable@{judge}", unread))
+        if judge in people:
+            declined = fmean(one.declined for one in own)
+            metrics.append(Metric(cycle, f"judges/declined@{judge}", declined))
         if (area := _area(pairs[judge], seed)) is not None:
             metrics.append(Metric(cycle, f"judges/auc@{judge}", *area))
             areas[judge] = area

@@ -34,6 +34,8 @@ class Ruling:
     of: Reply
     over: Reply | None
     score: float | None
+    declined: bool = False
+    """Whether the judge, a person, said that they can't tell."""
     points: float = 1.0
     """What the criterion is worth; below 0 it names something bad."""
 
@@ -44,11 +46,12 @@ def rulings(folder: Path) -> Iterator[Ruling]:
     A ruling is by a `judge`.  Who picks or writes a reference, which answers then match or don't,
     has not judged them one by one.  Who judges sameness is held to the reference, right or wrong.
     """
-    columns = ["episode", "turn", "agent", "role", "answer", "correct", "text"]
+    columns = ["episode", "turn", "agent", "role", "answer", "correct", "text", "finish"]
     turns = pq.read_table(folder / "turns.parquet", columns=columns).to_pylist()
     judges = {
         (row["episode"], row["turn"]): row["agent"] for row in turns if row["role"] == "judge"
     }
+    declined = {(row["episode"], row["turn"]) for row in turns if row["finish"] == "declined"}
     replies = {
         (row["episode"], row["turn"]): Reply(
             row["turn"], row["agent"], row["correct"], len(row["text"])
@@ -73,6 +76,7 @@ def rulings(folder: Path) -> Iterator[Ruling]:
                 of=replace(reply, correct=same.get(place)) if criterion == SAME_AS else reply,
                 over=replies.get((row["episode"], row["over"])),
                 score=row["score"],
+                declined=(row["episode"], row["by"]) in declined,
                 points=points.get((row["episode"], criterion), 1.0),
             )
 

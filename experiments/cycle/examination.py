@@ -19,7 +19,8 @@ SHOWN = ("held_out/accuracy", "held_out/majority", "held_out/verification_f1", R
 
 async def examine(run: Run, version: int) -> None:
     """Let the learners answer the held-out tasks as `version` cycles have left them, once."""
-    folder, people = held_out_folder(run.out, version), run.people(version)
+    folder = held_out_folder(run.out, version)
+    people = run.experiment.examined(run.people(version))
     if run.journal.finished(folder.name):
         return
     tasks, samples = run.split.held_out, run.experiment.evaluation.samples
@@ -77,7 +78,7 @@ def _tell(run: Run, metrics: Iterable[Metric]) -> None:
 async def play_controls(run: Run) -> None:
     """Play the protocol, and what its tokens buy without it, with the weights of the end."""
     experiment, cycles = run.experiment, run.experiment.cycles
-    due = experiment.evaluation.controls and experiment.protocol.yields and run.split.measurable
+    due = experiment.controlled and run.split.measurable
     if not due or run.journal.finished(CONTROLS):
         return
     with run.phase("controls"):
@@ -105,7 +106,7 @@ async def play_baseline(run: Run) -> None:
         metrics = await baseline(
             run.stage(),
             run.split.held_out,
-            run.experiment.people(),
+            run.experiment.examined(run.experiment.people()),
             settings,
             run.journal.metrics(),
             cycle=cycles,

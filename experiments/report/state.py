@@ -33,10 +33,22 @@ def _due(readings: Readings) -> Iterator[str]:
     settings = readings.experiment.get("evaluation") or {}
     there = {row["name"].partition("/")[0] for row in readings.metrics}
     measurable = bool(whole_cycles(readings.metrics, "held_out/accuracy"))
-    if settings.get("controls") and measurable and "controls" not in there and _answers(readings):
+    controls = settings.get("controls") and measurable and not _people_answer(readings)
+    if controls and "controls" not in there and _answers(readings):
         yield "the controls"
     if settings.get("baseline") and measurable and trained(readings) and "baseline" not in there:
         yield "the untrained model's vote"
+
+
+def _people_answer(readings: Readings) -> bool:
+    """Return whether people answer, whose words cost nothing that controls could match."""
+    engines = readings.experiment.get("engines") or {}
+    human = {name for name, engine in engines.items() if engine.get("kind") == "human"}
+    return any(
+        "policy" in ([role] if isinstance(role := group.get("role", "policy"), str) else role)
+        and (group.get("engine") or next(iter(engines))) in human
+        for group in readings.experiment.get("population") or ()
+    )
 
 
 def _answers(readings: Readings) -> bool:

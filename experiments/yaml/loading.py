@@ -100,6 +100,11 @@ def _contradictions(experiment: Experiment) -> Iterator[Problem]:
 
 
 def _engines(experiment: Experiment) -> Iterator[Problem]:
+    ports: dict[int, str] = {}
+    for name, engine in experiment.engines.items():
+        port = getattr(engine, "port", None)
+        if port is not None and (other := ports.setdefault(port, name)) != name:
+            yield ("engines", name, "port"), f"engine '{other}' has this port already"
     for name, engine in experiment.engines.items():
         if engine.trains is not None and (wrong := check_model(engine.trains)):
             yield ("engines", name, "model"), wrong

@@ -7,9 +7,9 @@ people, which takes their labels on a calibration set; and cascades of more than
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from moot.agents.population import Agent
 from moot.agents.task import Task
@@ -19,6 +19,8 @@ from ..asking import Wishes
 from ..types import Turn, Verdict
 from .pairwise import Pairwise
 from .panel import games, wins
+
+EVEN = 0.5
 
 
 class Cascade(Settings):
@@ -30,9 +32,25 @@ class Cascade(Settings):
     none, or nobody else, whoever judges decides all."""
     sure: float = Field(default=0.8, gt=0.5, le=1)
     """From which probability of the better reply on the panel counts as sure. A pair that it can't
-    be read on goes to the experts; one of which they can't tell is left to the panel."""
+    be read on goes to the experts; one of which they can't tell, or find both even, is left to the
+    panel. A judge whose engine tells no probabilities is always sure, but where it contradicts
+    itself with the order."""
     judging: Pairwise = Pairwise()
-    """How both compare."""
+    """How judges compare."""
+    asking: Pairwise | None = None
+    """How experts do; left out, as the others. Which pairs they compare is not for it to say."""
+
+    @model_validator(mode="after")
+    def _others_say_which_pairs(self) -> Self:
+        if self.asking is not None:
+            self.asking.refuse(
+                "pairs", where="in `asking`: experts get what the panel is unsure of"
+            )
+        return self
+
+    @property
+    def _asking(self) -> Pairwise:
+        return self.judging if self.asking is None else self.asking
 
     def judge(
         self, task: Task, replies: Sequence[Turn], judges: Sequence[Agent]
@@ -44,21 +62,27 @@ class Cascade(Settings):
         self, task: Task, pairs: Sequence[tuple[Turn, Turn]], judges: Sequence[Agent]
     ) -> Wishes[list[Verdict]]:
         """Return the same of these pairs."""
-        experts = [judge for judge in judges if {judge.name, judge.group} & {*self.experts}]
-        panel = [judge for judge in judges if judge not in experts]
-        if not experts or not panel:
-            return (yield from self.judging.compare(task, pairs, judges))
+        named = [judge for judge in judges if {judge.name, judge.group} & {*self.experts}]
+        panel = [judge for judge in judges if judge not in named]
+        experts = [judge for judge in named if judge.trust > 0]  # no others would be heard
+        if not experts:
+            return (yield from self.judging.compare(task, pairs, panel or named))
+        if not panel:
+            return (yield from self._asking.compare(task, pairs, experts))
         found = yield from self.judging.compare(task, pairs, panel)
         sure = {(a, b) for a, b, p in games(found) if max(p, 1 - p) >= self.sure}
         doubtful = [(a, b) for a, b in pairs if (a.index, b.index) not in sure]
-        told = yield from self.judging.compare(task, doubtful, experts)
-        decided = {(a, b): p for a, b, p in (*games(found), *games(told))}
+        told = yield from self._asking.compare(task, doubtful, experts)
+        clear = ((a, b, p) for a, b, p in games(told) if p != EVEN)
+        decided = {(a, b): p for a, b, p in (*games(found), *clear)}
         own = [verdict for verdict in (*found, *told) if verdict.by is not None]
         return [*own, *_decisions(pairs, decided)]
 
     def calls(self, replies: int) -> int:
         """Return how often each judge speaks at most: an expert of every pair, like the others."""
-        return self.judging.calls(replies)
+        pairs = replies * (replies - 1) // 2
+        asked = min(pairs, self.judging.pairs or pairs) * self._asking.calls(2)
+        return max(self.judging.calls(replies), asked)
 
 
 def _decisions(
