@@ -1,0 +1,276 @@
+"""The win rate: what was learnt beside what was said before, as judges find it."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from command import moot, rows
+
+from moot.agents.errors import InputError
+from moot.agents.population import Agent, Population
+from moot.agents.scripted import ScriptedEngine
+from moot.agents.task import Task
+from moot.agents.types import Completion, Request
+from moot.experiments.cycle.evaluation import evaluate
+from moot.experiments.cycle.win_rate import win_rate
+from moot.experiments.report.page import write
+from moot.experiments.yaml.loading import load
+from moot.protocols.conformance import TASK, rehearse
+from moot.protocols.duel import Duel, wins
+from moot.protocols.journal import Journal, Metric
+from moot.protocols.judging.pairwise import Pairwise
+from moot.protocols.stage import Stage
+from moot.protocols.types import Say
+from moot.protocols.verifiers import VERIFIERS
+
+SHOWN = re.compile(r"<reply number=\"\d\">\n(\d+)\n</reply>")
+TASKS = [Task(f"t{i}", f"task {i}", None, VERIFIERS["exact"]) for i in range(10)]
+JUDGE = Agent("judge", "judge", "main")
+
+
+def prefers_the_greater(request: Request) -> str:
+    one, other = map(int, SHOWN.findall(request.prompt[-1].content))
+    return "1" if one > other else "2"
+
+
+Says = Callable[[str, int, str], str]
+"""What weights say at a version to a task."""
+
+
+def measured(
+    folder: Path,
+    says: Says,
+    judge: Callable[[Request], str | Completion] = prefers_the_greater,
+    learners: tuple[str, ...] = ("pupil",),
+    samples: int = 2,
+) -> tuple[dict[str, Metric], list[Request]]:
+    """Return the win rates after one cycle, and what was asked for them."""
+    asked: list[Request] = []
+
+    def reply(request: Request) -> str | Completion:
+        asked.append(request)
+        if request.choices:
+            return judge(request)
+        return says(request.weights or "", request.version, request.prompt[-1].content)
+
+    people = Population(tuple(Agent(n, "policy", "main", weights=n) for n in learners))
+
+    async def play() -> list[Metric]:
+        with Journal(folder / "journal.sqlite") as journal:
+            stage = Stage({"main": ScriptedEngine(reply)}, journal, seed=0)
+            for version in range(2):
+                at = people.at(dict.fromkeys(learners, version))
+                out = folder / f"held-out-{version:03d}"
+                await evaluate(stage, TASKS, at, samples, cycle=version, out=out)
+            asked.clear()
+            return await win_rate(stage, TASKS, at, [JUDGE], Pairwise(), cycle=1, out=folder)
+
+    return {m.name: m for m in asyncio.run(play())}, asked
+
+
+def test_what_is_found_better_wins_and_nobody_answers_anew(tmp_path: Path) -> None:
+    found, asked = measured(tmp_path, lambda _, version, task: "9" if version else "1")
+
+    rate = found["held_out/win_rate"]
+    assert (rate.value, rate.high, rate.cycle) == (1.0, 1.0, 1)
+    assert 0.5 < rate.low < 1  # ten tasks can't make it certain
+    assert found["held_out/win_rate_unread"].value == 0
+    assert len(asked) == 10 * 2 * 2  # two samples, both orders
+    assert all(request.choices for request in asked)
+
+
+def test_who_says_the_same_wins_by_half_and_who_grew_worse_loses(tmp_path: Path) -> None:
+    def says(_: str, version: int, task: str) -> str:
+        return "5" if int(task.split()[1]) < 5 else str(5 - version)
+
+    found, asked = measured(tmp_path, says)
+
+    assert found["held_out/win_rate"].value == pytest.approx((5 * 0.5 + 5 * 0) / 10)
+    assert len(asked) == 5 * 2 * 2  # equals aren't shown to anybody
+
+
+def test_what_cant_be_judged_is_left_out_and_counted(tmp_path: Path) -> None:
+    def judge(request: Request) -> str:
+        return "?" if "task 1" in request.prompt[-1].content else prefers_the_greater(request)
+
+    found, _ = measured(tmp_path, lambda _, version, task: "9" if version else "1", judge)
+
+    assert found["held_out/win_rate"].value == 1
+    assert found["held_out/win_rate_unread"].value == pytest.approx(0.1)
+    (tmp_path / "mute").mkdir()
+    mute, _ = measured(tmp_path / "mute", lambda _, v, task: str(v), lambda request: "?")
+    assert "held_out/win_rate" not in mute
+    assert mute["held_out/win_rate_unread"].value == 1
+
+
+def test_several_learners_are_told_together_and_apart(tmp_path: Path) -> None:
+    def says(who: str, version: int, task: str) -> str:
+        return str({"able": 5 + version, "dull": 5 - version}.get(who, 5))
+
+    found, _ = measured(tmp_path, says, learners=("able", "dull"))
+
+    assert found["held_out/win_rate@able"].value == 1
+    assert found["held_out/win_rate@dull"].value == 0
+    assert found["held_out/win_rate"].value == 0.5
+    episodes = {row["episode"] for row in rows(tmp_path / "win-rate-001" / "verdicts.parquet")}
+    assert "win-rate-001@able/t0" in episodes
+
+
+def test_a_duel_shows_pairs_alone(tmp_path: Path) -> None:
+    people = Population((Agent("new", "policy", "main"), Agent("old", "policy", "main"), JUDGE))
+    said = ["9", "1", "2", "8", "4", "4", "3", "7"]
+
+    def reply(turn: int, say: Say) -> str:
+        if not say.choices:
+            return said[turn]
+        one, other = map(int, SHOWN.findall(say.text))
+        return "?" if 3 in (one, other) else "12"[other > one]
+
+    episode = rehearse(Duel(Pairwise(both_orders=False), samples=4), people, reply, TASK)
+    judged = [t.heard for t in episode.turns if t.agent == JUDGE]
+    assert {frozenset(pair) for pair in judged} == {
+        frozenset(pair) for pair in ((0, 1), (2, 3), (6, 7))
+    }
+    assert wins(episode) == [1.0, 0.0, 0.5]  # of 9 and 1, 2 and 8, 4 and 4; 3 can't be judged
+    calls = Duel(Pairwise(), samples=4).calls(people)
+    assert [calls[agent] for agent in people.agents] == [4, 4, 4 * Pairwise().calls(2)]
+
+
+EXPERIMENT = """\
+name: judged-evaluation
+cycles: 2
+engines:
+  main: {{kind: scripted, lines: ["1", "2", "3"], model: {model}}}
+population:
+  - {{name: solver, count: 3, learns: true}}
+  - {{name: judge, role: judge}}
+  - {{name: apart, role: judge, count: 2}}
+tasks: {{kind: inline, held_out: 8, per_cycle: 8, items: [{items}]}}
+protocol: {{kind: judged}}
+method: {{kind: dpo}}
+fit: {{device: cpu, lora: {{rank: 4}}}}
+evaluation: {{samples: 2, judging: {{kind: pairwise}}, judges: [apart]}}
+"""
+
+
+@pytest.fixture
+def experiment(tiny: Path, tmp_path: Path) -> Path:
+    items = ", ".join(f"{{prompt: What of {i}?}}" for i in range(24))
+    path = tmp_path / "x.yaml"
+    path.write_text(EXPERIMENT.format(model=tiny, items=items))
+    return path
+
+
+def test_who_judges_the_evaluation_judges_nothing_else(
+    experiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert moot("run", experiment, "--out", out) == 0
+
+    told = capsys.readouterr().out
+    assert "win rate 2: " in told
+    assert "held_out/win_rate 0." in told
+    assert re.search(r"Judges .* after two cycles it wins 0\.\d\d \[", told)
+    assert "matched-compute" not in told  # whose votes nobody could tell to be right
+    judges = {
+        folder: {t["agent"] for t in rows(out / folder / "turns.parquet") if t["role"] == "judge"}
+        for folder in ("cycle-000", "cycle-001", "win-rate-001", "win-rate-002")
+    }
+    assert judges["cycle-000"] == judges["cycle-001"] == {"judge"}
+    assert judges["win-rate-001"] == judges["win-rate-002"] == {"apart-0", "apart-1"}
+    duels = rows(out / "win-rate-002" / "turns.parquet")
+    for version, who in ((2, "solver-0"), (0, "solver-0-untrained")):
+        held = rows(out / f"held-out-{version:03d}" / "turns.parquet")
+        said = [t["text"] for t in held]
+        assert [t["text"] for t in duels if t["agent"] == who] == said
+    spent = {u["phase"]: u for u in rows(out / "usage.parquet") if u["agent"] == "apart-0"}
+    assert (spent["win-rate-002"]["cycle"], spent["win-rate-002"]["tokens_in"] > 0) == (2, True)
+    assert "Win rate on held-out tasks" in write(out).read_text()
+
+
+def test_a_run_that_was_stopped_goes_on_with_the_win_rate(experiment: Path, tmp_path: Path) -> None:
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert moot("run", experiment, "--out", whole) == 0
+    assert moot("run", experiment, "--out", stopped, "--set", "cycles=1") == 0
+    assert moot("run", experiment, "--out", stopped) == 0
+
+    def rates(out: Path) -> list[tuple[int, float]]:
+        found = rows(out / "metrics.parquet")
+        return [(m["cycle"], m["value"]) for m in found if m["name"] == "held_out/win_rate"]
+
+    assert rates(whole) == rates(stopped)
+    assert [cycle for cycle, _ in rates(whole)] == [1, 2]
+
+
+def test_a_plan_counts_what_judges_compare(
+    experiment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert moot("plan", experiment) == 0
+
+    # Eight tasks, two samples, two judges, both orders, twice at most.
+    assert "at most 128 by judges for the win rate after a cycle" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        (", judges: [apart]", ", judges: [apar]", r"evaluation.judges.0: no judge.*mean 'apart'"),
+        (", judges: [apart]", ", judges: [solver]", "no judge and no group of them is called 'sol"),
+        ("judging: {kind: pairwise}, ", "", "`judges` means nothing without `judging`"),
+        (", judges: [apart]", ", judges: [apart, judge]", "'judge'.*evaluation.judges judge noth"),
+        ("kind: pairwise}, j", "kind: pointwise}, j", r"evaluation.judging.kind: expected one of"),
+        ("kind: pairwise}, j", "kind: cascade, experts: [judge]}, j", "no judge and no group"),
+        ("kind: pairwise}, j", "kind: cascade, experts: [apart]}, j", "all judges are experts"),
+        (", learns: true", "", r"evaluation.judging: nobody learns"),
+    ],
+)
+def test_who_judges_is_checked(experiment: Path, old: str, new: str, error: str) -> None:
+    text = experiment.read_text()
+    assert old in text
+    experiment.write_text(text.replace(old, new))
+
+    with pytest.raises(InputError, match=error):
+        load(experiment)
+
+
+def test_judges_may_be_there_for_the_evaluation_alone(experiment: Path) -> None:
+    text = experiment.read_text().replace("{kind: judged}", "{kind: consensus}")
+    experiment.write_text(text.replace("  - {name: judge, role: judge}\n", ""))
+    loaded, _ = load(experiment)
+    assert [a.name for a in loaded.talking(loaded.people()).agents] == [
+        f"solver-{i}" for i in range(3)
+    ]
+    experiment.write_text(experiment.read_text().replace(", judges: [apart]", ""))
+    load(experiment)
+    experiment.write_text(experiment.read_text().replace("judging: {kind: pairwise}", ""))
+    with pytest.raises(InputError, match="'apart' never speaks in protocol consensus"):
+        load(experiment)
+
+
+def test_without_known_answers_or_judges_a_run_says_what_would_tell(
+    experiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = experiment.read_text().replace(", judging: {kind: pairwise}, judges: [apart]", "")
+    experiment.write_text(text)
+    assert moot("run", experiment, "--out", tmp_path / "out", "--set", "cycles=1") == 0
+
+    assert "accuracy can't be told. With `evaluation: {judging: " in capsys.readouterr().out
+
+
+def test_who_learnt_nothing_isnt_compared(tmp_path: Path) -> None:
+    people = Population((Agent("pupil", "policy", "main", weights="pupil"),))
+
+    async def play() -> list[Metric]:
+        with Journal(tmp_path / "journal.sqlite") as journal:
+            stage = Stage({"main": ScriptedEngine(lambda request: "1")}, journal, seed=0)
+            for version in range(2):
+                out = tmp_path / f"held-out-{version:03d}"
+                await evaluate(stage, TASKS, people, 1, cycle=version, out=out)
+            return await win_rate(
+                stage, TASKS, people, [replace(JUDGE)], Pairwise(), cycle=1, out=tmp_path
+            )
+
+    assert asyncio.run(play()) == []
