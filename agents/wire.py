@@ -19,6 +19,8 @@ PASSING = frozenset({408, 409, 425, 429})
 """Statuses below 500 that another try may cure."""
 FULL = frozenset({429, 503})
 """Statuses of a server that was asked too much at once."""
+SPENT = "insufficient_quota"
+"""What OpenAI calls it, with status 429, where no money is left: no wait helps."""
 REFUSING = frozenset({400, 413, 422})
 """Statuses that find fault with the one request, as a prompt that is too long."""
 
@@ -126,7 +128,7 @@ class Wire:
         if it.status == 200:
             return answer
         message = f"{url}: HTTP {it.status}: {self._line(_reason(answer) or it.reason or '')}"
-        if it.status in hopeless:
+        if it.status in hopeless or SPENT in _codes(answer):
             raise EngineError(message)
         raise failure(it.status, message, _seconds(it.headers.get("Retry-After")))
 
@@ -164,6 +166,15 @@ def failure(status: int, message: str, retry_after: float | None = None) -> Engi
     if status in (401, 403):
         return (Denied if status == 401 else Forbidden)(message)
     return (Refusal if status in REFUSING else EngineError)(message)
+
+
+def _codes(answer: bytes) -> set[str]:
+    """Return by which words a server says what kind of error its answer is."""
+    try:
+        error = orjson.loads(answer)["error"]
+        return {str(error.get("code")), str(error.get("type"))}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return set()
 
 
 def _reason(answer: bytes) -> str:

@@ -40,6 +40,16 @@ def test_these_statuses_wont_pass(status: int) -> None:
     assert not isinstance(caught.value, Fault)
 
 
+@pytest.mark.parametrize("key", ["code", "type"])
+def test_where_no_money_is_left_no_wait_helps(key: str) -> None:
+    spent = {"message": "You exceeded your current quota", key: "insufficient_quota"}
+    with pytest.raises(EngineError, match="HTTP 429: You exceeded") as caught:
+        ask(says({"error": spent}, 429))
+    assert not isinstance(caught.value, Fault | Refusal)
+    with pytest.raises(Fault):
+        ask(says({"error": {"message": "slow down", key: "rate_limit_exceeded"}}, 429))
+
+
 UNREADABLE = {
     "malformed": (says(b'{"model": "m", "choi'), "unreadable answer: Input data was truncated"),
     "not JSON": (says(b"<html>hello</html>"), "unreadable answer: JSON is malformed"),
