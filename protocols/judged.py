@@ -110,8 +110,10 @@ def _apart(by: float, margin: float) -> bool:
 
 
 def behind(verdicts: Sequence[Verdict], better: Turn, worse: Turn) -> tuple[int, ...]:
-    """Return the turns of the judges who compared the two, or graded either."""
+    """Return the turns of the judges who decided between the two, or graded either."""
     two = {better.index, worse.index}
+    if told := next((v.behind for v in verdicts if {v.of, v.over} == two and v.behind), ()):
+        return told
     own = [v for v in verdicts if v.by is not None and v.score is not None]
     judges = (v.by for v in own if v.by is not None and {v.of, v.over} - {None} <= two)
     return tuple(dict.fromkeys(judges))

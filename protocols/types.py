@@ -71,6 +71,9 @@ class Verdict:
     over: int | None = None
     """The turn that it was compared with, where there is one.  A judge's own verdict is about the
     one that it was shown first, over the one it was shown second."""
+    behind: tuple[int, ...] = ()
+    """Of what the protocol found from some judges' verdicts: their turns; empty: from all there
+    are."""
 
 
 def grades(verdicts: Iterable[Verdict]) -> dict[int, float]:

@@ -63,7 +63,9 @@ def test_what_the_panel_is_not_sure_of_the_experts_decide() -> None:
         (1, None): pytest.approx(0.85),
         (2, None): pytest.approx(0.6),
     }
-    assert len([p for p in episode.outcome.preferences if p.probability == 1.0]) == 1
+    who = {p.chosen: {episode.turns[t].agent for t in p.by} for p in episode.outcome.preferences}
+    assert [p.probability for p in episode.outcome.preferences if p.chosen == 2] == [1.0]
+    assert who == {1: {MODEL}, 2: {PERSON}}  # those who decided, and nobody they overruled
 
 
 def test_how_sure_is_sure_enough_is_said() -> None:

@@ -6,7 +6,7 @@ better is how sure it is.  Left out: the paper's threshold that guarantees a rat
 people, which takes their labels on a calibration set; and cascades of more than two steps.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -74,9 +74,11 @@ class Cascade(Settings):
         doubtful = [(a, b) for a, b in pairs if (a.index, b.index) not in sure]
         told = yield from self._asking.compare(task, doubtful, experts)
         clear = ((a, b, p) for a, b, p in games(told) if p != EVEN)
-        decided = {(a, b): p for a, b, p in (*games(found), *clear)}
+        decided = [(a, b, p, found) for a, b, p in games(found)]
+        decided += [(a, b, p, told) for a, b, p in clear]  # theirs stands, being the last
+        last = {(a, b): (p, _judges(by, a, b)) for a, b, p, by in decided}
         own = [verdict for verdict in (*found, *told) if verdict.by is not None]
-        return [*own, *_decisions(pairs, decided)]
+        return [*own, *_decisions(pairs, last)]
 
     def calls(self, replies: int) -> int:
         """Return how often each judge speaks at most: an expert of every pair, like the others."""
@@ -85,14 +87,26 @@ class Cascade(Settings):
         return max(self.judging.calls(replies), asked)
 
 
+def _judges(verdicts: Iterable[Verdict], a: int, b: int) -> tuple[int, ...]:
+    """Return the turns in which a pair was judged."""
+    own = (v for v in verdicts if {v.of, v.over} == {a, b} and v.score is not None)
+    return tuple(verdict.by for verdict in own if verdict.by is not None)
+
+
 def _decisions(
-    pairs: Sequence[tuple[Turn, Turn]], decided: Mapping[tuple[int, int], float]
+    pairs: Sequence[tuple[Turn, Turn]],
+    decided: Mapping[tuple[int, int], tuple[float, tuple[int, ...]]],
 ) -> list[Verdict]:
-    """Return the preference of each pair, and each turn's mean win; `None`: nobody could tell."""
-    found = [
-        Verdict(a.index, "preference", decided.get((a.index, b.index)), over=b.index)
-        for a, b in pairs
-    ]
+    """Return the preference of each pair, and each turn's mean win; `None`: nobody could tell.
+
+    Args:
+        pairs: what was to be compared.
+        decided: how likely the first of a pair wins, and the turns of who found so.
+    """
+    found: list[Verdict] = []
+    for a, b in pairs:
+        p, by = decided.get((a.index, b.index), (None, ()))
+        found.append(Verdict(a.index, "preference", p, over=b.index, behind=by))
     won = wins(games(found))
     turns = dict.fromkeys(turn.index for pair in pairs for turn in pair)
     return [*found, *(Verdict(turn, "grade", won.get(turn)) for turn in turns)]
