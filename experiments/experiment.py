@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from itertools import groupby
 from typing import Annotated, Self
 
@@ -19,6 +20,7 @@ from moot.agents.types import Name, Settings
 from moot.protocols import ProtocolChoice
 from moot.protocols.casting import EVERYBODY, Casting, seating
 from moot.protocols.judging import Comparing
+from moot.protocols.judging.cascade import Cascade
 from moot.protocols.stage import StageSettings
 from moot.training import MethodChoice
 from moot.training.methods.sft import SFT
@@ -59,6 +61,9 @@ class Evaluation(Settings):
     def _who_judges_judges_something(self) -> Self:
         if self.judging is None:
             self.refuse("judges", where="without `judging`")
+            return self
+        pairwise = self.judging.judging if isinstance(self.judging, Cascade) else self.judging
+        pairwise.refuse("pairs", where="in `evaluation.judging`: all are compared")
         return self
 
 
@@ -103,12 +108,19 @@ class Experiment(Settings):
         return people.without(self.evaluation.judges)
 
     def examiners(self, people: Population) -> tuple[Agent, ...]:
-        """Return who of them judges the evaluation; there may be none."""
+        """Return who of them judges the evaluation, each with the same weight; there may be none.
+
+        Who learns doesn't: it would judge itself, and be another judge after each cycle.
+        """
         if self.evaluation.judging is None:
             return ()
         judges = [judge for a in people.agents if (judge := a.playing("judge"))]
         named = {*self.evaluation.judges}
-        return tuple(a for a in judges if not named or {a.name, a.group} & named)
+        return tuple(
+            replace(judge, others=(), trust=1.0)
+            for judge in judges
+            if judge.weights is None and (not named or {judge.name, judge.group} & named)
+        )
 
     @property
     def controlled(self) -> bool:

@@ -82,6 +82,10 @@ def batches(episodes: Iterable[Sequence[Span]]) -> Iterator[list[Span]]:
         yield due
 
 
+WIN_RATES = "win-rate-*"
+"""The folders in which judges compare what was said elsewhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trace:
     """What makes spans of the turns of a run."""
@@ -98,7 +102,11 @@ class Trace:
             ends = rows(files[1], ["episode", "protocol", "correct"])
             for episode, said in groupby(rows(files[0], COLUMNS), lambda turn: turn["episode"]):
                 end = next(end for end in ends if end["episode"] == episode)
-                yield list(self.episode(folder.name, end, sorted(said, key=lambda t: t["turn"])))
+                turns = sorted(said, key=lambda turn: turn["turn"])
+                # What a win rate compares was said before, and is in the spans of that.
+                turns = [t for t in turns if t["role"] == "judge" or not folder.match(WIN_RATES)]
+                if turns:
+                    yield list(self.episode(folder.name, end, turns))
 
     def episode(self, phase: str, end: Row, turns: Sequence[Row]) -> Iterator[Span]:
         """Yield the span of an episode, and those of its turns."""

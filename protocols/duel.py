@@ -11,7 +11,7 @@ from moot.agents.population import Agent, Population
 from moot.agents.task import Task
 
 from .judging import Comparing
-from .judging.panel import games
+from .judging.panel import even, games
 from .types import Episode, Outcome, Say, Script, Signal
 
 
@@ -45,7 +45,7 @@ def wins(episode: Episode) -> list[float]:
 
     Answers that are word for word the same are even; a pair that nobody could judge isn't there.
     """
-    told = {of: 0.5 if p == 0.5 else float(p > 0.5) for of, _, p in games(episode.outcome.verdicts)}
+    told = {of: 0.5 if even(p) else float(p > 0.5) for of, _, p in games(episode.outcome.verdicts)}
     answers = [turn for turn in episode.turns if turn.agent.role == "policy"]
     for one, other in zip(answers[::2], answers[1::2], strict=True):
         if one.text == other.text:

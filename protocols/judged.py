@@ -18,15 +18,13 @@ from moot.agents.types import Settings
 
 from .judging import JudgingChoice
 from .judging.pairwise import Pairwise
-from .judging.panel import counted
+from .judging.panel import ROUNDING, counted
 from .sample import Sample
 from .talk import TalkChoice, most_standing, played, shown, standing
 from .types import Outcome, Preference, Script, Signal, Turn, Verdict, grades
 from .voting import plurality
 
 JUDGED: frozenset[Signal] = frozenset({"preferences", "grades"})
-ROUNDING = 1e-9
-"""So far apart two means that are equal may be, as floats."""
 
 
 class Judged(Settings):

@@ -18,7 +18,7 @@ from .asking import Wishes
 from .consensus import matches
 from .judged import behind, preferred
 from .judging.pairwise import Pairwise
-from .judging.panel import counted, games, wins
+from .judging.panel import counted, games, win_shares
 from .reliability.rating import bradley_terry
 from .sample import answers
 from .types import Outcome, Preference, Script, Signal, Turn, Verdict
@@ -60,7 +60,7 @@ class Tournament(Settings):
         if not played and len(players) != 1:
             return Outcome(tuple(verdicts), majority=majority, notes=notes)
         strength = bradley_terry(played)
-        grades = [Verdict(turn, "grade", share) for turn, share in wins(played).items()]
+        grades = [Verdict(turn, "grade", share) for turn, share in win_shares(played).items()]
         won = max(players, key=lambda turn: _strength(strength, turn))
         return Outcome(
             verdicts=(*matches(first, str(won.answer)), *verdicts, *grades),

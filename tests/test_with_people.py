@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from moot.agents.errors import InputError
-from moot.agents.population import Trust
-from moot.experiments.analysis.judges import judged
+from moot.agents.population import Agent, Population, Trust
+from moot.experiments.analysis.judges import judged, known
 from moot.experiments.analysis.rulings import Reply, Ruling
 from moot.experiments.yaml.loading import load
+from moot.protocols.journal import Metric
 
 
 def ruled(episode: int, judge: str, score: float | None) -> Ruling:
@@ -129,3 +130,16 @@ protocol: {kind: judged}
     path.write_text(text.replace("ROLE", "judge"))
     experiment, _ = load(path)
     assert experiment.persons() == {"anna"}
+    hard = "protocol: {kind: judged, judging: {kind: cascade, experts: [anna]}}"
+    path.write_text(path.read_text().replace("protocol: {kind: judged}", hard))
+    with pytest.raises(InputError, match="trust: people are asked only what"):
+        load(path)
+
+
+def test_people_who_havent_judged_yet_weigh_one_and_others_as_models_do() -> None:
+    names = ("anna", "bob", "model", "new")
+    people = Population(tuple(Agent(n, "judge", "main") for n in names))
+    found = [Metric(0, "judges/trust@model", 0.1), Metric(0, "judges/trust@anna", 1.0)]
+
+    trust = {a.name: a.trust for a in known(people, found, 0, {"anna", "bob"}).agents}
+    assert trust == {"anna": 1.0, "bob": 1.0, "model": 0.1, "new": 0.1}

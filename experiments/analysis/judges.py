@@ -73,7 +73,7 @@ def judged(
         ]
     ratings = _ratings(pairs)
     alike = with_people(pairs, people, seed)
-    metrics += [Metric(cycle, f"judges/with_people@{j}", *found) for j, found in alike.items()]
+    metrics += [Metric(cycle, f"judges/with_people@{j}", *often) for j, often in alike.items()]
     against = alike if trust == "people" else areas
     weights = trusted(list(found), [*chain.from_iterable(ratings)], against, trust)
     weights |= dict.fromkeys(people & found.keys(), 1.0)
@@ -156,12 +156,21 @@ def _ratings(found: Mapping[str, Sequence[Claim]]) -> list[list[list[float | Non
     ]
 
 
-def known(people: Population, metrics: Iterable[Metric], cycle: int) -> Population:
-    """Return the population with the trust and the ratings that were found in `cycle`."""
+def known(
+    people: Population, metrics: Iterable[Metric], cycle: int, persons: Set[str] = frozenset()
+) -> Population:
+    """Return the population with the trust and the ratings that were found in `cycle`.
+
+    Who hasn't judged yet weighs as those do who have, but for `persons`, who weigh 1.
+    """
     now = {metric.name: metric.value for metric in metrics if metric.cycle == cycle}
-    heard = [value for name, value in now.items() if name.startswith("judges/trust@") and value]
-    usual = fmean(heard) if heard else 1.0  # who hasn't judged yet weighs as those who have
+    trust = {name: now.get(f"judges/trust@{name}") for name in (a.name for a in people.agents)}
+    heard = [value for name, value in trust.items() if value and name not in persons]
+    usual = fmean(heard) if heard else 1.0
     return people.known(
-        {agent.name: now.get(f"judges/trust@{agent.name}", usual) for agent in people.agents},
+        {
+            name: 1.0 if name in persons else usual if value is None else value
+            for name, value in trust.items()
+        },
         {agent.name: now.get(f"talk/rating@{agent.name}", 0.0) for agent in people.agents},
     )

@@ -1,10 +1,12 @@
 """The phases that measure a run: held-out tasks, judges' win rate, controls, the vote beside it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from moot.agents.self_reward import read as read_verdicts
 from moot.protocols.journal import Metric
 
+from ..analysis.judges import judged
+from ..analysis.rulings import rulings
 from ..files.directory import held_out_folder, win_rate_folder
 from ..files.ending import BASELINE, CONTROLS
 from .controls import controls
@@ -62,17 +64,28 @@ async def judge(run: Run, version: int) -> None:
             cycle=version,
             out=run.out,
         )
-        run.record(metrics)
+        run.record([*metrics, *_of_examiners(run, version)])
     run.journal.finish(folder.name)
     _tell(run, metrics)
+
+
+def _of_examiners(run: Run, version: int) -> Iterator[Metric]:
+    """Yield what can be said of those who judge the evaluation alone: the talk tells nothing."""
+    experiment, names = run.experiment, run.experiment.evaluation.judges
+    folders = (win_rate_folder(run.out, n) for n in range(1, version + 1))
+    found = [one for folder in folders if folder.is_dir() for one in rulings(folder)]
+    if names and found:
+        for one in judged(found, version, experiment.seed, "equal", experiment.persons()):
+            if one.name.startswith("judges/") and "@" in one.name and "/trust@" not in one.name:
+                yield one
 
 
 def _tell(run: Run, metrics: Iterable[Metric]) -> None:
     for metric in metrics:
         if metric.name in SHOWN:
-            run.show.line(
-                f"  {metric.name} {metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]"
-            )
+            known = metric.low is not None
+            within = f" [{metric.low:.3f}, {metric.high:.3f}]" if known else ", of few tasks"
+            run.show.line(f"  {metric.name} {metric.value:.3f}{within}")
 
 
 async def play_controls(run: Run) -> None:

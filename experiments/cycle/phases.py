@@ -49,7 +49,7 @@ class Run:
         """Return the population as the first `cycles` cycles left it: weights and trust."""
         newest = current(self.out, cycles)
         people = self.experiment.people().at({name: w.version for name, w in newest.items()})
-        return known(people, self.journal.metrics(), cycles - 1)
+        return known(people, self.journal.metrics(), cycles - 1, self.experiment.persons())
 
     def stage(self) -> Stage:
         """Return where this run's episodes are played."""

@@ -89,7 +89,7 @@ def _check(of: Path, changes: Changes) -> None:
                     raise InputError(f"{label}: no episode '{episode}'{_instead(db, episode)}")
                 if turn not in known:
                     raise InputError(
-                        f"{label}: that episode has {len(known)} turns, 0 to {max(known)}"
+                        f"{label}: in that episode turns {min(known)} to {max(known)} were said"
                     )
     except sqlite3.Error as error:
         raise InputError(f"--from {of}: its journal can't be read: {error}") from None

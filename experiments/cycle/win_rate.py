@@ -20,9 +20,9 @@ from moot.protocols.duel import Duel, wins
 from moot.protocols.journal import Metric
 from moot.protocols.judging import Comparing
 from moot.protocols.stage import Stage
-from moot.protocols.types import Episode
+from moot.protocols.types import Episode, Turn
 
-from ..analysis.stats import mean_interval
+from ..analysis.stats import FEWEST, mean_interval
 from ..files.directory import held_out_folder, win_rate_folder
 from ..files.store import writing
 from .evaluation import examinees
@@ -71,7 +71,7 @@ async def win_rate(
             duels = {
                 task.id: [*zip(after[key, task.id], before[key, task.id], strict=True)]
                 for task in ranked(tasks)
-                if {(key, task.id)} <= before.keys() & after.keys()
+                if (key, task.id) in before and (key, task.id) in after
             }
             pairs += sum(map(len, duels.values()))
             found[suffix] = {}
@@ -81,7 +81,7 @@ async def win_rate(
                 found[suffix][episode.task.id] = wins(episode)
     if not pairs:
         return []
-    told = sum(len(won) for tasks_ in found.values() for won in tasks_.values())
+    told = sum(len(won) for each in found.values() for won in each.values())
     return [*_rates(found, cycle, stage.seed), Metric(cycle, f"{RATE}_unread", 1 - told / pairs)]
 
 
@@ -105,7 +105,8 @@ async def _played(
         judging: how.
         phase: what it is called.
     """
-    untrained = replace(agent, name=f"{agent.name}-untrained", weights=None, version=0)
+    trained = replace(agent, others=())
+    untrained = replace(trained, name=f"{agent.name}-untrained", weights=None, version=0)
     known = {
         (f"{phase}/{task}", turn): text
         for task, pairs in duels.items()
@@ -113,9 +114,16 @@ async def _played(
     }
     duel = Duel(judging, max(map(len, duels.values()), default=1))
     both = [task for task in ranked(tasks) if task.id in duels]
-    stage = replace(stage, changes={**known, **stage.changes})
-    cast = Population((agent, untrained, *judges))
-    async with aclosing(stage.play(duel, both, cast, phase)) as play:
+
+    def tell(phase: str, protocol: str, turn: Turn) -> None:
+        if turn.agent.role == "judge":  # the others have spoken before
+            stage.told(phase, protocol, turn)
+
+    changes = {**known, **stage.changes}
+    # What is too long for a judge can't be judged; the run has come this far.
+    patient = replace(stage, changes=changes, told=tell, bears_refusals=True)
+    cast = Population((trained, untrained, *judges))
+    async with aclosing(patient.play(duel, both, cast, phase)) as play:
         async for one in play:
             if isinstance(one, Episode):
                 yield one
@@ -124,14 +132,19 @@ async def _played(
 def _rates(
     found: Mapping[str, Mapping[str, Sequence[float]]], cycle: int, seed: int
 ) -> Iterator[Metric]:
-    """Yield the win rate of each examinee, and of all on the tasks on which all are judged."""
+    """Yield the win rate of each examinee, and of all on the tasks on which all are judged.
+
+    Of fewer than 8 tasks there is no interval: nothing can be claimed of them.
+    """
     each = {s: {t: fmean(won) for t, won in tasks.items() if won} for s, tasks in found.items()}
     shared = set.intersection(*(set(tasks) for tasks in each.values()))
     pooled = {task: fmean(tasks[task] for tasks in each.values()) for task in sorted(shared)}
     for suffix, tasks in {"": pooled, **each}.items():
-        interval = mean_interval([*tasks.values()], seed, within=(0, 1))
-        if interval is not None:
-            yield Metric(cycle, f"{RATE}{suffix}", *interval)
+        if len(tasks) >= FEWEST:
+            interval = mean_interval([*tasks.values()], seed, within=(0, 1))
+            yield from [Metric(cycle, f"{RATE}{suffix}", *interval)] if interval else []
+        elif tasks:
+            yield Metric(cycle, f"{RATE}{suffix}", fmean(tasks.values()))
 
 
 def answers(folder: Path) -> Answers:

@@ -57,7 +57,7 @@ def accounts(usage: Iterable[Row]) -> list[Account]:
 def _when(phase: str) -> tuple[float, str]:
     """Return what phases are ordered by: held-out-001 is after cycle-000, and baseline is last."""
     kind, _, number = phase.rpartition("-")
-    ends = {"held-out": 0.0, "cycle": 0.5}
+    ends = {"held-out": 0.0, "win-rate": 0.25, "cycle": 0.5}
     if kind in ends and number.isdecimal():
         return int(number) + ends[kind], ""
     return inf, "" if phase.startswith("controls") else phase

@@ -36,6 +36,9 @@ def _due(readings: Readings) -> Iterator[str]:
     controls = settings.get("controls") and measurable and not _people_answer(readings)
     if controls and "controls" not in there and _answers(readings):
         yield "the controls"
+    compared = whole_cycles(readings.metrics, "held_out/win_rate_unread")
+    if settings.get("judging") and trained(readings) and readings.cycles not in compared:
+        yield "the last win rate"
     if settings.get("baseline") and measurable and trained(readings) and "baseline" not in there:
         yield "the untrained model's vote"
 

@@ -14,6 +14,7 @@ from moot.agents.simulated import Simulated
 from moot.agents.types import Settings
 from moot.protocols import ProtocolChoice
 from moot.protocols.consensus import Consensus
+from moot.protocols.judging.cascade import Cascade
 from moot.protocols.selection import Selection
 from moot.protocols.types import Held
 from moot.training import MethodChoice
@@ -36,10 +37,7 @@ def told(experiment: Experiment) -> Iterator[Problem]:
     if _ours(talk) and getattr(talk, "weigh", None) == "trust" and talk is protocol:
         wrong = "nobody judges here, so all are trusted alike; have it judged, or weigh otherwise"
         yield (*at, "weigh"), wrong
-    persons, agents = experiment.persons(), experiment.people().agents
-    judges = {agent.name for agent in agents if agent.playing("judge")}
-    if experiment.trust == "people" and not persons & judges:
-        yield ("trust",), "no person judges here, by whom the others could be weighed"
+    yield from _weighing(experiment)
     yield from _untaught(experiment)
     if not isinstance(talk, Consensus | Selection):
         return
@@ -55,6 +53,25 @@ def told(experiment: Experiment) -> Iterator[Problem]:
         if mute and getattr(talk, key, None) == way:
             kind = engines[mute[0]].kind
             yield (*at, key), f"engine '{mute[0]}' ({kind}) doesn't tell how likely a text is"
+
+
+def _weighing(experiment: Experiment) -> Iterator[Problem]:
+    """Yield where people are to weigh judges, and judge nothing, or nothing but the hard cases."""
+    if experiment.trust != "people":
+        return
+    talking, judging = experiment.talking(experiment.people()), experiment.protocol
+    persons = [a for a in talking.agents if a.name in experiment.persons() and a.playing("judge")]
+    if not persons or not hasattr(judging, "judging"):
+        yield ("trust",), "no person judges here, by whom the others could be weighed"
+    cascade = getattr(judging, "judging", None)
+    if not persons or not isinstance(cascade, Cascade):
+        return
+    if all({person.name, person.group} & {*cascade.experts} for person in persons):
+        yield (
+            ("trust",),
+            "people are asked only what the others aren't sure of, by which nobody can be weighed; "
+            "take `equal`, or have them judge all",
+        )
 
 
 def _talk(protocol: ProtocolChoice) -> tuple[object, Steps]:

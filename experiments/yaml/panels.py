@@ -38,8 +38,15 @@ def _examiners(experiment: Experiment) -> Iterator[Problem]:
         yield ("evaluation", "judging"), "nobody judges here; add an agent with `role: judge`"
     if not people.learners():
         yield ("evaluation", "judging"), "nobody learns, so nothing is there to be compared"
-    alone = [a for a in judges if a.role == "judge" and not a.others]
-    yield from _named(evaluation.judges, alone, ("evaluation", "judges"))
+    elif judges and all(judge.weights is not None for judge in judges):
+        yield ("evaluation", "judging"), "all judges learn, and nobody judges itself; add another"
+    yield from _named(evaluation.judges, judges, ("evaluation", "judges"))
+    for i, name in enumerate(evaluation.judges):
+        own = next((a for a in judges if name in (a.name, a.group)), None)
+        if own is not None and own.others:
+            more = " and ".join({own.role, *own.others} - {"judge"})
+            wrong = f"{name} is {more} too, and who is named here does nothing but judge this"
+            yield ("evaluation", "judges", i), wrong
 
 
 def _named(names: Sequence[str], judges: Sequence[Agent], at: Steps) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ people, which takes their labels on a calibration set; and cascades of more than
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -18,9 +19,7 @@ from moot.agents.types import Name, Settings
 from ..asking import Wishes
 from ..types import Turn, Verdict
 from .pairwise import Pairwise
-from .panel import games, wins
-
-EVEN = 0.5
+from .panel import even, games, win_shares
 
 
 class Cascade(Settings):
@@ -28,8 +27,8 @@ class Cascade(Settings):
 
     kind: Literal["cascade"] = "cascade"
     experts: tuple[Name, ...] = Field(min_length=1)
-    """Which judges are the experts: names of agents, or of groups. Where an episode's cast has
-    none, or nobody else, whoever judges decides all."""
+    """Which judges are the experts: names of agents, or of groups, all of the same weight. Where an
+    episode's cast has none, or nobody else, whoever judges decides all."""
     sure: float = Field(default=0.8, gt=0.5, le=1)
     """From which probability of the better reply on the panel counts as sure. A pair that it can't
     be read on goes to the experts; one of which they can't tell, or find both even, is left to the
@@ -64,16 +63,16 @@ class Cascade(Settings):
         """Return the same of these pairs."""
         named = [judge for judge in judges if {judge.name, judge.group} & {*self.experts}]
         panel = [judge for judge in judges if judge not in named]
-        experts = [judge for judge in named if judge.trust > 0]  # no others would be heard
+        experts = [replace(judge, trust=1.0) for judge in named]  # else they'd be asked in vain
         if not experts:
-            return (yield from self.judging.compare(task, pairs, panel or named))
+            return (yield from self.judging.compare(task, pairs, panel))
         if not panel:
             return (yield from self._asking.compare(task, pairs, experts))
         found = yield from self.judging.compare(task, pairs, panel)
         sure = {(a, b) for a, b, p in games(found) if max(p, 1 - p) >= self.sure}
         doubtful = [(a, b) for a, b in pairs if (a.index, b.index) not in sure]
         told = yield from self._asking.compare(task, doubtful, experts)
-        clear = ((a, b, p) for a, b, p in games(told) if p != EVEN)
+        clear = ((a, b, p) for a, b, p in games(told) if not even(p))
         decided = [(a, b, p, found) for a, b, p in games(found)]
         decided += [(a, b, p, told) for a, b, p in clear]  # theirs stands, being the last
         last = {(a, b): (p, _judges(by, a, b)) for a, b, p, by in decided}
@@ -107,6 +106,6 @@ def _decisions(
     for a, b in pairs:
         p, by = decided.get((a.index, b.index), (None, ()))
         found.append(Verdict(a.index, "preference", p, over=b.index, behind=by))
-    won = wins(games(found))
+    won = win_shares(games(found))
     turns = dict.fromkeys(turn.index for pair in pairs for turn in pair)
     return [*found, *(Verdict(turn, "grade", won.get(turn)) for turn in turns)]

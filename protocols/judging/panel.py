@@ -15,6 +15,8 @@ Score = tuple[Agent, float | None]
 """What a judge found; `None`: it can't be read."""
 Found = Mapping[int, Sequence[Score]]
 """What each judge found of each turn, at most one score of each."""
+ROUNDING = 1e-9
+"""So far apart two means that are equal may be, as floats."""
 REASONS = "Say why in a few sentences, without a verdict yet."
 
 
@@ -97,6 +99,11 @@ def level(task: Task, found: Found) -> dict[int, float | None]:
     }
 
 
+def even(p: float) -> bool:
+    """Return whether neither of two is better, whatever the rounding."""
+    return abs(p - 0.5) <= ROUNDING
+
+
 def games(verdicts: Iterable[Verdict]) -> list[tuple[int, int, float]]:
     """Return the panel's comparisons: which turn met which, and how likely the first is better."""
     return [
@@ -106,7 +113,7 @@ def games(verdicts: Iterable[Verdict]) -> list[tuple[int, int, float]]:
     ]
 
 
-def wins(played: Iterable[tuple[int, int, float]]) -> dict[int, float]:
+def win_shares(played: Iterable[tuple[int, int, float]]) -> dict[int, float]:
     """Return how often, in the mean, each turn won that met others."""
     found: dict[int, list[float]] = {}
     for a, b, p in played:
