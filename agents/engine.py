@@ -127,6 +127,7 @@ class Limits(Settings):
 
 
 BATCHES = "answers in batches, whose floating point depends on what is asked together"
+"""Why an engine that batches varies."""
 SERVER_S = 600.0
 """How long a call to a server may take where nothing is set."""
 

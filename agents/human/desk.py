@@ -83,7 +83,8 @@ class Desk:
             said = await question.answered
         finally:
             self._waiting.pop(question.name, None)
-        took = self._clock() - (self._clock() if question.shown_s is None else question.shown_s)
+        now = self._clock()
+        took = now - (now if question.shown_s is None else question.shown_s)
         finish = "declined" if said is None else "stop"
         return Completion(said or "", finish, 0, tokens_in=0, tokens_out=0, latency_s=took)
 
