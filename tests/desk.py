@@ -11,8 +11,11 @@ import aiohttp
 
 from moot.agents.engine import Engine, Greeting
 from moot.agents.human.human import Human
+from moot.agents.types import Message, Request, Sampling
 
 T = TypeVar("T")
+PROMPT = (Message("system", "You are Anna."), Message("user", "Which? <b>1</b>\n\nor 2"))
+FREE = Request(PROMPT, Sampling(max_tokens=1, stop=("x",)), seed=1)
 
 
 class Page:
