@@ -46,7 +46,9 @@ def in_short(readings: Readings) -> list[str]:
 
 def findings(readings: Readings) -> list[str]:
     """Return what the evaluations showed, the result first; plain where there is none yet."""
-    return [*_of_accuracy(readings), *won(readings)]
+    of_accuracy, as_judged = _of_accuracy(readings), won(readings)
+    known = whole_cycles(readings.metrics, "held_out/accuracy")
+    return [*of_accuracy, *as_judged] if known else [*as_judged, *of_accuracy]
 
 
 def _of_accuracy(readings: Readings) -> list[str]:
