@@ -8,6 +8,7 @@ from command import moot
 from compared import EXPERIMENT, correct
 
 from moot.experiments.compare.outcome import outcome
+from moot.experiments.compare.seeds import by_seed
 from moot.experiments.compare.settings import shortened
 from moot.experiments.compare.side_by_side import side_by_side
 from moot.experiments.compare.table import shown
@@ -91,6 +92,27 @@ def test_a_run_that_has_just_begun_has_dashes(folder: Path) -> None:
     found = table(folder, "plain", "begun")
     assert found["held-out accuracy, in the end"][1] == "–"
     assert found["over plain, in the end"] == ["–", "–"]
+
+
+def test_where_no_answers_are_known_nothing_is_said_of_accuracy(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    items = ", ".join(f"{{prompt: {i}?}}" for i in range(4))
+    tasks = f"tasks: {{kind: inline, held_out: 2, per_cycle: 2, items: [{items}]}}"
+    engine = "main: {kind: scripted, lines: [a, b]}"
+    lines = [
+        tasks if line.startswith("tasks") else f"  {engine}" if "main: {" in line else line
+        for line in EXPERIMENT.splitlines()
+    ]
+    path.write_text("\n".join(lines))
+    for seed in range(2):
+        assert moot("run", path, "--out", tmp_path / f"s{seed}", "--set", f"seed={seed}") == 0
+
+    found = table(tmp_path, "s0", "s1")
+    assert found["after"] == ["one cycle", "one cycle"]
+    assert not any("accuracy" in name or "both were asked" in name for name in found)
+    assert "held_out/unreadable" in found
+    seeds = shown(by_seed([read(tmp_path / f"s{seed}") for seed in range(2)]))
+    assert not any("accuracy" in line for line in seeds)
 
 
 def test_runs_of_one_name_are_told_apart_by_their_paths(folder: Path, tmp_path: Path) -> None:

@@ -98,6 +98,9 @@ def _outcomes(variants: Sequence[Variant], first_name: str) -> Iterator[Line]:
     first, *others = found
     each = [[*some.values()] for some in found]
     share = (measured, (0, 1))
+    if not any(o.after for one in each for o in one):  # no answer is known to anything
+        yield words("after", (_cycles(some) for some in each))
+        return
     yield _line("held-out accuracy, untrained", ([o.before for o in e] for e in each), *share)
     yield _line("held-out accuracy, in the end", ([o.after for o in e] for e in each), *share)
     yield words("after", (_cycles(some) for some in each))

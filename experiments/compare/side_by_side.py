@@ -36,6 +36,9 @@ def _outcomes(runs: Sequence[Readings], first_name: str) -> Iterator[Line]:
     """Yield what came of each run by itself, and then beside the first."""
     found = [outcome(run) for run in runs]
     first, *others = found
+    if not any(o.after for o in found):  # no answer is known to anything
+        yield words("after", (count(o.cycles, "cycle") for o in found))
+        return
     yield numbers("held-out accuracy, untrained", (o.before for o in found), measured)
     yield numbers("held-out accuracy, in the end", (o.after for o in found), measured)
     yield words("after", (count(o.cycles, "cycle") for o in found))
