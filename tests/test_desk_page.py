@@ -106,6 +106,7 @@ def test_words_are_text_and_json_is_checked() -> None:
         await page.fill("#text", "two\nlines")
         await page.keyboard.press("Control+Enter")
         assert (await waiting).text == "two\nlines"
+        await idle(page)
         shape = '{"properties": {"n": {"type": "integer"}}, "required": ["n"]}'
         waiting = asyncio.create_task(desk.generate(asked("JSON?", shape=shape)))
         await page.wait_for_selector("#desk:not([hidden])")
