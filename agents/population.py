@@ -47,6 +47,10 @@ class Agent:
         others = (self.role, *(other for other in self.others if other != role))
         return replace(self, role=role, others=others) if role in self.others else None
 
+    def among(self, names: Collection[str]) -> bool:
+        """Return whether it is named there, by its own name or by its group's."""
+        return self.name in names or self.group in names
+
     def prompt(self, text: str, before: Prompt = ()) -> Prompt:
         """Return `text`, after what went `before`, as a prompt addressed to this agent."""
         persona = (Message("system", self.persona),) if self.persona else ()
@@ -136,7 +140,7 @@ class Population:
 
     def without(self, names: Collection[str]) -> "Population":
         """Return the population without those agents and groups."""
-        return Population(tuple(a for a in self.agents if not {a.name, a.group} & {*names}))
+        return Population(tuple(agent for agent in self.agents if not agent.among(names)))
 
     def learners(self) -> dict[str, tuple[Agent, ...]]:
         """Return the agents that learn, by the name of the weights they share."""

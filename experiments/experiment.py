@@ -115,11 +115,11 @@ class Experiment(Settings):
         if self.evaluation.judging is None:
             return ()
         judges = [judge for a in people.agents if (judge := a.playing("judge"))]
-        named = {*self.evaluation.judges}
+        named = self.evaluation.judges
         return tuple(
             replace(judge, others=(), trust=1.0)
             for judge in judges
-            if judge.weights is None and (not named or {judge.name, judge.group} & named)
+            if judge.weights is None and (not named or judge.among(named))
         )
 
     @property

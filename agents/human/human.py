@@ -78,8 +78,8 @@ class Human(Settings):
         async with serve(desk := Desk(), self.host, self.port, key) as port:
             host = socket.gethostname() if self.host in EVERYWHERE else self.host
             shown = f"[{host}]" if ":" in host else host
-            own = f"the key is in {self.key_env}" if self.key_env else ""
-            desk.address = f"http://{shown}:{port}/" + (f" ({own})" if own else f"#{key}")
+            known = f" (the key is in {self.key_env})" if self.key_env else f"#{key}"
+            desk.address = f"http://{shown}:{port}/{known}"
             yield desk
 
     def _key(self) -> str:

@@ -23,7 +23,7 @@ from moot.protocols.stage import Stage
 from moot.protocols.types import Episode, Turn
 
 from ..analysis.stats import FEWEST, mean_interval
-from ..files.directory import held_out_folder, win_rate_folder
+from ..files.directory import examinee, held_out_folder, win_rate_folder
 from ..files.store import writing
 from .evaluation import examinees
 from .outline import ranked
@@ -153,6 +153,6 @@ def answers(folder: Path) -> Answers:
     found: dict[tuple[str, str], list[str]] = {}
     for turn in pq.read_table(folder / "turns.parquet", columns=columns).to_pylist():
         if turn["role"] == "policy":
-            who = turn["episode"].removesuffix(turn["task"]).partition("@")[2].removesuffix("/")
+            who = examinee(turn["episode"], turn["task"])
             found.setdefault((who, turn["task"]), []).append(turn["text"])
     return found

@@ -28,19 +28,9 @@ from .table import whole
 RESOLVED, JOURNAL = "experiment.yaml", "journal.sqlite"
 DRIVEN = frozenset(
     {
-        *(
-            "limits",
-            "url",
-            "key_env",
-            "host",
-            "port",
-            "start_s",
-            "batch",
-            "latency_s",
-            "replicas",
-            "gpus",
-        ),
-        *("restarts", "sleep", "price", "max_loras", "gpu_memory_utilization", "kv_cache_gib"),
+        *("limits", "url", "key_env", "host", "port", "start_s", "batch", "latency_s"),
+        *("replicas", "gpus", "restarts", "sleep", "price", "max_loras"),
+        *("gpu_memory_utilization", "kv_cache_gib"),
     }
 )
 """Where an engine is and how it is driven; who speaks through it stays the same."""
@@ -66,6 +56,11 @@ def talk_folder(out: Path, cycle: int) -> Path:
 def held_out_folder(out: Path, version: int) -> Path:
     """Return where the evaluation of a version of the weights lies; its name is the phase's."""
     return out / f"held-out-{version:03d}"
+
+
+def examinee(episode: str, task: str) -> str:
+    """Return whose an evaluation's episode is, FOLDER@NAME/TASK; empty: the only one's."""
+    return episode.removesuffix(f"/{task}").partition("@")[2]
 
 
 def win_rate_folder(out: Path, version: int) -> Path:

@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import fmean
 
 from ..analysis.stats import FEWEST, Interval, paired_difference
+from ..files.directory import examinee
 from .readings import Readings, Row, rows
 
 Answered = tuple[str, str]
@@ -102,6 +103,5 @@ def expected(folder: Path) -> dict[str, str]:
 
 
 def _answered(episode: Row) -> Answered:
-    """Return the task of an episode, and the examinee: FOLDER@NAME/TASK, or FOLDER/TASK of one."""
-    task = episode["task"]
-    return task, episode["episode"].removesuffix(task).partition("@")[2]
+    """Return the task of an episode, and the examinee."""
+    return episode["task"], examinee(episode["episode"], episode["task"])

@@ -92,8 +92,8 @@ def _contradictions(experiment: Experiment) -> Iterator[Problem]:
         for cast in casts:
             experiment.protocol.calls(cast)
     except MootError as error:
-        alone = experiment.evaluation.judges and "; evaluation.judges judge nothing else"
-        yield ("protocol",), f"{error}{alone or ''}"
+        alone = "; evaluation.judges judge nothing else" if experiment.evaluation.judges else ""
+        yield ("protocol",), f"{error}{alone}"
         return
     yield from told(experiment)
     yield from silent(experiment)
@@ -105,7 +105,6 @@ def _engines(experiment: Experiment) -> Iterator[Problem]:
         port = getattr(engine, "port", None)
         if port is not None and (other := ports.setdefault(port, name)) != name:
             yield ("engines", name, "port"), f"engine '{other}' has this port already"
-    for name, engine in experiment.engines.items():
         if engine.trains is not None and (wrong := check_model(engine.trains)):
             yield ("engines", name, "model"), wrong
         elif any(g.learns and (g.engine or name) == name for g in experiment.population):

@@ -66,7 +66,7 @@ def _weighing(experiment: Experiment) -> Iterator[Problem]:
     cascade = getattr(judging, "judging", None)
     if not persons or not isinstance(cascade, Cascade):
         return
-    if all({person.name, person.group} & {*cascade.experts} for person in persons):
+    if all(person.among(cascade.experts) for person in persons):
         yield (
             ("trust",),
             "people are asked only what the others aren't sure of, by which nobody can be weighed; "

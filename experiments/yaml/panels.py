@@ -22,9 +22,9 @@ def panels(experiment: Experiment) -> Iterator[Problem]:
     for at, (judging, judges) in places.items():
         if not isinstance(judging, Cascade) or not judges:
             continue
-        where, experts = (*at, "experts"), {*judging.experts}
+        where = (*at, "experts")
         yield from _named(judging.experts, judges, where)
-        if all({a.name, a.group} & experts for a in judges):
+        if all(judge.among(judging.experts) for judge in judges):
             wrong = "all judges are experts; leave some others to the panel, or take `pairwise`"
             yield where, wrong
 
@@ -42,7 +42,7 @@ def _examiners(experiment: Experiment) -> Iterator[Problem]:
         yield ("evaluation", "judging"), "all judges learn, and nobody judges itself; add another"
     yield from _named(evaluation.judges, judges, ("evaluation", "judges"))
     for i, name in enumerate(evaluation.judges):
-        own = next((a for a in judges if name in (a.name, a.group)), None)
+        own = next((judge for judge in judges if judge.among([name])), None)
         if own is not None and own.others:
             more = " and ".join({own.role, *own.others} - {"judge"})
             wrong = f"{name} is {more} too, and who is named here does nothing but judge this"

@@ -61,7 +61,7 @@ class Cascade(Settings):
         self, task: Task, pairs: Sequence[tuple[Turn, Turn]], judges: Sequence[Agent]
     ) -> Wishes[list[Verdict]]:
         """Return the same of these pairs."""
-        named = [judge for judge in judges if {judge.name, judge.group} & {*self.experts}]
+        named = [judge for judge in judges if judge.among(self.experts)]
         panel = [judge for judge in judges if judge not in named]
         experts = [replace(judge, trust=1.0) for judge in named]  # else they'd be asked in vain
         if not experts:
