@@ -42,14 +42,8 @@ Measured = dict[tuple[str, int], float]
 
 def main() -> None:
     """Run the seeds, print the table, write the lines."""
-    about = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=about)
+    parser = options(__doc__, "learning")
     parser.add_argument("--case", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="two seeds and one cycle")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--runs", type=Path, default=Path("runs/learning"))
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, the cores shared out")
     args = parser.parse_args()
     seeds = range(2 if args.quick else args.seeds)
     folder = args.runs / ("quick" if args.quick else "whole")
@@ -69,6 +63,18 @@ def main() -> None:
     show(rows)
     print("\n" + "\n".join(f"{peer}: {about}" for peer, about in PEERS.items()))
     write(rows, args.json)
+
+
+def options(about: str | None, name: str) -> argparse.ArgumentParser:
+    """Return what every benchmark is told whose runs are of several seeds."""
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=about, formatter_class=form)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="two seeds and one cycle")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--runs", type=Path, default=Path("runs", name))
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, the cores shared out")
+    return parser
 
 
 @contextmanager

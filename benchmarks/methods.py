@@ -19,11 +19,9 @@ same with people's preferences, and these would be the labels.
                                  [--jobs 1]
 """
 
-import argparse
-from pathlib import Path
 from statistics import fmean
 
-from learning import CONFIGS, Measured, at_a_time, measured, play, row, show, verification
+from learning import CONFIGS, Measured, at_a_time, measured, options, play, row, show, verification
 from rows import Row, write
 
 CONFIG = CONFIGS / "quickstart.yaml"
@@ -66,13 +64,8 @@ TRAINED: dict[str, tuple[str | None, str]] = {
 
 def main() -> None:
     """Run the seeds, print the table, write the lines."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="two seeds and one cycle")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--runs", type=Path, default=Path("runs/methods"))
+    parser = options(__doc__, "methods")
     parser.add_argument("--only", nargs="*", help="these alone, by name")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, the cores shared out")
     args = parser.parse_args()
     seeds, cycles = range(2 if args.quick else args.seeds), 1 if args.quick else 2
     folder = args.runs / ("quick" if args.quick else "whole")

@@ -10,7 +10,6 @@ are Student's t over seeds, at 95 %, and the difference is paired by seed.
     python benchmarks/people.py [--seeds 5] [--quick] [--json FILE] [--runs DIR] [--jobs 1]
 """
 
-import argparse
 import json
 import re
 import subprocess
@@ -26,7 +25,7 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 import pyarrow.parquet as pq
-from learning import at_a_time, measured, row, show
+from learning import at_a_time, measured, options, row, show
 from rows import write
 
 TASTES = ("shorter", "lot")
@@ -63,14 +62,7 @@ REPLIES = re.compile(r"<reply number=\"\d\">\n(.*?)\n</reply>", re.DOTALL)
 
 def main() -> None:
     """Run the seeds with each taste, print the table, write the lines."""
-    about = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=about)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="two seeds and one cycle")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--runs", type=Path, default=Path("runs/people"))
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, the cores shared out")
-    args = parser.parse_args()
+    args = options(__doc__, "people").parse_args()
     seeds, cycles = range(2 if args.quick else args.seeds), 1 if args.quick else 3
     folder = args.runs / ("quick" if args.quick else "whole")
     folder.mkdir(parents=True, exist_ok=True)
