@@ -30,7 +30,12 @@ def drawn(
 
 
 def written_out(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, cap: float | None = None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor,
+    cap: float | None = None,
+    sinks: Tensor | None = None,
 ) -> Tensor:
     """Return the definition: query heads 0 and 1 meet key head 0, 2 and 3 meet key head 1."""
     keys, values = key[:, [0, 0, 1, 1]], value[:, [0, 0, 1, 1]]
@@ -38,4 +43,7 @@ def written_out(
     if cap is not None:
         products = cap * (products / cap).tanh()
     odds = products.exp() * mask
-    return torch.einsum("bhqk,bhkd->bhqd", odds / odds.sum(-1, keepdim=True), values)
+    total = odds.sum(-1, keepdim=True)
+    if sinks is not None:
+        total = total + sinks.exp()[:, None, None]
+    return torch.einsum("bhqk,bhkd->bhqd", odds / total, values)

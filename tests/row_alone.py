@@ -24,6 +24,25 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "mistral": {"sliding_window": 4},
     "granite": {"logits_scaling": 4.0, "attention_multiplier": 0.25},
     "cohere": {"logit_scale": 0.5},
+    "gpt_oss": {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 4},  # has sinks
+}
+LINEAR = {
+    "linear_num_value_heads": 2,
+    "linear_num_key_heads": 2,
+    "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8,
+}
+# What remembers in a state what it has read: rows go through it side by side.
+WITH_A_STATE: dict[str, dict[str, Any]] = {
+    "qwen3_5_text": {**LINEAR, "layer_types": ["linear_attention", "full_attention"]},
+    "mamba": {},
+    "falcon_h1": {
+        "mamba_n_heads": 4,
+        "mamba_d_head": 16,
+        "mamba_d_ssm": 64,
+        "mamba_d_state": 8,
+    },
+    "lfm2": {"layer_types": ["conv", "full_attention"]},
 }
 PROBE = 17
 ASKED = (90, 41, 7, 200, 13, 66, 41, 150, 28)

@@ -8,14 +8,13 @@ from masked_softmax import DEEP, SCALE, Drawn, drawn, sight, written_out
 from torch import Tensor
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from moot.agents.errors import MootError
 from moot.training.model.attention import KERNEL, attend
 from moot.training.model.sight import Sight
 
 SEQUENCES = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=9), min_size=1, max_size=9)
 
 
-def as_layers_ask(inputs: Drawn, seen: Sight, **options: float | Tensor) -> Tensor:
+def as_layers_ask(inputs: Drawn, seen: Sight, **options: float | Tensor | None) -> Tensor:
     """Return (1, H, M, D) what a layer of transformers is given under our name."""
     call = ALL_ATTENTION_FUNCTIONS[KERNEL]
     out, weights = call(torch.nn.Module(), *inputs, None, scaling=SCALE, sight=seen, **options)
@@ -23,7 +22,7 @@ def as_layers_ask(inputs: Drawn, seen: Sight, **options: float | Tensor) -> Tens
     return out.transpose(1, 2)
 
 
-def close(found: Tensor, expected: Tensor, inputs: Drawn) -> None:
+def close(found: Tensor, expected: Tensor, inputs: tuple[Tensor, ...]) -> None:
     """Check values, and gradients of a sum that weighs every number otherwise."""
     torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-12)
     by = torch.linspace(-1, 1, found.numel(), dtype=torch.float64).view_as(found)
@@ -148,8 +147,34 @@ def test_layers_without_either_get_the_whole_row() -> None:
     close(as_layers_ask(inputs, seen), written_out(*inputs, seen.mask), inputs)
 
 
-def test_attention_sinks_are_refused() -> None:
+@pytest.mark.parametrize("window", [None, 2, 4, 99])
+@pytest.mark.parametrize("cap", [None, 1.5])
+def test_a_sink_takes_its_part_of_the_softmax(window: int | None, cap: float | None) -> None:
     seen = sight(DEEP)
+    inputs = drawn(len(seen.position))
+    sinks = torch.tensor([-1.0, 0.0, 2.0, 5.0], dtype=torch.float64, requires_grad=True)
+    options = {"sliding_window": window, "softcap": cap, "s_aux": sinks}
 
-    with pytest.raises(MootError, match="attention sinks, which this model has"):
-        as_layers_ask(drawn(len(seen.position)), seen, s_aux=torch.zeros(4))
+    found = as_layers_ask(inputs, seen, **options)
+
+    mask = seen.mask if window is None else seen.within(window)
+    close(found, written_out(*inputs, mask, cap, sinks), (*inputs, sinks))
+
+
+def test_a_sink_far_below_all_else_takes_nothing() -> None:
+    seen = sight(DEEP)
+    inputs = drawn(len(seen.position))
+
+    found = attend(*inputs, seen, SCALE, sinks=torch.full((4,), -1e9, dtype=torch.float64))
+
+    close(found, attend(*inputs, seen, SCALE), inputs)
+
+
+def test_gradients_with_sinks_are_the_slopes() -> None:
+    seen = sight(DEEP)
+    inputs = *drawn(len(seen.position), 2), torch.randn(4, dtype=torch.float64, requires_grad=True)
+
+    def attended(query: Tensor, key: Tensor, value: Tensor, sinks: Tensor) -> Tensor:
+        return attend(query, key, value, seen, SCALE, sinks=sinks)
+
+    assert torch.autograd.gradcheck(attended, inputs, fast_mode=False)

@@ -37,13 +37,31 @@ def test_flex_attention_sees_the_same(window: int | None) -> None:
     torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
 
 
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize("cap", [None, 1.5])
+def test_a_sink_takes_its_part_of_what_flex_attention_sees(
+    cap: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = of_blocks()
+    inputs = drawn(len(seen.position), 16, grad=False)  # gradients: tests/test_gpu.py
+    sinks = torch.tensor([-1.0, 0.0, 2.0, 5.0], dtype=torch.float64)
+    monkeypatch.setattr(attention, "_compiled", lambda: flex_attention)
+
+    found = attention._flex(  # pyright: ignore[reportPrivateUsage]
+        *inputs, seen.blocks(None), SCALE, cap, sinks
+    )
+
+    expected = written_out(*inputs, seen.mask, cap, sinks)
+    torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
+
+
 def kinds(widths: Iterable[int]) -> Iterator[int]:
     """Have FlexAttention meet heads of these widths, and yield which it came to."""
     seen = sight(DEEP)
     for width in widths:
         query, key, value = drawn(len(seen.position), width, grad=False)
         found = attention._flex(  # pyright: ignore[reportPrivateUsage]
-            query, key, value, seen.blocks(None), SCALE, None
+            query, key, value, seen.blocks(None), SCALE, None, None
         )
         expected = written_out(query, key, value, seen.mask)
         torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
