@@ -177,10 +177,10 @@ def _apart(known: Facts, fit: Fit) -> Iterator[str]:
     if not fit.shard:
         return
     whole = known.parameters * WIDTH[fit.held]
-    loading = {"each as it loads the model": whole, "in all": whole * fit.processes}
-    yield f"            of the machine's memory at most {_gib(loading)}"
-    if fit.lora is None:  # the weights and both moments are collected by the one that leads
-        yield f"            and {_gib({'in one of them as it writes a checkpoint': whole * 3})}"
+    led: dict[str, float] = {"as it loads the model": whole}
+    if fit.lora is None:  # the weights and both moments are collected
+        led["as it writes a checkpoint"] = whole * 3
+    yield f"            one of them, of the machine's memory, at most {_gib(led)}"
 
 
 def _gib(sizes: Mapping[str, float]) -> str:

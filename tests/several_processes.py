@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import patch
 
 import torch
 from torch import nn
@@ -17,6 +18,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from moot.agents.embedded.tokens import Tokens
 from moot.agents.errors import MootError
 from moot.agents.types import Message
+from moot.agents.weights import pretrained
 from moot.training import world
 from moot.training.data.examples import Example, Pair, Rollout, Said
 from moot.training.data.filed import keeper, write
@@ -24,7 +26,9 @@ from moot.training.job import BEFORE, Done, Job
 from moot.training.methods.cat import CaT
 from moot.training.methods.dpo import DPO
 from moot.training.methods.kto import KTO
+from moot.training.model import stored
 from moot.training.model.architecture import base
+from moot.training.model.learner import Learner
 from moot.training.model.types import Rows, Scores
 from moot.training.policy_gradient.critic import Critic
 from moot.training.policy_gradient.objective import Objective
@@ -124,7 +128,7 @@ class Counting:
     """Stands for a reward model; counts the passes through it."""
 
     def __init__(self) -> None:
-        self.device, self.passes = torch.device("cpu"), 0
+        self.device, self.shares, self.passes = torch.device("cpu"), True, 0
 
     def policy(self, rows: Rows) -> Scores:
         self.passes += 1
@@ -181,6 +185,24 @@ def place(folder: Path, name: str, lora: bool, shard: bool) -> Path:
     return folder / "-".join(words)
 
 
+def attention(model: Path) -> list[str]:
+    """How rows go through a model that each process holds, and through one that is divided."""
+    shared = FIT.model_copy(update={"processes": world.size()})
+    fits = shared, shared.model_copy(update={"shard": True})
+    return [base(model, fit).config._attn_implementation for fit in fits]
+
+
+def reads(model: Path, weights: Path) -> list[int]:
+    """How often this process reads a divided model, and the weights of a version of it."""
+    fit = FIT.model_copy(update={"shard": True, "processes": world.size(), "lora": None})
+    with (
+        patch("moot.training.model.architecture.load", wraps=pretrained.load) as load,
+        patch("moot.training.model.learner.tensors", wraps=stored.tensors) as tensors,
+    ):
+        Learner(base(model, fit), fit, weights, seed=1, model=model)
+    return [load.call_count, tensors.call_count]
+
+
 def done(model: Path, folder: Path, several: bool) -> None:
     """Do all jobs; what came of each is left in its folder.
 
@@ -212,6 +234,10 @@ def done(model: Path, folder: Path, several: bool) -> None:
         found = [passes(model), refused(), world.led(world.rank)]
         (folder / f"led-{world.rank()}.json").write_text(json.dumps(found))
         if several:
+            found = attention(folder / "with-a-state")
+            (folder / f"attention-{world.rank()}.json").write_text(json.dumps(found))
+            [last] = place(folder, "cat", lora=False, shard=True).glob("step-*")
+            (folder / f"reads-{world.rank()}.json").write_text(json.dumps(reads(model, last)))
             there = folder / "cut"
             cut = job("cat", model, there, lora=None, shard=True, processes=world.size())
             steps = study(cut, ROLLOUTS)

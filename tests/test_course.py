@@ -11,7 +11,7 @@ import pytest
 import torch
 from command import rows
 from conftest import BuildTiny
-from told import pair, rollout, words
+from told import filed, pair, rollout, words
 
 from moot.agents.errors import MootError
 from moot.experiments.cycle.course import JUDGE, Lessons
@@ -144,7 +144,7 @@ def test_each_begins_with_an_adapter_of_its_own_and_goes_on_with_it(
     #  Both learn the same, in a single step a cycle.
     one, other = (read(weights.path) for weights in current(tmp_path, 2).values())
     assert (one.taken, other.taken) == (2, 2)
-    assert all(not torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
+    assert all(not torch.equal(tensor, filed(other)[name]) for name, tensor in filed(one).items())
 
 
 def test_others_words_are_learnt_as_ones_own_tokenizer_reads_them(

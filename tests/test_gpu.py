@@ -18,7 +18,6 @@ from moot.agents.embedded.local import Local
 from moot.agents.engine import Engine
 from moot.agents.types import Completion, Weights
 from moot.training import world
-from moot.training.checkpoint import read
 from moot.training.methods.empo import EMPO
 from moot.training.methods.intuitor import Intuitor
 from moot.training.methods.laser import LaSeR
@@ -28,6 +27,7 @@ from moot.training.model import sharding
 from moot.training.model.attention import KERNEL, attend
 from moot.training.model.forward import score
 from moot.training.model.sight import Sight
+from moot.training.model.stored import tensors
 from moot.training.model.tree import tree
 from moot.training.policy_gradient.objective import Objective
 from moot.training.study import study
@@ -52,21 +52,27 @@ def sixteen(build_tiny: BuildTiny, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.mark.parametrize("cap", [None, 1.5])
 @pytest.mark.parametrize("window", [None, 3, 150])
 @pytest.mark.parametrize("shape", TREES)
-def test_attention_is_a_masked_softmax(shape: str, window: int | None, cap: float | None) -> None:
+@pytest.mark.parametrize("sinks", [False, True])
+def test_attention_is_a_masked_softmax(
+    shape: str, window: int | None, cap: float | None, sinks: bool
+) -> None:
     packed = tree(TREES[shape])
     position = torch.from_numpy(packed.position)
     seen, there = (Sight.of(packed.nodes, t) for t in (position, position.to(GPU)))
     exact = masked_softmax.drawn(len(position), 16)
     query, key, value = (t.detach().float().to(GPU).requires_grad_() for t in exact)
+    sink = torch.tensor([-1.0, 0, 2, 5], dtype=torch.float64, requires_grad=True)
+    own = sink.detach().float().to(GPU).requires_grad_()
 
-    found = attend(query, key, value, there, masked_softmax.SCALE, window, cap)
+    scale = masked_softmax.SCALE
+    found = attend(query, key, value, there, scale, window, cap, own if sinks else None)
     mask = seen.within(window or seen.depth)
-    expected = masked_softmax.written_out(*exact, mask, cap)
+    expected = masked_softmax.written_out(*exact, mask, cap, sink if sinks else None)
 
     torch.testing.assert_close(found.double().cpu(), expected, atol=2e-5, rtol=2e-5)
     by = torch.linspace(-1, 1, expected.numel(), dtype=torch.float64).view_as(expected)
-    ours = torch.autograd.grad((found * by.to(GPU)).sum(), (query, key, value))
-    theirs = torch.autograd.grad((expected * by).sum(), exact)
+    ours = torch.autograd.grad((found * by.to(GPU)).sum(), (query, key, value, *[own] * sinks))
+    theirs = torch.autograd.grad((expected * by).sum(), (*exact, *[sink] * sinks))
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one.double().cpu(), other, atol=1e-4, rtol=1e-4)
 
@@ -132,7 +138,7 @@ def test_a_training_ends_where_the_cpus_does(
         work = jobs.job(name, sixteen, folder, **changes)
         steps, _ = jobs.taken(study(work, jobs.examples(name)))
         [last] = folder.glob("step-*")
-        return steps, dict(read(last).weights)
+        return steps, tensors(last)
 
     (steps, weights), (same, expected) = (
         ended(device, tmp_path / name) for device, name in (("cuda", "there"), ("cpu", "here"))
@@ -151,7 +157,7 @@ def test_all_weights_learn_in_float32_while_the_model_computes_in_bfloat16(
         work = jobs.job("rounded", sixteen, tmp_path / device, lora=None, device=device)
         jobs.taken(study(work, jobs.examples("rounded")))
         [last] = (tmp_path / device).glob("step-*")
-        return dict(read(last).weights)
+        return tensors(last)
 
     found, expected = ended("cuda"), ended("cpu")
 
@@ -185,13 +191,14 @@ def test_a_divided_model_gives_the_same_numbers(
     plain.to(GPU)
 
     with world.joined("cuda"):
-        sharding.shard(model, GPU, torch.float32)
-        found, expected = model.scored(batch).logp, score(plain, batch).logp
+        bare, numbers = sharding.emptied(model)
+        sharding.shard(bare, numbers, GPU, torch.float32)
+        found, expected = bare.scored(batch).logp, score(plain, batch).logp
         found.square().sum().backward()
         expected.square().sum().backward()
         ours, theirs = (
             {n: sharding.whole(p.grad).cpu() for n, p in m.named_parameters()}
-            for m in (model, plain)
+            for m in (bare, plain)
         )
 
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)

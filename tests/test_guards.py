@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from told import FIT, learner, learnt, studied, words
+from told import FIT, filed, learner, learnt, studied, words
 from watched import (
     ABOVE,
     BROKEN,
@@ -166,7 +166,7 @@ def test_fail_ends_the_run_and_names_the_guard(name: str, tiny: Path, tmp_path: 
     kept = latest(tmp_path)
     assert kept is not None
     assert kept.step == 1
-    assert equal(kept.weights, tensors(pupil))
+    assert equal(filed(kept), tensors(pupil))
 
 
 def test_a_policy_that_is_too_sure_is_stopped(tiny: Path, tmp_path: Path) -> None:

@@ -40,7 +40,8 @@ def read(folder: Path) -> None:
     """Read all that lies in a checkpoint."""
     found = latest(folder.parent)
     assert found is not None
-    assert found.weights
+    assert dict(found.moments())
+    assert tensors(folder, scalar=True)
     assert proof.read(folder) is not None
 
 

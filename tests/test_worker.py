@@ -22,6 +22,7 @@ from moot.agents.errors import MootError
 from moot.training.checkpoint import read
 from moot.training.job import BEFORE, Job
 from moot.training.launch import JOB, LOG, launched
+from moot.training.model.stored import tensors
 from moot.training.study import in_turn, study
 
 PARENT = """\
@@ -90,8 +91,9 @@ def test_what_is_killed_goes_on_and_ends_where_one_process_does(tiny: Path, tmp_
     assert list(found.examples) == list(wanted.examples)
     [one], [two] = ((tmp_path / n).glob("step-*") for n in ("one", "two"))
     assert one.name == two.name
-    for name, tensor in read(one).weights.items():
-        torch.testing.assert_close(read(two).weights[name], tensor, rtol=0, atol=1e-5)
+    filed = tensors(two)
+    for name, tensor in tensors(one).items():
+        torch.testing.assert_close(filed[name], tensor, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("shard", [False, True])
@@ -122,8 +124,9 @@ def test_workers_hold_the_base_from_job_to_job_and_do_each_as_the_first(
     assert (list(same.examples), same.moved) == (list(found.examples), True)
     [one], [two] = (job.folder.glob("step-*") for job in (first, second))
     assert read(two).step == read(one).step == 3
-    for name, tensor in read(one).weights.items():
-        assert torch.equal(read(two).weights[name], tensor), name
+    filed = tensors(two)
+    for name, tensor in tensors(one).items():
+        assert torch.equal(filed[name], tensor), name
 
 
 def test_a_worker_that_waits_for_another_ends_with_who_started_it(

@@ -11,12 +11,15 @@ from typing import Any, cast
 import pytest
 import several_processes as jobs
 import torch
+from conftest import BuildTiny
+from row_alone import WITH_A_STATE
 
 from moot.agents.errors import MootError
 from moot.training import world
 from moot.training.checkpoint import read
 from moot.training.data.examples import Rollout
 from moot.training.data.filed import Filed
+from moot.training.model.stored import tensors
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +31,15 @@ def one(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=[2, 3])
 def several(
-    request: pytest.FixtureRequest, tiny: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tiny: Path,
+    build_tiny: BuildTiny,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """What so many processes left; three divide no tensor of the model evenly."""
     folder = tmp_path_factory.mktemp("several")
+    kind = "lfm2"
+    build_tiny(folder / "with-a-state", architecture=kind, **WITH_A_STATE[kind])
     torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(request.param)]
     run = subprocess.run(
         [sys.executable, "-m", *torchrun, jobs.__file__, str(tiny), str(folder)],
@@ -110,6 +118,21 @@ def test_what_the_process_that_leads_checks_the_others_do_not_check_again(
     assert len(found) > 1
 
 
+def test_how_rows_go_through_a_model_all_processes_are_told(several: Path) -> None:
+    found = [json.loads(file.read_text()) for file in several.glob("attention-*.json")]
+
+    assert len(found) > 1
+    assert found == [["sdpa", "sdpa"]] * len(found)
+
+
+def test_the_process_that_leads_alone_reads_what_is_divided(several: Path) -> None:
+    lead, *others = (json.loads(file.read_text()) for file in sorted(several.glob("reads-*.json")))
+
+    assert lead == [1, 1]
+    assert others
+    assert others == [[0, 0]] * len(others)
+
+
 def test_several_processes_give_the_rewards_that_one_gives(one: Path, several: Path) -> None:
     wanted, found = ([*Filed(f / "reward/rewarded.parquet")] for f in (one, several))
 
@@ -140,8 +163,7 @@ def close(found: dict[str, Any], wanted: dict[str, Any]) -> None:
 
 def files(checkpoint: Path) -> dict[str, Any]:
     """The tensors of a checkpoint, weights and moments."""
-    progress = read(checkpoint)
-    return {**progress.weights, **progress.moments}
+    return {**tensors(checkpoint), **dict(read(checkpoint).moments())}
 
 
 def test_a_sharded_model_is_filed_as_the_model_it_is(several: Path) -> None:

@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from moot.agents.embedded.tokens import Tokens
 from moot.agents.population import Agent
 from moot.agents.task import Task
@@ -18,6 +20,7 @@ from moot.training.job import Done, Job, Step
 from moot.training.method import Method
 from moot.training.model.architecture import base
 from moot.training.model.learner import Learner
+from moot.training.model.stored import tensors
 from moot.training.settings import Fit, Lora
 from moot.training.study import study
 
@@ -88,6 +91,12 @@ def pair(
 def learner(model: Path, settings: Fit = FIT, weights: Path | None = None, **named: Any) -> Learner:
     """A learner on a model of its own."""
     return Learner(base(model, settings), settings, weights, seed=1, model=model, **named)
+
+
+def filed(progress: Progress) -> dict[str, Tensor]:
+    """The weights of a checkpoint."""
+    assert progress.folder is not None
+    return tensors(progress.folder)
 
 
 def studied(job: Job, examples: Sequence[Example]) -> tuple[list[Step], Done]:

@@ -2,13 +2,13 @@
 
 import json
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from moot.agents.errors import MootError, in_one_line
@@ -16,7 +16,7 @@ from moot.agents.errors import MootError, in_one_line
 from . import world
 from .model import sharding
 from .model.learner import Learner
-from .model.stored import SCALAR, reading, tensors
+from .model.stored import reading
 
 OPTIMIZER = Path("optimizer") / "optimizer.safetensors"
 """Apart from the weights: vLLM takes all that lies beside a model for a part of it."""
@@ -32,21 +32,29 @@ class Progress:
     """Optimiser steps taken since the run began."""
     folder: Path | None = None
     """The checkpoint's; `None`: nothing was taken yet."""
-    moments: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
-    """AdamW's state, as `exp_avg.NAME`, `exp_avg_sq.NAME` and `step.NAME`."""
 
-    @property
-    def weights(self) -> Mapping[str, Tensor]:
-        """Its weights, read when they are asked for: of all of a model's they are many."""
+    def moments(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield AdamW's state, a tensor at a time: `exp_avg.NAME`, `exp_avg_sq.NAME`, `step.NAME`.
+
+        Raises:
+            MootError: it is gone or damaged.
+        """
         if self.folder is None:
-            return {}
-        return tensors(self.folder, scalar=f"exp_avg.{SCALAR}.bias" in self.moments)
+            return
+        file = self.folder / OPTIMIZER
+        with reading(file), safe_open(file, framework="pt") as opened:
+            for name in opened.keys():  # noqa: SIM118  (it is no mapping)
+                yield name, opened.get_tensor(name)
 
     def restore(
         self, optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]
     ) -> None:
-        """Put a copy of the moments back into `optimizer`."""
-        for key, value in self.moments.items():
+        """Put the moments back into `optimizer`.
+
+        Raises:
+            MootError: they are gone or damaged.
+        """
+        for key, value in self.moments():
             kind, name = key.split(".", 1)
             parameter = parameters[name]
             value = value.to(parameter.device)  # `step` too: a fused step has all in one place
@@ -113,13 +121,12 @@ def latest(folder: Path) -> Progress | None:
 
 
 def read(checkpoint: Path) -> Progress:
-    """Return what a checkpoint, or a published version of weights, holds.
+    """Return how far a checkpoint, or a published version of weights, came.
 
     Raises:
         MootError: its optimiser's state is gone or damaged.
     """
     file = checkpoint / OPTIMIZER
-    with reading(file):
-        with safe_open(file, framework="pt") as opened:
-            step, taken = json.loads(opened.metadata()["progress"])
-        return Progress(step, taken, checkpoint, load_file(file))
+    with reading(file), safe_open(file, framework="pt") as opened:
+        step, taken = json.loads(opened.metadata()["progress"])
+    return Progress(step, taken, checkpoint)

@@ -168,11 +168,10 @@ def _descend(
         some = cast(Sequence[Rollout], examples)
         examples = drifted(learner, some, encode, settings.batch_tokens)
     examples = list(examples)
+    every = microbatches(cast(Any, examples), encode, settings.batch_tokens, shared=learner.shares)
     batches = [
         (i, part, rows(columns(part), encode, look.probe), counts)
-        for i, part, counts in world.dealt(
-            list(microbatches(cast(Any, examples), encode, settings.batch_tokens))
-        )
+        for i, part, counts in world.dealt(list(every))
     ]
     sizes = {i: method.sizes(part, batch) for i, part, batch, counts in batches if counts}
     # Nothing counts where nobody said a token: there is no gradient then.

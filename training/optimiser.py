@@ -41,7 +41,8 @@ class Optimiser:
         resumed = latest(folder)
         if resumed is not None:
             self.done = self._kept = resumed.step
-            learner.set(resumed.weights)
+            assert resumed.folder is not None, "a checkpoint lies in a folder"
+            learner.read(resumed.folder)
         (resumed or start).restore(self._adamw, self._parameters)
 
     def step(self) -> None:

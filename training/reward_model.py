@@ -82,7 +82,8 @@ def rewarded(
 
     waiting = [e for e in examples if isinstance(e, Rollout) and e.reward is None]
     found: dict[int, list[float]] = {}
-    for i, part, counts in world.dealt(list(microbatches(waiting, encode, tokens))):
+    parts = list(microbatches(waiting, encode, tokens, shared=learner.shares))
+    for i, part, counts in world.dealt(parts):
         with torch.no_grad():
             scores = learner.policy(moved(rows(columns(part), encode), learner.device))
         assert scores.reward is not None, "a reward model has a scalar head"

@@ -62,8 +62,8 @@ def _studied(job: Job, examples: Sequence[Example], loaded: Any) -> Generator[St
     room, moved = Room(encode, learner.context), False
     if job.what == "reward":
         fitting = list(filter(room.holds, examples))
-        if room.left_out:
-            yield BEFORE, {"too_long": float(room.left_out)}
+        if found := _seen(learner, room):
+            yield BEFORE, found
         own: Sequence[Example] = rewarded(learner, fitting, encode, job.fit.batch_tokens)
     else:
         own, moved = yield from _trained(job, learner, encode, room, examples)
@@ -88,7 +88,7 @@ def _trained(
         start.taken,
         keep=_keeper(job, examples),
     )
-    if found := _found(job, own, examples, room):
+    if found := _seen(learner, room) | _found(job, own, examples):
         yield BEFORE, found
     # What is all alike earns alike and teaches nothing: it is in no step, and so looked at before.
     guards = job.fit.guards
@@ -155,15 +155,18 @@ def _verdicts(job: Job, encode: Tokens, examples: Sequence[Example]) -> Reading 
     return Reading(after, look.beta, fmean(seen)) if seen else None
 
 
-def _found(
-    job: Job, own: Sequence[Example], examples: Sequence[Example], room: Room
-) -> dict[str, float]:
-    """Return what is to be told of a learner's `own` of the examples before it learns from them."""
+def _seen(learner: Learner, room: Room) -> dict[str, float]:
+    """Return what is to be told of how the examples go through the model."""
     found = {"too_long": float(room.left_out)} if room.left_out else {}
+    return found if learner.shares else {**found, "unshared": 1.0}
+
+
+def _found(job: Job, own: Sequence[Example], examples: Sequence[Example]) -> dict[str, float]:
+    """Return what is to be told of a learner's `own` of the examples before it learns from them."""
     if isinstance(own, Filed):
-        return found
+        return {}
     rewards = [e.reward for e in own if isinstance(e, Rollout) and e.reward is not None]
-    found |= {"earned": fmean(rewards)} if rewards else {}
+    found = {"earned": fmean(rewards)} if rewards else {}
     groups = {e.group for e in own if isinstance(e, Rollout)}
     others = (e for e in examples if isinstance(e, Rollout) and not job.mine(e))
     return found | contrast([*own, *(e for e in others if e.group in groups)])

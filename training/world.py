@@ -125,6 +125,22 @@ def led(find: Callable[[], T]) -> T:
     return cast(T, value)
 
 
+def sent(tensor: Tensor | None, like: Tensor, device: torch.device) -> Tensor:
+    """Return in all processes, on their devices, the tensor that the one that leads has.
+
+    Args:
+        tensor: what it has; the others have none.
+        like: of its shape, and of the dtype that it is to have; it may be divided, or have no data.
+        device: what it is to be on.
+    """
+    if tensor is None:
+        found = torch.empty(like.shape, dtype=like.dtype, device=device)
+    else:
+        found = tensor.detach().to(device, like.dtype).contiguous()
+    dist.broadcast(found, 0)
+    return found
+
+
 def together() -> None:
     """Return when all processes have come here."""
     if size() > 1:

@@ -11,7 +11,7 @@ from ..choices import Ballot
 from ..errors import EngineError, Refusal, in_one_line
 from ..self_reward import Reading, read, wanted
 from ..types import Completion, Device, Dtype, Request, Weights
-from ..weights.pretrained import load
+from ..weights.pretrained import context, load
 from .adapters import Adapters
 from .generate import Row, generate
 from .plain import alone, apart, plain
@@ -29,7 +29,7 @@ class Voice:
         self._tokens = Tokens(model, (text, base.config, base.generation_config))
         self._adapters = Adapters(base.eval())
         self._verdicts: dict[str, Reading | None] = {}
-        self._context = _context(text)
+        self._context = context(base)
         _check(base, self._tokens, model)
 
     def speak(
@@ -104,19 +104,6 @@ class Voice:
                 f"in the model's context of {self._context}"
             )
         return prompt, room
-
-
-def _context(config: Any) -> int | None:
-    """Return the most tokens that a model reads; `None`: it has no bound.
-
-    With longrope it reads all of a text otherwise as soon as that is longer than its original
-    context, and so a row otherwise beside a longer one: the original is the bound then.
-    """
-    rope: dict[str, Any] = getattr(config, "rope_parameters", None) or {}
-    original = rope.get("original_max_position_embeddings")
-    if rope.get("rope_type") == "longrope" and original:
-        return int(original)
-    return getattr(config, "max_position_embeddings", None)
 
 
 def _check(base: Any, tokens: Tokens, model: Path) -> None:

@@ -45,6 +45,20 @@ def load(model: Path, dtype: Dtype, device: Device, attention: str | None = None
     return loaded.to(place)
 
 
+def context(model: Any) -> int | None:
+    """Return the most tokens that `model` reads; `None`: it has no bound.
+
+    With some kinds of RoPE it reads all of a text otherwise as soon as that is longer than its
+    original context, and so a row otherwise beside a longer one: the original is the bound then.
+    """
+    config = model.config.get_text_config()
+    rope: dict[str, Any] = getattr(config, "rope_parameters", None) or {}
+    original = rope.get("original_max_position_embeddings")
+    if rope.get("rope_type") in ("longrope", "dynamic") and original:
+        return int(original)
+    return getattr(config, "max_position_embeddings", None)
+
+
 def _mended(generation: Any) -> Any:
     """Return settings that transformers saves: it loads what it then refuses to write.
 

@@ -148,6 +148,11 @@ async def let_learn(run: Run, cycle: int, lessons: Lessons) -> None:
             run.journal.measure(step_metrics(cycle, step, metrics, suffix))
             if step != BEFORE:
                 run.show.step(step, metrics)
+            if "unshared" in metrics and not cycle:
+                run.show.line(
+                    f"  {name}: its model has no form in which texts share their beginnings: each "
+                    "goes through it whole"
+                )
             if "guarded" in metrics:
                 stopped.add(name)
                 run.show.line(

@@ -1,4 +1,4 @@
-"""A base model in memory whose forward pass fits a prefix tree; of others it is said why not."""
+"""A base model in memory, and how rows go through it: as a prefix tree, or side by side."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from moot.agents.embedded.plain import Row, alone, apart, plain
 from moot.agents.embedded.tokens import Tokens
 from moot.agents.errors import MootError, in_one_line
+from moot.agents.types import Device, Dtype
 from moot.agents.weights.pretrained import load
 
 from .. import world
@@ -21,44 +22,92 @@ from .attention import KERNEL
 from .forward import score
 from .rows import moved, rows
 
+SEEN_SO = {"full_attention", "sliding_attention"}
+"""The kinds of layers that our attention computes; others would be amiss in long rows alone."""
+
 
 def base(model: Path, fit: Fit) -> Any:
     """Return the model in the folder `model` in memory, ready to be learnt on.
 
-    One that is divided over several processes passes through each's CPU memory, and no device has
-    to hold more of it than its share.  The process that leads checks it for all.
+    The process that leads checks it for all.  One that is divided over several processes it loads
+    for all, too, into the machine's memory, and no device has to hold more of it than its share.
 
     Raises:
-        MootError: of a kind whose forward pass doesn't fit a prefix tree.
+        MootError: of a kind that we can't compute as transformers does.
     """
-    divided = fit.shard and world.size() > 1
     gpu = fit.device != "cpu" and torch.cuda.is_available()
     computes = fit.precision_on(gpu=gpu)
-    loaded = load(model, computes, "cpu" if divided else fit.device, attention=KERNEL)
+    if not fit.shard or world.size() == 1:
+        loaded = _loaded(model, computes, fit.device)
+        loaded.set_attn_implementation(world.led(partial(fitting, loaded, model)))
+        return _to_be_learnt(loaded, fit)
+    numbers: dict[str, Tensor] = {}  # where this process leads
+
+    def emptied() -> Any:
+        loaded = _loaded(model, computes, "cpu")
+        loaded.set_attn_implementation(fitting(loaded, model))
+        if fit.lora is None:
+            loaded.float()  # FSDP2 rounds them itself; they begin as what speaks, rounded
+        bare, found = sharding.emptied(loaded)
+        numbers.update(found)
+        return bare
+
+    divided = _to_be_learnt(world.led(emptied), fit)
+    device = torch.device("cuda" if gpu else "cpu")
+    sharding.shard(divided, numbers, device, getattr(torch, computes))
+    return divided
+
+
+def _loaded(model: Path, dtype: Dtype, device: Device) -> Any:
+    """Return the model on a device.
+
+    Raises:
+        MootError: its head isn't one that we compute.
+    """
+    loaded = load(model, dtype, device, attention=KERNEL)
     head = loaded.get_output_embeddings()
     if not isinstance(head, nn.Linear) or getattr(head, "bias", None) is not None:
         raise MootError(
             f"{model}: can't train this architecture: its head is no linear layer without a bias"
         )
+    return loaded
+
+
+def _to_be_learnt(loaded: Any, fit: Fit) -> Any:
     if fit.recompute:
         loaded.gradient_checkpointing_enable({"use_reentrant": False})
     for parameter in loaded.parameters():
         parameter.requires_grad_(fit.lora is None)
-    world.led(partial(check, loaded, model))
-    if divided:
-        if fit.lora is None:
-            loaded.float()  # FSDP2 rounds them itself; they begin as what speaks, rounded
-        sharding.shard(loaded, torch.device("cuda" if gpu else "cpu"), getattr(torch, computes))
     return loaded
 
 
-def check(loaded: Any, model: Path) -> None:
-    """Raise where we don't find of a tree's rows what the model says of each by itself."""
-    rope: Any = getattr(loaded.config.get_text_config(), "rope_parameters", None) or {}
-    if (kind := rope.get("rope_type")) in ("dynamic", "longrope"):
-        raise MootError(f"{model}: can't train this architecture: its {kind} RoPE hangs on length")
+def fitting(loaded: Any, model: Path) -> str:
+    """Return the attention with which rows go through the model as they do one by one.
+
+    Ours is that of a tree; with transformers' they go through it side by side.
+
+    Raises:
+        MootError: there is none.
+    """
     two = plain(Tokens(model), loaded)
+    why = None
+    for attention in (KERNEL, "sdpa", "eager"):
+        why = _wrong(loaded, attention, two)
+        if why is None:
+            return attention
+    raise MootError(f"{model}: can't train this architecture: {why}")
+
+
+def _wrong(loaded: Any, attention: str, two: Sequence[Row]) -> str | None:
+    """Return what is wrong with what we find of two rows with this attention; `None`: nothing."""
+    text = loaded.config.get_text_config()
+    unlike = {*(getattr(text, "layer_types", None) or ())} - SEEN_SO
+    if attention == KERNEL and unlike:
+        return f"a tree's tokens can't see each other by {min(unlike)}"
     try:
+        loaded.set_attn_implementation(attention)
+        if text._attn_implementation != attention:
+            return "its attention can't be another"
         with torch.no_grad():
             both = _found(loaded, two)
             apiece = torch.cat([_found(loaded, [row]) for row in two])
@@ -66,14 +115,14 @@ def check(loaded: Any, model: Path) -> None:
     except torch.OutOfMemoryError:
         raise  # nothing is wrong with the architecture
     except (LookupError, AttributeError, TypeError, ValueError, RuntimeError) as error:
-        # It isn't as others are built.
-        raise MootError(f"{model}: can't train this architecture: {in_one_line(error)}") from error
+        return in_one_line(error)  # it isn't as others are built
     for other, what in ((apiece, "of each row by itself"), (own, "of it in transformers")):
         if far := apart(loaded, both, other):
-            raise MootError(
-                f"{model}: can't train this architecture: what we find of rows that begin alike "
-                f"isn't what we find {what}: log-probabilities are {far:.2g} nats apart"
+            return (
+                f"what we find of rows that begin alike isn't what we find {what}: "
+                f"log-probabilities are {far:.2g} nats apart"
             )
+    return None
 
 
 def _found(loaded: Any, some: Sequence[Row]) -> Tensor:
@@ -85,8 +134,9 @@ def _found(loaded: Any, some: Sequence[Row]) -> Tensor:
 
 def _own(loaded: Any, some: Sequence[Row]) -> Tensor:
     """Return the same as transformers alone finds them."""
+    attention = loaded.config.get_text_config()._attn_implementation
     loaded.set_attn_implementation("eager")
     try:
         return torch.cat([alone(loaded, row) for row in some])
     finally:
-        loaded.set_attn_implementation(KERNEL)
+        loaded.set_attn_implementation(attention)

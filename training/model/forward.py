@@ -5,6 +5,10 @@ same words begin alike.  A batch is the prefix tree of its rows, packed without 
 several rows begin with goes through the model a single time, gradient included, and the numbers
 are those of each row by itself (tests/test_forward.py).  Prior art, for groups: Prefix Grouper
 (arXiv:2506.05433).
+
+An architecture that remembers what it read in a state, layer by layer (Mamba, Gated DeltaNet), has
+no tokens that could see each other so.  There the rows go through the model side by side, each
+whole, and all else is as in a tree.
 """
 
 from collections.abc import Callable
@@ -13,23 +17,54 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .attention import KERNEL
 from .logprobs import Head, chosen
 from .sight import Sight
+from .tree import leaves
 from .types import Rows, Scores
+
+
+def shares(model: Any) -> bool:
+    """Return whether what rows begin with alike goes through `model` once."""
+    return model.config.get_text_config()._attn_implementation == KERNEL
 
 
 def states(model: Any, rows: Rows) -> Tensor:
     """Return the (M, E) last hidden states of the tree's tokens."""
-    return run(model, rows.tokens, Sight.of(rows.nodes, rows.position))
+    if shares(model):
+        return run(model, rows.tokens, Sight.of(rows.nodes, rows.position))
+    return beside(model, rows)
+
+
+def beside(model: Any, rows: Rows) -> Tensor:
+    """Return the same of rows that go through the model side by side.
+
+    They are padded on the right, where nothing comes after that could be disturbed.  A token that
+    several rows have is taken from one of them; it is the same in all.
+    """
+    places = [
+        torch.cat([torch.arange(node.start, node.end) for node in path])
+        for path in leaves(rows.nodes)
+    ]
+    where = nn.utils.rnn.pad_sequence(places, batch_first=True, padding_value=-1)
+    taken = torch.empty(len(rows.tokens), dtype=torch.long)
+    real = where >= 0
+    taken[where[real]] = real.flatten().nonzero()[:, 0]
+    tokens = rows.tokens[where.clamp(min=0).to(rows.tokens.device)]
+    found = _backbone(model)(input_ids=tokens, use_cache=False).last_hidden_state
+    return found.flatten(0, 1)[taken.to(found.device)]
 
 
 def run(model: Any, tokens: Tensor, sight: Sight) -> Tensor:
     """Return the (M, E) last hidden states of (M,) tokens that see each other so."""
-    backbone = getattr(model, model.base_model_prefix)
-    found = backbone(
+    found = _backbone(model)(
         input_ids=tokens[None], position_ids=sight.position[None], use_cache=False, sight=sight
     )
     return found.last_hidden_state[0]
+
+
+def _backbone(model: Any) -> Any:
+    return getattr(model, model.base_model_prefix, None) or model.model
 
 
 def score(

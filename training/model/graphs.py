@@ -18,7 +18,7 @@ from moot.agents.errors import MootError, in_one_line
 
 from ..settings import Fit
 from . import sharding
-from .forward import run, states
+from .forward import run, shares, states
 from .sight import BLOCK, Sight
 from .types import Rows
 
@@ -33,8 +33,9 @@ def recordable(fit: Fit, model: Any) -> bool:
 
     Only where an adapter learns: a graph keeps gradients of its own for all that does.
     """
-    whole = fit.recompute or sharding.divided(model.parameters())
-    return fit.graphs and fit.lora is not None and model.device.type == "cuda" and not whole
+    wanted = fit.graphs and fit.lora is not None and not fit.recompute
+    whole = shares(model) and not sharding.divided(model.parameters())
+    return wanted and whole and model.device.type == "cuda"
 
 
 class Graphs:

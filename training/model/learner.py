@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from moot.agents import self_reward
 from moot.agents.errors import MootError
 from moot.agents.weights.models import known_as
+from moot.agents.weights.pretrained import context
 
 from .. import world
 from ..settings import Fit
 from . import sharding
 from .architecture import base
-from .forward import score, states
+from .forward import score, shares, states
 from .graphs import Graphs, recordable
 from .lora import fresh
 from .masters import Masters
@@ -70,7 +71,7 @@ class Learner:
         self.verdicts = None if weights is None else self_reward.read(weights)
         """How the policy's verdicts on replies are read; `None`: it never learnt to give any."""
         if weights is not None:
-            self.set(tensors(weights, scalar=scalar))
+            self.read(weights)
         # No dropout: what speaks is what is trained.  Recomputation wants to be told of training.
         (self._peft or base).train(fit.recompute)
         for module in base.modules():
@@ -80,7 +81,12 @@ class Learner:
     @property
     def context(self) -> int | None:
         """The most tokens that the model reads at once; `None`: it has no bound."""
-        return getattr(self.base.config.get_text_config(), "max_position_embeddings", None)
+        return context(self.base)
+
+    @property
+    def shares(self) -> bool:
+        """Whether what rows begin with alike goes through the model once."""
+        return shares(self.base)
 
     def policy(self, rows: Rows, *, entropy: bool = False) -> Scores:
         """Return what the model as it is thinks of the rows, which are on its device.
@@ -141,27 +147,54 @@ class Learner:
             sums = [sharding.whole(s) for t in doubles for s in (t.sum(), t.square().sum())]
         return torch.tensor(sums)
 
+    def read(self, folder: Path) -> None:
+        """Replace what learns by what `save` wrote to `folder`; all processes must ask.
+
+        Where it is divided over them the one that leads reads it.
+
+        Raises:
+            MootError: a file is gone or damaged, or it is of another model.
+        """
+        scalar = self.scalar is not None
+        if not sharding.divided(self.parameters().values()):
+            self.set(tensors(folder, scalar=scalar))
+            return
+        found: dict[str, Tensor] = {}
+
+        def find() -> None:
+            found.update(tensors(folder, scalar=scalar))
+            self._fit_in(found)
+
+        world.led(find)
+        with torch.no_grad():
+            for name, own in self.tensors().items():
+                own.copy_(sharding.handed(found.pop(name, None), own))
+
     def set(self, tensors: Mapping[str, Tensor]) -> None:
-        """Replace what learns, all of it.
+        """Replace what learns by `tensors`, as the method of that name returned them.
 
         Raises:
             MootError: they are of another model.
         """
-        head = {n.removeprefix(f"{SCALAR}."): t for n, t in tensors.items() if n.startswith(SCALAR)}
-        rest = {name: t for name, t in tensors.items() if not name.startswith(SCALAR)}
+        self._fit_in(tensors)
+        if self.scalar is not None:
+            names = self.scalar.state_dict()
+            self.scalar.load_state_dict({name: tensors[f"{SCALAR}.{name}"] for name in names})
+        if self._peft is not None:
+            set_peft_model_state_dict(self._peft, _bodily(tensors))
+            return
         own = self._body()
-        there, here = ({(name, t.shape) for name, t in some.items()} for some in (rest, own))
+        with torch.no_grad():
+            for name in own:
+                own[name].copy_(tensors[name])
+        self.follow()
+
+    def _fit_in(self, tensors: Mapping[str, Tensor]) -> None:
+        """Raise where they aren't those of the body that learns here."""
+        both = _bodily(tensors), self._body()
+        there, here = ({(name, t.shape) for name, t in some.items()} for some in both)
         if unlike := [name for name, _ in sorted(there ^ here)]:
             raise MootError(f"{self._model}: weights of another model: {unlike[0]}")
-        if self.scalar is not None:
-            self.scalar.load_state_dict(head)
-        if self._peft is not None:
-            set_peft_model_state_dict(self._peft, rest)
-            return
-        with torch.no_grad():
-            for name, tensor in rest.items():
-                own[name].copy_(sharding.own(tensor, own[name]))
-        self.follow()
 
     def follow(self) -> None:
         """Compute with what the parameters are, now that they are others."""
@@ -201,6 +234,11 @@ class Learner:
             graphs.close()
         tuner: Any = self._peft.base_model
         return tuner.unload()
+
+
+def _bodily(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return them without those of a scalar head."""
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(SCALAR)}
 
 
 def _reworded(config: Path, **said: str) -> None:

@@ -14,6 +14,21 @@ from ..settings import Lora
 from .adapted import fuse
 
 
+def _uncalled(model: nn.Module) -> list[str] | None:
+    """Return the layers whose adapters nobody might hear: kernels read their weights themselves.
+
+    They are those of Mamba's mixers but the first one, where such kernels are installed.
+    """
+    mixers = [(n, m) for n, m in model.named_modules() if hasattr(m, "A_log") and hasattr(m, "D")]
+    found = [
+        f"{name}.{own}"
+        for name, mixer in mixers
+        for own, layer in mixer.named_children()
+        if isinstance(layer, nn.Linear) and own != "in_proj"
+    ]
+    return found or None  # PEFT warns of a list of nothing
+
+
 def fresh(base: Any, lora: Lora, seed: int, model: Path) -> PeftModel:
     """Put a fresh adapter into `base`; what it adds is exactly zero.
 
@@ -32,6 +47,7 @@ def fresh(base: Any, lora: Lora, seed: int, model: Path) -> PeftModel:
         r=lora.rank,
         lora_alpha=cast(int, lora.alpha),
         target_modules=targets,
+        exclude_modules=_uncalled(base) if targets == "all-linear" else None,
     )
     # PEFT draws a fresh adapter from the global generator.
     with torch.random.fork_rng(), quietly():

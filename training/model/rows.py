@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -78,21 +79,32 @@ def moved(batch: Rows, device: torch.device) -> Rows:
 
 
 def microbatches(
-    examples: Sequence[E], encode: Encoder | None, tokens: int
+    examples: Sequence[E], encode: Encoder | None, tokens: int, *, shared: bool = True
 ) -> Iterator[Sequence[E]]:
-    """Yield the examples, in order, in microbatches whose prefix trees have at most `tokens` each.
+    """Yield the examples, in order, in microbatches that have at most `tokens` each.
 
     An example that is longer by itself is one of its own.
+
+    Args:
+        examples: to be divided.
+        encode: for words whose token ids are not known; `None`: all are.
+        tokens: the most.
+        shared: whether those of the prefix tree are counted, and not those of rows side by side,
+            with their padding.
     """
     found: list[E] = []
     seen: set[tuple[int, int]] = set()
+    lengths: list[int] = []
     for example in examples:
-        own = {place for one in example.rows for place in _places(one, encode)}
-        if found and len(seen | own) > tokens:
+        places = [[*_places(one, encode)] for one in example.rows]
+        own, longer = {*chain.from_iterable(places)}, [*map(len, places)]
+        size = len(seen | own) if shared else len(lengths + longer) * max(lengths + longer)
+        if found and size > tokens:
             yield found
-            found, seen = [], set()
+            found, seen, lengths = [], set(), []
         found.append(example)
         seen |= own
+        lengths += longer
     if found:
         yield found
 

@@ -3,9 +3,13 @@
 Each layer's weights are gathered when their turn comes and let go after; gradients and the
 optimiser's state stay divided.  What is put into the model later, an adapter or a head, is small
 and is not divided (see `world.add`).
+
+The process that leads reads a model, and has it whole in the machine's memory; the others get a
+layer of it at a time, and keep their share.
 """
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from types import MethodType
 from typing import Any
 
@@ -24,11 +28,31 @@ from .. import world
 from .forward import score
 
 
-def shard(model: Any, device: torch.device, computes: torch.dtype) -> None:
+def emptied(model: nn.Module) -> tuple[Any, dict[str, Tensor]]:
+    """Return a `model` whose tensors have no numbers, and these by name, tied ones once."""
+    numbers: dict[str, Tensor] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    bare = {id(t): _like(t, torch.empty_like(t, device="meta")) for t in numbers.values()}
+    return deepcopy(model, bare), numbers
+
+
+def _like(tensor: Tensor, other: Tensor) -> Tensor:
+    """Return the `other` as a parameter if the `tensor` is one."""
+    return nn.Parameter(other, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else other
+
+
+def shard(
+    model: Any, numbers: dict[str, Tensor], device: torch.device, computes: torch.dtype
+) -> None:
     """Divide the tensors of a transformers `model` over the processes, onto their devices.
 
     They are rounded to what it computes in as they are gathered, and stay divided as they are.  Its
     method `scored`, which is `forward.score` of it, is then the way through it.
+
+    Args:
+        model: as `emptied` returned it.
+        numbers: its tensors, in the process that leads; each is taken out as it is handed on.
+        device: what the model is to be on.
+        computes: what it computes in.
     """
     layers: set[str] = set(model._no_split_modules or ())
     options: dict[str, Any] = {
@@ -38,9 +62,11 @@ def shard(model: Any, device: torch.device, computes: torch.dtype) -> None:
             param_dtype=computes, reduce_dtype=torch.float32, cast_forward_inputs=False
         ),
     }
-    for module in list(model.modules()):
+    for name, module in list(model.named_modules()):
         if type(module).__name__ in layers:
+            _fill(module, name, numbers, device)
             fully_shard(module, **options)
+    _fill(model, "", numbers, device)
     fully_shard(model, **options)
     for module in model.modules():
         if isinstance(module, FSDPModule):  # the sum of the gradients, and not their mean
@@ -50,6 +76,20 @@ def shard(model: Any, device: torch.device, computes: torch.dtype) -> None:
     register_fsdp_forward_method(model, "scored")
 
 
+def _fill(module: nn.Module, path: str, numbers: dict[str, Tensor], device: torch.device) -> None:
+    """Give those of a module's tensors their numbers that have none yet."""
+    filled: dict[Tensor, Tensor] = {}  # tied tensors stay tied
+    for prefix, part in module.named_modules(prefix=path):
+        own = [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
+        for name, bare in own:
+            if not bare.is_meta:
+                continue
+            if bare not in filled:
+                mine = numbers.pop(f"{prefix}.{name}".lstrip("."), None)
+                filled[bare] = _like(bare, world.sent(mine, bare, device))
+            setattr(part, name, filled[bare])
+
+
 def whole(tensor: Tensor) -> Tensor:
     """Return all of a tensor that may be divided; all processes must ask."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
@@ -57,10 +97,15 @@ def whole(tensor: Tensor) -> Tensor:
 
 def own(tensor: Tensor, like: Tensor) -> Tensor:
     """Return this process's share of a whole `tensor`, divided as `like` is, if it is."""
-    if not isinstance(like, DTensor) or isinstance(tensor, DTensor):
+    if not isinstance(like, DTensor):
         return tensor
     there = tensor.to(like.device)
     return distribute_tensor(there, like.device_mesh, like.placements, src_data_rank=None)
+
+
+def handed(tensor: Tensor | None, like: Tensor) -> Tensor:
+    """Return this process's share of what the one that leads has; the others have none."""
+    return own(world.sent(tensor, like, like.device), like)
 
 
 def collected(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ Its tokens are laid out depth first, so that whatever follows a token, in any se
 stretch right after it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -61,6 +61,17 @@ def tree(sequences: Sequence[Sequence[int]]) -> Tree:
         position[one] = np.arange(len(one))
     packed = np.concatenate([*tokens, np.empty(0, dtype=np.int64)])
     return Tree(packed, position, _nodes(sorted(forks), position), tuple(paths))
+
+
+def leaves(nodes: Sequence[Node]) -> Iterator[list[Node]]:
+    """Yield the path to each leaf, the nodes of a whole row from its first to its last token."""
+    path: list[Node] = []
+    for node in nodes:
+        while path and path[-1].last <= node.start:
+            path.pop()
+        path.append(node)
+        if node.last == node.end:
+            yield [*path]
 
 
 def _shared(one: Ids, other: Ids) -> int:

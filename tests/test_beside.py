@@ -1,0 +1,124 @@
+"""Models with no form in which rows share their beginnings: these go through them side by side."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import BuildTiny
+from row_alone import BATCH, PROBE, WITH_A_STATE, alone, gradients, loaded, same, split, summed
+from told import FIT, learner, rollout, studied
+
+from moot.agents.embedded.tokens import Tokens
+from moot.training.job import BEFORE, Job
+from moot.training.methods.cat import CaT
+from moot.training.model.architecture import base
+from moot.training.model.forward import score, shares
+from moot.training.model.lora import fresh
+from moot.training.model.rows import microbatches, rows
+from moot.training.settings import Lora
+
+ROLLOUTS = [rollout(i, float(i == 0), (20 + i, 2)) for i in range(3)]
+
+
+@pytest.fixture(scope="module", params=WITH_A_STATE)
+def folder(
+    request: pytest.FixtureRequest, build_tiny: BuildTiny, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return the folder of a tiny model of each architecture; not to be written to."""
+    made = tmp_path_factory.mktemp(request.param)
+    return build_tiny(made, architecture=request.param, **WITH_A_STATE[request.param])
+
+
+def adapted(folder: Path, adapter: bool) -> Any:
+    """The model, with an adapter in it as a learner has it, whose output isn't zero any more."""
+    model = loaded(folder, "eager")
+    if adapter:
+        fresh(model, Lora(rank=4), seed=1, model=folder)
+        draw = torch.Generator().manual_seed(2)
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter, std=0.2, generator=draw)
+    return model
+
+
+@pytest.mark.parametrize("adapter", [False, True])
+def test_a_row_s_numbers_and_gradients_are_those_of_it_alone(folder: Path, adapter: bool) -> None:
+    batch = rows(BATCH, probe=PROBE)
+    model, plain = (adapted(folder, adapter) for _ in range(2))
+
+    found, expected = score(model, batch, bonus=True), [alone(plain, one) for one in BATCH]
+
+    for row, other in zip(split(found, batch.mask), expected, strict=True):
+        for one, definition in zip(row, other, strict=True):
+            torch.testing.assert_close(one, definition, atol=1e-5, rtol=0)
+    same(
+        gradients(model, summed(split(found, batch.mask), bonus=True)),
+        gradients(plain, summed(expected, bonus=True)),
+    )
+
+
+def test_no_adapter_is_where_a_kernel_reads_weights_itself(folder: Path) -> None:
+    model = adapted(folder, adapter=True)
+
+    mixers = {name for name, module in model.named_modules() if hasattr(module, "A_log")}
+    adapted_in = {n.partition(".lora_A")[0] for n, _ in model.named_modules() if "lora_A" in n}
+    found = {
+        layer
+        for name in adapted_in
+        for mixer, _, layer in [name.rpartition(".")]
+        if mixer in mixers
+    }
+    # Mamba's mixers are called with their weights, where its kernels are there; others' aren't.
+    wanted = {"mamba": {"in_proj"}, "falcon_h1": {"in_proj"}, "lfm2": set[str]()}
+    linear = {"in_proj_qkv", "in_proj_z", "in_proj_b", "in_proj_a", "out_proj"}
+    assert found == wanted.get(model.config.model_type, linear)
+    assert adapted_in
+
+
+@pytest.mark.parametrize("lora", [FIT.lora, None])
+def test_it_learns_and_it_is_told_how(folder: Path, lora: Lora | None, tmp_path: Path) -> None:
+    fit = FIT.model_copy(update={"lora": lora})
+    pupil = learner(folder, fit)
+    assert not pupil.shares
+    before = pupil.fingerprint()
+
+    job = Job(
+        model=folder,
+        weights=None,
+        folder=tmp_path,
+        method=CaT(),
+        fit=fit,
+        heard=("w",),
+        adapter_seed=1,
+        order_seed=2,
+    )
+    [(step, told), *steps], done = studied(job, ROLLOUTS)
+
+    assert (step, told["unshared"]) == (BEFORE, 1)
+    assert done.moved
+    assert steps
+    [kept] = tmp_path.glob("step-*")
+    again = learner(folder, fit, kept)
+    assert not torch.equal(again.fingerprint(), before)
+
+
+def test_tokens_of_rows_side_by_side_are_counted_with_their_padding(tiny: Path) -> None:
+    encode = Tokens(tiny)
+    some = [replace(one, said=replace(one.said, prompt_tokens=(5,) * 6)) for one in ROLLOUTS]
+    longer = replace(some[0], said=replace(some[0].said, tokens=(1, 2, 3, 4)))
+
+    def sizes(examples: list[Any], most: int, *, shared: bool) -> list[int]:
+        return [len(part) for part in microbatches(examples, encode, most, shared=shared)]
+
+    assert sizes(some, 12, shared=True) == [3]  # 6 and thrice 2
+    assert sizes(some, 12, shared=False) == [1, 1, 1]
+    assert sizes(some, 16, shared=False) == [2, 1]  # twice 8
+    assert sizes([*some, longer], 30, shared=False) == [3, 1]  # four times 10 are more than 30
+    assert sizes([longer, *some], 30, shared=False) == [3, 1]
+
+
+def test_models_with_a_form_are_told_apart(folder: Path, tiny: Path) -> None:
+    assert not shares(base(folder, FIT))
+    assert shares(base(tiny, FIT))
