@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import EYES, BuildTiny
+from row_alone import WITH_A_STATE
 
 from moot.agents.embedded.generate import Row, generate
 from moot.agents.embedded.plain import alone
@@ -31,6 +32,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     },
     "qwen2": {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1},
     "qwen3_moe": {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16},
+    **{name: how for name, how in WITH_A_STATE.items() if name != "mamba"},
 }
 """Windows of four tokens: less than any prompt has."""
 Ids = tuple[int, ...]
@@ -92,10 +94,10 @@ def test_with_a_longrope_no_more_is_read_than_the_original(
     assert voice._context == 128  # pyright: ignore[reportPrivateUsage]
 
 
-def test_layers_that_keep_more_than_keys_are_refused_at_once(
+def test_states_that_take_padding_in_are_refused_at_once(
     build_tiny: BuildTiny, tmp_path: Path
 ) -> None:
-    build_tiny(tmp_path, architecture="lfm2", layer_types=["conv", "full_attention"])
+    build_tiny(tmp_path, architecture="mamba")
 
     with pytest.raises(EngineError, match="the local engine can't serve this architecture: "):
         Voice(tmp_path, "float32", "cpu")

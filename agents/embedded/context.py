@@ -13,7 +13,7 @@ from transformers import DynamicCache
 
 
 class Context:
-    """The keys and values of N rows, with padding masked wherever it stands."""
+    """What N rows leave in a model, keys and values or states, with padding masked."""
 
     def __init__(self, model: Any) -> None:
         """Begin with one row that has read nothing."""
@@ -22,12 +22,13 @@ class Context:
         self._mask = torch.ones(1, 0, dtype=torch.long, device=model.device)
 
     @property
-    def windowed(self) -> bool:
-        """Whether some layer has a sliding window, in which padding counts.
+    def gapless(self) -> bool:
+        """Whether padding may stand before all of a row or behind it, but not in its midst.
 
-        Then padding may stand before all of a row or behind it, but not in its midst.
+        In a sliding window padding counts, and what a layer remembers in a state takes it in.
         """
-        return any(self._cache.is_sliding)
+        states = any(hasattr(layer, "recurrent_states") for layer in self._cache.layers)
+        return states or any(self._cache.is_sliding)
 
     def read(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Read (N, L) more tokens, real where `mask` is 1, and return (N, V) logits after them."""
@@ -53,7 +54,7 @@ class Context:
     def select(self, rows: Sequence[int]) -> None:
         """Go on with these rows, in this order; a row may be taken several times."""
         index = torch.tensor(rows, device=self._mask.device)
-        self._cache.batch_select_indices(index)
+        self._cache.reorder_cache(index)  # states too, where there are any
         self._mask = self._mask[index]
 
 
@@ -64,7 +65,7 @@ def begin(model: Any, prompts: Sequence[Sequence[int]]) -> tuple[Context, Tensor
     follows it does no harm.
     """
     context = Context(model)
-    start = shared(prompts) if len(prompts) > 1 and not context.windowed else 0
+    start = shared(prompts) if len(prompts) > 1 and not context.gapless else 0
     if start:
         context.read(*padded([prompts[0][:start]], model.device))
     context.select([0] * len(prompts))
