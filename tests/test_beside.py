@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from command import rows as table
 from conftest import BuildTiny
+from method_runs import played
 from row_alone import BATCH, PROBE, WITH_A_STATE, alone, gradients, loaded, same, split, summed
 from told import FIT, learner, rollout, studied
 
@@ -122,3 +124,17 @@ def test_tokens_of_rows_side_by_side_are_counted_with_their_padding(tiny: Path) 
 def test_models_with_a_form_are_told_apart(folder: Path, tiny: Path) -> None:
     assert not shares(base(folder, FIT))
     assert shares(base(tiny, FIT))
+
+
+@pytest.mark.parametrize("kind", [name for name in WITH_A_STATE if name != "mamba"])
+def test_a_run_speaks_and_learns_with_it_and_says_how(
+    kind: str, build_tiny: BuildTiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = build_tiny(tmp_path / "model", architecture=kind, **WITH_A_STATE[kind])
+
+    out = played(tmp_path, model, "intuitor", "fit.groups=4")
+
+    found = {row["name"]: row["value"] for row in table(out / "metrics.parquet")}
+    assert found["train/unshared"] == 1
+    assert found["swap/trainer_gap"] < 1e-4
+    assert capsys.readouterr().out.count("each goes through it whole") == 1
