@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Protocol, runtime_checkable
 from pydantic import Field
 
 from .price import Price
-from .types import Completion, Dtype, Request, Settings, Weights
+from .types import Completion, Precision, Request, Settings, Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ class EngineSettings(Protocol):
         ...
 
     @property
-    def precision(self) -> Dtype | None:
+    def precision(self) -> Precision | None:
         """What that model's numbers are; `None`: there is none, or they are another's affair."""
         ...
 

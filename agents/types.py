@@ -17,6 +17,8 @@ Device = Literal["auto", "cpu", "cuda"]
 """Where a model is; `auto` is the GPU where there is one."""
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 """What a model's numbers are; `auto` is float32 on the CPU and bfloat16 on a GPU."""
+Precision = Dtype | Literal["nf4"]
+"""The same, or the linear layers' in 4 bits."""
 WIDTH = {"float32": 4, "bfloat16": 2, "float16": 2}
 """The bytes of a number."""
 

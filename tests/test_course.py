@@ -1,6 +1,7 @@
 """Courses: what several weights learn in one cycle, and what is left of each."""
 
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Generator
 from dataclasses import replace
@@ -200,6 +201,18 @@ def test_a_gpu_that_is_not_there_is_missed_before_anything_is_said(tiny: Path) -
     found = experiment({"main": tiny}, {"kind": "ttrl"}, policy, device="cuda")
 
     with pytest.raises(MootError, match=r"fit\.device: cuda, but torch finds no GPU here"):
+        check(found)
+
+
+def test_4_bits_without_their_package_are_refused_before_anything_is_said(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = {"name": "p", "engine": "main", "learns": True}
+    found = experiment({"main": tiny}, {"kind": "ttrl"}, policy, quantized=True)
+    check(found)
+
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    with pytest.raises(MootError, match=r"fit\.quantized needs bitsandbytes: pip install"):
         check(found)
 
 

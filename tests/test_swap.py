@@ -174,6 +174,11 @@ def test_weights_that_speak_through_two_engines_are_taken_up_by_both(tmp_path: P
         (VLLM(model="m", url="http://far:8000"), {"dtype": "float32"}, 0.1),
         (VLLM(model="m", url="http://far:8000", dtype="float32"), {"dtype": "float32"}, 0.01),
         (Local(model="m", dtype="bfloat16"), {"tolerance": 0.5}, 0.5),
+        (
+            Local(model="m", dtype="float32", quantized=True),
+            {"dtype": "float32", "quantized": True},
+            0.1,
+        ),
     ],
 )
 def test_who_computes_in_32_bits_is_held_to_more(

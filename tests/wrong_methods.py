@@ -200,4 +200,21 @@ METHODS = [
         [":4:67 engines.main.max_lora_rank: 8 is less than fit.lora.rank, 16"],
         id="an adapter too wide",
     ),
+    pytest.param(
+        GOOD.replace(ENGINE, f"{{kind: local, model: {MODEL}}}").replace("count: 3", "learns: true")
+        + "method: {kind: cat}\nfit: {quantized: true}\n",
+        [
+            ":15:18 fit.quantized: engine 'main' would speak with other weights than those that "
+            "learn: have both in 4 bits, or neither, or set fit.tolerance"
+        ],
+        id="4 bits that nobody speaks with",
+    ),
+    pytest.param(
+        GOOD.replace(ENGINE, f"{{kind: local, model: {MODEL}, quantized: true}}").replace(
+            "count: 3", "learns: true"
+        )
+        + "method: {kind: cat}\nfit: {lora: null}\n",
+        [":4:9 engines.main: all weights learn (`fit.lora: null`), which 4 bits don't hold"],
+        id="all weights and 4 bits",
+    ),
 ]

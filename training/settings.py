@@ -110,6 +110,10 @@ class Fit(Settings):
     (`batch_tokens`) is the work of one process."""
     gpus: Gpus | None = None
     """Which GPUs train, by number from 0: one for each of `processes`. Left out: the first ones."""
+    quantized: bool = False
+    """Whether the linear layers of the frozen base are held in 4 bits (NF4, by bitsandbytes) while
+    an adapter learns: QLoRA (Dettmers et al., arXiv:2305.14314). The engine should hold them so,
+    too: `quantized: true` of a local one, `arguments: [--quantization, bitsandbytes]` of vLLM."""
     shard: bool = False
     """Whether the model, its learned weights and the optimiser's state are divided over the
     processes (FSDP2), for models that no device can hold; otherwise each process holds all of
@@ -140,6 +144,10 @@ class Fit(Settings):
             self.refuse("shard", where="with `processes: 1`: it holds all of the model")
         if self.device == "cpu":
             self.refuse("gpus", where="with `device: cpu`")
+        if self.lora is None:
+            self.refuse("quantized", where="with `lora: null`: what learns isn't rounded")
+        if self.shard:
+            self.refuse("quantized", where="with `shard: true`: 4 bits aren't divided")
         if self.gpus is not None and len(self.gpus) != self.processes:
             raise ValueError(
                 f"expected a GPU in `gpus` for each of the processes ({self.processes}), "
@@ -150,6 +158,7 @@ class Fit(Settings):
             "lora: null": self.lora is None,
             "recompute: true": self.recompute,
             "shard: true": self.shard,
+            "quantized: true": self.quantized,
         }
         for setting, there in unrecorded.items():
             if there:
@@ -173,9 +182,11 @@ class Fit(Settings):
         return "bfloat16" if gpu else "float32"
 
     @property
-    def held(self) -> Literal["float32", "bfloat16"]:
+    def held(self) -> Literal["float32", "bfloat16", "nf4"]:
         """What the base model is held in, as far as that can be told without loading it.
 
         That is what it computes in, but FSDP2 itself rounds weights that it divides and that learn.
         """
+        if self.quantized:
+            return "nf4"
         return "float32" if self.shard and self.lora is None else self.precision

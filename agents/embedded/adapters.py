@@ -39,7 +39,7 @@ class Adapters:
 
     Where the model is float32, an adapter's product is added to the weights while it speaks, which
     is more than twice as fast on a CPU, and the very weights of the base come back after.  In 16
-    bits a sum would round away what was learnt, so there the adapter is computed beside the base.
+    bits or 4 a sum would round away what was learnt, so there the adapter is computed beside it.
     Weights of which all were learnt are a model of their own, beside the base.
     """
 
@@ -62,7 +62,7 @@ class Adapters:
         if self._peft is None:
             return self._base
         slot = None if name is None else self._slots[name]
-        if self._base.dtype == torch.float32:
+        if self._base.dtype == torch.float32 and not getattr(self._base, "is_quantized", False):
             self._add(slot)
         tuner: Any = self._peft.base_model
         if slot is None or slot == self._added:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,7 @@ from pydantic import Field
 from ..beside import ModelName
 from ..engine import BATCHES, Engine, Limits
 from ..price import Price
-from ..types import Device, Dtype, Settings, on_this_machine
+from ..types import Device, Dtype, Precision, Settings, on_this_machine
 
 
 class Local(Settings):
@@ -25,6 +26,8 @@ class Local(Settings):
     """`auto` is float32 on the CPU and bfloat16 on a GPU."""
     device: Device = "auto"
     """`auto` is the GPU where there is one."""
+    quantized: bool = False
+    """Whether the model's linear layers are held in 4 bits (NF4, by bitsandbytes)."""
     batch: int = Field(default=64, ge=1, le=4096)
     """The most completions generated together. Sums are rounded differently in another batch, so a
     rerun may differ where two tokens were nearly equally likely; with 1 it gives the same bytes."""
@@ -39,9 +42,9 @@ class Local(Settings):
         return self.model
 
     @property
-    def precision(self) -> Dtype:
+    def precision(self) -> Precision:
         """As set, or what this machine comes to."""
-        return on_this_machine(self.dtype, self.device)
+        return "nf4" if self.quantized else on_this_machine(self.dtype, self.device)
 
     @property
     def deadline_s(self) -> float | None:
@@ -64,7 +67,8 @@ class Local(Settings):
         # One thread does all that touches the model, the loading included.
         with ThreadPoolExecutor(1, thread_name_prefix="moot-local") as thread:
             folder = await loop.run_in_executor(thread, locate, self.model)
-            voice = await loop.run_in_executor(thread, Voice, folder, self.dtype, self.device)
+            load = partial(Voice, quantized=self.quantized)
+            voice = await loop.run_in_executor(thread, load, folder, self.dtype, self.device)
             engine = Batching(voice, thread, self.batch)
             serving = asyncio.create_task(engine.serve())
             try:

@@ -22,9 +22,11 @@ from .weigh import weigh
 class Voice:
     """A transformers model with its tokenizer and adapters; not for several threads at once."""
 
-    def __init__(self, model: Path, dtype: Dtype, device: Device) -> None:
+    def __init__(
+        self, model: Path, dtype: Dtype, device: Device, *, quantized: bool = False
+    ) -> None:
         """Load the model in the folder `model`."""
-        base = load(model, dtype, device)
+        base = load(model, dtype, device, quantized=quantized)
         text = base.config.get_text_config()
         self._tokens = Tokens(model, (text, base.config, base.generation_config))
         self._adapters = Adapters(base.eval())

@@ -16,7 +16,7 @@ from ..beside import ModelName
 from ..engine import BATCHES, SERVER_S, Engine, Limits
 from ..gpus import Gpus
 from ..price import Price
-from ..types import Dtype, OneOrMore, Settings, on_this_machine
+from ..types import Dtype, OneOrMore, Precision, Settings, on_this_machine
 
 if TYPE_CHECKING:
     from .life import Endurance
@@ -99,8 +99,10 @@ class VLLM(Settings):
         return self.model
 
     @property
-    def precision(self) -> Dtype | None:
+    def precision(self) -> Precision | None:
         """As set, or what this machine comes to; of a server elsewhere that isn't known."""
+        if any("bitsandbytes" in argument for argument in self.arguments):
+            return "nf4"
         return None if self.url and self.dtype == "auto" else on_this_machine(self.dtype)
 
     @property

@@ -7,8 +7,13 @@ from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 
+from ..types import WIDTH, Precision
 from .catalogue import CATALOGUE
 from .models import here
+
+NF4 = 0.516
+"""The bytes of a number of 4 bits: a scale of 8 bits for 64 of them, and one of 32 for 256 of those
+(Dettmers et al., 2023, arXiv:2305.14314)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,13 @@ class Facts:
     linear: Mapping[str, int] = field(default_factory=dict[str, int])
     """For each name of its linear layers, inputs and outputs of all of them added up: an adapter
     of rank r has r times as many parameters.  Empty: it can't be told before it is here."""
+    quantizable: int = 0
+    """How many of the parameters are those of linear layers, the head apart."""
+
+    def size(self, precision: Precision) -> float:
+        """Return the bytes of its numbers in memory; in `nf4` the rest of them are 16 bits each."""
+        small = self.quantizable if precision == "nf4" else 0
+        return small * NF4 + (self.parameters - small) * WIDTH.get(precision, 2)
 
 
 def facts(model: str) -> Facts | None:
@@ -35,7 +47,9 @@ def facts(model: str) -> Facts | None:
         files = list(folder.glob("*.safetensors"))
         shapes = {name: shape for file in files for name, shape in _shapes(file).items()}
         config = json.loads((folder / "config.json").read_bytes())
-        return Facts(sum(map(prod, shapes.values())), 0, config, _linear(shapes))
+        linear = {name: shape for name, shape in shapes.items() if _is_linear(name, shape)}
+        known = sum(map(prod, shapes.values())), 0, config, _ends(linear)
+        return Facts(*known, sum(map(prod, linear.values())))
     except Exception:  # not safetensors: whoever loads it will say so
         return None
 
@@ -47,9 +61,13 @@ def _shapes(file: Path) -> dict[str, list[int]]:
     return {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
 
 
-def _linear(shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
+def _is_linear(name: str, shape: Sequence[int]) -> bool:
+    return len(shape) == 2 and "embed" not in name and not name.startswith("lm_head")
+
+
+def _ends(linear: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """Return inputs and outputs of linear layers, added up by their last name."""
     found: Counter[str] = Counter()
-    for name, shape in shapes.items():
-        if len(shape) == 2 and "embed" not in name and not name.startswith("lm_head"):
-            found[name.removesuffix(".weight").rpartition(".")[2]] += sum(shape)
+    for name, shape in linear.items():
+        found[name.removesuffix(".weight").rpartition(".")[2]] += sum(shape)
     return dict(found)

@@ -6,15 +6,30 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, GenerationConfig
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, GenerationConfig
 from transformers.utils import logging
 
 from ..errors import EngineError, in_one_line
 from ..types import Device, Dtype
 
 
-def load(model: Path, dtype: Dtype, device: Device, attention: str | None = None) -> Any:
+def load(
+    model: Path,
+    dtype: Dtype,
+    device: Device,
+    attention: str | None = None,
+    *,
+    quantized: bool = False,
+) -> Any:
     """Return the causal language model in the folder `model`; code and pickles there are not run.
+
+    Args:
+        model: a folder of safetensors.
+        dtype: what it computes in.
+        device: where it is to be.
+        attention: transformers' name of one; `None`: as transformers chooses.
+        quantized: whether its linear layers are held in 4 bits: NF4 with quantised scales, as QLoRA
+            has them (Dettmers et al., 2023, arXiv:2305.14314).
 
     Raises:
         EngineError: it can't be loaded, or there is no such device.
@@ -34,6 +49,7 @@ def load(model: Path, dtype: Dtype, device: Device, attention: str | None = None
             local_files_only=True,
             output_loading_info=True,
             attn_implementation=attention,
+            **(_in_4_bits(getattr(torch, resolved), place) if quantized else {}),
         )
     except Exception as error:  # safetensors, torch and transformers raise a dozen kinds
         raise EngineError(f"{model}: can't load this model: {in_one_line(error)}") from error
@@ -42,7 +58,23 @@ def load(model: Path, dtype: Dtype, device: Device, attention: str | None = None
     if lacking := sorted(found["missing_keys"]):
         raise EngineError(f"{model}: {len(lacking)} tensors are missing, such as {lacking[0]}")
     loaded.generation_config = _mended(loaded.generation_config)
-    return loaded.to(place)
+    if not quantized:
+        return loaded.to(place)
+    for module in loaded.modules():  # packed so, as some CPUs have it, nothing learns on them
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return loaded
+
+
+def _in_4_bits(dtype: torch.dtype, place: str) -> dict[str, Any]:
+    """Return how transformers is told so; it takes such a model to its place itself."""
+    how = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+    return {"quantization_config": how, "device_map": {"": place}}
 
 
 def context(model: Any) -> int | None:

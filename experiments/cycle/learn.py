@@ -5,9 +5,11 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 
+from moot.agents.errors import MootError
 from moot.agents.types import Weights
 from moot.agents.weights.models import locate
 from moot.protocols.journal import Metric
@@ -75,7 +77,8 @@ def check(experiment: Experiment) -> None:
 
     Raises:
         MootError: a learner's model has no chat template or lacks a token that the method wants,
-            or there are fewer GPUs than processes, or not those that are wanted.
+            there are fewer GPUs than processes, or not those that are wanted, or a package is
+            missing.
     """
     method, people, fit = experiment.method, experiment.people(), experiment.fit
     models = {experiment.engines[a[0].engine].trains for a in people.learners().values()}
@@ -84,6 +87,8 @@ def check(experiment: Experiment) -> None:
     from moot.agents.embedded.tokens import Tokens
     from moot.training.world import enough, gpus, there
 
+    if fit.quantized and find_spec("bitsandbytes") is None:
+        raise MootError("fit.quantized needs bitsandbytes: pip install 'moot[quantized]'")
     found = gpus(fit.device)
     enough(fit.processes, found)
     there(fit.gpus, found)

@@ -40,7 +40,7 @@ def tolerances(engines: Mapping[str, EngineSettings], fit: Fit) -> Mapping[str, 
     """
     if fit.tolerance != "auto":
         return dict.fromkeys(engines, fit.tolerance)
-    exact = fit.precision == "float32"
+    exact = fit.precision == "float32" and not fit.quantized
     return {n: EXACT if exact and e.precision == "float32" else COARSE for n, e in engines.items()}
 
 

@@ -10,7 +10,7 @@ from moot.agents.errors import InputError, MootError, near
 from moot.agents.serving.vllm import VLLM
 from moot.agents.weights.facts import facts
 from moot.agents.weights.models import check as check_model
-from moot.training.settings import Lora
+from moot.training.settings import Fit
 
 from ..experiment import EngineChoice, Experiment
 from ..tasks.split import Split
@@ -108,13 +108,22 @@ def _engines(experiment: Experiment) -> Iterator[Problem]:
         if engine.trains is not None and (wrong := check_model(engine.trains)):
             yield ("engines", name, "model"), wrong
         elif any(g.learns and (g.engine or name) == name for g in experiment.population):
-            yield from _training(name, engine, experiment.fit.lora)
+            yield from _training(name, engine, experiment.fit)
 
 
-def _training(name: str, engine: EngineChoice, lora: Lora | None) -> Iterator[Problem]:
+def _training(name: str, engine: EngineChoice, fit: Fit) -> Iterator[Problem]:
     """Yield what keeps the model behind an engine from being trained as `fit` has it."""
+    lora, held = fit.lora, engine.precision
     if lora is None:
+        if held == "nf4":
+            yield ("engines", name), "all weights learn (`fit.lora: null`), which 4 bits don't hold"
         return
+    if held is not None and fit.tolerance == "auto" and fit.quantized != (held == "nf4"):
+        yield (
+            ("fit", "quantized"),
+            f"engine '{name}' would speak with other weights than those that learn: have both in 4 "
+            "bits, or neither, or set fit.tolerance",
+        )
     if isinstance(engine, VLLM) and lora.rank > engine.max_lora_rank:
         wrong = f"{engine.max_lora_rank} is less than fit.lora.rank, {lora.rank}"
         yield ("engines", name, "max_lora_rank"), wrong

@@ -38,7 +38,7 @@ def base(model: Path, fit: Fit) -> Any:
     gpu = fit.device != "cpu" and torch.cuda.is_available()
     computes = fit.precision_on(gpu=gpu)
     if not fit.shard or world.size() == 1:
-        loaded = _loaded(model, computes, fit.device)
+        loaded = _loaded(model, computes, fit.device, quantized=fit.quantized)
         loaded.set_attn_implementation(world.led(partial(fitting, loaded, model)))
         return _to_be_learnt(loaded, fit)
     numbers: dict[str, Tensor] = {}  # where this process leads
@@ -58,13 +58,13 @@ def base(model: Path, fit: Fit) -> Any:
     return divided
 
 
-def _loaded(model: Path, dtype: Dtype, device: Device) -> Any:
+def _loaded(model: Path, dtype: Dtype, device: Device, *, quantized: bool = False) -> Any:
     """Return the model on a device.
 
     Raises:
         MootError: its head isn't one that we compute.
     """
-    loaded = load(model, dtype, device, attention=KERNEL)
+    loaded = load(model, dtype, device, KERNEL, quantized=quantized)
     head = loaded.get_output_embeddings()
     if not isinstance(head, nn.Linear) or getattr(head, "bias", None) is not None:
         raise MootError(
