@@ -212,7 +212,7 @@ def test_4_bits_without_their_package_are_refused_before_anything_is_said(
     check(found)
 
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
-    with pytest.raises(MootError, match=r"fit\.quantized needs bitsandbytes: pip install"):
+    with pytest.raises(MootError, match=r"`quantized: true` needs bitsandbytes: pip install"):
         check(found)
 
 

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from copy import copy
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ def load(
         raise EngineError("device: cuda, but torch finds no GPU here; auto takes the CPU")
     place = "cuda" if device == "cuda" or (device == "auto" and gpu) else "cpu"
     resolved = {"auto": "bfloat16" if place == "cuda" else "float32"}.get(dtype, dtype)
+    if quantized:
+        quantizes()
     logging.disable_progress_bar()
     try:
         both: Any = AutoModelForCausalLM.from_pretrained(
@@ -66,6 +69,16 @@ def load(
     return loaded
 
 
+def quantizes() -> None:
+    """Raise where nothing here holds numbers in 4 bits.
+
+    Raises:
+        EngineError: there is no bitsandbytes.
+    """
+    if find_spec("bitsandbytes") is None:
+        raise EngineError("`quantized: true` needs bitsandbytes: pip install 'moot[quantized]'")
+
+
 def _in_4_bits(dtype: torch.dtype, place: str) -> dict[str, Any]:
     """Return how transformers is told so; it takes such a model to its place itself."""
     how = BitsAndBytesConfig(
@@ -74,7 +87,8 @@ def _in_4_bits(dtype: torch.dtype, place: str) -> dict[str, Any]:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=dtype,
     )
-    return {"quantization_config": how, "device_map": {"": place}}
+    own = torch.cuda.current_device() if place == "cuda" else place
+    return {"quantization_config": how, "device_map": {"": own}}
 
 
 def context(model: Any) -> int | None:

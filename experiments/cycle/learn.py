@@ -5,11 +5,9 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 
-from moot.agents.errors import MootError
 from moot.agents.types import Weights
 from moot.agents.weights.models import locate
 from moot.protocols.journal import Metric
@@ -85,10 +83,11 @@ def check(experiment: Experiment) -> None:
     if method is None or not experiment.cycles or not models:
         return
     from moot.agents.embedded.tokens import Tokens
+    from moot.agents.weights.pretrained import quantizes
     from moot.training.world import enough, gpus, there
 
-    if fit.quantized and find_spec("bitsandbytes") is None:
-        raise MootError("fit.quantized needs bitsandbytes: pip install 'moot[quantized]'")
+    if fit.quantized:
+        quantizes()
     found = gpus(fit.device)
     enough(fit.processes, found)
     there(fit.gpus, found)
