@@ -7,7 +7,7 @@ from moot.agents.embedded.local import Local
 from moot.agents.human.human import Human
 from moot.agents.population import Agent
 from moot.agents.price import PER
-from moot.agents.types import WIDTH
+from moot.agents.types import WIDTH, on_this_machine
 from moot.agents.weights.facts import Facts, facts
 from moot.protocols.casting import EVERYBODY
 from moot.training.methods.laser import LaSeR
@@ -138,7 +138,8 @@ def _memory(experiment: Experiment, name: str) -> Iterator[str]:
         return
     learners = [a for a in experiment.people().agents if a.engine == name and a.weights]
     fit = experiment.fit
-    served = known.size(engine.precision) if engine.precision else 0
+    computes = on_this_machine("auto")
+    served = known.size(engine.precision, computes) if engine.precision else 0
     used: dict[str, float] = {"served": served}
     if fit.lora is None and isinstance(engine, Local):  # it holds each learner's beside the base
         used["served"] *= 1 + len({agent.weights for agent in learners})
@@ -163,7 +164,7 @@ def _training(known: Facts, fit: Fit) -> dict[str, float]:
     apart = fit.lora is not None or fit.held != "float32"
     copies = 3 + apart + (fit.guards.then == "rollback")  # that keeps what there was
     beside = _learnt(known, fit) * copies / (share if fit.lora is None else 1)
-    trained = known.size(fit.held) / share
+    trained = known.size(fit.held, fit.precision) / share
     what = "what learns, gradients" if apart else "gradients"
     return {"trained": trained, f"for {what} and the optimiser": beside}
 
@@ -176,7 +177,7 @@ def _apart(known: Facts, fit: Fit) -> Iterator[str]:
     yield "            and activations" + (", and a layer at a time whole" if fit.shard else "")
     if not fit.shard:
         return
-    whole = known.size(fit.held)
+    whole = known.size(fit.held, fit.precision)
     led: dict[str, float] = {"as it loads the model": whole}
     if fit.lora is None:  # the weights and both moments are collected
         led["as it writes a checkpoint"] = whole * 3

@@ -32,8 +32,8 @@ def test_a_base_in_4_bits_is_near_and_takes_what_the_plan_says() -> None:
     )
     known = facts(str(folder))
     assert known is not None
-    assert found + scales == pytest.approx(known.size("nf4"), rel=0.01)
-    assert found + scales < 0.5 * known.size("bfloat16")
+    assert found + scales == pytest.approx(known.size("nf4", "bfloat16"), rel=0.01)
+    assert found + scales < 0.5 * known.size("bfloat16", "bfloat16")
     ids = torch.tensor([[504, 3575, 282, 4649, 314, 7042]])  # The capital of France is Paris
     with torch.no_grad():
         one, other = (m(ids).logits[0].float().log_softmax(-1) for m in (whole, small))

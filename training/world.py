@@ -134,6 +134,7 @@ def sent(tensor: Tensor | None, like: Tensor, device: torch.device) -> Tensor:
         device: what it is to be on.
     """
     if tensor is None:
+        assert not leads(), "it has all tensors"
         found = torch.empty(like.shape, dtype=like.dtype, device=device)
     else:
         found = tensor.detach().to(device, like.dtype).contiguous()

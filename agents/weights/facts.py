@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 
-from ..types import WIDTH, Precision
+from ..types import WIDTH, Dtype, Precision
 from .catalogue import CATALOGUE
 from .models import here
 
+OTHERS = "embed", "wte", "wpe", "lm_head", ".experts."
 NF4 = 0.516
 """The bytes of a number of 4 bits: a scale of 8 bits for 64 of them, and one of 32 for 256 of those
 (Dettmers et al., 2023, arXiv:2305.14314)."""
@@ -31,10 +32,15 @@ class Facts:
     quantizable: int = 0
     """How many of the parameters are those of linear layers, the head apart."""
 
-    def size(self, precision: Precision) -> float:
-        """Return the bytes of its numbers in memory; in `nf4` the rest of them are 16 bits each."""
+    def size(self, precision: Precision, computes: Dtype) -> float:
+        """Return the bytes of its numbers in memory.
+
+        Args:
+            precision: what they are held in.
+            computes: what is computed in, and what those are in that 4 bits don't hold.
+        """
         small = self.quantizable if precision == "nf4" else 0
-        return small * NF4 + (self.parameters - small) * WIDTH.get(precision, 2)
+        return small * NF4 + (self.parameters - small) * WIDTH.get(precision, WIDTH[computes])
 
 
 def facts(model: str) -> Facts | None:
@@ -62,7 +68,8 @@ def _shapes(file: Path) -> dict[str, list[int]]:
 
 
 def _is_linear(name: str, shape: Sequence[int]) -> bool:
-    return len(shape) == 2 and "embed" not in name and not name.startswith("lm_head")
+    """Return whether it is a linear layer's weight; experts' are put together in memory."""
+    return len(shape) == 2 and not any(other in name for other in OTHERS)
 
 
 def _ends(linear: Mapping[str, Sequence[int]]) -> dict[str, int]:

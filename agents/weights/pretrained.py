@@ -1,5 +1,6 @@
 """A pretrained model in memory, from a folder of safetensors: the one way to load any."""
 
+import json
 from contextlib import suppress
 from copy import copy
 from importlib.util import find_spec
@@ -7,8 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig, GenerationConfig
+from transformers import (
+    AutoModelForCausalLM,
+    BitsAndBytesConfig,
+    GenerationConfig,
+)
 from transformers.utils import logging
+from transformers.utils.quantization_config import Mxfp4Config
 
 from ..errors import EngineError, in_one_line
 from ..types import Device, Dtype
@@ -52,7 +58,7 @@ def load(
             local_files_only=True,
             output_loading_info=True,
             attn_implementation=attention,
-            **(_in_4_bits(getattr(torch, resolved), place) if quantized else {}),
+            **(_in_4_bits(getattr(torch, resolved), place) if quantized else _unpacked(model)),
         )
     except Exception as error:  # safetensors, torch and transformers raise a dozen kinds
         raise EngineError(f"{model}: can't load this model: {in_one_line(error)}") from error
@@ -63,10 +69,17 @@ def load(
     loaded.generation_config = _mended(loaded.generation_config)
     if not quantized:
         return loaded.to(place)
-    for module in loaded.modules():  # packed so, as some CPUs have it, nothing learns on them
-        if hasattr(module, "support_avx512bf16_for_cpu"):
+    for module in loaded.modules():
+        if mamba(module):
+            raise EngineError(f"{model}: 4 bits can't hold it: Mamba's kernels read its weights")
+        if hasattr(module, "support_avx512bf16_for_cpu"):  # nothing learns on what they pack then
             module.support_avx512bf16_for_cpu = False
     return loaded
+
+
+def mamba(module: Any) -> bool:
+    """Return whether it is a mixer of Mamba's, whose kernels read the weights of layers in it."""
+    return hasattr(module, "A_log") and hasattr(module, "D")
 
 
 def quantizes() -> None:
@@ -89,6 +102,13 @@ def _in_4_bits(dtype: torch.dtype, place: str) -> dict[str, Any]:
     )
     own = torch.cuda.current_device() if place == "cuda" else place
     return {"quantization_config": how, "device_map": {"": own}}
+
+
+def _unpacked(model: Path) -> dict[str, Any]:
+    """Return how transformers is told to unpack a model that is filed in MXFP4 (gpt-oss)."""
+    filed = json.loads((model / "config.json").read_bytes()).get("quantization_config") or {}
+    packed = filed.get("quant_method") == "mxfp4"
+    return {"quantization_config": Mxfp4Config(dequantize=True)} if packed else {}
 
 
 def context(model: Any) -> int | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException  # pyright: ignore[reportPrivateUsage]
 
 from moot.agents.embedded.plain import Row, alone, apart, plain
 from moot.agents.embedded.tokens import Tokens
@@ -19,8 +20,10 @@ from ..data.examples import Said
 from ..settings import Fit
 from . import sharding
 from .attention import KERNEL
-from .forward import score
+from .forward import run, score
 from .rows import moved, rows
+from .sight import Sight
+from .types import Rows
 
 SEEN_SO = {"full_attention", "sliding_attention"}
 """The kinds of layers that our attention computes; others would be amiss in long rows alone."""
@@ -70,6 +73,10 @@ def _loaded(model: Path, dtype: Dtype, device: Device, *, quantized: bool = Fals
         raise MootError(
             f"{model}: can't train this architecture: its head is no linear layer without a bias"
         )
+    how = getattr(loaded, "hf_quantizer", None)
+    if how is not None and not how.is_trainable:
+        kind = how.quantization_config.quant_method.value
+        raise MootError(f"{model}: can't train a model that is filed in few bits ({kind})")
     return loaded
 
 
@@ -109,11 +116,15 @@ def _wrong(loaded: Any, attention: str, two: Sequence[Row]) -> str | None:
         if text._attn_implementation != attention:
             return "its attention can't be another"
         with torch.no_grad():
+            if attention == KERNEL and (own := _readers(loaded, two)) != text.num_hidden_layers:
+                return f"{own} of its {text.num_hidden_layers} layers ask for our attention"
             both = _found(loaded, two)
             apiece = torch.cat([_found(loaded, [row]) for row in two])
             own = _own(loaded, two)
     except torch.OutOfMemoryError:
         raise  # nothing is wrong with the architecture
+    except (TorchDynamoException, torch.AcceleratorError) as error:  # nor here
+        raise MootError(f"attention can't be computed here: {in_one_line(error)}") from error
     except (LookupError, AttributeError, TypeError, ValueError, RuntimeError) as error:
         return in_one_line(error)  # it isn't as others are built
     for other, what in ((apiece, "of each row by itself"), (own, "of it in transformers")):
@@ -125,10 +136,22 @@ def _wrong(loaded: Any, attention: str, two: Sequence[Row]) -> str | None:
     return None
 
 
+def _batch(loaded: Any, some: Sequence[Row]) -> Rows:
+    said = [Said((), "", tokens=end, prompt_tokens=begin) for begin, end in some]
+    return moved(rows(said), loaded.device)
+
+
+def _readers(loaded: Any, some: Sequence[Row]) -> int:
+    """Return how many layers ask for our attention; others would see each other as they like."""
+    batch = _batch(loaded, some)
+    sight = Sight.of(batch.nodes, batch.position)
+    run(loaded, batch.tokens, sight)
+    return len(sight.readers)
+
+
 def _found(loaded: Any, some: Sequence[Row]) -> Tensor:
     """Return the log-probabilities of what follows in all rows, one after the other, in a tree."""
-    said = [Said((), "", tokens=end, prompt_tokens=begin) for begin, end in some]
-    batch = moved(rows(said), loaded.device)
+    batch = _batch(loaded, some)
     return score(loaded, batch).logp[batch.mask]
 
 

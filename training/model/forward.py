@@ -14,6 +14,7 @@ whole, and all else is as in a tree.
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -40,19 +41,19 @@ def beside(model: Any, rows: Rows) -> Tensor:
     """Return the same of rows that go through the model side by side.
 
     They are padded on the right, where nothing comes after that could be disturbed.  A token that
-    several rows have is taken from one of them; it is the same in all.
+    several rows have is taken from the first of them; it is the same in all.
     """
     places = [
         torch.cat([torch.arange(node.start, node.end) for node in path])
         for path in leaves(rows.nodes)
     ]
     where = nn.utils.rnn.pad_sequence(places, batch_first=True, padding_value=-1)
-    taken = torch.empty(len(rows.tokens), dtype=torch.long)
-    real = where >= 0
-    taken[where[real]] = real.flatten().nonzero()[:, 0]
+    flat = where.flatten().numpy()
+    found, first = np.unique(flat, return_index=True)
+    taken = torch.from_numpy(first[found >= 0])
     tokens = rows.tokens[where.clamp(min=0).to(rows.tokens.device)]
-    found = _backbone(model)(input_ids=tokens, use_cache=False).last_hidden_state
-    return found.flatten(0, 1)[taken.to(found.device)]
+    hidden = _backbone(model)(input_ids=tokens, use_cache=False).last_hidden_state
+    return hidden.flatten(0, 1)[taken.to(hidden.device)]
 
 
 def run(model: Any, tokens: Tensor, sight: Sight) -> Tensor:
@@ -78,7 +79,7 @@ def score(
     """Return what a causal `model` thinks of the completions of the rows.
 
     Args:
-        model: a transformers causal language model, loaded with `attention.KERNEL`.
+        model: a transformers causal language model; with `attention.KERNEL` rows go in a tree.
         rows: on the model's device.
         bonus: whether entropies carry a gradient.
         scalar: a head that makes a number of a hidden state.
@@ -87,8 +88,8 @@ def score(
     Returns:
         float32, zero under padding.
     """
-    hidden = through(model, rows)
     top = head(model)
+    hidden = through(model, rows).to(top.weight.dtype)  # Mamba's are float32 in any model
     found = chosen(top, hidden[rows.before], rows.chosen, rows.temperature, bonus=bonus)
     zeros = torch.zeros(rows.mask.shape, device=hidden.device)
     scores = Scores(*(zeros.masked_scatter(rows.mask, values[rows.place]) for values in found))

@@ -15,6 +15,7 @@ import torch
 from peft import get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from moot.agents import self_reward
 from moot.agents.errors import MootError
@@ -72,11 +73,12 @@ class Learner:
         """How the policy's verdicts on replies are read; `None`: it never learnt to give any."""
         if weights is not None:
             self.read(weights)
-        # No dropout: what speaks is what is trained.  Recomputation wants to be told of training.
-        (self._peft or base).train(fit.recompute)
+        # No dropout, nor anything else of training: what speaks is what is trained.
+        (self._peft or base).eval()
         for module in base.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = 0.0
+            if isinstance(module, GradientCheckpointingLayer):
+                module.training = fit.recompute  # it wants to be told so, and itself alone
+                _undropped(module)
 
     @property
     def context(self) -> int | None:
@@ -234,6 +236,13 @@ class Learner:
             graphs.close()
         tuner: Any = self._peft.base_model
         return tuner.unload()
+
+
+def _undropped(layer: nn.Module) -> None:
+    """Set what a layer drops out, as a rate of its own, to nothing."""
+    for name, value in vars(layer).items():
+        if "drop" in name and isinstance(value, float):
+            setattr(layer, name, 0.0)
 
 
 def _bodily(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

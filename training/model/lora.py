@@ -9,24 +9,33 @@ from torch import nn
 
 from moot.agents.embedded.adapters import quietly
 from moot.agents.errors import MootError, in_one_line
+from moot.agents.weights.pretrained import mamba
 
 from ..settings import Lora
 from .adapted import fuse
 
 
 def _uncalled(model: nn.Module) -> list[str] | None:
-    """Return the layers whose adapters nobody might hear: kernels read their weights themselves.
+    """Return the linear layers that an adapter can't be beside, or that nobody might hear there.
 
-    They are those of Mamba's mixers but the first one, where such kernels are installed.
+    Some do more than a product (Llama 4's routers).  Of Mamba's mixers kernels read all but the
+    first themselves, where such kernels are installed.
     """
-    mixers = [(n, m) for n, m in model.named_modules() if hasattr(m, "A_log") and hasattr(m, "D")]
     found = [
+        name
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Linear)
+        and type(layer).forward is not nn.Linear.forward
+        and not hasattr(layer.weight, "quant_state")  # 4 bits are a product, too
+    ]
+    found += [
         f"{name}.{own}"
-        for name, mixer in mixers
+        for name, mixer in model.named_modules()
+        if mamba(mixer)
         for own, layer in mixer.named_children()
         if isinstance(layer, nn.Linear) and own != "in_proj"
     ]
-    return found or None  # PEFT warns of a list of nothing
+    return sorted(found) or None  # PEFT warns of a list of nothing
 
 
 def fresh(base: Any, lora: Lora, seed: int, model: Path) -> PeftModel:
@@ -58,8 +67,9 @@ def fresh(base: Any, lora: Lora, seed: int, model: Path) -> PeftModel:
             raise MootError(f"{model}: fit.lora.targets: {in_one_line(error)}") from None
     fuse(found)
     own: Any = found.peft_config["default"]
-    if isinstance(own.target_modules, set):  # in whose order its file would differ by the process
-        own.target_modules = sorted(own.target_modules)
+    for some in ("target_modules", "exclude_modules"):
+        if isinstance(names := getattr(own, some), set):  # in whose order its file would differ
+            setattr(own, some, sorted(names))
     if not isinstance(base.get_output_embeddings(), nn.Linear):
         raise MootError(f"{model}: fit.lora.targets: the head itself can't have an adapter")
     return found

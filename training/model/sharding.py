@@ -62,11 +62,14 @@ def shard(
             param_dtype=computes, reduce_dtype=torch.float32, cast_forward_inputs=False
         ),
     }
+    filled: dict[Tensor, Tensor] = {}
+    within: set[nn.Module] = set()
     for name, module in list(model.named_modules()):
-        if type(module).__name__ in layers:
-            _fill(module, name, numbers, device)
+        if type(module).__name__ in layers and module not in within:
+            _fill(module, name, numbers, device, filled)
             fully_shard(module, **options)
-    _fill(model, "", numbers, device)
+            within.update(module.modules())
+    _fill(model, "", numbers, device, filled)
     fully_shard(model, **options)
     for module in model.modules():
         if isinstance(module, FSDPModule):  # the sum of the gradients, and not their mean
@@ -76,12 +79,17 @@ def shard(
     register_fsdp_forward_method(model, "scored")
 
 
-def _fill(module: nn.Module, path: str, numbers: dict[str, Tensor], device: torch.device) -> None:
-    """Give those of a module's tensors their numbers that have none yet."""
-    filled: dict[Tensor, Tensor] = {}  # tied tensors stay tied
+def _fill(
+    module: nn.Module,
+    path: str,
+    numbers: dict[str, Tensor],
+    device: torch.device,
+    filled: dict[Tensor, Tensor],
+) -> None:
+    """Give those of a module's tensors their numbers that have none yet; tied ones stay tied."""
+    every: Any = {"recurse": False, "remove_duplicate": False}
     for prefix, part in module.named_modules(prefix=path):
-        own = [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
-        for name, bare in own:
+        for name, bare in [*part.named_parameters(**every), *part.named_buffers(**every)]:
             if not bare.is_meta:
                 continue
             if bare not in filled:

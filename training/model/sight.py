@@ -27,6 +27,8 @@ class Sight:
     """(M,) one past the last token that follows each."""
     nodes: tuple[Node, ...] = ()
     """What the kernel of the CPU goes by."""
+    readers: set[int] = field(default_factory=set[int])
+    """The layers that have gone by it, by their modules' ids."""
     _blocks: dict[int | None, BlockMask] = field(
         default_factory=dict[int | None, BlockMask], init=False, repr=False
     )
