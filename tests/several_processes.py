@@ -28,7 +28,9 @@ from moot.training.methods.dpo import DPO
 from moot.training.methods.kto import KTO
 from moot.training.model import stored
 from moot.training.model.architecture import base
+from moot.training.model.forward import score
 from moot.training.model.learner import Learner
+from moot.training.model.rows import columns, rows
 from moot.training.model.types import Rows, Scores
 from moot.training.policy_gradient.critic import Critic
 from moot.training.policy_gradient.objective import Objective
@@ -192,6 +194,15 @@ def attention(model: Path) -> list[str]:
     return [base(model, fit).config._attn_implementation for fit in fits]
 
 
+def thought(model: Path) -> list[list[float]]:
+    """What a model thinks of some rows; it is divided where there are several processes."""
+    several = world.size() > 1
+    loaded = base(model, FIT.model_copy(update={"shard": several, "processes": world.size()}))
+    batch = rows(columns(PAIRS), Tokens(model))
+    with torch.no_grad():
+        return (loaded.scored(batch) if several else score(loaded, batch)).logp.tolist()
+
+
 def reads(model: Path, weights: Path) -> list[int]:
     """How often this process reads a divided model, and the weights of a version of it."""
     fit = FIT.model_copy(update={"shard": True, "processes": world.size(), "lora": None})
@@ -234,8 +245,9 @@ def done(model: Path, folder: Path, several: bool) -> None:
         found = [passes(model), refused(), world.led(world.rank)]
         (folder / f"led-{world.rank()}.json").write_text(json.dumps(found))
         if several:
-            found = attention(folder / "with-a-state")
-            (folder / f"attention-{world.rank()}.json").write_text(json.dumps(found))
+            for kind in sorted((folder / "kinds").iterdir()):
+                found = [attention(kind), thought(kind)]
+                (kind / f"found-{world.rank()}.json").write_text(json.dumps(found))
             [last] = place(folder, "cat", lora=False, shard=True).glob("step-*")
             (folder / f"reads-{world.rank()}.json").write_text(json.dumps(reads(model, last)))
             there = folder / "cut"

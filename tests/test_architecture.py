@@ -1,19 +1,25 @@
 """Base models: what fits a prefix tree is loaded, and of what doesn't it is said why not."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from conftest import EYES, BuildTiny
+from row_alone import BATCH
+from safetensors.torch import load_file, save_file
 from told import learner
 from torch import Tensor
+from torch._dynamo.exc import InternalTorchDynamoError  # pyright: ignore[reportPrivateUsage]
 
 from moot.agents.embedded.voice import Voice
 from moot.agents.errors import MootError
 from moot.agents.weights.models import locate
+from moot.training.model import attention
 from moot.training.model.architecture import base
 from moot.training.model.forward import head, shares
+from moot.training.model.rows import rows
 from moot.training.model.sight import Sight
 from moot.training.settings import Fit
 
@@ -57,7 +63,7 @@ def test_a_model_that_reads_little_is_loaded(
     ("architecture", "how", "error"),
     [
         ("phi", {}, "its head is no linear layer without a bias"),
-        ("bloom", {}, "its attention can't be another"),
+        ("bloom", {}, "its attention can't be replaced"),
         ("llama", {"logit_scale": 0.5}, r".* isn't what we find of it in transformers: .* apart"),
     ],
 )
@@ -74,13 +80,66 @@ def test_what_does_not_fit_is_refused(
     ("architecture", "how"),
     [
         ("stablelm", {}),  # its layers aren't told who sees whom
+        ("gpt_neo", {"num_layers": 2, "num_heads": 4, "attention_types": [[["global"], 2]]}),
         ("llama4_text", {"num_local_experts": 2, "num_experts_per_tok": 1}),
     ],
 )
 def test_what_does_not_fit_a_tree_is_loaded_for_rows_side_by_side(
     architecture: str, how: dict[str, Any], build_tiny: BuildTiny, tmp_path: Path
 ) -> None:
-    assert not shares(base(build_tiny(tmp_path, architecture=architecture, **how), FIT))
+    pupil = learner(build_tiny(tmp_path, architecture=architecture, **how))
+
+    assert not pupil.shares
+    pupil.policy(rows(BATCH)).logp.sum().backward()
+    assert any(p.grad is not None and p.grad.any() for p in pupil.parameters().values())
+
+
+def test_a_layer_that_does_not_ask_for_our_attention_is_no_tree_s(
+    build_tiny: BuildTiny, tmp_path: Path
+) -> None:
+    how = {"lru_width": 32, "attention_window_size": 8}
+    model = build_tiny(tmp_path, architecture="recurrent_gemma", **how)
+
+    # So near are two short rows beside each other in 16 bits that they wouldn't tell it.
+    assert not shares(base(model, FIT.model_copy(update={"dtype": "bfloat16"})))
+
+
+def test_what_is_wrong_with_the_machine_is_not_the_model_s(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> Tensor:
+        raise InternalTorchDynamoError("no C compiler")
+
+    monkeypatch.setattr(attention, "attend", broken)
+
+    with pytest.raises(MootError, match="attention can't be computed here: no C compiler"):
+        base(tiny, FIT)
+
+
+def test_a_model_filed_in_mxfp4_is_unpacked(build_tiny: BuildTiny, tmp_path: Path) -> None:
+    how = {"num_local_experts": 2, "num_experts_per_tok": 1, "sliding_window": 4}
+    folder = build_tiny(tmp_path, architecture="gpt_oss", **how)
+    file, config = folder / "model.safetensors", folder / "config.json"
+    filed, draw = load_file(file), torch.Generator().manual_seed(1)
+    codes = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6])
+    wanted: dict[str, Tensor] = {}
+    for name in [n for n in filed if n.endswith(("gate_up_proj", "down_proj"))]:
+        experts, inputs, outputs = filed.pop(name).shape
+        blocks = torch.randint(0, 256, (experts, outputs, inputs // 32, 16), generator=draw)
+        scales = torch.randint(120, 124, (experts, outputs, inputs // 32), generator=draw)
+        filed |= {f"{name}_blocks": blocks.byte(), f"{name}_scales": scales.byte()}
+        pairs = torch.stack([codes[blocks % 16], codes[blocks // 16]], -1).flatten(-2)
+        numbers = (pairs * 2.0 ** (scales - 127)[..., None]).flatten(-2)
+        wanted[name] = numbers.transpose(1, 2)
+    save_file(filed, file, metadata={"format": "pt"})
+    packed = {"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]}
+    config.write_text(json.dumps({**json.loads(config.read_text()), "quantization_config": packed}))
+
+    found = base(folder, FIT).state_dict()
+
+    assert len(wanted) == 4
+    for name, numbers in wanted.items():
+        assert torch.equal(found[name], numbers), name
 
 
 @pytest.mark.parametrize("kind", ["dynamic", "longrope"])

@@ -9,8 +9,20 @@ import torch
 from command import rows as table
 from conftest import BuildTiny
 from method_runs import played
-from row_alone import BATCH, PROBE, WITH_A_STATE, alone, gradients, loaded, same, split, summed
+from row_alone import (
+    BATCH,
+    PROBE,
+    WITH_A_STATE,
+    alone,
+    gradients,
+    loaded,
+    said,
+    same,
+    split,
+    summed,
+)
 from told import FIT, learner, rollout, studied
+from torch import Tensor
 
 from moot.agents.embedded.tokens import Tokens
 from moot.training.job import BEFORE, Job
@@ -119,6 +131,50 @@ def test_tokens_of_rows_side_by_side_are_counted_with_their_padding(tiny: Path) 
     assert sizes(some, 16, shared=False) == [2, 1]  # twice 8
     assert sizes([*some, longer], 30, shared=False) == [3, 1]  # four times 10 are more than 30
     assert sizes([longer, *some], 30, shared=False) == [3, 1]
+
+
+def test_nothing_is_dropped_out_while_layers_are_recomputed(
+    build_tiny: BuildTiny, tmp_path: Path
+) -> None:
+    how = WITH_A_STATE["qwen3_5_text"]
+    folder = build_tiny(tmp_path, architecture="qwen3_5_text", attention_dropout=0.5, **how)
+    pupil = learner(folder, FIT.model_copy(update={"recompute": True}))
+    passes = list[int]()
+
+    def counted(*_: object) -> None:
+        passes.append(1)
+
+    pupil.base.model.layers[1].mlp.register_forward_pre_hook(counted)
+    batch = rows(BATCH)
+
+    found = pupil.policy(batch).logp
+    found.sum().backward()
+
+    assert len(passes) == 2  # forward, and again backward
+    assert torch.equal(found, pupil.policy(batch).logp)
+    assert torch.equal(found, learner(folder).policy(batch).logp)
+
+
+def test_tokens_that_rows_share_are_taken_from_the_first_of_them(tiny: Path) -> None:
+    shared = tuple(range(5, 200))
+    batch = rows([said(shared, (n, 4, n)) for n in range(8)])
+    model = loaded(tiny, "eager")
+
+    def gradient() -> Tensor:
+        embedding = model.get_input_embeddings().weight
+        return torch.autograd.grad(score(model, batch).logp.sum(), embedding)[0]
+
+    first = gradient()
+    assert all(torch.equal(gradient(), first) for _ in range(5))
+
+
+@pytest.mark.parametrize("number", ["float32", "bfloat16"])
+def test_states_of_more_bits_than_the_head_are_rounded_for_it(
+    number: Any, build_tiny: BuildTiny, tmp_path: Path
+) -> None:
+    model = build_tiny(tmp_path, architecture="mamba")  # whose residuals are always float32
+
+    assert not shares(base(model, FIT.model_copy(update={"dtype": number})))
 
 
 def test_models_with_a_form_are_told_apart(folder: Path, tiny: Path) -> None:

@@ -135,6 +135,8 @@ def test_the_facts_of_a_model_come_without_loading_it(
     assert there.download == 0
     assert packaged
     assert packaged.download == CATALOGUE[SMOLLM2].download
+    # In two layers: queries, output, and keys and values of half the width; three of twice it.
+    assert there.quantizable == 2 * (3 + 6) * 32 * 32
     assert facts("nobody/knows-this") is None
     assert facts("no model at all") is None
 

@@ -1,15 +1,18 @@
 """A base in 4 bits: an adapter learns on it and speaks from it, by bitsandbytes on the CPU."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from bitsandbytes.nn.modules import Linear4bit
 from command import rows as table
+from conftest import BuildTiny
 from method_runs import played
 from row_alone import BATCH
 from told import FIT, learner, learnt, rollout
 
+from moot.agents.errors import EngineError
 from moot.agents.weights.facts import facts
 from moot.agents.weights.models import locate
 from moot.agents.weights.pretrained import load
@@ -38,6 +41,32 @@ def test_a_base_in_4_bits_is_near_and_takes_what_the_plan_says() -> None:
     with torch.no_grad():
         one, other = (m(ids).logits[0].float().log_softmax(-1) for m in (whole, small))
     assert one[-2].argmax() == other[-2].argmax()
+
+
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        ("gpt2", {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 64}),
+        ("qwen3_moe", {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 64}),
+    ],
+)
+def test_what_4_bits_do_not_hold_is_counted_whole(
+    kind: str, how: dict[str, Any], build_tiny: BuildTiny, tmp_path: Path
+) -> None:
+    folder = build_tiny(tmp_path, architecture=kind, **{"hidden_size": 64, "head_dim": 32, **how})
+    loaded = load(folder, "float32", "cpu", quantized=True)
+
+    known = facts(str(folder))
+    assert known is not None
+    held = sum(p.numel() * p.element_size() for p in loaded.parameters())
+    assert held == pytest.approx(known.size("nf4", "float32"), rel=0.03)
+
+
+def test_mamba_is_refused(build_tiny: BuildTiny, tmp_path: Path) -> None:
+    folder = build_tiny(tmp_path, architecture="mamba")
+
+    with pytest.raises(EngineError, match="4 bits can't hold it: Mamba's kernels read its weights"):
+        load(folder, "float32", "cpu", quantized=True)
 
 
 def test_an_adapter_learns_on_it_and_is_filed_as_any(tiny: Path, tmp_path: Path) -> None:

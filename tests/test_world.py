@@ -19,7 +19,25 @@ from moot.training import world
 from moot.training.checkpoint import read
 from moot.training.data.examples import Rollout
 from moot.training.data.filed import Filed
+from moot.training.model.architecture import base
 from moot.training.model.stored import tensors
+
+LONG = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 4}
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "with-states": ("lfm2", WITH_A_STATE["lfm2"]),
+    "layers-in-layers": ("mamba", {}),
+    "a-buffer-by-two-names": (
+        "phi3",
+        {
+            "rope_parameters": {
+                **LONG,
+                "long_factor": [2.0] * 4,
+                "original_max_position_embeddings": 128,
+            }
+        },
+    ),
+}
+"""Architectures, and what is to be otherwise with them."""
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +56,8 @@ def several(
 ) -> Path:
     """What so many processes left; three divide no tensor of the model evenly."""
     folder = tmp_path_factory.mktemp("several")
-    kind = "lfm2"
-    build_tiny(folder / "with-a-state", architecture=kind, **WITH_A_STATE[kind])
+    for name, (kind, how) in KINDS.items():
+        build_tiny(folder / "kinds" / name, architecture=kind, **how)
     torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(request.param)]
     run = subprocess.run(
         [sys.executable, "-m", *torchrun, jobs.__file__, str(tiny), str(folder)],
@@ -118,11 +136,17 @@ def test_what_the_process_that_leads_checks_the_others_do_not_check_again(
     assert len(found) > 1
 
 
-def test_how_rows_go_through_a_model_all_processes_are_told(several: Path) -> None:
-    found = [json.loads(file.read_text()) for file in several.glob("attention-*.json")]
+@pytest.mark.parametrize("name", KINDS)
+def test_a_model_of_any_kind_is_divided_as_it_is(name: str, several: Path) -> None:
+    kind = several / "kinds" / name
+    found = [json.loads(file.read_text()) for file in kind.glob("found-*.json")]
 
+    expected = torch.tensor(jobs.thought(kind))
+    how = base(kind, jobs.FIT).config._attn_implementation
     assert len(found) > 1
-    assert found == [["sdpa", "sdpa"]] * len(found)
+    for attention, numbers in found:  # all processes are told how rows go through it
+        assert attention == [how, how]
+        torch.testing.assert_close(torch.tensor(numbers), expected, atol=1e-5, rtol=0)
 
 
 def test_the_process_that_leads_alone_reads_what_is_divided(several: Path) -> None:

@@ -1,7 +1,9 @@
-"""A GPU's memory that runs out in a training: what is told of it, and what to do."""
+"""Memory: what is given back, and what is told where a GPU's runs out in a training."""
 
+import ctypes
+import gc
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 
@@ -26,3 +28,12 @@ def told_memory() -> Generator[None]:
     except torch.OutOfMemoryError as error:
         why = in_one_line(error)
         raise MootError(f"training: the GPU's memory ran out: {HINT} ({why})") from error
+
+
+def release() -> None:
+    """Give the memory that nobody holds any more back to the GPU and to the system."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    with suppress(OSError, AttributeError):  # another C library than glibc keeps what it keeps
+        ctypes.CDLL(None).malloc_trim(0)

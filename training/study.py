@@ -16,9 +16,9 @@ from .data.examples import Example, Rollout, contrast
 from .data.filed import Filed, keeper
 from .fit import fit, graded
 from .job import BEFORE, Do, Done, Job, Step
-from .memory import told_memory
+from .memory import release, told_memory
 from .model.architecture import base
-from .model.learner import Learner, release
+from .model.learner import Learner
 from .model.room import Room
 from .proof import Proof, chosen, thought, write
 from .reward_model import rewarded

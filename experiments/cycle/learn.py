@@ -49,7 +49,7 @@ def learn(
     for model, names in models.items():
         taught |= yield from Course(experiment, model, before, cycle, folder).take(names, lessons)
     if models and not experiment.fit.apart:  # where nobody learns there may be no torch
-        from moot.training.model.learner import release
+        from moot.training.memory import release
 
         release()  # the last base, which nobody holds now: an engine that slept wants the room
     if any(taught.values()):

@@ -42,7 +42,7 @@ def _forward(layer: Any, hidden: Tensor) -> Tensor:
     down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
     found = _Adapted.apply(hidden, base.weight, base.bias, down, up, layer.scaling[name])
     assert isinstance(found, Tensor)
-    return found
+    return found.view(*hidden.shape[:-1], -1)  # not within: nobody may write into such a view
 
 
 class _Adapted(torch.autograd.Function):
@@ -56,7 +56,7 @@ class _Adapted(torch.autograd.Function):
         up: Tensor,
         scale: float,
     ) -> Tensor:
-        """Return (..., O) for (..., I) `hidden`.
+        """Return (M, O) for (..., I) `hidden` of M tokens.
 
         Args:
             ctx: torch's.
@@ -71,8 +71,8 @@ class _Adapted(torch.autograd.Function):
         low = flat @ down.T
         out = nn.functional.linear(flat, weight, bias).addmm_(low, up.T, alpha=scale)
         ctx.save_for_backward(flat, weight, low, down, up)
-        ctx.scale = scale
-        return out.view(*hidden.shape[:-1], len(weight))
+        ctx.scale, ctx.shape = scale, hidden.shape
+        return out
 
     @staticmethod
     @once_differentiable
@@ -80,10 +80,10 @@ class _Adapted(torch.autograd.Function):
         ctx: Any, *grads: Tensor
     ) -> tuple[Tensor | None, ...]:
         flat, weight, low, down, up = ctx.saved_tensors
-        grad = grads[0].flatten(0, -2)
+        grad = grads[0]
         by_low = grad @ up * ctx.scale
         own = None
         if ctx.needs_input_grad[0]:
-            own = (grad @ weight).addmm_(by_low, down).view(*grads[0].shape[:-1], weight.shape[1])
+            own = (grad @ weight).addmm_(by_low, down).view(ctx.shape)
         by_down, by_up = by_low.T @ flat, grad.T @ low * ctx.scale
         return own, None, None, by_down.float(), by_up.float(), None

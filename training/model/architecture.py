@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._dynamo.exc import TorchDynamoException  # pyright: ignore[reportPrivateUsage]
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from moot.agents.embedded.plain import Row, alone, apart, plain
 from moot.agents.embedded.tokens import Tokens
-from moot.agents.errors import MootError, in_one_line
+from moot.agents.errors import EngineError, MootError, in_one_line
 from moot.agents.types import Device, Dtype
 from moot.agents.weights.pretrained import load
 
@@ -67,7 +68,10 @@ def _loaded(model: Path, dtype: Dtype, device: Device, *, quantized: bool = Fals
     Raises:
         MootError: its head isn't one that we compute.
     """
-    loaded = load(model, dtype, device, KERNEL, quantized=quantized)
+    try:
+        loaded = load(model, dtype, device, KERNEL, quantized=quantized)
+    except EngineError:  # some classes take no attention but transformers' own
+        loaded = load(model, dtype, device, quantized=quantized)
     head = loaded.get_output_embeddings()
     if not isinstance(head, nn.Linear) or getattr(head, "bias", None) is not None:
         raise MootError(
@@ -81,8 +85,19 @@ def _loaded(model: Path, dtype: Dtype, device: Device, *, quantized: bool = Fals
 
 
 def _to_be_learnt(loaded: Any, fit: Fit) -> Any:
+    """Return the model, of which what learns asks for gradients.
+
+    Nothing is dropped out: what speaks is what is trained.  Layers that are computed again want to
+    be told that there is training; nothing else is.
+    """
+    loaded.eval()
     if fit.recompute:
         loaded.gradient_checkpointing_enable({"use_reentrant": False})
+        for layer in loaded.modules():
+            if isinstance(layer, GradientCheckpointingLayer):
+                layer.training = True
+                rates = [n for n, own in vars(layer).items() if "drop" in n and type(own) is float]
+                vars(layer).update(dict.fromkeys(rates, 0.0))
     for parameter in loaded.parameters():
         parameter.requires_grad_(fit.lora is None)
     return loaded
@@ -114,7 +129,7 @@ def _wrong(loaded: Any, attention: str, two: Sequence[Row]) -> str | None:
     try:
         loaded.set_attn_implementation(attention)
         if text._attn_implementation != attention:
-            return "its attention can't be another"
+            return "its attention can't be replaced"
         with torch.no_grad():
             if attention == KERNEL and (own := _readers(loaded, two)) != text.num_hidden_layers:
                 return f"{own} of its {text.num_hidden_layers} layers ask for our attention"

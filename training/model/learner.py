@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import json
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,6 @@ import torch
 from peft import get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 from moot.agents import self_reward
 from moot.agents.errors import MootError
@@ -23,6 +20,7 @@ from moot.agents.weights.models import known_as
 from moot.agents.weights.pretrained import context
 
 from .. import world
+from ..memory import release
 from ..settings import Fit
 from . import sharding
 from .architecture import base
@@ -73,12 +71,6 @@ class Learner:
         """How the policy's verdicts on replies are read; `None`: it never learnt to give any."""
         if weights is not None:
             self.read(weights)
-        # No dropout, nor anything else of training: what speaks is what is trained.
-        (self._peft or base).eval()
-        for module in base.modules():
-            if isinstance(module, GradientCheckpointingLayer):
-                module.training = fit.recompute  # it wants to be told so, and itself alone
-                _undropped(module)
 
     @property
     def context(self) -> int | None:
@@ -238,13 +230,6 @@ class Learner:
         return tuner.unload()
 
 
-def _undropped(layer: nn.Module) -> None:
-    """Set what a layer drops out, as a rate of its own, to nothing."""
-    for name, value in vars(layer).items():
-        if "drop" in name and isinstance(value, float):
-            setattr(layer, name, 0.0)
-
-
 def _bodily(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return them without those of a scalar head."""
     return {name: tensor for name, tensor in tensors.items() if not name.startswith(SCALAR)}
@@ -265,12 +250,3 @@ def _scalar(base: Any, seed: int) -> nn.Linear:
         found.weight.copy_(torch.randn(1, width, generator=draw) / (width + 1) ** 0.5)
         found.bias.zero_()
     return found
-
-
-def release() -> None:
-    """Give the memory that nobody holds any more back to the GPU and to the system."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    with suppress(OSError, AttributeError):  # another C library than glibc keeps what it keeps
-        ctypes.CDLL(None).malloc_trim(0)
