@@ -138,7 +138,7 @@ def _memory(experiment: Experiment, name: str) -> Iterator[str]:
         return
     learners = [a for a in experiment.people().agents if a.engine == name and a.weights]
     fit = experiment.fit
-    computes = on_this_machine("auto")
+    computes = on_this_machine(getattr(engine, "dtype", "auto"))
     served = known.size(engine.precision, computes) if engine.precision else 0
     used: dict[str, float] = {"served": served}
     if fit.lora is None and isinstance(engine, Local):  # it holds each learner's beside the base

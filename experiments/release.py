@@ -57,7 +57,8 @@ def release(run: Path, name: str | None, to: Path, cycle: int | None = None) -> 
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     try:
-        _write(locate(model), weights, beside)
+        rounded = bool((readings.experiment.get("fit") or {}).get("quantized"))
+        _write(locate(model), weights, beside, rounded=rounded)
         (beside / "README.md").write_text("\n".join(_card(readings, weights, model)) + "\n")
         if (run / CODE).is_dir():  # the code that the card's experiment names
             shutil.copytree(run / CODE, beside / CODE)
@@ -95,7 +96,16 @@ def _chosen(run: Path, cycles: int, name: str | None, cycle: int | None) -> Weig
     return found
 
 
-def _write(base: Path, weights: Weights, to: Path) -> None:
+def _write(base: Path, weights: Weights, to: Path, *, rounded: bool) -> None:
+    """Write the model to the folder `to`.
+
+    Args:
+        base: that was learnt on.
+        weights: what was learnt.
+        to: a folder.
+        rounded: whether 4 bits held the base while it was learnt on: what was measured is the base
+            as it was then.
+    """
     from peft import PeftModel
 
     from moot.agents.embedded.adapters import quietly
@@ -108,7 +118,8 @@ def _write(base: Path, weights: Weights, to: Path) -> None:
             if (weights.path / name).is_file():
                 shutil.copy(weights.path / name, to)
     else:
-        model = load(base, "auto", "cpu")
+        model = load(base, "auto", "cpu", quantized=rounded)
+        model = model.dequantize() if rounded else model
         with quietly(), reading(weights.path / ADAPTER_CONFIG):
             both: Any = PeftModel.from_pretrained(model, str(weights.path))
         both.merge_and_unload().save_pretrained(str(to))

@@ -203,6 +203,15 @@ def thought(model: Path) -> list[list[float]]:
         return (loaded.scored(batch) if several else score(loaded, batch)).logp.tolist()
 
 
+def shared(model: Path) -> str:
+    """What is said here of a model whose layers share weights."""
+    try:
+        base(model, FIT.model_copy(update={"shard": True, "processes": world.size()}))
+    except MootError as error:
+        return str(error)
+    return "nothing"
+
+
 def reads(model: Path, weights: Path) -> list[int]:
     """How often this process reads a divided model, and the weights of a version of it."""
     fit = FIT.model_copy(update={"shard": True, "processes": world.size(), "lora": None})
@@ -248,6 +257,9 @@ def done(model: Path, folder: Path, several: bool) -> None:
             for kind in sorted((folder / "kinds").iterdir()):
                 found = [attention(kind), thought(kind)]
                 (kind / f"found-{world.rank()}.json").write_text(json.dumps(found))
+            (folder / f"shared-{world.rank()}.json").write_text(
+                json.dumps(shared(folder / "shared"))
+            )
             [last] = place(folder, "cat", lora=False, shard=True).glob("step-*")
             (folder / f"reads-{world.rank()}.json").write_text(json.dumps(reads(model, last)))
             there = folder / "cut"

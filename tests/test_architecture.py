@@ -14,8 +14,10 @@ from torch import Tensor
 from torch._dynamo.exc import InternalTorchDynamoError  # pyright: ignore[reportPrivateUsage]
 
 from moot.agents.embedded.voice import Voice
-from moot.agents.errors import MootError
+from moot.agents.errors import EngineError, MootError
+from moot.agents.weights.facts import facts
 from moot.agents.weights.models import locate
+from moot.agents.weights.pretrained import load
 from moot.training.model import attention
 from moot.training.model.architecture import base
 from moot.training.model.forward import head, shares
@@ -63,7 +65,6 @@ def test_a_model_that_reads_little_is_loaded(
     ("architecture", "how", "error"),
     [
         ("phi", {}, "its head is no linear layer without a bias"),
-        ("bloom", {}, "its attention can't be replaced"),
         ("llama", {"logit_scale": 0.5}, r".* isn't what we find of it in transformers: .* apart"),
     ],
 )
@@ -80,6 +81,7 @@ def test_what_does_not_fit_is_refused(
     ("architecture", "how"),
     [
         ("stablelm", {}),  # its layers aren't told who sees whom
+        ("bloom", {}),  # takes no other, and doesn't say so
         ("gpt_neo", {"num_layers": 2, "num_heads": 4, "attention_types": [[["global"], 2]]}),
         ("llama4_text", {"num_local_experts": 2, "num_experts_per_tok": 1}),
     ],
@@ -135,11 +137,20 @@ def test_a_model_filed_in_mxfp4_is_unpacked(build_tiny: BuildTiny, tmp_path: Pat
     packed = {"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]}
     config.write_text(json.dumps({**json.loads(config.read_text()), "quantization_config": packed}))
 
-    found = base(folder, FIT).state_dict()
+    pupil = learner(folder, FIT.model_copy(update={"lora": None}))
 
     assert len(wanted) == 4
+    (tmp_path / "version").mkdir()
+    pupil.save(tmp_path / "version")
+    again = learner(folder, FIT.model_copy(update={"lora": None}), tmp_path / "version")
     for name, numbers in wanted.items():
-        assert torch.equal(found[name], numbers), name
+        assert torch.equal(pupil.tensors()[name], numbers), name
+        assert torch.equal(again.tensors()[name], numbers), name
+    known = facts(str(folder))
+    assert known is not None
+    assert known.parameters == sum(p.numel() for p in pupil.base.parameters())
+    with pytest.raises(EngineError, match=r"filed in few bits \(mxfp4\) already; not `quantized`"):
+        load(folder, "float32", "cpu", quantized=True)
 
 
 @pytest.mark.parametrize("kind", ["dynamic", "longrope"])

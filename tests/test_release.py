@@ -34,31 +34,43 @@ IDS = torch.tensor([[5, 6, 7, 8]])
 
 
 def played(
-    folder: Path, model: Path, lora: str, cycles: int = 1, method: str = "{kind: intuitor}"
+    folder: Path,
+    model: Path,
+    lora: str,
+    cycles: int = 1,
+    method: str = "{kind: intuitor}",
+    *sets: str,
 ) -> Path:
     items = ", ".join(f"{{prompt: question {i}, answer: a}}" for i in range(5))
     filled = EXPERIMENT.format(model=model, items=items, lora=lora, method=method)
     (folder / "x.yaml").write_text(filled)
     out = folder / "run"
+    changes = (word for one in (f"cycles={cycles}", *sets) for word in ("--set", one))
     with pytest.raises(SystemExit) as end:
-        main(["run", str(folder / "x.yaml"), "--out", str(out), "--set", f"cycles={cycles}"])
+        main(["run", str(folder / "x.yaml"), "--out", str(out), *changes])
     assert end.value.code == 0
     return out
 
 
-@pytest.mark.parametrize("lora", ["{rank: 4}", "null"])
-def test_what_is_exported_speaks_as_what_was_learnt(tiny: Path, tmp_path: Path, lora: str) -> None:
-    run = played(tmp_path, tiny, lora)
+@pytest.mark.parametrize(
+    ("lora", "quantized"), [("{rank: 4}", False), ("{rank: 4}", True), ("null", False)]
+)
+def test_what_is_exported_speaks_as_what_was_learnt(
+    tiny: Path, tmp_path: Path, lora: str, quantized: bool
+) -> None:
+    how = f"quantized={str(quantized).lower()}"
+    sets = f"engines.main.{how}", f"fit.{how}"
+    run = played(tmp_path, tiny, lora, 1, "{kind: intuitor}", *sets)
 
     found = release(run, "pupil-1", tmp_path / "model")
 
     assert (found.name, found.version) == ("pupil-1", 1)
     exported = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32)
-    served = Adapters(load(tiny, "float32", "cpu"))
+    served = Adapters(load(tiny, "float32", "cpu", quantized=quantized))
     served.load(Weights("pupil-1", 1, found.path))
     with torch.no_grad():
         expected = served.speaking("pupil-1")(IDS).logits
-        base = load(tiny, "float32", "cpu")(IDS).logits
+        base = load(tiny, "float32", "cpu", quantized=quantized)(IDS).logits
         torch.testing.assert_close(exported(IDS).logits, expected, atol=1e-5, rtol=1e-5)
     assert not torch.allclose(expected, base, atol=1e-3)
     assert AutoTokenizer.from_pretrained(tmp_path / "model").chat_template

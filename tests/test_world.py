@@ -38,6 +38,15 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 """Architectures, and what is to be otherwise with them."""
+SHARED: dict[str, Any] = {
+    "num_hidden_layers": 4,
+    "layers_block_type": ["mamba", "hybrid"] * 2,
+    "num_mem_blocks": 1,
+    "num_key_value_heads": 4,
+    "mamba_d_state": 8,
+    "mamba_ngroups": 1,
+    "n_mamba_heads": 4,
+}
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +65,7 @@ def several(
 ) -> Path:
     """What so many processes left; three divide no tensor of the model evenly."""
     folder = tmp_path_factory.mktemp("several")
+    build_tiny(folder / "shared", architecture="zamba2", **SHARED)
     for name, (kind, how) in KINDS.items():
         build_tiny(folder / "kinds" / name, architecture=kind, **how)
     torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(request.param)]
@@ -147,6 +157,13 @@ def test_a_model_of_any_kind_is_divided_as_it_is(name: str, several: Path) -> No
     for attention, numbers in found:  # all processes are told how rows go through it
         assert attention == [how, how]
         torch.testing.assert_close(torch.tensor(numbers), expected, atol=1e-5, rtol=0)
+
+
+def test_layers_that_share_weights_are_refused_in_all_processes(several: Path) -> None:
+    found = [json.loads(file.read_text()) for file in several.glob("shared-*.json")]
+
+    assert len(found) > 1
+    assert found == ["fit.shard: layers that share weights can't be divided"] * len(found)
 
 
 def test_the_process_that_leads_alone_reads_what_is_divided(several: Path) -> None:

@@ -61,10 +61,10 @@ def _studied(job: Job, examples: Sequence[Example], loaded: Any) -> Generator[St
     learner = _ready(job, encode, loaded)
     room, moved = Room(encode, learner.context), False
     if job.what == "reward":
-        fitting = list(filter(room.holds, examples))
+        held = list(filter(room.holds, examples))
         if found := _seen(learner, room):
             yield BEFORE, found
-        own: Sequence[Example] = rewarded(learner, fitting, encode, job.fit.batch_tokens)
+        own: Sequence[Example] = rewarded(learner, held, encode, job.fit.batch_tokens)
     else:
         own, moved = yield from _trained(job, learner, encode, room, examples)
     loaded = learner.close()

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import starmap
 from math import prod
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from ..types import WIDTH, Dtype, Precision
 from .catalogue import CATALOGUE
 from .models import here
 
-OTHERS = "embed", "wte", "wpe", "lm_head", ".experts."
+NOT_LINEAR = "embed", "wte", "wpe", "lm_head", ".experts."
 NF4 = 0.516
 """The bytes of a number of 4 bits: a scale of 8 bits for 64 of them, and one of 32 for 256 of those
 (Dettmers et al., 2023, arXiv:2305.14314)."""
@@ -54,7 +55,7 @@ def facts(model: str) -> Facts | None:
         shapes = {name: shape for file in files for name, shape in _shapes(file).items()}
         config = json.loads((folder / "config.json").read_bytes())
         linear = {name: shape for name, shape in shapes.items() if _is_linear(name, shape)}
-        known = sum(map(prod, shapes.values())), 0, config, _ends(linear)
+        known = sum(starmap(_count, shapes.items())), 0, config, _ends(linear)
         return Facts(*known, sum(map(prod, linear.values())))
     except Exception:  # not safetensors: whoever loads it will say so
         return None
@@ -67,9 +68,15 @@ def _shapes(file: Path) -> dict[str, list[int]]:
     return {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
 
 
+def _count(name: str, shape: Sequence[int]) -> int:
+    """Return how many parameters a tensor is in memory; of MXFP4's two are in a byte."""
+    packed = {"blocks": 2, "scales": 0}
+    return prod(shape) * packed.get(name.rpartition("_")[2], 1)
+
+
 def _is_linear(name: str, shape: Sequence[int]) -> bool:
     """Return whether it is a linear layer's weight; experts' are put together in memory."""
-    return len(shape) == 2 and not any(other in name for other in OTHERS)
+    return len(shape) == 2 and not any(other in name for other in NOT_LINEAR)
 
 
 def _ends(linear: Mapping[str, Sequence[int]]) -> dict[str, int]:

@@ -19,6 +19,9 @@ from transformers.utils.quantization_config import Mxfp4Config
 from ..errors import EngineError, in_one_line
 from ..types import Device, Dtype
 
+MXFP4 = "mxfp4"
+"""What gpt-oss is filed in; it is unpacked, for nothing could learn on it."""
+
 
 def load(
     model: Path,
@@ -48,6 +51,9 @@ def load(
     resolved = {"auto": "bfloat16" if place == "cuda" else "float32"}.get(dtype, dtype)
     if quantized:
         quantizes()
+    packed = _packed(model)
+    if quantized and packed:
+        raise EngineError(f"{model}: it is filed in few bits ({packed}) already; not `quantized`")
     logging.disable_progress_bar()
     try:
         both: Any = AutoModelForCausalLM.from_pretrained(
@@ -58,7 +64,8 @@ def load(
             local_files_only=True,
             output_loading_info=True,
             attn_implementation=attention,
-            **(_in_4_bits(getattr(torch, resolved), place) if quantized else _unpacked(model)),
+            **(_in_4_bits(getattr(torch, resolved), place) if quantized else {}),
+            **({"quantization_config": Mxfp4Config(dequantize=True)} if packed == MXFP4 else {}),
         )
     except Exception as error:  # safetensors, torch and transformers raise a dozen kinds
         raise EngineError(f"{model}: can't load this model: {in_one_line(error)}") from error
@@ -67,6 +74,8 @@ def load(
     if lacking := sorted(found["missing_keys"]):
         raise EngineError(f"{model}: {len(lacking)} tensors are missing, such as {lacking[0]}")
     loaded.generation_config = _mended(loaded.generation_config)
+    if packed == MXFP4:
+        loaded._weight_conversions = None  # back to that, it would file nothing that can be read
     if not quantized:
         return loaded.to(place)
     for module in loaded.modules():
@@ -104,11 +113,12 @@ def _in_4_bits(dtype: torch.dtype, place: str) -> dict[str, Any]:
     return {"quantization_config": how, "device_map": {"": own}}
 
 
-def _unpacked(model: Path) -> dict[str, Any]:
-    """Return how transformers is told to unpack a model that is filed in MXFP4 (gpt-oss)."""
-    filed = json.loads((model / "config.json").read_bytes()).get("quantization_config") or {}
-    packed = filed.get("quant_method") == "mxfp4"
-    return {"quantization_config": Mxfp4Config(dequantize=True)} if packed else {}
+def _packed(model: Path) -> str | None:
+    """Return the kind of few bits that a model is filed in; `None`: its numbers are whole."""
+    with suppress(OSError, ValueError, AttributeError):  # whoever loads it says what is wrong
+        filed = json.loads((model / "config.json").read_bytes())
+        return (filed.get("quantization_config") or {}).get("quant_method")
+    return None
 
 
 def context(model: Any) -> int | None:

@@ -43,13 +43,13 @@ def base(model: Path, fit: Fit) -> Any:
     computes = fit.precision_on(gpu=gpu)
     if not fit.shard or world.size() == 1:
         loaded = _loaded(model, computes, fit.device, quantized=fit.quantized)
-        loaded.set_attn_implementation(world.led(partial(fitting, loaded, model)))
+        loaded.set_attn_implementation(world.led(partial(attention_for, loaded, model)))
         return _to_be_learnt(loaded, fit)
     numbers: dict[str, Tensor] = {}  # where this process leads
 
     def emptied() -> Any:
         loaded = _loaded(model, computes, "cpu")
-        loaded.set_attn_implementation(fitting(loaded, model))
+        loaded.set_attn_implementation(attention_for(loaded, model))
         if fit.lora is None:
             loaded.float()  # FSDP2 rounds them itself; they begin as what speaks, rounded
         bare, found = sharding.emptied(loaded)
@@ -68,9 +68,8 @@ def _loaded(model: Path, dtype: Dtype, device: Device, *, quantized: bool = Fals
     Raises:
         MootError: its head isn't one that we compute.
     """
-    try:
-        loaded = load(model, dtype, device, KERNEL, quantized=quantized)
-    except EngineError:  # some classes take no attention but transformers' own
+    loaded = _with_ours(model, dtype, device, quantized=quantized)
+    if loaded is None:
         loaded = load(model, dtype, device, quantized=quantized)
     head = loaded.get_output_embeddings()
     if not isinstance(head, nn.Linear) or getattr(head, "bias", None) is not None:
@@ -84,11 +83,27 @@ def _loaded(model: Path, dtype: Dtype, device: Device, *, quantized: bool = Fals
     return loaded
 
 
+def _with_ours(model: Path, dtype: Dtype, device: Device, *, quantized: bool) -> Any:
+    """Return the model if it takes another attention than its own, as ours is; `None`: it won't."""
+    try:
+        loaded = load(model, dtype, device, KERNEL, quantized=quantized)
+    except EngineError as error:
+        if KERNEL not in str(error):
+            raise
+        return None
+    loaded.set_attn_implementation("eager")
+    return loaded if _attention(loaded) == "eager" else None
+
+
+def _attention(loaded: Any) -> str:
+    return loaded.config.get_text_config()._attn_implementation
+
+
 def _to_be_learnt(loaded: Any, fit: Fit) -> Any:
     """Return the model, of which what learns asks for gradients.
 
     Nothing is dropped out: what speaks is what is trained.  Layers that are computed again want to
-    be told that there is training; nothing else is.
+    be told that there is training; nothing else is, and rates of their own are set to nothing.
     """
     loaded.eval()
     if fit.recompute:
@@ -103,7 +118,7 @@ def _to_be_learnt(loaded: Any, fit: Fit) -> Any:
     return loaded
 
 
-def fitting(loaded: Any, model: Path) -> str:
+def attention_for(loaded: Any, model: Path) -> str:
     """Return the attention with which rows go through the model as they do one by one.
 
     Ours is that of a tree; with transformers' they go through it side by side.
@@ -128,7 +143,7 @@ def _wrong(loaded: Any, attention: str, two: Sequence[Row]) -> str | None:
         return f"a tree's tokens can't see each other by {min(unlike)}"
     try:
         loaded.set_attn_implementation(attention)
-        if text._attn_implementation != attention:
+        if _attention(loaded) != attention:
             return "its attention can't be replaced"
         with torch.no_grad():
             if attention == KERNEL and (own := _readers(loaded, two)) != text.num_hidden_layers:
@@ -172,7 +187,7 @@ def _found(loaded: Any, some: Sequence[Row]) -> Tensor:
 
 def _own(loaded: Any, some: Sequence[Row]) -> Tensor:
     """Return the same as transformers alone finds them."""
-    attention = loaded.config.get_text_config()._attn_implementation
+    attention = _attention(loaded)
     loaded.set_attn_implementation("eager")
     try:
         return torch.cat([alone(loaded, row) for row in some])

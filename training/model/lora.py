@@ -18,15 +18,13 @@ from .adapted import fuse
 def _uncalled(model: nn.Module) -> list[str] | None:
     """Return the linear layers that an adapter can't be beside, or that nobody might hear there.
 
-    Some do more than a product (Llama 4's routers).  Of Mamba's mixers kernels read all but the
+    Some routers do more than a product (Llama 4's).  Of Mamba's mixers kernels read all but the
     first themselves, where such kernels are installed.
     """
     found = [
         name
         for name, layer in model.named_modules()
-        if isinstance(layer, nn.Linear)
-        and type(layer).forward is not nn.Linear.forward
-        and not hasattr(layer.weight, "quant_state")  # 4 bits are a product, too
+        if isinstance(layer, nn.Linear) and "Router" in type(layer).__name__
     ]
     found += [
         f"{name}.{own}"

@@ -24,6 +24,8 @@ from torch.distributed.fsdp import (
 )
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from moot.agents.errors import MootError
+
 from .. import world
 from .forward import score
 
@@ -53,6 +55,9 @@ def shard(
         numbers: its tensors, in the process that leads; each is taken out as it is handed on.
         device: what the model is to be on.
         computes: what it computes in.
+
+    Raises:
+        MootError: its layers share weights.
     """
     layers: set[str] = set(model._no_split_modules or ())
     options: dict[str, Any] = {
@@ -64,8 +69,13 @@ def shard(
     }
     filled: dict[Tensor, Tensor] = {}
     within: set[nn.Module] = set()
+    owned: set[Tensor] = set()
     for name, module in list(model.named_modules()):
         if type(module).__name__ in layers and module not in within:
+            bare = set(module.parameters())
+            if bare & owned:
+                raise MootError("fit.shard: layers that share weights can't be divided")
+            owned |= bare
             _fill(module, name, numbers, device, filled)
             fully_shard(module, **options)
             within.update(module.modules())
