@@ -146,8 +146,9 @@ def _wrong(loaded: Any, attention: str, two: Sequence[Row]) -> str | None:
         if _attention(loaded) != attention:
             return "its attention can't be replaced"
         with torch.no_grad():
-            if attention == KERNEL and (own := _readers(loaded, two)) != text.num_hidden_layers:
-                return f"{own} of its {text.num_hidden_layers} layers ask for our attention"
+            layers = text.num_hidden_layers
+            if attention == KERNEL and (asked := _readers(loaded, two)) != layers:
+                return f"{asked} of its {layers} layers ask for our attention"
             both = _found(loaded, two)
             apiece = torch.cat([_found(loaded, [row]) for row in two])
             own = _own(loaded, two)
@@ -180,7 +181,7 @@ def _readers(loaded: Any, some: Sequence[Row]) -> int:
 
 
 def _found(loaded: Any, some: Sequence[Row]) -> Tensor:
-    """Return the log-probabilities of what follows in all rows, one after the other, in a tree."""
+    """Return the log-probabilities of what follows in all rows, one after the other."""
     batch = _batch(loaded, some)
     return score(loaded, batch).logp[batch.mask]
 
