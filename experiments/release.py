@@ -52,12 +52,11 @@ def release(run: Path, name: str | None, to: Path, cycle: int | None = None) -> 
     weights = _chosen(run, readings.cycles, name, cycle)
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise InputError(f"--to {to}: is there already; name a new folder")
-    model = _model(run, weights.name)
+    model, rounded = _learnt_on(run, weights.name)
     beside = to.with_name(f".{to.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     try:
-        rounded = bool((readings.experiment.get("fit") or {}).get("quantized"))
         _write(locate(model), weights, beside, rounded=rounded)
         (beside / "README.md").write_text("\n".join(_card(readings, weights, model)) + "\n")
         if (run / CODE).is_dir():  # the code that the card's experiment names
@@ -130,8 +129,8 @@ def _write(base: Path, weights: Weights, to: Path, *, rounded: bool) -> None:
             shutil.copy(file, to)
 
 
-def _model(run: Path, name: str) -> str:
-    """Return the base model that the weights `name` were learnt on, as the experiment says it."""
+def _learnt_on(run: Path, name: str) -> tuple[str, bool]:
+    """Return the base model of the weights `name`, as the experiment says it; whether in 4 bits."""
     try:
         experiment = understood(source(run / RESOLVED).data, run)
     except ValidationError as error:
@@ -140,7 +139,7 @@ def _model(run: Path, name: str) -> str:
     model = experiment.engines[learners[name][0].engine].trains if name in learners else None
     if model is None:
         raise MootError(f"{run}: its experiment.yaml knows no weights '{name}'")
-    return model
+    return model, experiment.fit.quantized
 
 
 def _card(readings: Readings, weights: Weights, model: str) -> Iterator[str]:

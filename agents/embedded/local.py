@@ -67,8 +67,8 @@ class Local(Settings):
         # One thread does all that touches the model, the loading included.
         with ThreadPoolExecutor(1, thread_name_prefix="moot-local") as thread:
             folder = await loop.run_in_executor(thread, locate, self.model)
-            load = partial(Voice, quantized=self.quantized)
-            voice = await loop.run_in_executor(thread, load, folder, self.dtype, self.device)
+            how = partial(Voice, folder, self.dtype, self.device, quantized=self.quantized)
+            voice = await loop.run_in_executor(thread, how)
             engine = Batching(voice, thread, self.batch)
             serving = asyncio.create_task(engine.serve())
             try:

@@ -21,7 +21,7 @@ from ..data.examples import Said
 from ..settings import Fit
 from . import sharding
 from .attention import KERNEL
-from .forward import run, score
+from .forward import attention, run, score
 from .rows import moved, rows
 from .sight import Sight
 from .types import Rows
@@ -92,11 +92,7 @@ def _with_ours(model: Path, dtype: Dtype, device: Device, *, quantized: bool) ->
             raise
         return None
     loaded.set_attn_implementation("eager")
-    return loaded if _attention(loaded) == "eager" else None
-
-
-def _attention(loaded: Any) -> str:
-    return loaded.config.get_text_config()._attn_implementation
+    return loaded if attention(loaded) == "eager" else None
 
 
 def _to_be_learnt(loaded: Any, fit: Fit) -> Any:
@@ -128,26 +124,29 @@ def attention_for(loaded: Any, model: Path) -> str:
     """
     two = plain(Tokens(model), loaded)
     why = None
-    for attention in (KERNEL, "sdpa", "eager"):
-        why = _wrong(loaded, attention, two)
+    for name in (KERNEL, "sdpa", "eager"):
+        why = _wrong(loaded, name, two)
         if why is None:
-            return attention
+            return name
     raise MootError(f"{model}: can't train this architecture: {why}")
 
 
-def _wrong(loaded: Any, attention: str, two: Sequence[Row]) -> str | None:
-    """Return what is wrong with what we find of two rows with this attention; `None`: nothing."""
+def _wrong(loaded: Any, name: str, two: Sequence[Row]) -> str | None:
+    """Return what is wrong with what we find of two rows with the attention of that `name`.
+
+    `None`: nothing.
+    """
     text = loaded.config.get_text_config()
     unlike = {*(getattr(text, "layer_types", None) or ())} - SEEN_SO
-    if attention == KERNEL and unlike:
+    if name == KERNEL and unlike:
         return f"a tree's tokens can't see each other by {min(unlike)}"
     try:
-        loaded.set_attn_implementation(attention)
-        if _attention(loaded) != attention:
+        loaded.set_attn_implementation(name)
+        if attention(loaded) != name:
             return "its attention can't be replaced"
         with torch.no_grad():
             layers = text.num_hidden_layers
-            if attention == KERNEL and (asked := _readers(loaded, two)) != layers:
+            if name == KERNEL and (asked := _readers(loaded, two)) != layers:
                 return f"{asked} of its {layers} layers ask for our attention"
             both = _found(loaded, two)
             apiece = torch.cat([_found(loaded, [row]) for row in two])
@@ -188,9 +187,9 @@ def _found(loaded: Any, some: Sequence[Row]) -> Tensor:
 
 def _own(loaded: Any, some: Sequence[Row]) -> Tensor:
     """Return the same as transformers alone finds them."""
-    attention = _attention(loaded)
+    before = attention(loaded)
     loaded.set_attn_implementation("eager")
     try:
         return torch.cat([alone(loaded, row) for row in some])
     finally:
-        loaded.set_attn_implementation(attention)
+        loaded.set_attn_implementation(before)

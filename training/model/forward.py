@@ -25,9 +25,14 @@ from .tree import leaves
 from .types import Rows, Scores
 
 
+def attention(model: Any) -> str:
+    """Return which attention `model` asks for, by transformers' name of it."""
+    return model.config.get_text_config()._attn_implementation
+
+
 def shares(model: Any) -> bool:
     """Return whether what rows begin with alike goes through `model` once."""
-    return model.config.get_text_config()._attn_implementation == KERNEL
+    return attention(model) == KERNEL
 
 
 def states(model: Any, rows: Rows) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -28,7 +27,7 @@ from .forward import score, shares, states
 from .graphs import Graphs, recordable
 from .lora import fresh
 from .masters import Masters
-from .stored import ADAPTER_CONFIG, CONFIG, HEAD, SCALAR, tensors
+from .stored import ADAPTER_CONFIG, CONFIG, HEAD, SCALAR, reworded, tensors
 from .types import Rows, Scores
 
 
@@ -209,11 +208,11 @@ class Learner:
             self._peft.save_pretrained(str(folder), safe_serialization=True)
             (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
             # In memory it stays the folder, for PEFT looks its files up whenever it collects one.
-            _reworded(folder / ADAPTER_CONFIG, base_model_name_or_path=known_as(self._model))
+            reworded(folder / ADAPTER_CONFIG, base_model_name_or_path=known_as(self._model))
         else:
             self.base.save_pretrained(str(folder), max_shard_size="1TB", state_dict=state)
             if self._masters is not None:
-                _reworded(folder / CONFIG, dtype="float32")  # not what the model computes in
+                reworded(folder / CONFIG, dtype="float32")  # not what the model computes in
         if self.verdicts is not None:
             self_reward.write(folder, self.verdicts)
         if self.scalar is not None:
@@ -233,12 +232,6 @@ class Learner:
 def _bodily(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return them without those of a scalar head."""
     return {name: tensor for name, tensor in tensors.items() if not name.startswith(SCALAR)}
-
-
-def _reworded(config: Path, **said: str) -> None:
-    """Have a file of settings say this."""
-    known = {**json.loads(config.read_text()), **said}
-    config.write_text(json.dumps(known, indent=2, sort_keys=True))
 
 
 def _scalar(base: Any, seed: int) -> nn.Linear:

@@ -69,13 +69,10 @@ def shard(
     }
     filled: dict[Tensor, Tensor] = {}
     within: set[nn.Module] = set()
-    owned: set[Tensor] = set()
     for name, module in list(model.named_modules()):
         if type(module).__name__ in layers and module not in within:
-            bare = set(module.parameters())
-            if bare & owned:
+            if filled.keys() & set(module.parameters()):
                 raise MootError("fit.shard: layers that share weights can't be divided")
-            owned |= bare
             _fill(module, name, numbers, device, filled)
             fully_shard(module, **options)
             within.update(module.modules())

@@ -44,6 +44,12 @@ def tensors(folder: Path, *, scalar: bool = False) -> dict[str, Tensor]:
     return found
 
 
+def reworded(config: Path, **said: str) -> None:
+    """Have a file of settings say this."""
+    known = {**json.loads(config.read_text()), **said}
+    config.write_text(json.dumps(known, indent=2, sort_keys=True))
+
+
 def checked(folder: Path) -> None:
     """Raise where a file that a version of weights must have is gone, or plainly damaged."""
     whole = any((folder / name).exists() for name in (CONFIG, MODEL))
