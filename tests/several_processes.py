@@ -8,17 +8,14 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any, cast
-from unittest.mock import patch
 
 import torch
 from torch import nn
-from torch.distributed.fsdp import FSDPModule
 from torch.nn.modules.module import register_module_forward_hook
 
 from moot.agents.embedded.tokens import Tokens
 from moot.agents.errors import MootError
 from moot.agents.types import Message
-from moot.agents.weights import pretrained
 from moot.training import world
 from moot.training.data.examples import Example, Pair, Rollout, Said
 from moot.training.data.filed import keeper, write
@@ -26,11 +23,7 @@ from moot.training.job import BEFORE, Done, Job
 from moot.training.methods.cat import CaT
 from moot.training.methods.dpo import DPO
 from moot.training.methods.kto import KTO
-from moot.training.model import stored
 from moot.training.model.architecture import base
-from moot.training.model.forward import score
-from moot.training.model.learner import Learner
-from moot.training.model.rows import columns, rows
 from moot.training.model.types import Rows, Scores
 from moot.training.policy_gradient.critic import Critic
 from moot.training.policy_gradient.objective import Objective
@@ -176,51 +169,9 @@ def refused() -> str:
     return "nothing"
 
 
-def layers(model: Path) -> list[str]:
-    """What of a model divided over the processes is gathered by itself."""
-    loaded = base(model, FIT.model_copy(update={"shard": True, "processes": world.size()}))
-    return [name for name, one in loaded.named_modules() if isinstance(one, FSDPModule)]
-
-
 def place(folder: Path, name: str, lora: bool, shard: bool) -> Path:
     words = [name, "lora" if lora else "whole", *(["shard"] if shard else [])]
     return folder / "-".join(words)
-
-
-def attention(model: Path) -> list[str]:
-    """How rows go through a model that each process holds, and through one that is divided."""
-    shared = FIT.model_copy(update={"processes": world.size()})
-    fits = shared, shared.model_copy(update={"shard": True})
-    return [base(model, fit).config._attn_implementation for fit in fits]
-
-
-def thought(model: Path) -> list[list[float]]:
-    """What a model thinks of some rows; it is divided where there are several processes."""
-    several = world.size() > 1
-    loaded = base(model, FIT.model_copy(update={"shard": several, "processes": world.size()}))
-    batch = rows(columns(PAIRS), Tokens(model))
-    with torch.no_grad():
-        return (loaded.scored(batch) if several else score(loaded, batch)).logp.tolist()
-
-
-def shared(model: Path) -> str:
-    """What is said here of a model whose layers share weights."""
-    try:
-        base(model, FIT.model_copy(update={"shard": True, "processes": world.size()}))
-    except MootError as error:
-        return str(error)
-    return "nothing"
-
-
-def reads(model: Path, weights: Path) -> list[int]:
-    """How often this process reads a divided model, and the weights of a version of it."""
-    fit = FIT.model_copy(update={"shard": True, "processes": world.size(), "lora": None})
-    with (
-        patch("moot.training.model.architecture.load", wraps=pretrained.load) as load,
-        patch("moot.training.model.learner.tensors", wraps=stored.tensors) as tensors,
-    ):
-        Learner(base(model, fit), fit, weights, seed=1, model=model)
-    return [load.call_count, tensors.call_count]
 
 
 def done(model: Path, folder: Path, several: bool) -> None:
@@ -254,24 +205,14 @@ def done(model: Path, folder: Path, several: bool) -> None:
         found = [passes(model), refused(), world.led(world.rank)]
         (folder / f"led-{world.rank()}.json").write_text(json.dumps(found))
         if several:
-            for kind in sorted((folder / "kinds").iterdir()):
-                found = [attention(kind), thought(kind)]
-                (kind / f"found-{world.rank()}.json").write_text(json.dumps(found))
-            (folder / f"shared-{world.rank()}.json").write_text(
-                json.dumps(shared(folder / "shared"))
-            )
-            [last] = place(folder, "cat", lora=False, shard=True).glob("step-*")
-            (folder / f"reads-{world.rank()}.json").write_text(json.dumps(reads(model, last)))
             there = folder / "cut"
             cut = job("cat", model, there, lora=None, shard=True, processes=world.size())
             steps = study(cut, ROLLOUTS)
             assert [next(steps)[0] for _ in range(3)] == [BEFORE, 0, 1]
             steps.close()  # when the checkpoint of step 0 is written
             rest, _ = taken(study(cut, ROLLOUTS))
-            found = layers(model)
             if world.leads():
                 (there / "steps.json").write_text(json.dumps(rest))
-                (there / "layers.json").write_text(json.dumps(found))
         there = folder / "reward"
         there.mkdir(exist_ok=True)
         told = keeper(there)(WAITING) if several else WAITING

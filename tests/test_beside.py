@@ -21,11 +21,11 @@ from row_alone import (
     split,
     summed,
 )
-from told import FIT, learner, rollout, studied
+from told import FIT, learner, rollout, studied, work
 from torch import Tensor
 
 from moot.agents.embedded.tokens import Tokens
-from moot.training.job import BEFORE, Job
+from moot.training.job import BEFORE
 from moot.training.methods.cat import CaT
 from moot.training.model.architecture import base
 from moot.training.model.forward import score, shares
@@ -98,17 +98,7 @@ def test_it_learns_and_it_is_told_how(folder: Path, lora: Lora | None, tmp_path:
     assert not pupil.shares
     before = pupil.fingerprint()
 
-    job = Job(
-        model=folder,
-        weights=None,
-        folder=tmp_path,
-        method=CaT(),
-        fit=fit,
-        heard=("w",),
-        adapter_seed=1,
-        order_seed=2,
-    )
-    [(step, told), *steps], done = studied(job, ROLLOUTS)
+    [(step, told), *steps], done = studied(work(folder, tmp_path, CaT(), fit), ROLLOUTS)
 
     assert (step, told["unshared"]) == (BEFORE, 1)
     assert done.moved

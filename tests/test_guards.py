@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from told import FIT, filed, learner, learnt, studied, words
+from told import FIT, filed, learner, learnt, studied, words, work
 from watched import (
     ABOVE,
     BROKEN,
@@ -18,7 +18,6 @@ from watched import (
     shown,
     steps,
     tensors,
-    work,
 )
 
 from moot.agents.embedded.tokens import Tokens

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from told import filed, learner, learnt, studied
-from watched import BROKEN, EXAMPLES, WATCHED, equal, guarded, steps, tensors, work
+from told import filed, learner, learnt, studied, work
+from watched import BROKEN, EXAMPLES, WATCHED, equal, guarded, steps, tensors
 
 from moot.agents.errors import MootError
 from moot.training.checkpoint import latest, read

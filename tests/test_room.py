@@ -3,11 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-from told import FIT, pair, rollout, studied, words
+from told import FIT, pair, rollout, studied, words, work
 
 from moot.agents.embedded.tokens import Tokens
 from moot.training.data.examples import Shown
-from moot.training.job import BEFORE, Job
+from moot.training.job import BEFORE
 from moot.training.methods.cat import CaT
 from moot.training.methods.sft import SFT
 from moot.training.model.room import Room
@@ -31,16 +31,7 @@ def test_a_row_fits_up_to_its_last_token(tiny: Path) -> None:
 
 
 def test_what_is_too_long_is_left_out_and_counted_once(tiny: Path, tmp_path: Path) -> None:
-    job = Job(
-        model=tiny,
-        weights=None,
-        folder=tmp_path,
-        method=SFT(),
-        fit=FIT.model_copy(update={"epochs": 2}),
-        heard=("w",),
-        adapter_seed=1,
-        order_seed=2,
-    )
+    job = work(tiny, tmp_path, SFT(), FIT.model_copy(update={"epochs": 2}))
 
     steps, done = studied(job, [shown(0, 3), shown(1, 300), shown(2, 4)])
 
@@ -51,16 +42,8 @@ def test_what_is_too_long_is_left_out_and_counted_once(tiny: Path, tmp_path: Pat
 
 def test_what_is_left_out_still_counts_in_its_group(tiny: Path, tmp_path: Path) -> None:
     rollouts = [rollout(0, 1.0, (20,)), rollout(1, 0.0, (21,)), rollout(2, 0.0, (22,) * 300)]
-    job = Job(
-        model=tiny,
-        weights=None,
-        folder=tmp_path,
-        method=CaT(objective="dr_grpo"),  # pyright: ignore[reportArgumentType]
-        fit=FIT,
-        heard=("w",),
-        adapter_seed=1,
-        order_seed=2,
-    )
+    method = CaT(objective="dr_grpo")  # pyright: ignore[reportArgumentType]
+    job = work(tiny, tmp_path, method)
 
     _, done = studied(job, rollouts)
 
@@ -70,17 +53,7 @@ def test_what_is_left_out_still_counts_in_its_group(tiny: Path, tmp_path: Path) 
 
 def test_what_is_too_long_to_be_rewarded_is_told(tiny: Path, tmp_path: Path) -> None:
     rollouts = [rollout(0, None, (20,)), rollout(1, None, (21,) * 300)]
-    job = Job(
-        what="reward",
-        model=tiny,
-        weights=None,
-        folder=tmp_path,
-        method=RewardModel(),
-        fit=FIT,
-        heard=None,
-        adapter_seed=1,
-        order_seed=2,
-    )
+    job = work(tiny, tmp_path, RewardModel()).model_copy(update={"what": "reward", "heard": None})
 
     steps, done = studied(job, rollouts)
 
@@ -96,16 +69,7 @@ def test_contrast_is_told_of_the_groups_that_are_learnt_from_with_all_their_word
         rollout(i, reward, (20 + i,), episode=name, weights=who)
         for i, ((name, who), reward) in enumerate(rewards.items())
     ]
-    job = Job(
-        model=tiny,
-        weights=None,
-        folder=tmp_path,
-        method=CaT(),
-        fit=FIT,
-        heard=("w",),
-        adapter_seed=1,
-        order_seed=2,
-    )
+    job = work(tiny, tmp_path, CaT())
 
     steps, _ = studied(job, rollouts)
 

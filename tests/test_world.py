@@ -1,8 +1,6 @@
 """Several processes do what one does: two and three real ones, on the CPU, beside one."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
@@ -11,42 +9,14 @@ from typing import Any, cast
 import pytest
 import several_processes as jobs
 import torch
-from conftest import BuildTiny
-from row_alone import WITH_A_STATE
+from workers import run
 
 from moot.agents.errors import MootError
 from moot.training import world
 from moot.training.checkpoint import read
 from moot.training.data.examples import Rollout
 from moot.training.data.filed import Filed
-from moot.training.model.architecture import base
 from moot.training.model.stored import tensors
-
-LONG = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 4}
-KINDS: dict[str, tuple[str, dict[str, Any]]] = {
-    "with-states": ("lfm2", WITH_A_STATE["lfm2"]),
-    "layers-in-layers": ("mamba", {}),
-    "a-buffer-by-two-names": (
-        "phi3",
-        {
-            "rope_parameters": {
-                **LONG,
-                "long_factor": [2.0] * 4,
-                "original_max_position_embeddings": 128,
-            }
-        },
-    ),
-}
-"""Architectures, and what is to be otherwise with them."""
-SHARED: dict[str, Any] = {
-    "num_hidden_layers": 4,
-    "layers_block_type": ["mamba", "hybrid"] * 2,
-    "num_mem_blocks": 1,
-    "num_key_value_heads": 4,
-    "mamba_d_state": 8,
-    "mamba_ngroups": 1,
-    "n_mamba_heads": 4,
-}
 
 
 @pytest.fixture(scope="module")
@@ -58,24 +28,11 @@ def one(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=[2, 3])
 def several(
-    request: pytest.FixtureRequest,
-    tiny: Path,
-    build_tiny: BuildTiny,
-    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest, tiny: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """What so many processes left; three divide no tensor of the model evenly."""
     folder = tmp_path_factory.mktemp("several")
-    build_tiny(folder / "shared", architecture="zamba2", **SHARED)
-    for name, (kind, how) in KINDS.items():
-        build_tiny(folder / "kinds" / name, architecture=kind, **how)
-    torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(request.param)]
-    run = subprocess.run(
-        [sys.executable, "-m", *torchrun, jobs.__file__, str(tiny), str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
+    run(request.param, jobs.__file__, tiny, folder)
     return folder
 
 
@@ -146,34 +103,6 @@ def test_what_the_process_that_leads_checks_the_others_do_not_check_again(
     assert len(found) > 1
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_a_model_of_any_kind_is_divided_as_it_is(name: str, several: Path) -> None:
-    kind = several / "kinds" / name
-    found = [json.loads(file.read_text()) for file in kind.glob("found-*.json")]
-
-    expected = torch.tensor(jobs.thought(kind))
-    how = base(kind, jobs.FIT).config._attn_implementation
-    assert len(found) > 1
-    for attention, numbers in found:  # all processes are told how rows go through it
-        assert attention == [how, how]
-        torch.testing.assert_close(torch.tensor(numbers), expected, atol=1e-5, rtol=0)
-
-
-def test_layers_that_share_weights_are_refused_in_all_processes(several: Path) -> None:
-    found = [json.loads(file.read_text()) for file in several.glob("shared-*.json")]
-
-    assert len(found) > 1
-    assert found == ["fit.shard: layers that share weights can't be divided"] * len(found)
-
-
-def test_the_process_that_leads_alone_reads_what_is_divided(several: Path) -> None:
-    lead, *others = (json.loads(file.read_text()) for file in sorted(several.glob("reads-*.json")))
-
-    assert lead == [1, 1]
-    assert others
-    assert others == [[0, 0]] * len(others)
-
-
 def test_several_processes_give_the_rewards_that_one_gives(one: Path, several: Path) -> None:
     wanted, found = ([*Filed(f / "reward/rewarded.parquet")] for f in (one, several))
 
@@ -213,12 +142,6 @@ def test_a_sharded_model_is_filed_as_the_model_it_is(several: Path) -> None:
     config = json.loads((checkpoint / "config.json").read_text())
 
     assert config["architectures"] == ["LlamaForCausalLM"]
-
-
-def test_of_a_divided_model_a_layer_is_gathered_at_a_time(several: Path) -> None:
-    found = json.loads((several / "cut" / "layers.json").read_text())
-
-    assert found == ["", "model.layers.0", "model.layers.1"]
 
 
 def test_steps_had_an_uneven_number_of_parts(tiny: Path) -> None:

@@ -99,6 +99,20 @@ def filed(progress: Progress) -> dict[str, Tensor]:
     return tensors(progress.folder)
 
 
+def work(model: Path, folder: Path, method: Any, settings: Fit = FIT) -> Job:
+    """A job that begins with no weights."""
+    return Job(
+        model=model,
+        weights=None,
+        folder=folder,
+        method=method,
+        fit=settings,
+        heard=("w",),
+        adapter_seed=1,
+        order_seed=2,
+    )
+
+
 def studied(job: Job, examples: Sequence[Example]) -> tuple[list[Step], Done]:
     """The steps of a job, and what came of it."""
     found: list[Done] = []

@@ -10,7 +10,7 @@ from told import FIT, learnt, words
 from torch import Tensor
 
 from moot.training.data.examples import Shown
-from moot.training.job import Job, Step
+from moot.training.job import Step
 from moot.training.methods.sft import SFT
 from moot.training.model.learner import Learner
 from moot.training.model.types import Encoder
@@ -73,17 +73,3 @@ def steps(
     pupil: Learner, model: Path, folder: Path, settings: Fit, examples: Sequence[Shown] = EXAMPLES
 ) -> list[Step]:
     return learnt(pupil, Own(), examples, model, folder, settings)
-
-
-def work(model: Path, folder: Path, method: Any, settings: Fit) -> Job:
-    """A job that begins with no weights."""
-    return Job(
-        model=model,
-        weights=None,
-        folder=folder,
-        method=method,
-        fit=settings,
-        heard=("w",),
-        adapter_seed=1,
-        order_seed=2,
-    )

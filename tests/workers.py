@@ -1,5 +1,7 @@
 """Workers that torchrun has started: which there are, and one job done by some of its own."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -13,6 +15,18 @@ def launch(job: Job, examples: Sequence[Example]) -> Generator[Step, None, Done]
     """Have the job done by workers that do no other."""
     with launched(job.folder) as do:
         return (yield from do(job, examples))
+
+
+def run(processes: int, script: str, *arguments: Path) -> None:
+    """Have torchrun run a script in so many processes, to its end."""
+    torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    done = subprocess.run(
+        [sys.executable, "-m", *torchrun, script, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def started(folder: Path) -> dict[int, str]:
