@@ -1,33 +1,23 @@
-"""A base model in memory, and how rows go through it: as a prefix tree, or side by side."""
+"""A base model in memory, to be learnt on."""
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._dynamo.exc import TorchDynamoException  # pyright: ignore[reportPrivateUsage]
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from moot.agents.embedded.plain import Row, alone, apart, plain
-from moot.agents.embedded.tokens import Tokens
-from moot.agents.errors import EngineError, MootError, in_one_line
+from moot.agents.errors import EngineError, MootError
 from moot.agents.types import Device, Dtype
 from moot.agents.weights.pretrained import load
 
 from .. import world
-from ..data.examples import Said
 from ..settings import Fit
-from . import sharding
+from . import recurrent, sharding
 from .attention import KERNEL
-from .forward import attention, run, score
-from .rows import moved, rows
-from .sight import Sight
-from .types import Rows
-
-SEEN_SO = {"full_attention", "sliding_attention"}
-"""The kinds of layers that our attention computes; others would be amiss in long rows alone."""
+from .check import attention_for
+from .forward import attention
 
 
 def base(model: Path, fit: Fit) -> Any:
@@ -71,6 +61,7 @@ def _loaded(model: Path, dtype: Dtype, device: Device, *, quantized: bool = Fals
     loaded = _with_ours(model, dtype, device, quantized=quantized)
     if loaded is None:
         loaded = load(model, dtype, device, quantized=quantized)
+    recurrent.follow(loaded)
     head = loaded.get_output_embeddings()
     if not isinstance(head, nn.Linear) or getattr(head, "bias", None) is not None:
         raise MootError(
@@ -112,84 +103,3 @@ def _to_be_learnt(loaded: Any, fit: Fit) -> Any:
     for parameter in loaded.parameters():
         parameter.requires_grad_(fit.lora is None)
     return loaded
-
-
-def attention_for(loaded: Any, model: Path) -> str:
-    """Return the attention with which rows go through the model as they do one by one.
-
-    Ours is that of a tree; with transformers' they go through it side by side.
-
-    Raises:
-        MootError: there is none.
-    """
-    two = plain(Tokens(model), loaded)
-    why = None
-    for name in (KERNEL, "sdpa", "eager"):
-        why = _wrong(loaded, name, two)
-        if why is None:
-            return name
-    raise MootError(f"{model}: can't train this architecture: {why}")
-
-
-def _wrong(loaded: Any, name: str, two: Sequence[Row]) -> str | None:
-    """Return what is wrong with what we find of two rows with the attention of that `name`.
-
-    `None`: nothing.
-    """
-    text = loaded.config.get_text_config()
-    unlike = {*(getattr(text, "layer_types", None) or ())} - SEEN_SO
-    if name == KERNEL and unlike:
-        return f"a tree's tokens can't see each other by {min(unlike)}"
-    try:
-        loaded.set_attn_implementation(name)
-        if attention(loaded) != name:
-            return "its attention can't be replaced"
-        with torch.no_grad():
-            layers = text.num_hidden_layers
-            if name == KERNEL and (asked := _readers(loaded, two)) != layers:
-                return f"{asked} of its {layers} layers ask for our attention"
-            both = _found(loaded, two)
-            apiece = torch.cat([_found(loaded, [row]) for row in two])
-            own = _own(loaded, two)
-    except torch.OutOfMemoryError:
-        raise  # nothing is wrong with the architecture
-    except (TorchDynamoException, torch.AcceleratorError) as error:  # nor here
-        raise MootError(f"attention can't be computed here: {in_one_line(error)}") from error
-    except (LookupError, AttributeError, TypeError, ValueError, RuntimeError) as error:
-        return in_one_line(error)  # it isn't as others are built
-    for other, what in ((apiece, "of each row by itself"), (own, "of it in transformers")):
-        if far := apart(loaded, both, other):
-            return (
-                f"what we find of rows that begin alike isn't what we find {what}: "
-                f"log-probabilities are {far:.2g} nats apart"
-            )
-    return None
-
-
-def _batch(loaded: Any, some: Sequence[Row]) -> Rows:
-    said = [Said((), "", tokens=end, prompt_tokens=begin) for begin, end in some]
-    return moved(rows(said), loaded.device)
-
-
-def _readers(loaded: Any, some: Sequence[Row]) -> int:
-    """Return how many layers ask for our attention; others would see each other as they like."""
-    batch = _batch(loaded, some)
-    sight = Sight.of(batch.nodes, batch.position)
-    run(loaded, batch.tokens, sight)
-    return len(sight.readers)
-
-
-def _found(loaded: Any, some: Sequence[Row]) -> Tensor:
-    """Return the log-probabilities of what follows in all rows, one after the other."""
-    batch = _batch(loaded, some)
-    return score(loaded, batch).logp[batch.mask]
-
-
-def _own(loaded: Any, some: Sequence[Row]) -> Tensor:
-    """Return the same as transformers alone finds them."""
-    before = attention(loaded)
-    loaded.set_attn_implementation("eager")
-    try:
-        return torch.cat([alone(loaded, row) for row in some])
-    finally:
-        loaded.set_attn_implementation(before)

@@ -14,13 +14,13 @@ whole, and all else is as in a tree.
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .attention import KERNEL
 from .logprobs import Head, chosen
 from .sight import Sight
+from .stretches import first, padded
 from .tree import leaves
 from .types import Rows, Scores
 
@@ -45,20 +45,12 @@ def states(model: Any, rows: Rows) -> Tensor:
 def beside(model: Any, rows: Rows) -> Tensor:
     """Return the same of rows that go through the model side by side.
 
-    They are padded on the right, where nothing comes after that could be disturbed.  A token that
-    several rows have is taken from the first of them; it is the same in all.
+    They are padded on the right, where nothing comes after that could be disturbed.
     """
-    places = [
-        torch.cat([torch.arange(node.start, node.end) for node in path])
-        for path in leaves(rows.nodes)
-    ]
-    where = nn.utils.rnn.pad_sequence(places, batch_first=True, padding_value=-1)
-    flat = where.flatten().numpy()
-    found, first = np.unique(flat, return_index=True)
-    taken = torch.from_numpy(first[found >= 0])
-    tokens = rows.tokens[where.clamp(min=0).to(rows.tokens.device)]
+    places = padded(leaves(rows.nodes))
+    tokens = rows.tokens[places.clamp(min=0).to(rows.tokens.device)]
     hidden = _backbone(model)(input_ids=tokens, use_cache=False).last_hidden_state
-    return hidden.flatten(0, 1)[taken.to(hidden.device)]
+    return hidden.flatten(0, 1)[first([places]).to(hidden.device)]
 
 
 def run(model: Any, tokens: Tensor, sight: Sight) -> Tensor:

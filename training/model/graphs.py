@@ -17,7 +17,7 @@ from torch.utils.hooks import RemovableHandle
 from moot.agents.errors import MootError, in_one_line
 
 from ..settings import Fit
-from . import sharding
+from . import recurrent, sharding
 from .forward import run, shares, states
 from .sight import BLOCK, Sight
 from .types import Rows
@@ -35,7 +35,8 @@ def recordable(fit: Fit, model: Any) -> bool:
     """
     wanted = fit.graphs and fit.lora is not None and not fit.recompute
     whole = shares(model) and not sharding.divided(model.parameters())
-    return wanted and whole and model.device.type == "cuda"
+    plain = whole and not recurrent.among(model)  # they go by a tree's nodes
+    return wanted and plain and model.device.type == "cuda"
 
 
 class Graphs:

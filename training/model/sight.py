@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask
 
+from .stretches import SHORTEST, Turn, first, turns
 from .tree import Node
 
 BLOCK = 128
@@ -26,24 +27,35 @@ class Sight:
     last: Tensor
     """(M,) one past the last token that follows each."""
     nodes: tuple[Node, ...] = ()
-    """What the kernel of the CPU goes by."""
+    """What the kernel of the CPU goes by, and recurrent layers."""
+    handed: int = SHORTEST
+    """The least tokens of a stretch whose state a recurrent layer hands on."""
     readers: set[int] = field(default_factory=set[int])
-    """The layers that have gone by it, by their modules' ids."""
+    """The numbers of the layers that have gone by it."""
     _blocks: dict[int | None, BlockMask] = field(
         default_factory=dict[int | None, BlockMask], init=False, repr=False
     )
 
     @classmethod
-    def of(cls, nodes: tuple[Node, ...], position: Tensor) -> Self:
+    def of(cls, nodes: tuple[Node, ...], position: Tensor, handed: int = SHORTEST) -> Self:
         """Return who sees whom in a tree."""
         lengths = torch.tensor([node.end - node.start for node in nodes])
         lasts = torch.tensor([node.last for node in nodes])
-        return cls(position, lasts.repeat_interleave(lengths).to(position.device), nodes)
+        last = lasts.repeat_interleave(lengths).to(position.device)
+        return cls(position, last, nodes, handed)
 
     @cached_property
     def depth(self) -> int:
         """The length of the longest sequence."""
         return int(self.position.max()) + 1
+
+    @cached_property
+    def turns(self) -> tuple[list[Turn], Tensor]:
+        """What recurrent layers read in turn, and (M,) where each token comes first in that."""
+        found, device = [*turns(self.nodes, self.handed)], self.position.device
+        taken = first(turn.places for turn in found)
+        there = [turn._replace(places=turn.places.clamp(min=0).to(device)) for turn in found]
+        return there, taken.to(device)
 
     @cached_property
     def mask(self) -> Tensor:

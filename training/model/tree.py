@@ -49,7 +49,7 @@ def tree(sequences: Sequence[Sequence[int]]) -> Tree:
         shared = _shared(before, ids[i])
         new = len(ids[i]) - shared
         if new:
-            forks.update(path[shared - 1 : shared] + 1)
+            forks.update((path[shared - 1 : shared] + 1).tolist())
             path = np.concatenate([path[:shared], np.arange(size, size + new)])
             tokens.append(ids[i][shared:])
             size += new

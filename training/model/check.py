@@ -1,0 +1,151 @@
+"""Whether what we find of a model's rows is what transformers finds of each: asked as it is loaded.
+
+A few words go through the model in the passes of our own, as rows that begin alike, one by one, and
+as transformers alone has it.
+"""
+
+from collections.abc import Sequence
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException  # pyright: ignore[reportPrivateUsage]
+
+from moot.agents.embedded.plain import Row, alone, apart, plain
+from moot.agents.embedded.tokens import Tokens
+from moot.agents.errors import MootError, in_one_line
+
+from ..data.examples import Said
+from . import recurrent
+from .attention import KERNEL
+from .forward import attention, beside, run, score, shares
+from .rows import moved, rows
+from .sight import Sight
+from .types import Rows
+
+APIECE = {"mlp", "moe"}
+"""The kinds of layers that look at each token by itself."""
+LOST, LOST_HALF = 0.01, 0.05
+"""The part of a gradient that may be amiss, in float32 and in half its width."""
+ATTENTION = {"full_attention", "attention", "sliding_attention"}
+"""Those that our attention computes; others would be amiss in long rows alone."""
+STATES = {"linear_attention", "mamba", "conv", "hybrid"}
+"""Those that keep states, and those that attend too."""
+
+
+def attention_for(loaded: Any, model: Path) -> str:
+    """Return the attention with which rows go through the model as they do one by one.
+
+    Ours is that of a tree; with transformers' they go through it side by side.
+
+    Raises:
+        MootError: there is none.
+    """
+    two = plain(Tokens(model), loaded)
+    why = None
+    for name in (KERNEL, "sdpa", "eager"):
+        why = _wrong(loaded, name, two)
+        if why is None:
+            return name
+    raise MootError(f"{model}: can't train this architecture: {why}")
+
+
+def _wrong(loaded: Any, name: str, two: Sequence[Row]) -> str | None:
+    """Return what is wrong with what we find of two rows with the attention of that `name`.
+
+    `None`: nothing.
+    """
+    kinds = {*(getattr(loaded.config.get_text_config(), "layer_types", None) or ())}
+    if name == KERNEL and (unlike := kinds - ATTENTION - STATES - APIECE):
+        return f"a tree's tokens can't see each other by {min(unlike)}"
+    try:
+        loaded.set_attn_implementation(name)
+        if attention(loaded) != name:
+            return "its attention can't be replaced"
+        return _apart(loaded, two)
+    except torch.OutOfMemoryError:
+        raise  # nothing is wrong with the architecture
+    except (TorchDynamoException, torch.AcceleratorError) as error:  # nor here
+        raise MootError(f"attention can't be computed here: {in_one_line(error)}") from error
+    except (LookupError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+        return in_one_line(error)  # it isn't as others are built
+
+
+def _apart(loaded: Any, two: Sequence[Row]) -> str | None:
+    """Return how what we find of two rows differs from that of each; `None`: it doesn't."""
+    with torch.no_grad():
+        if shares(loaded) and (why := _unread(loaded, two)):
+            return why
+        both = _found(loaded, two)
+        apiece = torch.cat([_found(loaded, [row]) for row in two])
+        own = _own(loaded, two)
+    for other, what in ((apiece, "of each row by itself"), (own, "of it in transformers")):
+        if far := apart(loaded, both, other):
+            return (
+                f"what we find of rows that begin alike isn't what we find {what}: "
+                f"log-probabilities are {far:.2g} nats apart"
+            )
+    if shares(loaded) and recurrent.among(loaded):
+        parts = reduce(torch.add, (_slope(loaded, [row]) for row in two))
+        lost = float((_slope(loaded, two) - parts).norm() / parts.norm())
+        if lost > (LOST if loaded.dtype == torch.float32 else LOST_HALF):
+            return f"{lost:.0%} of the gradient are lost where states are handed on"
+    return None
+
+
+def _batch(loaded: Any, some: Sequence[Row]) -> Rows:
+    said = [Said((), "", tokens=end, prompt_tokens=begin) for begin, end in some]
+    return moved(rows(said), loaded.device)
+
+
+def _unread(loaded: Any, some: Sequence[Row]) -> str | None:
+    """Return how many layers go by no tree, and see tokens as they like; `None`: none does."""
+    batch, text = _batch(loaded, some), loaded.config.get_text_config()
+    sight = Sight.of(batch.nodes, batch.position)
+    run(loaded, batch.tokens, sight)
+    kinds = getattr(text, "layer_types", None) or ()
+    layers = text.num_hidden_layers - sum(kind in APIECE for kind in kinds)
+    asked = len(sight.readers)
+    return None if asked == layers else f"{asked} of its {layers} layers go by a tree"
+
+
+def _found(loaded: Any, some: Sequence[Row]) -> Tensor:
+    """Return the log-probabilities of what follows in all rows, one after the other.
+
+    However little rows have in common, states of it are handed on.
+    """
+
+    def handing(loaded: Any, batch: Rows) -> Tensor:
+        return run(loaded, batch.tokens, Sight.of(batch.nodes, batch.position, handed=1))
+
+    batch = _batch(loaded, some)
+    through = handing if shares(loaded) else beside
+    return score(loaded, batch, through=through).logp[batch.mask]
+
+
+def _slope(loaded: Any, some: Sequence[Row]) -> Tensor:
+    """Return (E,) the gradient of these by the tokens' embeddings, over all tokens."""
+    embedded = list[Tensor]()
+
+    def learning(_module: nn.Module, _args: object, out: Tensor) -> None:
+        embedded.append(out.requires_grad_())
+
+    hook = loaded.get_input_embeddings().register_forward_hook(learning)
+    try:
+        with torch.enable_grad():
+            found = _found(loaded, some).sum()
+    finally:
+        hook.remove()
+    return torch.autograd.grad(found, embedded)[0].float().sum((0, 1))
+
+
+def _own(loaded: Any, some: Sequence[Row]) -> Tensor:
+    """Return the same as transformers alone finds them."""
+    before = attention(loaded)
+    loaded.set_attn_implementation("eager")
+    try:
+        return torch.cat([alone(loaded, row) for row in some])
+    finally:
+        loaded.set_attn_implementation(before)
