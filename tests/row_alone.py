@@ -32,10 +32,10 @@ LINEAR = {
     "linear_key_head_dim": 8,
     "linear_value_head_dim": 8,
 }
-# What remembers in a state what it has read: rows go through it side by side.
-WITH_A_STATE: dict[str, dict[str, Any]] = {
+# Their layers keep states of what they have read, and some attend too.
+RECURRENT: dict[str, dict[str, Any]] = {
     "qwen3_5_text": {**LINEAR, "layer_types": ["linear_attention", "full_attention"]},
-    "mamba": {},
+    "mamba2": {"num_heads": 4, "head_dim": 16, "n_groups": 1, "state_size": 8},
     "falcon_h1": {
         "mamba_n_heads": 4,
         "mamba_d_head": 16,
@@ -43,6 +43,12 @@ WITH_A_STATE: dict[str, dict[str, Any]] = {
         "mamba_d_state": 8,
     },
     "lfm2": {"layer_types": ["conv", "full_attention"]},
+}
+# Rows go through these side by side, each for another reason.
+BESIDE: dict[str, dict[str, Any]] = {
+    "mamba": {},  # goes on from a state by single tokens alone
+    "stablelm": {},  # its layers aren't told who sees whom
+    "bloom": {},  # takes no other attention, and doesn't say so
 }
 PROBE = 17
 ASKED = (90, 41, 7, 200, 13, 66, 41, 150, 28)

@@ -80,10 +80,8 @@ def test_what_does_not_fit_is_refused(
 @pytest.mark.parametrize(
     ("architecture", "how"),
     [
-        ("stablelm", {}),  # its layers aren't told who sees whom
-        ("bloom", {}),  # takes no other, and doesn't say so
         ("gpt_neo", {"num_layers": 2, "num_heads": 4, "attention_types": [[["global"], 2]]}),
-        ("llama4_text", {"num_local_experts": 2, "num_experts_per_tok": 1}),
+        ("llama4_text", {"num_local_experts": 2, "num_experts_per_tok": 1}),  # attends to chunks
     ],
 )
 def test_what_does_not_fit_a_tree_is_loaded_for_rows_side_by_side(
@@ -169,7 +167,7 @@ def test_no_more_is_learnt_from_than_a_rope_reads_alike(
 def test_rows_that_disturb_each_other_in_a_tree_go_side_by_side(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def everything(_: Any, position: Tensor) -> Sight:
+    def everything(_: Any, position: Tensor, **__: Any) -> Sight:
         """All that comes before, and not only what a token follows."""
         return Sight(position, torch.full_like(position, len(position)))
 

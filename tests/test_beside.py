@@ -11,8 +11,8 @@ from conftest import BuildTiny
 from method_runs import played
 from row_alone import (
     BATCH,
+    BESIDE,
     PROBE,
-    WITH_A_STATE,
     alone,
     gradients,
     loaded,
@@ -36,13 +36,13 @@ from moot.training.settings import Lora
 ROLLOUTS = [rollout(i, float(i == 0), (20 + i, 2)) for i in range(3)]
 
 
-@pytest.fixture(scope="module", params=WITH_A_STATE)
+@pytest.fixture(scope="module", params=BESIDE)
 def folder(
     request: pytest.FixtureRequest, build_tiny: BuildTiny, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """Return the folder of a tiny model of each architecture; not to be written to."""
     made = tmp_path_factory.mktemp(request.param)
-    return build_tiny(made, architecture=request.param, **WITH_A_STATE[request.param])
+    return build_tiny(made, architecture=request.param, **BESIDE[request.param])
 
 
 def adapted(folder: Path, adapter: bool) -> Any:
@@ -71,24 +71,6 @@ def test_a_row_s_numbers_and_gradients_are_those_of_it_alone(folder: Path, adapt
         gradients(model, summed(split(found, batch.mask), bonus=True)),
         gradients(plain, summed(expected, bonus=True)),
     )
-
-
-def test_no_adapter_is_where_a_kernel_reads_weights_itself(folder: Path) -> None:
-    model = adapted(folder, adapter=True)
-
-    mixers = {name for name, module in model.named_modules() if hasattr(module, "A_log")}
-    adapted_in = {n.partition(".lora_A")[0] for n, _ in model.named_modules() if "lora_A" in n}
-    found = {
-        layer
-        for name in adapted_in
-        for mixer, _, layer in [name.rpartition(".")]
-        if mixer in mixers
-    }
-    # Mamba's mixers are called with their weights, where its kernels are there; others' aren't.
-    wanted = {"mamba": {"in_proj"}, "falcon_h1": {"in_proj"}, "lfm2": set[str]()}
-    linear = {"in_proj_qkv", "in_proj_z", "in_proj_b", "in_proj_a", "out_proj"}
-    assert found == wanted.get(model.config.model_type, linear)
-    assert adapted_in
 
 
 @pytest.mark.parametrize("lora", [FIT.lora, None])
@@ -126,8 +108,7 @@ def test_tokens_of_rows_side_by_side_are_counted_with_their_padding(tiny: Path) 
 def test_nothing_is_dropped_out_while_layers_are_recomputed(
     build_tiny: BuildTiny, tmp_path: Path
 ) -> None:
-    how = WITH_A_STATE["qwen3_5_text"]
-    folder = build_tiny(tmp_path, architecture="qwen3_5_text", attention_dropout=0.5, **how)
+    folder = build_tiny(tmp_path, architecture="stablelm", attention_dropout=0.5)
     pupil = learner(folder, FIT.model_copy(update={"recompute": True}))
     passes = list[int]()
 
@@ -172,11 +153,10 @@ def test_models_with_a_form_are_told_apart(folder: Path, tiny: Path) -> None:
     assert shares(base(tiny, FIT))
 
 
-@pytest.mark.parametrize("kind", [name for name in WITH_A_STATE if name != "mamba"])
 def test_a_run_speaks_and_learns_with_it_and_says_how(
-    kind: str, build_tiny: BuildTiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    build_tiny: BuildTiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = build_tiny(tmp_path / "model", architecture=kind, **WITH_A_STATE[kind])
+    model = build_tiny(tmp_path / "model", architecture="stablelm")
 
     out = played(tmp_path, model, "intuitor", "fit.groups=4")
 

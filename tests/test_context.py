@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import EYES, BuildTiny
-from row_alone import WITH_A_STATE
+from row_alone import RECURRENT
 
 from moot.agents.embedded.generate import Row, generate
 from moot.agents.embedded.plain import alone
@@ -32,7 +32,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     },
     "qwen2": {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1},
     "qwen3_moe": {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16},
-    **{name: how for name, how in WITH_A_STATE.items() if name != "mamba"},
+    **{name: how for name, how in RECURRENT.items() if name != "mamba2"},
 }
 """Windows of four tokens: less than any prompt has."""
 Ids = tuple[int, ...]

@@ -8,7 +8,7 @@ import divided_processes as divided
 import pytest
 import torch
 from conftest import BuildTiny
-from row_alone import WITH_A_STATE
+from row_alone import RECURRENT
 from workers import run
 
 from moot.training.model.architecture import base
@@ -16,7 +16,7 @@ from moot.training.model.forward import attention
 
 LONG = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 4}
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
-    "with-states": ("lfm2", WITH_A_STATE["lfm2"]),
+    "with-states": ("lfm2", RECURRENT["lfm2"]),
     "layers-in-layers": ("mamba", {}),
     "a-buffer-by-two-names": (
         "phi3",

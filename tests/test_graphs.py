@@ -163,7 +163,7 @@ def test_only_adapters_on_a_gpu_are_recorded(tiny: Path) -> None:
 
     class OnGPU:
         device = torch.device("cuda")
-        parameters, config = model.parameters, model.config
+        parameters, modules, config = model.parameters, model.modules, model.config
 
     assert recordable(how, OnGPU())
     for otherwise in ({"graphs": False}, {"lora": None}, {"recompute": True}):

@@ -23,6 +23,7 @@ from .attention import KERNEL
 from .forward import attention, beside, run, score, shares
 from .rows import moved, rows
 from .sight import Sight
+from .stretches import FEWEST
 from .types import Rows
 
 APIECE = {"mlp", "moe"}
@@ -118,7 +119,7 @@ def _found(loaded: Any, some: Sequence[Row]) -> Tensor:
     """
 
     def handing(loaded: Any, batch: Rows) -> Tensor:
-        return run(loaded, batch.tokens, Sight.of(batch.nodes, batch.position, handed=1))
+        return run(loaded, batch.tokens, Sight.of(batch.nodes, batch.position, handed=FEWEST))
 
     batch = _batch(loaded, some)
     through = handing if shares(loaded) else beside

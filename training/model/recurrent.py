@@ -60,10 +60,10 @@ def _read(
     sight.readers.add(module.layer_idx)
     cache = {"cache_params", "past_key_values"} & {*signature(forward).parameters}
     turns, taken = sight.turns
-    known: dict[int, _Memory] = {}
+    known: dict[int, Memory] = {}
     found: list[Tensor] = []
     for turn in turns:
-        memory = _Memory.joined([known[n] for n in turn.after])
+        memory = Memory.joined([known[n] for n in turn.after])
         # Gathered as embeddings are: their gradients are added in one order, however many meet.
         some = F.embedding(turn.places, hidden_states[0])
         found.append(forward(some, **dict.fromkeys(cache, memory)).flatten(0, 1))
@@ -71,11 +71,11 @@ def _read(
     return torch.cat(found)[taken][None]
 
 
-class _Memory:
+class Memory:
     """The states of B token sequences, as a module reads and writes them in transformers' cache."""
 
     record_past = True
-    """One token is read as several are: what reads one alone has no gradient on a GPU."""
+    """Asked by some before they read a token by itself; they needn't, for none is."""
 
     def __init__(self, conv: dict[int, Tensor], recurrent: dict[int, Tensor]) -> None:
         self.conv_states, self.recurrent_states = conv, recurrent
@@ -100,12 +100,14 @@ class _Memory:
 
     @property
     def layers(self) -> Self:
+        """Itself, whatever the layer."""
         return self
 
     def __getitem__(self, _layer: int) -> Self:
         return self
 
     def has_previous_state(self, *_args: object, **_kwargs: object) -> bool:
+        """Return whether these go on from what was read."""
         return self._begun
 
     def update_conv_state(
@@ -123,5 +125,6 @@ class _Memory:
         return whole
 
     def update_recurrent_state(self, new: Tensor, layer_idx: int, state_idx: int = 0) -> Tensor:
+        """Keep the state that the sequences end with."""
         self.recurrent_states[state_idx] = new
         return new

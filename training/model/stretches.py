@@ -11,12 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .tree import Node
 
 SHORTEST = 64
-"""Tokens of a stretch whose state is handed on: those that the layers' kernels take at once."""
+"""The least tokens of a stretch whose state is handed on: what the layers' kernels take at once."""
+FEWEST = 2
+"""The least that is read at once: what reads one token from a state has no gradient on a GPU."""
 
 
 class Turn(NamedTuple):
@@ -53,7 +56,7 @@ def turns(nodes: Sequence[Node], shortest: int = SHORTEST) -> Iterator[Turn]:
 
     Args:
         nodes: of the tree.
-        shortest: the least tokens of a stretch whose state is handed on.
+        shortest: the least tokens of a stretch whose state is handed on; `FEWEST` or more.
     """
     found = _stretches(nodes, shortest)
     order = sorted(range(len(found)), key=lambda n: found[n].turn)
@@ -61,7 +64,9 @@ def turns(nodes: Sequence[Node], shortest: int = SHORTEST) -> Iterator[Turn]:
         numbers = tuple(some)
         read = [found[n] for n in numbers]
         after = tuple(one.after for one in read if one.after is not None)
-        yield Turn(padded(one.nodes for one in read), () if read[0].ends else numbers, after)
+        places = padded(one.nodes for one in read)
+        missing = max(FEWEST - places.shape[1], 0)
+        yield Turn(F.pad(places, (0, missing), value=-1), () if read[0].ends else numbers, after)
 
 
 def padded(stretches: Iterable[Sequence[Node]]) -> Tensor:

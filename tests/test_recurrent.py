@@ -1,0 +1,212 @@
+"""Layers that keep states, over a prefix tree: what rows begin with alike is read by them once."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from command import rows as table
+from conftest import BuildTiny
+from method_runs import played
+from row_alone import (
+    BATCH,
+    BESIDE,
+    PROBE,
+    RECURRENT,
+    alone,
+    gradients,
+    loaded,
+    said,
+    same,
+    split,
+    summed,
+)
+from told import FIT, learner
+from torch import Tensor, nn
+
+from moot.training.data.examples import Said
+from moot.training.model import recurrent
+from moot.training.model.architecture import base
+from moot.training.model.forward import run, score, shares
+from moot.training.model.graphs import recordable
+from moot.training.model.lora import fresh
+from moot.training.model.rows import rows
+from moot.training.model.sight import Sight
+from moot.training.model.stretches import FEWEST, SHORTEST
+from moot.training.model.types import Rows
+from moot.training.settings import Fit, Lora
+
+DRAW = torch.Generator().manual_seed(3)
+
+
+def some(count: int) -> tuple[int, ...]:
+    return tuple(torch.randint(5, 250, (count,), generator=DRAW).tolist())
+
+
+NEAR = 2e-5
+"""Nats: a row of 140 tokens is as far from itself when its chunks begin elsewhere."""
+ONCE, TWICE, FEW = some(SHORTEST + 6), some(SHORTEST), some(3)
+TALK = [
+    said(ONCE, some(5)),
+    said(ONCE, some(9), 0.7),
+    said((*ONCE, *TWICE), some(4)),
+    said((*ONCE, *TWICE), some(1)),
+    said((*ONCE, *TWICE, *FEW), some(6)),
+    said((*ONCE, *TWICE, *FEW), some(2)),
+    said((*ONCE, *FEW), some(SHORTEST + 2)),
+    said((*ONCE, *FEW), some(1)),
+    said(some(30), some(3)),
+    said(some(3), some(1)),
+]
+"""States are handed on after ONCE, and after TWICE again, and never after FEW."""
+
+
+@pytest.fixture(scope="module", params=RECURRENT)
+def folder(
+    request: pytest.FixtureRequest, build_tiny: BuildTiny, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return the folder of a tiny model of each architecture; not to be written to."""
+    made = tmp_path_factory.mktemp(request.param)
+    return build_tiny(made, architecture=request.param, **RECURRENT[request.param])
+
+
+def adapted(model: Any, folder: Path) -> Any:
+    """Put an adapter into the model as a learner has it, whose output isn't zero any more."""
+    fresh(model, Lora(rank=4), seed=1, model=folder)
+    draw = torch.Generator().manual_seed(2)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            nn.init.normal_(parameter, std=0.2, generator=draw)
+    return model
+
+
+def handing(model: Any, batch: Rows) -> Tensor:
+    """Return the hidden states where as much is handed on as can be."""
+    return run(model, batch.tokens, Sight.of(batch.nodes, batch.position, handed=FEWEST))
+
+
+@pytest.mark.parametrize("adapter", [False, True])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_a_row_s_numbers_and_gradients_are_those_of_it_alone(
+    folder: Path, adapter: bool, recompute: bool
+) -> None:
+    fit = FIT.model_copy(update={"lora": Lora() if adapter else None, "recompute": recompute})
+    model, plain = base(folder, fit), loaded(folder, "eager")
+    if adapter:
+        model, plain = adapted(model, folder), adapted(plain, folder)
+    batch = rows(TALK, probe=PROBE)
+
+    found, expected = score(model, batch, bonus=True), [alone(plain, one) for one in TALK]
+
+    for row, other in zip(split(found, batch.mask), expected, strict=True):
+        for one, definition in zip(row, other, strict=True):
+            torch.testing.assert_close(one, definition, atol=NEAR, rtol=0)
+    same(
+        gradients(model, summed(split(found, batch.mask), bonus=True)),
+        gradients(plain, summed(expected, bonus=True)),
+    )
+
+
+@pytest.mark.parametrize("said", [BATCH, TALK])
+def test_they_are_so_however_often_states_are_handed_on(folder: Path, said: list[Said]) -> None:
+    model, plain = base(folder, FIT.model_copy(update={"lora": None})), loaded(folder, "eager")
+    batch = rows(said, probe=PROBE)
+
+    found = score(model, batch, through=handing)
+
+    expected = [alone(plain, one) for one in said]
+    for row, other in zip(split(found, batch.mask), expected, strict=True):
+        torch.testing.assert_close(row[0], other[0], atol=NEAR, rtol=0)
+    same(
+        gradients(model, summed(split(found, batch.mask), bonus=False)),
+        gradients(plain, summed(expected, bonus=False)),
+    )
+
+
+def test_what_many_rows_begin_with_is_read_once(folder: Path) -> None:
+    model = base(folder, FIT)
+    read = list[int]()
+    projections = [m for name, m in model.named_modules() if "in_proj" in name.rpartition(".")[2]]
+    projections[0].register_forward_pre_hook(lambda _, args: read.append(args[0][..., 0].numel()))
+    batch = rows([said(ONCE, (n, 7, 8, 9)) for n in range(8)])
+
+    score(model, batch)
+
+    assert read == [len(ONCE), 8 * 4]
+    assert sum(read) == len(batch.tokens)
+
+
+def test_a_gradient_that_a_kernel_loses_is_noticed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shares(base(folder, FIT))
+    of = recurrent.Memory.of
+
+    def lost(memory: recurrent.Memory, n: int) -> recurrent.Memory:
+        kept = of(memory, n)
+        kinds = kept.conv_states, kept.recurrent_states
+        return recurrent.Memory(*({i: s.detach() for i, s in kind.items()} for kind in kinds))
+
+    monkeypatch.setattr(recurrent.Memory, "of", lost)
+
+    assert not shares(base(folder, FIT))
+
+
+def test_it_is_no_pass_that_a_graph_could_record(folder: Path) -> None:
+    model = base(folder, FIT)
+
+    class OnGPU:
+        device = torch.device("cuda")
+        parameters, modules, config = model.parameters, model.modules, model.config
+
+    assert not recordable(Fit(graphs=True), OnGPU())
+
+
+def test_without_a_tree_they_are_transformers_own(folder: Path) -> None:
+    model, plain = base(folder, FIT), loaded(folder, "eager")
+    model.set_attn_implementation("eager")
+    ids = torch.tensor([some(9)])
+
+    with torch.no_grad():
+        score(base(folder, FIT), rows(TALK))
+        assert torch.equal(model(ids).logits, plain(ids).logits)
+
+
+@pytest.mark.parametrize("kind", {**RECURRENT, "mamba": BESIDE["mamba"]})
+def test_no_adapter_is_where_a_kernel_reads_weights_itself(
+    kind: str, build_tiny: BuildTiny, tmp_path: Path
+) -> None:
+    folder = build_tiny(tmp_path, architecture=kind, **{**RECURRENT, **BESIDE}[kind])
+    model = adapted(loaded(folder, "eager"), folder)
+
+    mixers = {name for name, module in model.named_modules() if hasattr(module, "A_log")}
+    adapted_in = {n.partition(".lora_A")[0] for n, _ in model.named_modules() if "lora_A" in n}
+    found = {
+        layer
+        for name in adapted_in
+        for mixer, _, layer in [name.rpartition(".")]
+        if mixer in mixers
+    }
+    # Mamba's mixers are called with their weights, where its kernels are there; others' aren't.
+    linear = {"in_proj_qkv", "in_proj_z", "in_proj_b", "in_proj_a", "out_proj"}
+    wanted = {"qwen3_5_text": linear, "lfm2": set[str]()}
+    assert found == wanted.get(kind, {"in_proj"})
+    assert adapted_in
+
+
+@pytest.mark.parametrize("kind", [name for name in RECURRENT if name != "mamba2"])  # not served
+def test_a_run_speaks_and_learns_with_it_on_a_tree(
+    kind: str, build_tiny: BuildTiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = build_tiny(tmp_path / "model", architecture=kind, **RECURRENT[kind])
+
+    out = played(tmp_path, model, "intuitor", "fit.groups=4")
+
+    found = {row["name"]: row["value"] for row in table(out / "metrics.parquet")}
+    assert "train/unshared" not in found
+    assert found["swap/trainer_gap"] < 1e-4
+    assert "each goes through it whole" not in capsys.readouterr().out
+
+
+def test_a_learner_tells_that_it_shares(folder: Path) -> None:
+    assert learner(folder).shares
