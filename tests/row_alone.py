@@ -48,7 +48,7 @@ RECURRENT: dict[str, dict[str, Any]] = {
 BESIDE: dict[str, dict[str, Any]] = {
     "mamba": {},  # goes on from a state by single tokens alone
     "stablelm": {},  # its layers aren't told who sees whom
-    "bloom": {},  # takes no other attention, and doesn't say so
+    "nemotron": {},  # takes no other attention
 }
 PROBE = 17
 ASKED = (90, 41, 7, 200, 13, 66, 41, 150, 28)

@@ -80,6 +80,7 @@ def test_what_does_not_fit_is_refused(
 @pytest.mark.parametrize(
     ("architecture", "how"),
     [
+        ("bloom", {}),  # takes no other attention, and doesn't say so
         ("gpt_neo", {"num_layers": 2, "num_heads": 4, "attention_types": [[["global"], 2]]}),
         ("llama4_text", {"num_local_experts": 2, "num_experts_per_tok": 1}),  # attends to chunks
     ],

@@ -126,8 +126,12 @@ def test_they_are_so_however_often_states_are_handed_on(folder: Path, said: list
 def test_what_many_rows_begin_with_is_read_once(folder: Path) -> None:
     model = base(folder, FIT)
     read = list[int]()
+
+    def counted(_: nn.Module, args: tuple[Tensor, ...]) -> None:
+        read.append(args[0][..., 0].numel())
+
     projections = [m for name, m in model.named_modules() if "in_proj" in name.rpartition(".")[2]]
-    projections[0].register_forward_pre_hook(lambda _, args: read.append(args[0][..., 0].numel()))
+    projections[0].register_forward_pre_hook(counted)
     batch = rows([said(ONCE, (n, 7, 8, 9)) for n in range(8)])
 
     score(model, batch)
