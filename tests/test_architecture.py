@@ -61,19 +61,10 @@ def test_a_model_that_reads_little_is_loaded(
     Voice(model, "float32", "cpu")
 
 
-@pytest.mark.parametrize(
-    ("architecture", "how", "error"),
-    [
-        ("phi", {}, "its head is no linear layer without a bias"),
-        ("llama", {"logit_scale": 0.5}, r".* isn't what we find of it in transformers: .* apart"),
-    ],
-)
-def test_what_does_not_fit_is_refused(
-    architecture: str, how: dict[str, Any], error: str, build_tiny: BuildTiny, tmp_path: Path
-) -> None:
-    model = build_tiny(tmp_path, architecture=architecture, **how)
+def test_what_does_not_fit_is_refused(build_tiny: BuildTiny, tmp_path: Path) -> None:
+    model = build_tiny(tmp_path, logit_scale=0.5)  # which Llama's own code doesn't look at
 
-    with pytest.raises(MootError, match=rf"can't train this architecture: {error}"):
+    with pytest.raises(MootError, match=r"can't train this architecture: .* isn't what we find of"):
         base(model, FIT)
 
 

@@ -77,6 +77,21 @@ def test_gradients_are_those_of_each_row_alone(folder: Path, adapter: bool, bonu
     )
 
 
+def test_a_head_s_bias_counts(build_tiny: BuildTiny, tmp_path: Path) -> None:
+    folder = build_tiny(tmp_path, architecture="phi", tie_word_embeddings=False)
+    batch = rows(BATCH, probe=PROBE)
+    model, plain = (loaded(folder, attention) for attention in (KERNEL, "eager"))
+    for one in (model, plain):
+        one.lm_head.bias.data = torch.linspace(-3, 2, len(one.lm_head.bias))
+
+    found = split(score(model, batch, bonus=True), batch.mask)
+
+    expected = [alone(plain, one) for one in BATCH]
+    for row, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(row, other, atol=1e-5, rtol=0)
+    same(gradients(model, summed(found, True)), gradients(plain, summed(expected, True)))
+
+
 def test_rows_with_nothing_in_common_are_as_alone(folder: Path) -> None:
     apart = [said((n, n + 1, *ASKED), (4, 5, 6)[:n]) for n in (1, 2, 3)]
     batch = rows(apart, probe=PROBE)

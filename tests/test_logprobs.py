@@ -27,7 +27,7 @@ def drawn() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 def plain(head: Head, hidden: Tensor, tokens: Tensor, temperature: Tensor) -> Chosen:
     """Return the definition."""
-    logits = head.scale * hidden @ head.weight.T
+    logits = head.scale * (hidden @ head.weight.T + (0 if head.bias is None else head.bias))
     if head.cap is not None:
         logits = head.cap * (logits / head.cap).tanh()
     logp = (logits / temperature[:, None]).log_softmax(-1)
@@ -100,6 +100,29 @@ def test_gradients_are_those_of_all_logits_at_once(
             near(leaf.grad, other.grad)
         else:
             assert leaf.grad is None
+
+
+@pytest.mark.usefixtures("_sizes")
+@pytest.mark.parametrize("bonus", [False, True])
+@pytest.mark.parametrize("learns", [False, True])
+@pytest.mark.parametrize(("scale", "cap"), HEADS)
+def test_a_bias_is_the_logits_beside_all_else(
+    scale: float, cap: float | None, learns: bool, bonus: bool
+) -> None:
+    hidden, weight, tokens, temperature = drawn()
+    bias = torch.linspace(-2, 3, VOCABULARY)
+    leaves = [t.requires_grad_() for t in (hidden, *([weight, bias] if learns else []))]
+    exact = [t.detach().double().requires_grad_() for t in (hidden, weight, bias)]
+
+    found = chosen(Head(weight, scale, cap, bias), hidden, tokens, temperature, bonus=bonus)
+    wanted = plain(Head(exact[1], scale, cap, exact[2]), exact[0], tokens, temperature.double())
+
+    for one, other in zip(found, wanted, strict=True):
+        near(one.detach(), other.detach())
+    summed(found, bonus).backward()
+    summed(wanted, bonus).backward()
+    for leaf, other in zip(leaves, exact, strict=False):
+        near(leaf.grad, other.grad)
 
 
 def test_only_what_may_have_a_gradient_has_one() -> None:

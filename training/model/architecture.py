@@ -62,11 +62,8 @@ def _loaded(model: Path, dtype: Dtype, device: Device, *, quantized: bool = Fals
     if loaded is None:
         loaded = load(model, dtype, device, quantized=quantized)
     recurrent.follow(loaded)
-    head = loaded.get_output_embeddings()
-    if not isinstance(head, nn.Linear) or getattr(head, "bias", None) is not None:
-        raise MootError(
-            f"{model}: can't train this architecture: its head is no linear layer without a bias"
-        )
+    if not isinstance(loaded.get_output_embeddings(), nn.Linear):
+        raise MootError(f"{model}: can't train this architecture: its head is no linear layer")
     how = getattr(loaded, "hf_quantizer", None)
     if how is not None and not how.is_trainable:
         kind = how.quantization_config.quant_method.value

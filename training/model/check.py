@@ -5,7 +5,6 @@ as transformers alone has it.
 """
 
 from collections.abc import Sequence
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +88,18 @@ def _apart(loaded: Any, two: Sequence[Row]) -> str | None:
                 f"log-probabilities are {far:.2g} nats apart"
             )
     if shares(loaded) and recurrent.among(loaded):
-        parts = reduce(torch.add, (_slope(loaded, [row]) for row in two))
-        lost = float((_slope(loaded, two) - parts).norm() / parts.norm())
+        lost = _lost(loaded, two)
         if lost > (LOST if loaded.dtype == torch.float32 else LOST_HALF):
             return f"{lost:.0%} of the gradient are lost where states are handed on"
     return None
+
+
+def _lost(loaded: Any, two: Sequence[Row]) -> float:
+    """Return which part of the gradient of what two rows begin with isn't that of both alone."""
+    shared = _batch(loaded, two).nodes[0].end
+    together, *apiece = (_slope(loaded, some)[:shared] for some in (two, *([row] for row in two)))
+    alone = sum(apiece, torch.zeros_like(together))
+    return float((together - alone).norm() / alone.norm())
 
 
 def _batch(loaded: Any, some: Sequence[Row]) -> Rows:
@@ -127,7 +133,7 @@ def _found(loaded: Any, some: Sequence[Row]) -> Tensor:
 
 
 def _slope(loaded: Any, some: Sequence[Row]) -> Tensor:
-    """Return (E,) the gradient of these by the tokens' embeddings, over all tokens."""
+    """Return (M, E) the gradient of the sum of these by the embeddings of the tree's tokens."""
     embedded = list[Tensor]()
 
     def learning(_module: nn.Module, _args: object, out: Tensor) -> None:
@@ -139,7 +145,7 @@ def _slope(loaded: Any, some: Sequence[Row]) -> Tensor:
             found = _found(loaded, some).sum()
     finally:
         hook.remove()
-    return torch.autograd.grad(found, embedded)[0].float().sum((0, 1))
+    return torch.autograd.grad(found, embedded)[0][0].float()
 
 
 def _own(loaded: Any, some: Sequence[Row]) -> Tensor:

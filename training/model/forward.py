@@ -6,9 +6,9 @@ several rows begin with goes through the model a single time, gradient included,
 are those of each row by itself (tests/test_forward.py).  Prior art, for groups: Prefix Grouper
 (arXiv:2506.05433).
 
-An architecture that remembers what it read in a state, layer by layer (Mamba, Gated DeltaNet), has
-no tokens that could see each other so.  There the rows go through the model side by side, each
-whole, and all else is as in a tree.
+Layers that remember in a state what they have read (Gated DeltaNet, Mamba 2) read it once, too, and
+hand the state on (`recurrent`).  What fits no tree (`check`) goes through the model side by side,
+each row whole, and all else is as in a tree.
 """
 
 from collections.abc import Callable
@@ -108,4 +108,5 @@ def head(model: Any) -> Head:
     scale = getattr(config, "logit_scale", None) or 1 / (
         getattr(config, "logits_scaling", None) or 1
     )
-    return Head(embedding.weight, scale, getattr(config, "final_logit_softcapping", None))
+    cap = getattr(config, "final_logit_softcapping", None)
+    return Head(embedding.weight, scale, cap, embedding.bias)

@@ -25,7 +25,7 @@ BLOCK = {"cpu": 2048, "cuda": 8192}
 
 
 class Head(NamedTuple):
-    """What turns hidden states into logits: cap · tanh(scale · hidden · weightᵀ / cap)."""
+    """What turns hidden states into logits: cap · tanh(scale · (hidden · weightᵀ + bias) / cap)."""
 
     weight: Tensor
     """(V, E)."""
@@ -33,6 +33,8 @@ class Head(NamedTuple):
     """What some architectures multiply their logits by."""
     cap: float | None = None
     """What some architectures hold their logits within, softly."""
+    bias: Tensor | None = None
+    """(V,) what a few add to their logits."""
 
 
 class Chosen(NamedTuple):
@@ -60,7 +62,9 @@ def chosen(
     """
     # Tokens are worked on in chunks, so that what is held for them is bounded too.
     chunks = zip(*(t.split(TOKENS) for t in (hidden, tokens, temperature)), strict=True)
-    parts = [_Chosen.apply(some, head.weight, head, *rest, bonus) for some, *rest in chunks]
+    parts = [
+        _Chosen.apply(some, head.weight, head.bias, head, *rest, bonus) for some, *rest in chunks
+    ]
     return Chosen(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
@@ -74,7 +78,10 @@ def _blocks(
     size = BLOCK["cuda" if hidden.is_cuda else "cpu"]
     for start in range(0, len(head.weight), size):
         at = slice(start, start + size)
-        logits = (hidden @ head.weight[at].T).float().mul_(head.scale)
+        logits = (hidden @ head.weight[at].T).float()
+        if head.bias is not None:
+            logits += head.bias[at]
+        logits *= head.scale
         bend = None
         if head.cap is not None:
             logits.div_(head.cap).tanh_()
@@ -95,6 +102,7 @@ class _Chosen(torch.autograd.Function):
         ctx: Any,
         hidden: Tensor,
         weight: Tensor,
+        bias: Tensor | None,
         head: Head,
         tokens: Tensor,
         temperature: Tensor,
@@ -147,21 +155,25 @@ class _Chosen(torch.autograd.Function):
         ctx: Any, *grads: Tensor
     ) -> tuple[Tensor | None, ...]:
         hidden, weight, tokens, temperature, total, level, lean, *slopes = ctx.saved_tensors
-        own = rows = None
+        own = rows = sums = None
         if ctx.needs_input_grad[0]:
             own = grads[0][:, None] * slopes[0]
             if ctx.bonus:
                 own += grads[1][:, None] * slopes[1]
             own = own.to(hidden.dtype)
-        if ctx.needs_input_grad[1]:
+        if any(ctx.needs_input_grad[1:3]):
             by_logp, by_entropy = grads[0], grads[1] if ctx.bonus else torch.zeros_like(total)
             factor = ctx.head.scale / temperature
             rows = torch.zeros_like(weight, dtype=torch.float32)
-            rows.index_add_(0, tokens, (by_logp * lean * factor)[:, None] * hidden.float())
+            sums = torch.zeros_like(rows[:, 0])
+            by_chosen = by_logp * lean * factor
+            rows.index_add_(0, tokens, by_chosen[:, None] * hidden.float())
+            sums.index_add_(0, tokens, by_chosen)
             for at, logits, bend in _blocks(ctx.head, hidden, temperature):
                 share = (logits - total[:, None]).exp_()
                 by = by_logp[:, None] + by_entropy[:, None] * (logits - level[:, None])
                 slope = _times(share, by, bend) * factor[:, None]
                 rows[at] -= slope.to(hidden.dtype).T @ hidden
-            rows = rows.to(weight.dtype)
-        return own, rows, None, None, None, None
+                sums[at] -= slope.sum(0)
+            rows, sums = rows.to(weight.dtype), sums.to(weight.dtype)
+        return own, rows, sums if ctx.needs_input_grad[2] else None, None, None, None, None

@@ -2,8 +2,7 @@
 
 They are transformers' own.  Where there is a tree they are called once for each of its turns
 (`stretches`), as if each token sequence went on from what is in a cache; in place of the cache they
-are given the states that they had where the stretch begins, gradients included.  Prior art, for a
-single shared prompt and by a kernel of its own: none known.
+are given the states that they had where the stretch begins, gradients included.
 
 Shapes: M tokens of the tree, E width of the model, B stretches, L tokens of the longest.
 """
