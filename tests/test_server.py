@@ -167,6 +167,14 @@ def test_a_server_that_dies_at_start_is_explained_by_its_log(tmp_path: Path) -> 
     assert death(tmp_path, script) == (
         f"the toy ended (exit code 1): ValueError: no room for keys (log: {log})"
     )
+    script = r"""
+        echo '(APIServer pid=6) pydantic_core.ValidationError: 1 validation error for ModelConfig'
+        echo '(APIServer pid=6)   Value error, too long. [type=value_error, input_value=(1, [2])]'
+        echo '(APIServer pid=6)     For further information visit https://errors.pydantic.dev'
+        exit 1"""
+    assert ": 1 validation error for ModelConfig: Value error, too long. (log:" in death(
+        tmp_path, script
+    )
     assert death(tmp_path, "kill -9 $$").startswith("the toy was killed, perhaps for want of mem")
     assert "exit code 127" in death(tmp_path, "no-such-program")
 

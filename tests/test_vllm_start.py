@@ -83,6 +83,11 @@ def test_a_server_that_dies_at_start_is_explained_with_what_may_help(site: Site)
         ("RuntimeError: operator torchvision::nms does not exist", "remove torchvision"),
         ("ValueError: XForCausalLM does not support LoRA yet.", r"fit: \{lora: null\}"),
         ("ValueError: User-specified max_model_len (9) > derived max_model_len", "lower max_model"),
+        (
+            "ValidationError: 1 validation error for VllmConfig\n"
+            "  Assertion failed, Chunked prefill is required for mamba cache mode 'align'. [type=a]",
+            "--no-enable-prefix-caching",
+        ),
     ):
         with pytest.raises(EngineError, match=rf"ended \(exit code 1\): .*; .*{helps}.* \(log: "):
             site.hears(arguments=("--fail", words))

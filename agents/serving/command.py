@@ -28,6 +28,10 @@ ADVICE = (
         r"Free memory on device|OutOfMemory|out of memory|MemoryError",
         "lower {memory} or max_model_len",
     ),
+    (
+        r"Chunked prefill is required for mamba",
+        'give it `arguments: ["--no-enable-prefix-caching"]`',
+    ),
     (r"derived max_model_len|max_position_embeddings", "lower max_model_len"),
     (r"[Mm]odel architectures? .*(not supported|failed)", "this vLLM can't serve that model"),
     (

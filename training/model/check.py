@@ -27,7 +27,7 @@ from .types import Rows
 
 APIECE = {"mlp", "moe"}
 """The kinds of layers that look at each token by itself."""
-LOST, LOST_HALF = 0.01, 0.05
+LOST, LOST_HALF = 0.01, 0.1
 """The part of a gradient that may be amiss, in float32 and in half its width."""
 ATTENTION = {"full_attention", "attention", "sliding_attention"}
 """Those that our attention computes; others would be amiss in long rows alone."""
