@@ -85,7 +85,7 @@ def test_a_server_that_dies_at_start_is_explained_with_what_may_help(site: Site)
         ("ValueError: User-specified max_model_len (9) > derived max_model_len", "lower max_model"),
         (
             "ValidationError: 1 validation error for VllmConfig\n"
-            "  Assertion failed, Chunked prefill is required for mamba cache mode 'align'. [type=a]",
+            "  Assertion failed, Chunked prefill is required for mamba cache mode 'a'. [type=b]",
             "--no-enable-prefix-caching",
         ),
     ):

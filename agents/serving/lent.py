@@ -7,11 +7,13 @@ what an earlier run left can't speak for ours.
 import asyncio
 import re
 import secrets
+from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
 from ..errors import EngineError, Fault
 from ..types import Weights
+from ..weights.filed import as_filed
 from ..wire import Wire
 
 
@@ -49,9 +51,16 @@ class Labels:
 class Lent:
     """The adapters that one server has of ours."""
 
-    def __init__(self, wire: Wire, labels: Labels) -> None:
-        """Begin with none."""
+    def __init__(self, wire: Wire, labels: Labels, base: Path | None = None) -> None:
+        """Begin with none.
+
+        Args:
+            wire: the line to the server.
+            labels: what weights are called there.
+            base: the folder of its base model, where it is known.
+        """
         self._wire = wire
+        self._folder = base
         self._labels = labels
         self._given: dict[str, Weights] = {}
         self._giving = asyncio.Lock()
@@ -109,8 +118,10 @@ class Lent:
         label = self._labels.of(weights.name, weights.version)
         async with self._giving:
             if label not in await self.models():
-                path = str(weights.path.resolve())
-                body = {"lora_name": label, "lora_path": path}
+                path = weights.path.resolve()
+                if self._folder is not None:
+                    path = await asyncio.to_thread(as_filed, path, self._folder)
+                body = {"lora_name": label, "lora_path": str(path)}
                 await self._wire.order("/v1/load_lora_adapter", body)
             listed = await self.models()
             if label not in listed:

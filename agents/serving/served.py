@@ -51,7 +51,7 @@ class Served:
         self._folder = base
         self._life = Life(wire, server, endurance, self._settle)
         self._labels = Labels()
-        self._lent = Lent(wire, self._labels)
+        self._lent = Lent(wire, self._labels, base)
         timed = self._life.timed
         self._whole = Whole(wire, self._labels, endurance.start_s, timed, ours=self._ours)
         self._polls = Polls(wire)

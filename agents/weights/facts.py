@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import starmap
 from math import prod
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..types import WIDTH, Dtype, Precision
 from .catalogue import CATALOGUE
+from .filed import header
 from .models import here
 
 NOT_LINEAR = "embed", "wte", "wpe", "lm_head", ".experts."
@@ -52,7 +53,7 @@ def facts(model: str) -> Facts | None:
         return Facts(named[0].parameters, named[0].download) if named else None
     try:
         files = list(folder.glob("*.safetensors"))
-        shapes = {name: shape for file in files for name, shape in _shapes(file).items()}
+        shapes = {name: shape for file in files for name, shape in _shapes(file)}
         config = json.loads((folder / "config.json").read_bytes())
         linear = {name: shape for name, shape in shapes.items() if _is_linear(name, shape)}
         known = sum(starmap(_count, shapes.items())), 0, config, _ends(linear)
@@ -61,11 +62,11 @@ def facts(model: str) -> Facts | None:
         return None
 
 
-def _shapes(file: Path) -> dict[str, list[int]]:
-    """Return the shapes of a safetensors file's tensors."""
-    with file.open("rb") as opened:
-        header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
-    return {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
+def _shapes(file: Path) -> Iterator[tuple[str, list[int]]]:
+    """Yield the shapes of a safetensors file's tensors, with their names."""
+    for name, tensor in header(file).items():
+        if name != "__metadata__":
+            yield name, tensor["shape"]
 
 
 def _count(name: str, shape: Sequence[int]) -> int:
