@@ -72,11 +72,12 @@ def reads(model: Path, folder: Path) -> list[int]:
 def main(model: Path, folder: Path) -> None:
     """Leave in the folder what this process finds."""
     with world.joined("cpu"):
-        kinds = {kind.name: kind for kind in sorted((folder / "kinds").iterdir())}
+        # The one with states is the first that is loaded here: what is put on it is kept then, too.
+        kinds = {kind.name: kind for kind in sorted((folder / "kinds").iterdir(), reverse=True)}
         found = {
-            "layers": layers(model),
-            "ways": {name: ways(kind) for name, kind in kinds.items()},
             "thought": {name: thought(kind) for name, kind in kinds.items()},
+            "ways": {name: ways(kind) for name, kind in kinds.items()},
+            "layers": layers(model),
             "refused": refused(folder / "shared"),
             "reads": reads(model, folder / "version"),
         }

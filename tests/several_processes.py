@@ -123,7 +123,7 @@ class Counting:
     """Stands for a reward model; counts the passes through it."""
 
     def __init__(self) -> None:
-        self.device, self.shares, self.passes = torch.device("cpu"), True, 0
+        self.device, self.form, self.passes = torch.device("cpu"), "tree", 0
 
     def policy(self, rows: Rows) -> Scores:
         self.passes += 1

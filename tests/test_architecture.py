@@ -20,7 +20,7 @@ from moot.agents.weights.models import locate
 from moot.agents.weights.pretrained import load
 from moot.training.model import attention
 from moot.training.model.architecture import base
-from moot.training.model.forward import head, shares
+from moot.training.model.forward import form, head
 from moot.training.model.rows import rows
 from moot.training.model.sight import Sight
 from moot.training.settings import Fit
@@ -81,7 +81,7 @@ def test_what_does_not_fit_a_tree_is_loaded_for_rows_side_by_side(
 ) -> None:
     pupil = learner(build_tiny(tmp_path, architecture=architecture, **how))
 
-    assert not pupil.shares
+    assert pupil.form == "rows"
     pupil.policy(rows(BATCH)).logp.sum().backward()
     assert any(p.grad is not None and p.grad.any() for p in pupil.parameters().values())
 
@@ -93,7 +93,7 @@ def test_a_layer_that_does_not_ask_for_our_attention_is_no_tree_s(
     model = build_tiny(tmp_path, architecture="recurrent_gemma", **how)
 
     # So near are two short rows beside each other in 16 bits that they wouldn't tell it.
-    assert not shares(base(model, FIT.model_copy(update={"dtype": "bfloat16"})))
+    assert form(base(model, FIT.model_copy(update={"dtype": "bfloat16"}))) == "rows"
 
 
 def test_what_is_wrong_with_the_machine_is_not_the_model_s(
@@ -153,7 +153,7 @@ def test_no_more_is_learnt_from_than_a_rope_reads_alike(
 
     pupil = learner(build_tiny(tmp_path, rope_parameters=rope))
 
-    assert (pupil.context, pupil.shares) == (128, True)
+    assert (pupil.context, pupil.form) == (128, "tree")
 
 
 def test_rows_that_disturb_each_other_in_a_tree_go_side_by_side(
@@ -165,4 +165,4 @@ def test_rows_that_disturb_each_other_in_a_tree_go_side_by_side(
 
     monkeypatch.setattr(Sight, "of", everything)
 
-    assert not shares(base(tiny, FIT))
+    assert form(base(tiny, FIT)) == "rows"

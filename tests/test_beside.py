@@ -28,9 +28,11 @@ from moot.agents.embedded.tokens import Tokens
 from moot.training.job import BEFORE
 from moot.training.methods.cat import CaT
 from moot.training.model.architecture import base
-from moot.training.model.forward import score, shares
+from moot.training.model.forward import form, score
 from moot.training.model.lora import fresh
 from moot.training.model.rows import microbatches, rows
+from moot.training.model.stretches import SHORTEST
+from moot.training.model.types import Form
 from moot.training.settings import Lora
 
 ROLLOUTS = [rollout(i, float(i == 0), (20 + i, 2)) for i in range(3)]
@@ -77,7 +79,7 @@ def test_a_row_s_numbers_and_gradients_are_those_of_it_alone(folder: Path, adapt
 def test_it_learns_and_it_is_told_how(folder: Path, lora: Lora | None, tmp_path: Path) -> None:
     fit = FIT.model_copy(update={"lora": lora})
     pupil = learner(folder, fit)
-    assert not pupil.shares
+    assert pupil.form == "rows"
     before = pupil.fingerprint()
 
     [(step, told), *steps], done = studied(work(folder, tmp_path, CaT(), fit), ROLLOUTS)
@@ -95,14 +97,16 @@ def test_tokens_of_rows_side_by_side_are_counted_with_their_padding(tiny: Path) 
     some = [replace(one, said=replace(one.said, prompt_tokens=(5,) * 6)) for one in ROLLOUTS]
     longer = replace(some[0], said=replace(some[0].said, tokens=(1, 2, 3, 4)))
 
-    def sizes(examples: list[Any], most: int, *, shared: bool) -> list[int]:
-        return [len(part) for part in microbatches(examples, encode, most, shared=shared)]
+    def sizes(examples: list[Any], most: int, *, form: Form) -> list[int]:
+        return [len(part) for part in microbatches(examples, encode, most, form=form)]
 
-    assert sizes(some, 12, shared=True) == [3]  # 6 and thrice 2
-    assert sizes(some, 12, shared=False) == [1, 1, 1]
-    assert sizes(some, 16, shared=False) == [2, 1]  # twice 8
-    assert sizes([*some, longer], 30, shared=False) == [3, 1]  # four times 10 are more than 30
-    assert sizes([longer, *some], 30, shared=False) == [3, 1]
+    assert sizes(some, 12, form="tree") == [3]  # 6 and thrice 2
+    assert sizes(some, 12, form="rows") == [1, 1, 1]
+    assert sizes(some, 16, form="rows") == [2, 1]  # twice 8
+    assert sizes([*some, longer], 30, form="rows") == [3, 1]  # four times 10 are more than 30
+    assert sizes([longer, *some], 30, form="rows") == [3, 1]
+    assert sizes(some, 3 * SHORTEST, form="states") == [3]  # each is read whole, as long as a chunk
+    assert sizes(some, 3 * SHORTEST - 1, form="states") == [2, 1]
 
 
 def test_nothing_is_dropped_out_while_layers_are_recomputed(
@@ -145,12 +149,12 @@ def test_states_of_more_bits_than_the_head_are_rounded_for_it(
 ) -> None:
     model = build_tiny(tmp_path, architecture="mamba")  # whose residuals are always float32
 
-    assert not shares(base(model, FIT.model_copy(update={"dtype": number})))
+    assert form(base(model, FIT.model_copy(update={"dtype": number}))) == "rows"
 
 
 def test_models_with_a_form_are_told_apart(folder: Path, tiny: Path) -> None:
-    assert not shares(base(folder, FIT))
-    assert shares(base(tiny, FIT))
+    assert form(base(folder, FIT)) == "rows"
+    assert form(base(tiny, FIT)) != "rows"
 
 
 def test_a_run_speaks_and_learns_with_it_and_says_how(

@@ -73,7 +73,7 @@ def test_an_adapter_learns_on_it_and_is_filed_as_any(tiny: Path, tmp_path: Path)
     pupil = learner(tiny, QUANTIZED)
     layers = [m for m in pupil.base.modules() if isinstance(m, Linear4bit)]
     assert len(layers) == 14
-    assert pupil.shares
+    assert pupil.form == "tree"
     before = pupil.fingerprint()
 
     steps = learnt(pupil, CaT(), ROLLOUTS, tiny, tmp_path, QUANTIZED)

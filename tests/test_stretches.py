@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot.training.model.stretches import FEWEST, Turn, first, turns
+from moot.training.model.stretches import FEWEST, SHORTEST, Turn, first, read, turns
 from moot.training.model.tree import Tree, tree
 
 IDS = st.sampled_from([0, 1, 256])
@@ -49,6 +49,16 @@ def test_states_are_handed_on_from_one_that_was_given_its_own() -> None:
     ]
 
 
+def test_what_is_read_is_counted_with_its_padding_and_no_stretch_is_cheaper_than_a_chunk() -> None:
+    def counted(shared: int, *ends: int) -> int:
+        begin = [1] * shared
+        return read(tree([[*begin, 2 + n, *[3] * (end - 1)] for n, end in enumerate(ends)]).nodes)
+
+    assert counted(SHORTEST, 1, 2, 5) == (1 + 3) * SHORTEST
+    assert counted(SHORTEST - 1, 2, 2) == 2 * (SHORTEST + 1)  # again by each
+    assert counted(100, 70, 90) == 100 + 2 * 90
+
+
 def test_a_tree_without_a_fork_is_read_at_once() -> None:
     assert plain([*turns(tree([[1, 2, 3]]).nodes)]) == [([[0, 1, 2]], (), ())]
 
@@ -56,17 +66,19 @@ def test_a_tree_without_a_fork_is_read_at_once() -> None:
 @given(SEQUENCES, LEAST)
 def test_every_row_is_read_from_its_first_token_on(sequences: list[list[int]], least: int) -> None:
     some = tree(sequences)
-    read: dict[int, list[int]] = {}  # all that was read where a stretch ends, by its number
+    known: dict[int, list[int]] = {}  # all that was read where a stretch ends, by its number
     rows: list[list[int]] = []
 
     for turn in turns(some.nodes, least):
-        begins = [read[n] for n in turn.after] or [[] for _ in turn.places]  # what is read is known
+        begins = [known[n] for n in turn.after] or [
+            [] for _ in turn.places
+        ]  # what is read is known
         own = [[p for p in row if p >= 0] for row in turn.places.tolist()]
         whole = [begin + more for begin, more in zip(begins, own, strict=True)]
         assert turn.places.shape[1] >= FEWEST or not turn.after
         if turn.numbers:
             assert all(len(more) == turn.places.shape[1] >= least for more in own)  # no padding
-        read |= dict(zip(turn.numbers, whole, strict=False))
+        known |= dict(zip(turn.numbers, whole, strict=False))
         rows += whole
 
     spelled = {tuple(int(some.tokens[p]) for p in row) for row in rows}

@@ -168,7 +168,7 @@ def _descend(
         some = cast(Sequence[Rollout], examples)
         examples = drifted(learner, some, encode, settings.batch_tokens)
     examples = list(examples)
-    every = microbatches(cast(Any, examples), encode, settings.batch_tokens, shared=learner.shares)
+    every = microbatches(cast(Any, examples), encode, settings.batch_tokens, form=learner.form)
     batches = [
         (i, part, rows(columns(part), encode, look.probe), counts)
         for i, part, counts in world.dealt(list(every))

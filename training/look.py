@@ -100,7 +100,7 @@ def _looked(
 
     Every process looks at a part of its own, and all get to know what was seen.
     """
-    every = microbatches(cast(Any, examples), encode, tokens, shared=learner.shares)
+    every = microbatches(cast(Any, examples), encode, tokens, form=learner.form)
     while some := list(islice(every, world.size())):
         found: dict[int, list[Known]] = {}
         for i, part, counts in world.dealt(some):

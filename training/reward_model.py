@@ -82,7 +82,7 @@ def rewarded(
 
     waiting = [e for e in examples if isinstance(e, Rollout) and e.reward is None]
     found: dict[int, list[float]] = {}
-    parts = list(microbatches(waiting, encode, tokens, shared=learner.shares))
+    parts = list(microbatches(waiting, encode, tokens, form=learner.form))
     for i, part, counts in world.dealt(parts):
         with torch.no_grad():
             scores = learner.policy(moved(rows(columns(part), encode), learner.device))

@@ -158,7 +158,7 @@ def _verdicts(job: Job, encode: Tokens, examples: Sequence[Example]) -> Reading 
 def _seen(learner: Learner, room: Room) -> dict[str, float]:
     """Return what is to be told of how the examples go through the model."""
     found = {"too_long": float(room.left_out)} if room.left_out else {}
-    return found if learner.shares else {**found, "unshared": 1.0}
+    return found if learner.form != "rows" else {**found, "unshared": 1.0}
 
 
 def _found(job: Job, own: Sequence[Example], examples: Sequence[Example]) -> dict[str, float]:

@@ -161,7 +161,7 @@ def _interface(
 ) -> tuple[Tensor, None]:
     """Attend as transformers' layers ask for it: (1, heads, M, D) in, (1, M, H, D) out."""
     sight: Sight = other["sight"]
-    sight.readers.add(module.layer_idx)
+    sight.readers.add(id(module))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     out = attend(query, key, value, sight, scale, sliding_window, softcap, s_aux)
     return out.transpose(1, 2).contiguous(), None

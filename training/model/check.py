@@ -5,6 +5,7 @@ as transformers alone has it.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,18 @@ from moot.agents.errors import MootError, in_one_line
 from ..data.examples import Said
 from . import recurrent
 from .attention import KERNEL
-from .forward import attention, beside, run, score, shares
+from .forward import attention, beside, form, run, score
 from .rows import moved, rows
 from .sight import Sight
 from .stretches import FEWEST
 from .types import Rows
 
+SHARED = -1
+"""The number of a part that several layers have in common (Zamba 2)."""
 APIECE = {"mlp", "moe"}
 """The kinds of layers that look at each token by itself."""
-LOST, LOST_HALF = 0.01, 0.1
-"""The part of a gradient that may be amiss, in float32 and in half its width."""
+LOST = 0.01
+"""The part of a gradient that may be amiss; in half the width of float32 nobody could tell."""
 ATTENTION = {"full_attention", "attention", "sliding_attention"}
 """Those that our attention computes; others would be amiss in long rows alone."""
 STATES = {"linear_attention", "mamba", "conv", "hybrid"}
@@ -76,7 +79,7 @@ def _wrong(loaded: Any, name: str, two: Sequence[Row]) -> str | None:
 def _apart(loaded: Any, two: Sequence[Row]) -> str | None:
     """Return how what we find of two rows differs from that of each; `None`: it doesn't."""
     with torch.no_grad():
-        if shares(loaded) and (why := _unread(loaded, two)):
+        if form(loaded) != "rows" and (why := _unread(loaded, two)):
             return why
         both = _found(loaded, two)
         apiece = torch.cat([_found(loaded, [row]) for row in two])
@@ -87,11 +90,22 @@ def _apart(loaded: Any, two: Sequence[Row]) -> str | None:
                 f"what we find of rows that begin alike isn't what we find {what}: "
                 f"log-probabilities are {far:.2g} nats apart"
             )
-    if shares(loaded) and recurrent.among(loaded):
-        lost = _lost(loaded, two)
-        if lost > (LOST if loaded.dtype == torch.float32 else LOST_HALF):
-            return f"{lost:.0%} of the gradient are lost where states are handed on"
+    if form(loaded) != "states":
+        return None
+    if not all(_heard(loaded, two)):
+        return "it doesn't go on from all of its states"
+    if loaded.dtype == torch.float32 and not (lost := _lost(loaded, two)) <= LOST:
+        return f"{lost:.0%} of the gradient are lost where states are handed on"
     return None
+
+
+def _heard(loaded: Any, two: Sequence[Row]) -> list[bool]:
+    """Return whether each state that two rows hand on is gone on from, gradients included."""
+    states = list[Tensor]()
+    with torch.enable_grad():
+        found = _found(loaded, two, states).sum()
+    gradients: Any = torch.autograd.grad(found, states, allow_unused=True)
+    return [gradient is not None and bool(gradient.any()) for gradient in gradients]
 
 
 def _lost(loaded: Any, two: Sequence[Row]) -> float:
@@ -112,23 +126,27 @@ def _unread(loaded: Any, some: Sequence[Row]) -> str | None:
     batch, text = _batch(loaded, some), loaded.config.get_text_config()
     sight = Sight.of(batch.nodes, batch.position)
     run(loaded, batch.tokens, sight)
+    read: list[Any] = [module for module in loaded.modules() if id(module) in sight.readers]
+    if any(module not in read for module in recurrent.keepers(loaded)):
+        return "its layers aren't told of a tree"
     kinds = getattr(text, "layer_types", None) or ()
     layers = text.num_hidden_layers - sum(kind in APIECE for kind in kinds)
-    asked = len(sight.readers)
+    asked = len({module.layer_idx for module in read} - {SHARED})
     return None if asked == layers else f"{asked} of its {layers} layers go by a tree"
 
 
-def _found(loaded: Any, some: Sequence[Row]) -> Tensor:
+def _found(loaded: Any, some: Sequence[Row], states: list[Tensor] | None = None) -> Tensor:
     """Return the log-probabilities of what follows in all rows, one after the other.
 
-    However little rows have in common, states of it are handed on.
+    However little rows have in common, states of it are handed on, and noted.
     """
 
     def handing(loaded: Any, batch: Rows) -> Tensor:
-        return run(loaded, batch.tokens, Sight.of(batch.nodes, batch.position, handed=FEWEST))
+        sight = Sight.of(batch.nodes, batch.position, handed=FEWEST)
+        return run(loaded, batch.tokens, replace(sight, states=states))
 
     batch = _batch(loaded, some)
-    through = handing if shares(loaded) else beside
+    through = beside if form(loaded) == "rows" else handing
     return score(loaded, batch, through=through).logp[batch.mask]
 
 

@@ -17,12 +17,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from . import recurrent
 from .attention import KERNEL
 from .logprobs import Head, chosen
 from .sight import Sight
 from .stretches import first, padded
 from .tree import leaves
-from .types import Rows, Scores
+from .types import Form, Rows, Scores
 
 
 def attention(model: Any) -> str:
@@ -30,14 +31,16 @@ def attention(model: Any) -> str:
     return model.config.get_text_config()._attn_implementation
 
 
-def shares(model: Any) -> bool:
-    """Return whether what rows begin with alike goes through `model` once."""
-    return attention(model) == KERNEL
+def form(model: Any) -> Form:
+    """Return the form in which rows go through `model`."""
+    if attention(model) != KERNEL:
+        return "rows"
+    return "states" if recurrent.keepers(model) else "tree"
 
 
 def states(model: Any, rows: Rows) -> Tensor:
     """Return the (M, E) last hidden states of the tree's tokens."""
-    if shares(model):
+    if attention(model) == KERNEL:
         return run(model, rows.tokens, Sight.of(rows.nodes, rows.position))
     return beside(model, rows)
 

@@ -17,8 +17,8 @@ from torch.utils.hooks import RemovableHandle
 from moot.agents.errors import MootError, in_one_line
 
 from ..settings import Fit
-from . import recurrent, sharding
-from .forward import run, shares, states
+from . import sharding
+from .forward import form, run, states
 from .sight import BLOCK, Sight
 from .types import Rows
 
@@ -34,8 +34,7 @@ def recordable(fit: Fit, model: Any) -> bool:
     Only where an adapter learns: a graph keeps gradients of its own for all that does.
     """
     wanted = fit.graphs and fit.lora is not None and not fit.recompute
-    whole = shares(model) and not sharding.divided(model.parameters())
-    plain = whole and not recurrent.among(model)  # they go by a tree's nodes
+    plain = form(model) == "tree" and not sharding.divided(model.parameters())
     return wanted and plain and model.device.type == "cuda"
 
 

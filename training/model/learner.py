@@ -23,12 +23,12 @@ from ..memory import release
 from ..settings import Fit
 from . import sharding
 from .architecture import base
-from .forward import score, shares, states
+from .forward import form, score, states
 from .graphs import Graphs, recordable
 from .lora import fresh
 from .masters import Masters
 from .stored import ADAPTER_CONFIG, CONFIG, HEAD, SCALAR, reworded, tensors
-from .types import Rows, Scores
+from .types import Form, Rows, Scores
 
 
 class Learner:
@@ -77,9 +77,9 @@ class Learner:
         return context(self.base)
 
     @property
-    def shares(self) -> bool:
-        """Whether what rows begin with alike goes through the model once."""
-        return shares(self.base)
+    def form(self) -> Form:
+        """The form in which rows go through the model."""
+        return form(self.base)
 
     def policy(self, rows: Rows, *, entropy: bool = False) -> Scores:
         """Return what the model as it is thinks of the rows, which are on its device.

@@ -19,45 +19,57 @@ from torch import Tensor, nn
 from .sight import Sight
 
 
-def among(model: nn.Module) -> bool:
-    """Return whether some of the layers of `model` keep a state."""
-    return any(map(_keeps, model.modules()))
+def keepers(model: nn.Module) -> list[nn.Module]:
+    """Return the parts of layers of `model` that keep a state."""
+    return [module for module in model.modules() if _cache(module)]
 
 
 def follow(model: nn.Module) -> None:
     """Have the parts of `model` that keep a state go by a tree, wherever their layer is told one.
 
-    Layers give them a part of what they are told themselves; so each is told before it begins, also
+    Layers give them a part of what they are told themselves; so each is told as it begins, also
     where it begins again, to be computed a second time.
     """
     for layer in list(model.modules()):
-        kept = [child for child in layer.children() if _keeps(child)]
+        kept: list[Any] = [child for child in layer.children() if _cache(child)]
         for module in kept:
+            module.sight = None
             module.forward = partial(_read, module, module.forward)
         if kept:
-            layer.register_forward_pre_hook(partial(_told, kept), with_kwargs=True)
+            layer.forward = partial(_telling, kept, layer.forward)
 
 
-def _keeps(module: nn.Module) -> bool:
-    """Return whether `module` is a layer's part that keeps a state: a short convolution tells."""
+def _cache(module: nn.Module) -> str:
+    """Return what the part of a layer that keeps a state calls its cache; of others nothing.
+
+    A short convolution tells it.
+    """
     convolves = any(isinstance(child, nn.Conv1d) for child in module.children())
-    return convolves and hasattr(module, "layer_idx")
+    if not convolves or not hasattr(module, "layer_idx"):
+        return ""
+    told = signature(type(module).forward).parameters
+    return next((name for name in ("cache_params", "past_key_values") if name in told), "")
 
 
-def _told(kept: Sequence[Any], _layer: nn.Module, _args: object, kwargs: dict[str, Any]) -> None:
+def _telling(kept: Sequence[Any], forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Return what a layer makes of its arguments, its parts having been told of a tree in them."""
     for module in kept:
         module.sight = kwargs.get("sight")
+    try:
+        return forward(*args, **kwargs)
+    finally:
+        for module in kept:
+            module.sight = None
 
 
 def _read(
     module: Any, forward: Callable[..., Tensor], hidden_states: Tensor, *args: Any, **kwargs: Any
 ) -> Tensor:
     """Return (1, M, E) what the module makes of (1, M, E) hidden states of the tree's tokens."""
-    sight: Sight | None = vars(module).pop("sight", None)
+    sight: Sight | None = module.sight
     if sight is None:
         return forward(hidden_states, *args, **kwargs)
-    sight.readers.add(module.layer_idx)
-    cache = {"cache_params", "past_key_values"} & {*signature(forward).parameters}
+    sight.readers.add(id(module))
     turns, taken = sight.turns
     known: dict[int, Memory] = {}
     found: list[Tensor] = []
@@ -65,8 +77,10 @@ def _read(
         memory = Memory.joined([known[n] for n in turn.after])
         # Gathered as embeddings are: their gradients are added in one order, however many meet.
         some = F.embedding(turn.places, hidden_states[0])
-        found.append(forward(some, **dict.fromkeys(cache, memory)).flatten(0, 1))
+        found.append(forward(some, **{_cache(module): memory}).flatten(0, 1))
         known |= {number: memory.of(n) for n, number in enumerate(turn.numbers)}
+    if sight.states is not None:
+        sight.states.extend(state for memory in known.values() for state in memory.all())
     return torch.cat(found)[taken][None]
 
 
@@ -83,12 +97,11 @@ class Memory:
     @classmethod
     def joined(cls, some: Sequence[Self]) -> Self:
         """Return those of one after the other; of none: they begin."""
-        kinds = [(m.conv_states, m.recurrent_states) for m in some]
-        if not kinds:
+        if not some:
             return cls({}, {})
         conv, recurrent = (
             {i: torch.cat([states[i] for states in kind]) for i in kind[0]}
-            for kind in zip(*kinds, strict=True)
+            for kind in zip(*((one.conv_states, one.recurrent_states) for one in some), strict=True)
         )
         return cls(conv, recurrent)
 
@@ -96,6 +109,10 @@ class Memory:
         """Return those of the sequence of that number alone."""
         kinds = self.conv_states, self.recurrent_states
         return type(self)(*({i: s[n : n + 1] for i, s in kind.items()} for kind in kinds))
+
+    def all(self) -> list[Tensor]:
+        """Return each of them."""
+        return [*self.conv_states.values(), *self.recurrent_states.values()]
 
     @property
     def layers(self) -> Self:
@@ -110,12 +127,7 @@ class Memory:
         return self._begun
 
     def update_conv_state(
-        self,
-        new: Tensor,
-        layer_idx: int,
-        state_idx: int = 0,
-        *,
-        conv_kernel_size: int,
+        self, new: Tensor, layer_idx: int, state_idx: int = 0, *, conv_kernel_size: int
     ) -> Tensor:
         """Return what the convolution goes over, and keep as much of it as reaches further."""
         whole = torch.cat([self.conv_states[state_idx], new], -1) if self._begun else new

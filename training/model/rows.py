@@ -10,8 +10,9 @@ import torch
 from moot.agents.errors import MootError
 
 from ..data.examples import E, Example, Said
+from .stretches import read
 from .tree import tree
-from .types import Encoder, Rows
+from .types import Encoder, Form, Rows
 
 
 def rows(said: Sequence[Said], encode: Encoder | None = None, probe: int | None = None) -> Rows:
@@ -79,7 +80,7 @@ def moved(batch: Rows, device: torch.device) -> Rows:
 
 
 def microbatches(
-    examples: Sequence[E], encode: Encoder | None, tokens: int, *, shared: bool = True
+    examples: Sequence[E], encode: Encoder | None, tokens: int, *, form: Form = "tree"
 ) -> Iterator[Sequence[E]]:
     """Yield the examples, in order, in microbatches that have at most `tokens` each.
 
@@ -89,30 +90,35 @@ def microbatches(
         examples: to be divided.
         encode: for words whose token ids are not known; `None`: all are.
         tokens: the most.
-        shared: whether those of the prefix tree are counted, and not those of rows side by side,
-            with their padding.
+        form: how they go through the model: those of the prefix tree are counted, or those that
+            layers with states read of it, or those of rows side by side, with their padding.
     """
     found: list[E] = []
+    ids: list[tuple[int, ...]] = []
     seen: set[tuple[int, int]] = set()
-    lengths: list[int] = []
     for example in examples:
-        places = [[*_places(one, encode)] for one in example.rows]
-        own, longer = {*chain.from_iterable(places)}, [*map(len, places)]
-        size = len(seen | own) if shared else len(lengths + longer) * max(lengths + longer)
+        own = [(*prompt(one, encode), *completion(one, encode)) for one in example.rows]
+        places = set(chain.from_iterable(map(_places, own)))
+        size = len(seen | places) if form == "tree" else _size([*ids, *own], form)
         if found and size > tokens:
             yield found
-            found, seen, lengths = [], set(), []
+            found, ids, seen = [], [], set()
         found.append(example)
-        seen |= own
-        lengths += longer
+        ids += own
+        seen |= places
     if found:
         yield found
 
 
-def _places(one: Said, encode: Encoder | None) -> Iterator[tuple[int, int]]:
+def _size(ids: Sequence[Sequence[int]], form: Form) -> int:
+    """Return how many tokens are read of rows in this form."""
+    return len(ids) * max(map(len, ids)) if form == "rows" else read(tree(ids).nodes)
+
+
+def _places(ids: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Yield a name for each of a row's tokens that other rows' have too if they begin alike."""
     so_far = 0
-    for length, token in enumerate((*prompt(one, encode), *completion(one, encode))):
+    for length, token in enumerate(ids):
         so_far = hash((so_far, token))
         yield length, so_far
 

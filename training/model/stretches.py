@@ -69,6 +69,16 @@ def turns(nodes: Sequence[Node], shortest: int = SHORTEST) -> Iterator[Turn]:
         yield Turn(F.pad(places, (0, missing), value=-1), () if read[0].ends else numbers, after)
 
 
+def read(nodes: Sequence[Node]) -> int:
+    """Return how many tokens are read, each stretch as long as the longest that is read with it.
+
+    A stretch counts as `SHORTEST` at least: it is as dear, for its kernel and for its state.
+    """
+    found = sorted(_stretches(nodes, SHORTEST), key=lambda one: one.turn)
+    together = (list(some) for _, some in groupby(found, key=lambda one: one.turn))
+    return sum(len(some) * max(SHORTEST, *(one.length for one in some)) for some in together)
+
+
 def padded(stretches: Iterable[Sequence[Node]]) -> Tensor:
     """Return (B, L) the places of the tokens of B stretches, padded on the right with -1."""
     places = [torch.cat([torch.arange(n.start, n.end) for n in nodes]) for nodes in stretches]

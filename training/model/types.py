@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from moot.agents.types import Prompt
 
@@ -15,6 +15,11 @@ if TYPE_CHECKING:  # settings import this module, and `moot plan` imports no tor
     from torch import Tensor
 
     from .tree import Node
+
+
+Form = Literal["tree", "states", "rows"]
+"""How rows go through a model: what they begin with alike once; so too, but for what is short where
+layers keep states; or side by side, each whole."""
 
 
 class Encoder(Protocol):
