@@ -20,8 +20,8 @@ from .sight import Sight
 
 
 def keepers(model: nn.Module) -> list[nn.Module]:
-    """Return the parts of layers of `model` that keep a state."""
-    return [module for module in model.modules() if _cache(module)]
+    """Return the parts of layers of `model` that keep a state, and go by a tree."""
+    return [module for module in model.modules() if "sight" in vars(module)]
 
 
 def follow(model: nn.Module) -> None:
@@ -31,12 +31,14 @@ def follow(model: nn.Module) -> None:
     where it begins again, to be computed a second time.
     """
     for layer in list(model.modules()):
-        kept: list[Any] = [child for child in layer.children() if _cache(child)]
-        for module in kept:
+        kept: dict[Any, str] = {
+            child: name for child in layer.children() if (name := _cache(child))
+        }
+        for module, cache in kept.items():
             module.sight = None
-            module.forward = partial(_read, module, module.forward)
+            module.forward = partial(_read, module, module.forward, cache)
         if kept:
-            layer.forward = partial(_telling, kept, layer.forward)
+            layer.forward = partial(_telling, [*kept], layer.forward)
 
 
 def _cache(module: nn.Module) -> str:
@@ -63,7 +65,12 @@ def _telling(kept: Sequence[Any], forward: Callable[..., Any], *args: Any, **kwa
 
 
 def _read(
-    module: Any, forward: Callable[..., Tensor], hidden_states: Tensor, *args: Any, **kwargs: Any
+    module: Any,
+    forward: Callable[..., Tensor],
+    cache: str,
+    hidden_states: Tensor,
+    *args: Any,
+    **kwargs: Any,
 ) -> Tensor:
     """Return (1, M, E) what the module makes of (1, M, E) hidden states of the tree's tokens."""
     sight: Sight | None = module.sight
@@ -77,7 +84,7 @@ def _read(
         memory = Memory.joined([known[n] for n in turn.after])
         # Gathered as embeddings are: their gradients are added in one order, however many meet.
         some = F.embedding(turn.places, hidden_states[0])
-        found.append(forward(some, **{_cache(module): memory}).flatten(0, 1))
+        found.append(forward(some, **{cache: memory}).flatten(0, 1))
         known |= {number: memory.of(n) for n, number in enumerate(turn.numbers)}
     if sight.states is not None:
         sight.states.extend(state for memory in known.values() for state in memory.all())
