@@ -1,98 +1,138 @@
-"""Adapters of a text model in the files of one that sees: vLLM goes by the files' names."""
+"""Examples in files: what is read is what was written, a row group at a time."""
 
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-import torch
-from conftest import EYES, BuildTiny
-from row_alone import RECURRENT
-from safetensors.torch import load_file, save_file
-from standing_in import Site, found
-from told import learner
 
-from moot.agents.engine import Engine
-from moot.agents.types import Weights
-from moot.agents.weights.facts import facts
-from moot.agents.weights.filed import FILED, as_filed
+from moot.agents.types import Message
+from moot.training.data import filed
+from moot.training.data.examples import EVERYONE, Example, Known, Pair, Rollout, Said, Shown
+from moot.training.data.filed import Filed, write
+from moot.training.settings import Fit
 
-OWN = "base_model.model.model.layers.0.mlp.up_proj.lora_A.weight"
+KNOWN = Known(
+    logp=(-0.5, -1e-30),
+    anchor=(-float("inf"), 0.1),
+    entropy=0.25,
+    certainty=2.0,
+    probe=-3.5,
+    anchor_probe=-4.5,
+    value=(1.0, 2.0),
+)
+SAID = Said(
+    prompt=(Message("system", "é\n"), Message("user", "?")),
+    text="a\0b",
+    tokens=(5, 6),
+    prompt_tokens=(1, 2, 3),
+    logprobs=(-0.25, -0.125),
+    finish="length",
+    temperature=0.7,
+    most=2,
+    length=2,
+    engine="main",
+    known=KNOWN,
+)
+BARE = Said((), "")
+FULL: list[Example] = [
+    Rollout(
+        episode="e/0",
+        turn=1,
+        round=2,
+        agent="a",
+        weights="w",
+        version=3,
+        said=SAID,
+        reward=0.1,
+        advantage=-0.3,
+        teaches=False,
+        judges=(4, 5),
+        answer="4",
+        beside=BARE,
+        drift=0.5,
+        gains=(0.5, -0.5),
+        returns=(1.5, 2.5),
+        earned=(0.5, None),
+        target=-1.0,
+        weight=0.5,
+    ),
+    Pair("e", (1, 2), ("a", "b"), ("w", "v"), SAID, BARE, 0.75, 2.0, (3,), False),
+    Shown("e", 1, "a", EVERYONE, SAID, "revision", False),
+]
+PLAIN: list[Example] = [
+    Rollout("e", 0, 0, "a", None, 0, BARE, None),
+    Pair("e", (0, 1), ("", ""), (), BARE, BARE),
+    Shown("e", None, "", (), BARE, ""),
+]
 
 
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    return found(tmp_path, monkeypatch)
+@pytest.mark.parametrize(("full", "plain"), list(zip(FULL, PLAIN, strict=True)))
+def test_what_is_read_is_what_was_written(full: Example, plain: Example, tmp_path: Path) -> None:
+    write(tmp_path / "x.parquet", [full, plain])
+
+    found = Filed(tmp_path / "x.parquet")
+
+    assert list(found) == [full, plain]
+    assert (found[0], found[-1], found[:1]) == (full, plain, [full])
+    assert (found.kind, found.episodes, found.teaches) == (type(full), [full.episode, "e"], [0, 1])
 
 
-def filed(folder: Path, name: str) -> Path:
-    """Make a folder in which a model has one tensor of that name."""
-    folder.mkdir(exist_ok=True)
-    save_file({name: torch.ones(2, 3)}, folder / "model.safetensors")
-    return folder
+@pytest.mark.parametrize("record", [KNOWN, SAID, *FULL])
+def test_no_field_is_left_at_what_it_is_by_default(record: Any) -> None:
+    """The test above would else not see that a field is lost."""
+    for field in fields(record):
+        assert getattr(record, field.name) != field.default, field.name
 
 
-def adapter(folder: Path, name: str = OWN) -> Path:
-    folder.mkdir()
-    (folder / "adapter_config.json").write_text('{"r": 1}')
-    tensors = {name: torch.ones(1, 3, dtype=torch.bfloat16), f"{name}.b": torch.arange(5.0)}
-    save_file(tensors, folder / "adapter_model.safetensors")
-    return folder
+def test_the_columns_are_typed(tmp_path: Path) -> None:
+    write(tmp_path / "x.parquet", FULL[:1])
+
+    columns = {c.name: str(c.type) for c in pq.read_schema(tmp_path / "x.parquet")}
+
+    assert columns["reward"] == "double"
+    assert columns["judges"] == "list<element: int64>"
+    assert "prompt: list<element: struct<role: string, content: string>>" in columns["said"]
 
 
-def test_layers_are_named_as_the_base_s_files_name_them(tmp_path: Path) -> None:
-    base = filed(tmp_path / "base", "model.language_model.layers.0.mlp.up_proj.weight")
-    own = adapter(tmp_path / "own")
-
-    made = as_filed(own, base)
-
-    assert made == own / FILED
-    long = OWN.replace("model.layers", "model.language_model.layers")
-    before, after = (load_file(f / "adapter_model.safetensors") for f in (own, made))
-    assert {name.replace(OWN, long): t.tolist() for name, t in before.items()} == {
-        name: t.tolist() for name, t in after.items()
-    }
-    assert after[long].dtype == torch.bfloat16
-    assert (made / "adapter_config.json").read_text() == '{"r": 1}'
-    assert as_filed(own, base) == made
-    assert as_filed(made, base) == made  # it has these names already
-    assert [path.name for path in own.glob(f"{FILED}*")] == [FILED]
-
-
-def test_what_is_named_so_already_stays_where_it_is(tmp_path: Path) -> None:
-    own = adapter(tmp_path / "own")
-
-    assert as_filed(own, filed(tmp_path / "base", "model.layers.0.mlp.up_proj.weight")) == own
-    assert as_filed(own, filed(tmp_path / "base", "language_model.model.layers.0.weight")) == own
-    assert as_filed(own, tmp_path / "nothing") == own
-    assert as_filed(tmp_path / "nobody", tmp_path / "base") == tmp_path / "nobody"  # vLLM says it
-
-
-def test_a_server_is_given_an_adapter_by_the_names_of_its_model_s_files(
-    site: Site, tmp_path: Path
+def test_examples_come_from_their_row_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    filed(tmp_path / "model", "model.language_model.layers.0.mlp.up_proj.weight")
-    own = adapter(tmp_path / "pupil")
+    from moot.training.schedule import schedule
 
-    async def part(engine: Engine) -> None:
-        await engine.load(Weights("pupil", 1, own))
+    monkeypatch.setattr(filed, "GROUP", 3)
+    pairs: list[Example] = [
+        Pair(f"e{i // 2}", (0, i), ("", ""), (), BARE, BARE, teaches=i != 4) for i in range(8)
+    ]
+    write(tmp_path / "x.parquet", iter(pairs))
 
-    site.play(part)
+    found = Filed(tmp_path / "x.parquet")
 
-    assert (own / FILED / "adapter_config.json").exists()
+    assert pq.ParquetFile(tmp_path / "x.parquet").num_row_groups == 3
+    assert [found[i] for i in (7, 0, 3, 2)] == [pairs[i] for i in (7, 0, 3, 2)]
+    with pytest.raises(IndexError):
+        found[8]
+    fit = Fit(groups=2)
+    steps = [list(step) for step in schedule(found, fit, seed=1)]
+    assert steps == [list(step) for step in schedule(pairs, fit, seed=1)]
 
 
-def test_what_is_learnt_on_a_model_that_sees_is_named_as_its_files_are(
-    build_tiny: BuildTiny, tmp_path: Path
+def test_one_example_is_decoded_with_few_others_of_which_no_statistics_are_kept(
+    tmp_path: Path,
 ) -> None:
-    vision = {**EYES, "num_heads": 2, "out_hidden_size": 32, "depth": 1}
-    how = RECURRENT["qwen3_5_text"]
-    base = build_tiny(tmp_path / "base", architecture="qwen3_5", vision_config=vision, **how)
-    (tmp_path / "own").mkdir()
-    learner(base).save(tmp_path / "own")
+    long, path = Said((), "x" * 10_000), tmp_path / "x.parquet"
+    write(path, (Pair(f"e{i}", (0, 1), ("", ""), (), long, long) for i in range(1000)))
+    found, before = Filed(path), pa.total_allocated_bytes()
 
-    made = as_filed(tmp_path / "own", base)
+    assert found[700].episode == "e700"
 
-    learnt = load_file(made / "adapter_model.safetensors")
-    layers = {name.removeprefix("base_model.model.").partition(".lora_")[0] for name in learnt}
-    files = {n for f in base.glob("*.safetensors") for n in load_file(f)}
-    assert {f"{layer}.weight" for layer in layers} <= files
-    assert facts(str(base)) is not None
+    assert pa.total_allocated_bytes() - before < 100 * 2 * 10_000
+    assert not pq.read_metadata(path).row_group(0).column(0).is_stats_set
+
+
+def test_a_file_of_nothing_can_be_read(tmp_path: Path) -> None:
+    write(tmp_path / "x.parquet", [])
+
+    assert list(Filed(tmp_path / "x.parquet")) == []

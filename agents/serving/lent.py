@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from ..errors import EngineError, Fault
 from ..types import Weights
-from ..weights.filed import as_filed
+from ..weights.names import as_filed
 from ..wire import Wire
 
 

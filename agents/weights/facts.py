@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ..types import WIDTH, Dtype, Precision
 from .catalogue import CATALOGUE
-from .filed import header
 from .models import here
+from .names import header
 
 NOT_LINEAR = "embed", "wte", "wpe", "lm_head", ".experts."
 NF4 = 0.516

@@ -90,30 +90,20 @@ def _apart(loaded: Any, two: Sequence[Row]) -> str | None:
                 f"what we find of rows that begin alike isn't what we find {what}: "
                 f"log-probabilities are {far:.2g} nats apart"
             )
-    if form(loaded) != "states":
-        return None
-    if not all(_heard(loaded, two)):
+    return _lost(loaded, two) if form(loaded) == "states" else None
+
+
+def _lost(loaded: Any, two: Sequence[Row]) -> str | None:
+    """Return what of the gradient doesn't come back through states; `None`: all of it does."""
+    shared = _batch(loaded, two).nodes[0].end
+    together, heard = _slopes(loaded, two)
+    if not heard:
         return "it doesn't go on from all of its states"
-    if loaded.dtype == torch.float32 and not (lost := _lost(loaded, two)) <= LOST:
+    apiece = sum((_slopes(loaded, [row])[0][:shared] for row in two), torch.zeros(()))
+    lost = float((together[:shared] - apiece).norm() / apiece.norm())
+    if loaded.dtype == torch.float32 and not lost <= LOST:
         return f"{lost:.0%} of the gradient are lost where states are handed on"
     return None
-
-
-def _heard(loaded: Any, two: Sequence[Row]) -> list[bool]:
-    """Return whether each state that two rows hand on is gone on from, gradients included."""
-    states = list[Tensor]()
-    with torch.enable_grad():
-        found = _found(loaded, two, states).sum()
-    gradients: Any = torch.autograd.grad(found, states, allow_unused=True)
-    return [gradient is not None and bool(gradient.any()) for gradient in gradients]
-
-
-def _lost(loaded: Any, two: Sequence[Row]) -> float:
-    """Return which part of the gradient of what two rows begin with isn't that of both alone."""
-    shared = _batch(loaded, two).nodes[0].end
-    together, *apiece = (_slope(loaded, some)[:shared] for some in (two, *([row] for row in two)))
-    alone = sum(apiece, torch.zeros_like(together))
-    return float((together - alone).norm() / alone.norm())
 
 
 def _batch(loaded: Any, some: Sequence[Row]) -> Rows:
@@ -150,9 +140,12 @@ def _found(loaded: Any, some: Sequence[Row], states: list[Tensor] | None = None)
     return score(loaded, batch, through=through).logp[batch.mask]
 
 
-def _slope(loaded: Any, some: Sequence[Row]) -> Tensor:
-    """Return (M, E) the gradient of the sum of these by the embeddings of the tree's tokens."""
-    embedded = list[Tensor]()
+def _slopes(loaded: Any, some: Sequence[Row]) -> tuple[Tensor, bool]:
+    """Return (M, E) the gradient of the sum of these by the embeddings of the tree's tokens.
+
+    And whether there is one by each state that was handed on.
+    """
+    embedded, states = list[Tensor](), list[Tensor]()
 
     def learning(_module: nn.Module, _args: object, out: Tensor) -> None:
         embedded.append(out.requires_grad_())
@@ -160,10 +153,11 @@ def _slope(loaded: Any, some: Sequence[Row]) -> Tensor:
     hook = loaded.get_input_embeddings().register_forward_hook(learning)
     try:
         with torch.enable_grad():
-            found = _found(loaded, some).sum()
+            found = _found(loaded, some, states).sum()
     finally:
         hook.remove()
-    return torch.autograd.grad(found, embedded)[0][0].float()
+    by: Any = torch.autograd.grad(found, [*embedded, *states], allow_unused=True)
+    return by[0][0].float(), all(one is not None and bool(one.any()) for one in by[1:])
 
 
 def _own(loaded: Any, some: Sequence[Row]) -> Tensor:
