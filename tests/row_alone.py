@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from moot.training.data.examples import Said
+from moot.training.model.stretches import SHORTEST
 from moot.training.model.types import Scores
 
 # Windows of four tokens: less than the longest row has, and than what most rows share.
@@ -75,6 +76,29 @@ BATCH = [
     said((7, 3), (2, 5)),
     said((100, 101), (3,), 0.0),  # greedy: learns at 1
 ]
+
+
+DRAW = torch.Generator().manual_seed(3)
+
+
+def some(count: int) -> tuple[int, ...]:
+    return tuple(torch.randint(5, 250, (count,), generator=DRAW).tolist())
+
+
+ONCE, TWICE, FEW = some(SHORTEST + 6), some(SHORTEST), some(3)
+TALK = [
+    said(ONCE, some(5)),
+    said(ONCE, some(9), 0.7),
+    said((*ONCE, *TWICE), some(4)),
+    said((*ONCE, *TWICE), some(1)),
+    said((*ONCE, *TWICE, *FEW), some(6)),
+    said((*ONCE, *TWICE, *FEW), some(2)),
+    said((*ONCE, *FEW), some(SHORTEST + 2)),
+    said((*ONCE, *FEW), some(1)),
+    said(some(30), some(3)),
+    said(some(3), some(1)),
+]
+"""States are handed on after ONCE, and after TWICE again, and never after FEW."""
 
 
 def loaded(folder: Path, attention: str, dtype: torch.dtype = torch.float32, **other: Any) -> Any:

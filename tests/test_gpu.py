@@ -24,8 +24,9 @@ from moot.training.methods.laser import LaSeR
 from moot.training.methods.rent import RENT
 from moot.training.model import rows as batches
 from moot.training.model import sharding
+from moot.training.model.architecture import base
 from moot.training.model.attention import KERNEL, attend
-from moot.training.model.forward import score
+from moot.training.model.forward import form, score
 from moot.training.model.sight import Sight
 from moot.training.model.stored import tensors
 from moot.training.model.tree import tree
@@ -89,6 +90,26 @@ def test_a_row_s_numbers_and_gradients_are_those_of_it_alone(
 
     found = row_alone.split(score(model, batch, bonus=True), batch.mask)
     expected = [row_alone.alone(plain, one) for one in row_alone.BATCH]
+
+    for row, other in zip(found, expected, strict=True):
+        for one, definition in zip(row, other, strict=True):
+            torch.testing.assert_close(one.cpu(), definition, atol=1e-4, rtol=0)
+    near(gradients(model, found), gradients(plain, expected))
+
+
+@pytest.mark.parametrize("name", row_alone.RECURRENT)
+def test_states_are_handed_on_here_too(name: str, build_tiny: BuildTiny, tmp_path: Path) -> None:
+    how = row_alone.RECURRENT[name]
+    folder = build_tiny(tmp_path / name, architecture=name, **{"head_dim": 16, **how})
+    batch = batches.moved(batches.rows(row_alone.TALK, probe=row_alone.PROBE), GPU)
+    model = base(
+        folder, jobs.FIT.model_copy(update={"device": "cuda", "dtype": "float32", "lora": None})
+    )
+    plain = row_alone.loaded(folder, "eager")
+    assert form(model) == "states"
+
+    found = row_alone.split(score(model, batch, bonus=True), batch.mask)
+    expected = [row_alone.alone(plain, one) for one in row_alone.TALK]
 
     for row, other in zip(found, expected, strict=True):
         for one, definition in zip(row, other, strict=True):

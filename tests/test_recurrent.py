@@ -12,13 +12,16 @@ from method_runs import played
 from row_alone import (
     BATCH,
     BESIDE,
+    ONCE,
     PROBE,
     RECURRENT,
+    TALK,
     alone,
     gradients,
     loaded,
     said,
     same,
+    some,
     split,
     summed,
 )
@@ -35,33 +38,12 @@ from moot.training.model.graphs import recordable
 from moot.training.model.lora import fresh
 from moot.training.model.rows import rows
 from moot.training.model.sight import Sight
-from moot.training.model.stretches import FEWEST, SHORTEST
+from moot.training.model.stretches import FEWEST
 from moot.training.model.types import Rows
 from moot.training.settings import Fit, Lora
 
-DRAW = torch.Generator().manual_seed(3)
-
-
-def some(count: int) -> tuple[int, ...]:
-    return tuple(torch.randint(5, 250, (count,), generator=DRAW).tolist())
-
-
 NEAR = 2e-5
 """Nats: a row of 140 tokens is as far from itself when its chunks begin elsewhere."""
-ONCE, TWICE, FEW = some(SHORTEST + 6), some(SHORTEST), some(3)
-TALK = [
-    said(ONCE, some(5)),
-    said(ONCE, some(9), 0.7),
-    said((*ONCE, *TWICE), some(4)),
-    said((*ONCE, *TWICE), some(1)),
-    said((*ONCE, *TWICE, *FEW), some(6)),
-    said((*ONCE, *TWICE, *FEW), some(2)),
-    said((*ONCE, *FEW), some(SHORTEST + 2)),
-    said((*ONCE, *FEW), some(1)),
-    said(some(30), some(3)),
-    said(some(3), some(1)),
-]
-"""States are handed on after ONCE, and after TWICE again, and never after FEW."""
 
 
 @pytest.fixture(scope="module", params=RECURRENT)
