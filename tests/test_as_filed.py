@@ -11,9 +11,10 @@ from standing_in import Site, found
 from told import learner
 
 from moot.agents.engine import Engine
+from moot.agents.errors import EngineError
 from moot.agents.types import Weights
 from moot.agents.weights.facts import facts
-from moot.agents.weights.names import FILED, as_filed
+from moot.agents.weights.names import FILED, FILES, as_filed
 
 OWN = "base_model.model.model.layers.0.mlp.up_proj.lora_A.weight"
 
@@ -52,18 +53,42 @@ def test_layers_are_named_as_the_base_s_files_name_them(tmp_path: Path) -> None:
     }
     assert after[long].dtype == torch.bfloat16
     assert (made / "adapter_config.json").read_text() == '{"r": 1}'
-    assert as_filed(own, base) == made
     assert as_filed(made, base) == made  # it has these names already
-    assert [path.name for path in own.glob(f"{FILED}*")] == [FILED]
+    whole = (made / "adapter_model.safetensors").read_bytes()
+    (made / "adapter_model.safetensors").write_bytes(whole[:-9])
+    assert as_filed(own, base) == made
+    assert (made / "adapter_model.safetensors").read_bytes() == whole
+    assert sorted(path.name for path in made.iterdir()) == sorted(FILES)
 
 
 def test_what_is_named_so_already_stays_where_it_is(tmp_path: Path) -> None:
     own = adapter(tmp_path / "own")
 
     assert as_filed(own, filed(tmp_path / "base", "model.layers.0.mlp.up_proj.weight")) == own
-    assert as_filed(own, filed(tmp_path / "base", "language_model.model.layers.0.weight")) == own
     assert as_filed(own, tmp_path / "nothing") == own
     assert as_filed(tmp_path / "nobody", tmp_path / "base") == tmp_path / "nobody"  # vLLM says it
+
+
+@pytest.mark.parametrize("prefix", ["model.language_model", "language_model.model"])
+def test_the_text_model_may_be_called_so_or_so(prefix: str, tmp_path: Path) -> None:
+    base = filed(tmp_path / "base", f"{prefix}.layers.0.mlp.up_proj.weight")
+    own = adapter(tmp_path / "own")
+    seeing = adapter(tmp_path / "seeing", "base_model.model.model.language_model.layers.0.lora_A")
+
+    made = as_filed(own, base)
+
+    [name] = [n for n in load_file(made / FILES[1]) if not n.endswith(".b")]
+    assert name == f"base_model.model.{prefix}.layers.0.mlp.up_proj.lora_A.weight"
+    assert as_filed(seeing, base) == seeing  # vLLM knows what transformers calls all of it
+
+
+def test_a_damaged_adapter_is_named(tmp_path: Path) -> None:
+    base = filed(tmp_path / "base", "model.language_model.layers.0.mlp.up_proj.weight")
+    own = adapter(tmp_path / "own")
+    (own / "adapter_model.safetensors").write_bytes(b"")
+
+    with pytest.raises(EngineError, match=r"adapter_model\.safetensors: is damaged"):
+        as_filed(own, base)
 
 
 def test_a_server_is_given_an_adapter_by_the_names_of_its_model_s_files(

@@ -175,6 +175,14 @@ def test_a_server_that_dies_at_start_is_explained_by_its_log(tmp_path: Path) -> 
     assert ": 1 validation error for ModelConfig: Value error, too long. (log:" in death(
         tmp_path, script
     )
+    script = r"""
+        echo '(Core pid=6) ERROR 11-24 02:19 [a.py:1] ValidationError: 2 validation errors for C'
+        echo '(Core pid=6) ERROR 11-24 02:19 [a.py:1] max_num_seqs'
+        echo '(Core pid=6) ERROR 11-24 02:19 [a.py:1]   Input should be 1 or more [type=ge, x=0]'
+        exit 1"""
+    assert ": 2 validation errors for C: max_num_seqs Input should be 1 or more (log:" in death(
+        tmp_path, script
+    )
     assert death(tmp_path, "kill -9 $$").startswith("the toy was killed, perhaps for want of mem")
     assert "exit code 127" in death(tmp_path, "no-such-program")
 

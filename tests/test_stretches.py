@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot.training.model.stretches import FEWEST, SHORTEST, Turn, first, read, turns
+from moot.training.model.stretches import FEWEST, SHORTEST, Turn, cost, first, turns
 from moot.training.model.tree import Tree, tree
 
 IDS = st.sampled_from([0, 1, 256])
@@ -52,7 +52,7 @@ def test_states_are_handed_on_from_one_that_was_given_its_own() -> None:
 def test_what_is_read_is_counted_with_its_padding_and_no_stretch_is_cheaper_than_a_chunk() -> None:
     def counted(shared: int, *ends: int) -> int:
         begin = [1] * shared
-        return read(tree([[*begin, 2 + n, *[3] * (end - 1)] for n, end in enumerate(ends)]).nodes)
+        return cost(tree([[*begin, 2 + n, *[3] * (end - 1)] for n, end in enumerate(ends)]).nodes)
 
     assert counted(SHORTEST, 1, 2, 5) == (1 + 3) * SHORTEST
     assert counted(SHORTEST - 1, 2, 2) == 2 * (SHORTEST + 1)  # again by each

@@ -82,7 +82,8 @@ class Fit(Settings):
     """Episodes in one optimiser step; all examples of one episode stay together."""
     batch_tokens: int = Field(default=1024, ge=1)
     """The most tokens in one forward pass, with a prefix that several rows share counted once (of a
-    model whose rows go through it side by side: all, and their padding). A step with more
+    model whose layers keep states: each end of a row as 64 tokens at least; of one whose rows go
+    through it side by side: all, and their padding). A step with more
     accumulates gradients, with the same result. Memory grows with it."""
     warmup_steps: int = Field(default=0, ge=0)
     """Steps, over the whole run, in which the learning rate rises from 0."""

@@ -122,9 +122,9 @@ def _last_words(log: str) -> str:
         re.sub(r"^(\(.*?pid=\d+\) ?)?([A-Z]+ [\d: -]+\[.*?\] )?", "", line)
         for line in plain.splitlines()
     ]
-    # Pydantic says what is wrong in the line after, and then what it was given.
-    told = r"(validation errors? for .*)\n +(.*?)( \[type=.*)?$"
-    lines = re.sub(told, r"\1: \2", "\n".join(lines), flags=re.MULTILINE).splitlines()
+    # Pydantic says where, if anywhere, and then what is wrong, in lines of their own.
+    told = r"(validation errors? for .*)\n(?:(\S+)\n)? +(.*?)( \[type=.*)?$"
+    lines = re.sub(told, r"\1: \2 \3", "\n".join(lines), flags=re.MULTILINE).splitlines()
     errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b.*: \S", line)]
     telling = [line for line in errors if "root cause" not in line] or lines or [""]
     return " ".join(telling[-1].split())[:300]

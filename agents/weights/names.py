@@ -1,7 +1,7 @@
 """An adapter under the names that its base model's files have.
 
-Where files hold a model that sees as well, and a text model is taken out of it (Qwen3.5), that
-one's layers have shorter names than the files give them.  PEFT goes by the model, vLLM by the
+Where files hold a model that sees as well, and a text model is taken out of it (Qwen3.5, Llama 4),
+that one's layers have shorter names than the files give them.  PEFT goes by the model, vLLM by the
 files; layers that it doesn't know it leaves out, and the base model speaks.
 """
 
@@ -11,31 +11,48 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from ..errors import EngineError
+
 FILES = "adapter_config.json", "adapter_model.safetensors"
 """What PEFT calls those of an adapter."""
 FILED = "as-filed"
 """The folder beside these in which they lie under the other names."""
-SHORT, LONG = "base_model.model.model.", "base_model.model.model.language_model."
+TEXT = "language_model"
+"""What the text model is called within one that sees."""
+OWN = "base_model.model."
+"""What PEFT puts before the names of layers."""
 
 
 def as_filed(adapter: Path, base: Path) -> Path:
     """Return the folder of the adapter under the names that the files of `base` have.
 
-    Where those are others than its own, it is one in the folder `adapter`, made if it isn't there.
+    Where those are others than its own, it is one in the folder `adapter`, made anew.
+
+    Raises:
+        EngineError: the adapter's file is damaged.
     """
     settings, tensors = (adapter / name for name in FILES)
-    known = not tensors.exists() or any(name.startswith(LONG) for name in header(tensors))
-    if known or not _sees(base):
+    prefix = _prefix(base)
+    if prefix is None or not tensors.exists():
         return adapter
-    made, new = adapter / FILED, adapter / f"{FILED}-{secrets.token_hex(4)}"
-    if not made.exists():
-        new.mkdir()
-        shutil.copy(settings, new)
-        _renamed(tensors, new / tensors.name)
+    try:
+        names = header(tensors)
+    except (ValueError, OverflowError) as error:
+        raise EngineError(f"{tensors}: is damaged: {error}") from None
+    if any(f"{TEXT}." in name for name in names):
+        return adapter
+    made = adapter / FILED
+    made.mkdir(exist_ok=True)
+    for file in (settings, tensors):
+        part = made / f"{file.name}.{secrets.token_hex(4)}"  # another server may be given it too
         try:
-            new.rename(made)
-        except OSError:  # somebody else was first
-            shutil.rmtree(new)
+            if file is tensors:
+                _renamed(file, part, prefix)
+            else:
+                shutil.copy(file, part)
+            part.replace(made / file.name)
+        finally:
+            part.unlink(missing_ok=True)
     return made
 
 
@@ -45,15 +62,20 @@ def header(file: Path) -> dict[str, Any]:
         return json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
 
 
-def _sees(base: Path) -> bool:
-    """Return whether the files of `base` hold a text model beside something else."""
+def _prefix(base: Path) -> str | None:
+    """Return what the names of a text model's layers begin with in the files of `base`.
+
+    `None`: it is in no other model.
+    """
+    known = f"model.{TEXT}.", f"{TEXT}.model."
     names = (name for file in base.glob("*.safetensors") for name in header(file))
-    return any(name.startswith("model.language_model.") for name in names)
+    return next((prefix for name in names for prefix in known if name.startswith(prefix)), None)
 
 
-def _renamed(source: Path, target: Path) -> None:
-    """Copy a safetensors file, its tensors named as they are filed."""
-    named = {name.replace(SHORT, LONG, 1): told for name, told in header(source).items()}
+def _renamed(source: Path, target: Path, prefix: str) -> None:
+    """Copy an adapter's file; its layers' names begin so as the files have them."""
+    before, after = f"{OWN}model.", f"{OWN}{prefix}"
+    named = {name.replace(before, after, 1): told for name, told in header(source).items()}
     with source.open("rb") as old, target.open("wb") as new:
         old.seek(8 + int.from_bytes(old.read(8), "little"))
         text = json.dumps(named).encode()

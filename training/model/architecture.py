@@ -62,6 +62,7 @@ def _loaded(model: Path, dtype: Dtype, device: Device, *, quantized: bool = Fals
     if loaded is None:
         loaded = load(model, dtype, device, quantized=quantized)
     recurrent.follow(loaded)
+    loaded.requires_grad_(False)  # until it is known what learns
     if not isinstance(loaded.get_output_embeddings(), nn.Linear):
         raise MootError(f"{model}: can't train this architecture: its head is no linear layer")
     how = getattr(loaded, "hf_quantizer", None)

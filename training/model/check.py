@@ -31,7 +31,7 @@ SHARED = -1
 APIECE = {"mlp", "moe"}
 """The kinds of layers that look at each token by itself."""
 LOST = 0.01
-"""The part of a gradient that may be amiss; in half the width of float32 nobody could tell."""
+"""The part of a gradient that may be amiss, in float32; in half its width a row's own is."""
 ATTENTION = {"full_attention", "attention", "sliding_attention"}
 """Those that our attention computes; others would be amiss in long rows alone."""
 STATES = {"linear_attention", "mamba", "conv", "hybrid"}
@@ -67,7 +67,7 @@ def _wrong(loaded: Any, name: str, two: Sequence[Row]) -> str | None:
         loaded.set_attn_implementation(name)
         if attention(loaded) != name:
             return "its attention can't be replaced"
-        return _apart(loaded, two)
+        return _differs(loaded, two)
     except torch.OutOfMemoryError:
         raise  # nothing is wrong with the architecture
     except (TorchDynamoException, torch.AcceleratorError) as error:  # nor here
@@ -76,7 +76,7 @@ def _wrong(loaded: Any, name: str, two: Sequence[Row]) -> str | None:
         return in_one_line(error)  # it isn't as others are built
 
 
-def _apart(loaded: Any, two: Sequence[Row]) -> str | None:
+def _differs(loaded: Any, two: Sequence[Row]) -> str | None:
     """Return how what we find of two rows differs from that of each; `None`: it doesn't."""
     with torch.no_grad():
         if form(loaded) != "rows" and (why := _unread(loaded, two)):
@@ -99,11 +99,11 @@ def _lost(loaded: Any, two: Sequence[Row]) -> str | None:
     together, heard = _slopes(loaded, two)
     if not heard:
         return "it doesn't go on from all of its states"
+    if loaded.dtype != torch.float32:  # nobody could tell
+        return None
     apiece = sum((_slopes(loaded, [row])[0][:shared] for row in two), torch.zeros(()))
     lost = float((together[:shared] - apiece).norm() / apiece.norm())
-    if loaded.dtype == torch.float32 and not lost <= LOST:
-        return f"{lost:.0%} of the gradient are lost where states are handed on"
-    return None
+    return None if lost <= LOST else f"{lost:.0%} of the gradient are lost in states"
 
 
 def _batch(loaded: Any, some: Sequence[Row]) -> Rows:
@@ -116,12 +116,12 @@ def _unread(loaded: Any, some: Sequence[Row]) -> str | None:
     batch, text = _batch(loaded, some), loaded.config.get_text_config()
     sight = Sight.of(batch.nodes, batch.position)
     run(loaded, batch.tokens, sight)
-    read: list[Any] = [module for module in loaded.modules() if id(module) in sight.readers]
-    if any(module not in read for module in recurrent.keepers(loaded)):
+    told: list[Any] = [module for module in loaded.modules() if id(module) in sight.readers]
+    if any(module not in told for module in recurrent.keepers(loaded)):
         return "its layers aren't told of a tree"
     kinds = getattr(text, "layer_types", None) or ()
     layers = text.num_hidden_layers - sum(kind in APIECE for kind in kinds)
-    asked = len({module.layer_idx for module in read} - {SHARED})
+    asked = len({module.layer_idx for module in told} - {SHARED})
     return None if asked == layers else f"{asked} of its {layers} layers go by a tree"
 
 
@@ -133,7 +133,7 @@ def _found(loaded: Any, some: Sequence[Row], states: list[Tensor] | None = None)
 
     def handing(loaded: Any, batch: Rows) -> Tensor:
         sight = Sight.of(batch.nodes, batch.position, handed=FEWEST)
-        return run(loaded, batch.tokens, replace(sight, states=states))
+        return run(loaded, batch.tokens, replace(sight, handed_on=states))
 
     batch = _batch(loaded, some)
     through = beside if form(loaded) == "rows" else handing

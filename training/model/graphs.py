@@ -34,8 +34,8 @@ def recordable(fit: Fit, model: Any) -> bool:
     Only where an adapter learns: a graph keeps gradients of its own for all that does.
     """
     wanted = fit.graphs and fit.lora is not None and not fit.recompute
-    plain = form(model) == "tree" and not sharding.divided(model.parameters())
-    return wanted and plain and model.device.type == "cuda"
+    whole = form(model) == "tree" and not sharding.divided(model.parameters())
+    return wanted and whole and model.device.type == "cuda"
 
 
 class Graphs:

@@ -86,8 +86,8 @@ def _read(
         some = F.embedding(turn.places, hidden_states[0])
         found.append(forward(some, **{cache: memory}).flatten(0, 1))
         known |= {number: memory.of(n) for n, number in enumerate(turn.numbers)}
-    if sight.states is not None:
-        sight.states.extend(state for memory in known.values() for state in memory.all())
+    if sight.handed_on is not None:
+        sight.handed_on.extend(state for memory in known.values() for state in memory.all())
     return torch.cat(found)[taken][None]
 
 

@@ -10,7 +10,7 @@ import torch
 from moot.agents.errors import MootError
 
 from ..data.examples import E, Example, Said
-from .stretches import read
+from .stretches import cost
 from .tree import tree
 from .types import Encoder, Form, Rows
 
@@ -112,7 +112,7 @@ def microbatches(
 
 def _size(ids: Sequence[Sequence[int]], form: Form) -> int:
     """Return how many tokens are read of rows in this form."""
-    return len(ids) * max(map(len, ids)) if form == "rows" else read(tree(ids).nodes)
+    return len(ids) * max(map(len, ids)) if form == "rows" else cost(tree(ids).nodes)
 
 
 def _places(ids: Sequence[int]) -> Iterator[tuple[int, int]]:

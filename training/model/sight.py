@@ -32,8 +32,8 @@ class Sight:
     """The least tokens of a stretch whose state a recurrent layer hands on."""
     readers: set[int] = field(default_factory=set[int])
     """The modules that have gone by it, by their ids."""
-    states: list[Tensor] | None = None
-    """Those that recurrent layers have handed on; `None`: nobody wants to know."""
+    handed_on: list[Tensor] | None = None
+    """The states that recurrent layers have handed on; `None`: nobody wants to know."""
     _blocks: dict[int | None, BlockMask] = field(
         default_factory=dict[int | None, BlockMask], init=False, repr=False
     )

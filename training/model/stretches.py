@@ -44,7 +44,7 @@ class _Stretch(NamedTuple):
         return sum(node.end - node.start for node in self.nodes)
 
     @property
-    def turn(self) -> tuple[int, ...]:
+    def order(self) -> tuple[int, ...]:
         """The stretches that can be read at once, and when: padding has no place before another."""
         if self.ends:
             return (1, self.after is not None, self.length.bit_length())
@@ -59,24 +59,25 @@ def turns(nodes: Sequence[Node], shortest: int = SHORTEST) -> Iterator[Turn]:
         shortest: the least tokens of a stretch whose state is handed on; `FEWEST` or more.
     """
     found = _stretches(nodes, shortest)
-    order = sorted(range(len(found)), key=lambda n: found[n].turn)
-    for _, some in groupby(order, key=lambda n: found[n].turn):
+    order = sorted(range(len(found)), key=lambda n: found[n].order)
+    for _, some in groupby(order, key=lambda n: found[n].order):
         numbers = tuple(some)
-        read = [found[n] for n in numbers]
-        after = tuple(one.after for one in read if one.after is not None)
-        places = padded(one.nodes for one in read)
+        together = [found[n] for n in numbers]
+        after = tuple(one.after for one in together if one.after is not None)
+        places = padded(one.nodes for one in together)
         missing = max(FEWEST - places.shape[1], 0)
-        yield Turn(F.pad(places, (0, missing), value=-1), () if read[0].ends else numbers, after)
+        places = F.pad(places, (0, missing), value=-1)
+        yield Turn(places, () if together[0].ends else numbers, after)
 
 
-def read(nodes: Sequence[Node]) -> int:
+def cost(nodes: Sequence[Node]) -> int:
     """Return how many tokens are read, each stretch as long as the longest that is read with it.
 
     A stretch counts as `SHORTEST` at least: it is as dear, for its kernel and for its state.
     """
-    found = sorted(_stretches(nodes, SHORTEST), key=lambda one: one.turn)
-    together = (list(some) for _, some in groupby(found, key=lambda one: one.turn))
-    return sum(len(some) * max(SHORTEST, *(one.length for one in some)) for some in together)
+    found = sorted(_stretches(nodes, SHORTEST), key=lambda one: one.order)
+    groups = (list(some) for _, some in groupby(found, key=lambda one: one.order))
+    return sum(len(some) * max(SHORTEST, *(one.length for one in some)) for some in groups)
 
 
 def padded(stretches: Iterable[Sequence[Node]]) -> Tensor:
