@@ -9,11 +9,11 @@ import torch
 
 from moot.agents.errors import MootError
 from moot.training import fit, look
-from moot.training.model import architecture
+from moot.training.model import check
 from moot.training.study import study
 
 PLACES: dict[str, tuple[Any, str]] = {
-    "checking the model": (architecture, "_found"),
+    "checking the model": (check, "_found"),
     "looking before training": (look, "_known"),
     "a step": (fit, "_descend"),
 }
