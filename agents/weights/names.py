@@ -32,8 +32,7 @@ def as_filed(adapter: Path, base: Path) -> Path:
         EngineError: the adapter's file is damaged.
     """
     settings, tensors = (adapter / name for name in FILES)
-    prefix = _prefix(base)
-    if prefix is None or not tensors.exists():
+    if not tensors.exists() or (prefix := _prefix(base)) is None:
         return adapter
     try:
         names = header(tensors)
