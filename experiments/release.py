@@ -108,8 +108,9 @@ def _write(base: Path, weights: Weights, to: Path, *, rounded: bool) -> None:
     from peft import PeftModel
 
     from moot.agents.embedded.adapters import quietly
+    from moot.agents.weights.names import ADAPTER_CONFIG
     from moot.agents.weights.pretrained import load
-    from moot.training.model.stored import ADAPTER_CONFIG, checked, reading
+    from moot.training.model.stored import checked, reading
 
     checked(weights.path)
     if weights.whole:

@@ -3,14 +3,18 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
+from conftest import BuildTiny
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from moot.training.data.examples import Said
+from moot.training.model.lora import fresh
 from moot.training.model.stretches import SHORTEST
 from moot.training.model.types import Scores
+from moot.training.settings import Lora
 
 # Windows of four tokens: less than the longest row has, and than what most rows share.
 ARCHITECTURES: dict[str, dict[str, Any]] = {
@@ -105,6 +109,31 @@ def loaded(folder: Path, attention: str, dtype: torch.dtype = torch.float32, **o
     return AutoModelForCausalLM.from_pretrained(
         folder, dtype=dtype, attn_implementation=attention, **other
     )
+
+
+def folders(kinds: dict[str, dict[str, Any]]) -> Any:
+    """Return a fixture: the folder of a tiny model of each kind; not to be written to."""
+
+    @pytest.fixture(scope="module", params=kinds)
+    def folder(
+        request: pytest.FixtureRequest,
+        build_tiny: BuildTiny,
+        tmp_path_factory: pytest.TempPathFactory,
+    ) -> Path:
+        made = tmp_path_factory.mktemp(request.param)
+        return build_tiny(made, architecture=request.param, **kinds[request.param])
+
+    return folder
+
+
+def taught(model: Any, folder: Path) -> Any:
+    """Put an adapter into the model as a learner has it, whose output isn't zero any more."""
+    fresh(model, Lora(rank=4), seed=1, model=folder)
+    draw = torch.Generator().manual_seed(2)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.2, generator=draw)
+    return model
 
 
 def adapted(model: Any, adapter: bool) -> Any:

@@ -159,7 +159,7 @@ def test_no_more_is_learnt_from_than_a_rope_reads_alike(
 def test_rows_that_disturb_each_other_in_a_tree_go_side_by_side(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def everything(_: Any, position: Tensor, **__: Any) -> Sight:
+    def everything(_: Any, position: Tensor) -> Sight:
         """All that comes before, and not only what a token follows."""
         return Sight(position, torch.full_like(position, len(position)))
 

@@ -14,7 +14,7 @@ from moot.agents.engine import Engine
 from moot.agents.errors import EngineError
 from moot.agents.types import Weights
 from moot.agents.weights.facts import facts
-from moot.agents.weights.names import FILED, FILES, as_filed
+from moot.agents.weights.names import ADAPTER, ADAPTER_CONFIG, FILED, as_filed
 
 OWN = "base_model.model.model.layers.0.mlp.up_proj.lora_A.weight"
 
@@ -58,7 +58,7 @@ def test_layers_are_named_as_the_base_s_files_name_them(tmp_path: Path) -> None:
     (made / "adapter_model.safetensors").write_bytes(whole[:-9])
     assert as_filed(own, base) == made
     assert (made / "adapter_model.safetensors").read_bytes() == whole
-    assert sorted(path.name for path in made.iterdir()) == sorted(FILES)
+    assert sorted(path.name for path in made.iterdir()) == sorted((ADAPTER, ADAPTER_CONFIG))
 
 
 def test_what_is_named_so_already_stays_where_it_is(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_the_text_model_may_be_called_so_or_so(prefix: str, tmp_path: Path) -> N
 
     made = as_filed(own, base)
 
-    [name] = [n for n in load_file(made / FILES[1]) if not n.endswith(".b")]
+    [name] = [n for n in load_file(made / ADAPTER) if not n.endswith(".b")]
     assert name == f"base_model.model.{prefix}.layers.0.mlp.up_proj.lora_A.weight"
     assert as_filed(seeing, base) == seeing  # vLLM knows what transformers calls all of it
 

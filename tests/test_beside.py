@@ -14,12 +14,14 @@ from row_alone import (
     BESIDE,
     PROBE,
     alone,
+    folders,
     gradients,
     loaded,
     said,
     same,
     split,
     summed,
+    taught,
 )
 from told import FIT, learner, rollout, studied, work
 from torch import Tensor
@@ -29,7 +31,6 @@ from moot.training.job import BEFORE
 from moot.training.methods.cat import CaT
 from moot.training.model.architecture import base
 from moot.training.model.forward import form, score
-from moot.training.model.lora import fresh
 from moot.training.model.rows import microbatches, rows
 from moot.training.model.stretches import SHORTEST
 from moot.training.model.types import Form
@@ -38,25 +39,13 @@ from moot.training.settings import Lora
 ROLLOUTS = [rollout(i, float(i == 0), (20 + i, 2)) for i in range(3)]
 
 
-@pytest.fixture(scope="module", params=BESIDE)
-def folder(
-    request: pytest.FixtureRequest, build_tiny: BuildTiny, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """Return the folder of a tiny model of each architecture; not to be written to."""
-    made = tmp_path_factory.mktemp(request.param)
-    return build_tiny(made, architecture=request.param, **BESIDE[request.param])
+folder = folders(BESIDE)
 
 
 def adapted(folder: Path, adapter: bool) -> Any:
     """The model, with an adapter in it as a learner has it, whose output isn't zero any more."""
     model = loaded(folder, "eager")
-    if adapter:
-        fresh(model, Lora(rank=4), seed=1, model=folder)
-        draw = torch.Generator().manual_seed(2)
-        for name, parameter in model.named_parameters():
-            if "lora_B" in name:
-                torch.nn.init.normal_(parameter, std=0.2, generator=draw)
-    return model
+    return taught(model, folder) if adapter else model
 
 
 @pytest.mark.parametrize("adapter", [False, True])

@@ -12,6 +12,7 @@ from row_alone import (
     PROBE,
     adapted,
     alone,
+    folders,
     gradients,
     loaded,
     said,
@@ -24,14 +25,7 @@ from moot.training.model.attention import KERNEL
 from moot.training.model.forward import score
 from moot.training.model.rows import rows
 
-
-@pytest.fixture(scope="module", params=ARCHITECTURES)
-def folder(
-    request: pytest.FixtureRequest, build_tiny: BuildTiny, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """Return the folder of a tiny model of each architecture; not to be written to."""
-    made = tmp_path_factory.mktemp(request.param)
-    return build_tiny(made, architecture=request.param, **ARCHITECTURES[request.param])
+folder = folders(ARCHITECTURES)
 
 
 def test_shared_tokens_are_counted_once() -> None:

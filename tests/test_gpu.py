@@ -18,6 +18,7 @@ from moot.agents.embedded.local import Local
 from moot.agents.engine import Engine
 from moot.agents.types import Completion, Weights
 from moot.training import world
+from moot.training.data.examples import Said
 from moot.training.methods.empo import EMPO
 from moot.training.methods.intuitor import Intuitor
 from moot.training.methods.laser import LaSeR
@@ -84,32 +85,31 @@ def test_a_row_s_numbers_and_gradients_are_those_of_it_alone(
 ) -> None:
     overrides = {"head_dim": 16, **row_alone.ARCHITECTURES[name]}
     folder = build_tiny(tmp_path / name, architecture=name, **overrides)
-    batch = batches.moved(batches.rows(row_alone.BATCH, probe=row_alone.PROBE), GPU)
     model = row_alone.adapted(row_alone.loaded(folder, KERNEL).to(GPU), adapter=True)
     plain = row_alone.adapted(row_alone.loaded(folder, "eager"), adapter=True)
 
-    found = row_alone.split(score(model, batch, bonus=True), batch.mask)
-    expected = [row_alone.alone(plain, one) for one in row_alone.BATCH]
-
-    for row, other in zip(found, expected, strict=True):
-        for one, definition in zip(row, other, strict=True):
-            torch.testing.assert_close(one.cpu(), definition, atol=1e-4, rtol=0)
-    near(gradients(model, found), gradients(plain, expected))
+    as_alone(model, plain, row_alone.BATCH)
 
 
 @pytest.mark.parametrize("name", row_alone.RECURRENT)
 def test_states_are_handed_on_here_too(name: str, build_tiny: BuildTiny, tmp_path: Path) -> None:
     how = row_alone.RECURRENT[name]
     folder = build_tiny(tmp_path / name, architecture=name, **{"head_dim": 16, **how})
-    batch = batches.moved(batches.rows(row_alone.TALK, probe=row_alone.PROBE), GPU)
     model = base(
         folder, jobs.FIT.model_copy(update={"device": "cuda", "dtype": "float32", "lora": None})
     )
     plain = row_alone.loaded(folder, "eager")
     assert form(model) == "states"
 
+    as_alone(model, plain, row_alone.TALK)
+
+
+def as_alone(model: Any, plain: Any, said: list[Said]) -> None:
+    """Check what a model here finds of rows against each row alone, on the CPU."""
+    batch = batches.moved(batches.rows(said, probe=row_alone.PROBE), GPU)
+
     found = row_alone.split(score(model, batch, bonus=True), batch.mask)
-    expected = [row_alone.alone(plain, one) for one in row_alone.TALK]
+    expected = [row_alone.alone(plain, one) for one in said]
 
     for row, other in zip(found, expected, strict=True):
         for one, definition in zip(row, other, strict=True):

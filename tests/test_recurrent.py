@@ -1,6 +1,6 @@
 """Layers that keep states, over a prefix tree: what rows begin with alike is read by them once."""
 
-from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from row_alone import (
     RECURRENT,
     TALK,
     alone,
+    folders,
     gradients,
     loaded,
     said,
@@ -24,18 +25,15 @@ from row_alone import (
     some,
     split,
     summed,
+    taught,
 )
-from safetensors.torch import load_file, save_file
 from told import FIT, learner
 from torch import Tensor, nn
 
-from moot.agents.types import Dtype
 from moot.training.data.examples import Said
-from moot.training.model import recurrent
 from moot.training.model.architecture import base
-from moot.training.model.forward import form, run, score
+from moot.training.model.forward import run, score
 from moot.training.model.graphs import recordable
-from moot.training.model.lora import fresh
 from moot.training.model.rows import rows
 from moot.training.model.sight import Sight
 from moot.training.model.stretches import FEWEST
@@ -46,28 +44,13 @@ NEAR = 2e-5
 """Nats: a row of 140 tokens is as far from itself when its chunks begin elsewhere."""
 
 
-@pytest.fixture(scope="module", params=RECURRENT)
-def folder(
-    request: pytest.FixtureRequest, build_tiny: BuildTiny, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """Return the folder of a tiny model of each architecture; not to be written to."""
-    made = tmp_path_factory.mktemp(request.param)
-    return build_tiny(made, architecture=request.param, **RECURRENT[request.param])
-
-
-def adapted(model: Any, folder: Path) -> Any:
-    """Put an adapter into the model as a learner has it, whose output isn't zero any more."""
-    fresh(model, Lora(rank=4), seed=1, model=folder)
-    draw = torch.Generator().manual_seed(2)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            nn.init.normal_(parameter, std=0.2, generator=draw)
-    return model
+folder = folders(RECURRENT)
 
 
 def handing(model: Any, batch: Rows) -> Tensor:
     """Return the hidden states where as much is handed on as can be."""
-    return run(model, batch.tokens, Sight.of(batch.nodes, batch.position, handed=FEWEST))
+    sight = replace(Sight.of(batch.nodes, batch.position), handed=FEWEST)
+    return run(model, batch.tokens, sight)
 
 
 @pytest.mark.parametrize("adapter", [False, True])
@@ -78,7 +61,7 @@ def test_a_row_s_numbers_and_gradients_are_those_of_it_alone(
     fit = FIT.model_copy(update={"lora": Lora() if adapter else None, "recompute": recompute})
     model, plain = base(folder, fit), loaded(folder, "eager")
     if adapter:
-        model, plain = adapted(model, folder), adapted(plain, folder)
+        model, plain = taught(model, folder), taught(plain, folder)
     batch = rows(TALK, probe=PROBE)
 
     found, expected = score(model, batch, bonus=True), [alone(plain, one) for one in TALK]
@@ -125,82 +108,6 @@ def test_what_many_rows_begin_with_is_read_once(folder: Path) -> None:
     assert sum(read) == len(batch.tokens)
 
 
-def cut(memory: recurrent.Memory, change: Callable[[Tensor], Tensor]) -> recurrent.Memory:
-    kinds = memory.conv_states, memory.recurrent_states
-    return recurrent.Memory(*({i: change(s) for i, s in kind.items()} for kind in kinds))
-
-
-def test_a_gradient_that_a_kernel_loses_is_noticed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert form(base(folder, FIT)) == "states"
-    joined = recurrent.Memory.joined
-
-    # Forward as it should be; the states are gone on from, and no gradient comes back to them.
-    def lost(some: Sequence[recurrent.Memory]) -> recurrent.Memory:
-        return cut(joined(some), Tensor.detach)
-
-    monkeypatch.setattr(recurrent.Memory, "joined", lost)
-
-    for dtype in ("float32", "bfloat16"):
-        assert form(base(folder, FIT.model_copy(update={"dtype": dtype}))) == "rows"
-
-
-def test_a_state_whose_own_gradient_is_lost_is_noticed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    of = recurrent.Memory.of
-
-    def lost(memory: recurrent.Memory, n: int) -> recurrent.Memory:
-        return cut(of(memory, n), lambda state: state.detach().requires_grad_())
-
-    monkeypatch.setattr(recurrent.Memory, "of", lost)
-
-    assert form(base(folder, FIT)) == "rows"
-
-
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_what_goes_on_from_no_state_is_noticed(
-    dtype: Dtype, build_tiny: BuildTiny, tmp_path: Path
-) -> None:
-    how = {"attn_layer_period": 2, "attn_layer_offset": 1, "use_mamba_kernels": False}
-    model = build_tiny(tmp_path, architecture="jamba", num_experts=1, num_experts_per_tok=1, **how)
-    for name, tensor in (tensors := load_file(file := model / "model.safetensors")).items():
-        if "dt_proj.bias" in name:  # what it remembers it hardly hears: short rows wouldn't tell
-            tensors[name] = torch.full_like(tensor, -9.0)
-    save_file(tensors, file, metadata={"format": "pt"})
-
-    assert form(base(model, FIT.model_copy(update={"dtype": dtype}))) == "rows"
-
-
-def test_attention_that_layers_have_in_common_is_none_of_theirs(
-    build_tiny: BuildTiny, tmp_path: Path
-) -> None:
-    model = build_tiny(
-        tmp_path,
-        architecture="zamba2",
-        num_hidden_layers=3,
-        layers_block_type=["mamba", "hybrid", "mamba"],
-        num_key_value_heads=4,
-        mamba_d_state=8,
-        mamba_ngroups=1,
-        n_mamba_heads=4,
-    )
-
-    assert form(base(model, FIT)) == "states"
-
-
-def test_a_part_that_is_told_of_no_tree_is_noticed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def deaf(_: object, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        return forward(*args, **kwargs)
-
-    monkeypatch.setattr(recurrent, "_telling", deaf)
-
-    assert form(base(folder, FIT)) == "rows"
-
-
 def test_it_is_no_pass_that_a_graph_could_record(folder: Path) -> None:
     model = base(folder, FIT)
 
@@ -226,7 +133,7 @@ def test_no_adapter_is_where_a_kernel_reads_weights_itself(
     kind: str, build_tiny: BuildTiny, tmp_path: Path
 ) -> None:
     folder = build_tiny(tmp_path, architecture=kind, **{**RECURRENT, **BESIDE}[kind])
-    model = adapted(loaded(folder, "eager"), folder)
+    model = taught(loaded(folder, "eager"), folder)
 
     mixers = {name for name, module in model.named_modules() if hasattr(module, "A_log")}
     adapted_in = {n.partition(".lora_A")[0] for n, _ in model.named_modules() if "lora_A" in n}

@@ -70,9 +70,7 @@ def test_every_row_is_read_from_its_first_token_on(sequences: list[list[int]], l
     rows: list[list[int]] = []
 
     for turn in turns(some.nodes, least):
-        begins = [known[n] for n in turn.after] or [
-            [] for _ in turn.places
-        ]  # what is read is known
+        begins = [known[n] for n in turn.after] or [[] for _ in turn.places]
         own = [[p for p in row if p >= 0] for row in turn.places.tolist()]
         whole = [begin + more for begin, more in zip(begins, own, strict=True)]
         assert turn.places.shape[1] >= FEWEST or not turn.after

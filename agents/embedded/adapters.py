@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ..errors import EngineError, in_one_line
 from ..types import Dtype, Weights
+from ..weights.names import ADAPTER
 from ..weights.pretrained import load
 
 PLAIN = (".lora_A.weight", ".lora_B.weight")
@@ -101,7 +102,7 @@ class Adapters:
         if not (weights.path / "adapter_config.json").is_file():
             raise EngineError("there is no adapter_config.json")  # PEFT would ask a hub for it
         config = PeftConfig.from_pretrained(str(weights.path))
-        tensors = load_file(weights.path / "adapter_model.safetensors")
+        tensors = load_file(weights.path / ADAPTER)
         odd = sorted(name for name in tensors if not name.endswith(PLAIN))
         if not isinstance(config, LoraConfig) or odd:
             found = odd[0] if odd else config.peft_type

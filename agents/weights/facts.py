@@ -2,11 +2,10 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import starmap
 from math import prod
-from pathlib import Path
 
 from ..types import WIDTH, Dtype, Precision
 from .catalogue import CATALOGUE
@@ -53,20 +52,14 @@ def facts(model: str) -> Facts | None:
         return Facts(named[0].parameters, named[0].download) if named else None
     try:
         files = list(folder.glob("*.safetensors"))
-        shapes = {name: shape for file in files for name, shape in _shapes(file)}
+        told = {name: tensor for file in files for name, tensor in header(file).items()}
+        shapes = {name: tensor["shape"] for name, tensor in told.items() if name != "__metadata__"}
         config = json.loads((folder / "config.json").read_bytes())
         linear = {name: shape for name, shape in shapes.items() if _is_linear(name, shape)}
         known = sum(starmap(_count, shapes.items())), 0, config, _ends(linear)
         return Facts(*known, sum(map(prod, linear.values())))
     except Exception:  # not safetensors: whoever loads it will say so
         return None
-
-
-def _shapes(file: Path) -> Iterator[tuple[str, list[int]]]:
-    """Yield the shapes of a safetensors file's tensors, with their names."""
-    for name, tensor in header(file).items():
-        if name != "__metadata__":
-            yield name, tensor["shape"]
 
 
 def _count(name: str, shape: Sequence[int]) -> int:

@@ -8,13 +8,14 @@ files; layers that it doesn't know it leaves out, and the base model speaks.
 import json
 import secrets
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..errors import EngineError
 
-FILES = "adapter_config.json", "adapter_model.safetensors"
-"""What PEFT calls those of an adapter."""
+ADAPTER_CONFIG, ADAPTER = "adapter_config.json", "adapter_model.safetensors"
+"""What PEFT calls the files of an adapter."""
 FILED = "as-filed"
 """The folder beside these in which they lie under the other names."""
 TEXT = "language_model"
@@ -31,7 +32,7 @@ def as_filed(adapter: Path, base: Path) -> Path:
     Raises:
         EngineError: the adapter's file is damaged.
     """
-    settings, tensors = (adapter / name for name in FILES)
+    tensors = adapter / ADAPTER
     if not tensors.exists() or (prefix := _prefix(base)) is None:
         return adapter
     try:
@@ -42,14 +43,11 @@ def as_filed(adapter: Path, base: Path) -> Path:
         return adapter
     made = adapter / FILED
     made.mkdir(exist_ok=True)
-    for file in (settings, tensors):
-        part = made / f"{file.name}.{secrets.token_hex(4)}"  # another server may be given it too
+    for name, write in ((ADAPTER_CONFIG, shutil.copy), (ADAPTER, partial(_renamed, prefix))):
+        part = made / f"{name}.{secrets.token_hex(4)}"  # another server may be given it too
         try:
-            if file is tensors:
-                _renamed(file, part, prefix)
-            else:
-                shutil.copy(file, part)
-            part.replace(made / file.name)
+            write(adapter / name, part)
+            part.replace(made / name)
         finally:
             part.unlink(missing_ok=True)
     return made
@@ -71,7 +69,7 @@ def _prefix(base: Path) -> str | None:
     return next((prefix for name in names for prefix in known if name.startswith(prefix)), None)
 
 
-def _renamed(source: Path, target: Path, prefix: str) -> None:
+def _renamed(prefix: str, source: Path, target: Path) -> None:
     """Copy an adapter's file; its layers' names begin so as the files have them."""
     before, after = f"{OWN}model.", f"{OWN}{prefix}"
     named = {name.replace(before, after, 1): told for name, told in header(source).items()}

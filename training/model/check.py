@@ -60,8 +60,7 @@ def _wrong(loaded: Any, name: str, two: Sequence[Row]) -> str | None:
 
     `None`: nothing.
     """
-    kinds = {*(getattr(loaded.config.get_text_config(), "layer_types", None) or ())}
-    if name == KERNEL and (unlike := kinds - ATTENTION - STATES - APIECE):
+    if name == KERNEL and (unlike := {*_kinds(loaded)} - ATTENTION - STATES - APIECE):
         return f"a tree's tokens can't see each other by {min(unlike)}"
     try:
         loaded.set_attn_implementation(name)
@@ -79,10 +78,10 @@ def _wrong(loaded: Any, name: str, two: Sequence[Row]) -> str | None:
 def _differs(loaded: Any, two: Sequence[Row]) -> str | None:
     """Return how what we find of two rows differs from that of each; `None`: it doesn't."""
     with torch.no_grad():
-        if form(loaded) != "rows" and (why := _unread(loaded, two)):
+        both, sight = _found(loaded, two)
+        if sight is not None and (why := _unread(loaded, sight)):
             return why
-        both = _found(loaded, two)
-        apiece = torch.cat([_found(loaded, [row]) for row in two])
+        apiece = torch.cat([_found(loaded, [row])[0] for row in two])
         own = _own(loaded, two)
     for other, what in ((apiece, "of each row by itself"), (own, "of it in transformers")):
         if far := apart(loaded, both, other):
@@ -91,6 +90,17 @@ def _differs(loaded: Any, two: Sequence[Row]) -> str | None:
                 f"log-probabilities are {far:.2g} nats apart"
             )
     return _lost(loaded, two) if form(loaded) == "states" else None
+
+
+def _unread(loaded: Any, sight: Sight) -> str | None:
+    """Return how many layers went by no tree, and see tokens as they like; `None`: none does."""
+    told: list[Any] = [module for module in loaded.modules() if id(module) in sight.readers]
+    if any(module not in told for module in recurrent.keepers(loaded)):
+        return "its layers aren't told of a tree"
+    layers = loaded.config.get_text_config().num_hidden_layers
+    layers -= sum(kind in APIECE for kind in _kinds(loaded))
+    asked = len({module.layer_idx for module in told} - {SHARED})
+    return None if asked == layers else f"{asked} of its {layers} layers go by a tree"
 
 
 def _lost(loaded: Any, two: Sequence[Row]) -> str | None:
@@ -106,46 +116,12 @@ def _lost(loaded: Any, two: Sequence[Row]) -> str | None:
     return None if lost <= LOST else f"{lost:.0%} of the gradient are lost in states"
 
 
-def _batch(loaded: Any, some: Sequence[Row]) -> Rows:
-    said = [Said((), "", tokens=end, prompt_tokens=begin) for begin, end in some]
-    return moved(rows(said), loaded.device)
-
-
-def _unread(loaded: Any, some: Sequence[Row]) -> str | None:
-    """Return how many layers go by no tree, and see tokens as they like; `None`: none does."""
-    batch, text = _batch(loaded, some), loaded.config.get_text_config()
-    sight = Sight.of(batch.nodes, batch.position)
-    run(loaded, batch.tokens, sight)
-    told: list[Any] = [module for module in loaded.modules() if id(module) in sight.readers]
-    if any(module not in told for module in recurrent.keepers(loaded)):
-        return "its layers aren't told of a tree"
-    kinds = getattr(text, "layer_types", None) or ()
-    layers = text.num_hidden_layers - sum(kind in APIECE for kind in kinds)
-    asked = len({module.layer_idx for module in told} - {SHARED})
-    return None if asked == layers else f"{asked} of its {layers} layers go by a tree"
-
-
-def _found(loaded: Any, some: Sequence[Row], states: list[Tensor] | None = None) -> Tensor:
-    """Return the log-probabilities of what follows in all rows, one after the other.
-
-    However little rows have in common, states of it are handed on, and noted.
-    """
-
-    def handing(loaded: Any, batch: Rows) -> Tensor:
-        sight = Sight.of(batch.nodes, batch.position, handed=FEWEST)
-        return run(loaded, batch.tokens, replace(sight, handed_on=states))
-
-    batch = _batch(loaded, some)
-    through = beside if form(loaded) == "rows" else handing
-    return score(loaded, batch, through=through).logp[batch.mask]
-
-
 def _slopes(loaded: Any, some: Sequence[Row]) -> tuple[Tensor, bool]:
-    """Return (M, E) the gradient of the sum of these by the embeddings of the tree's tokens.
+    """Return (M, E) the gradient of what is found by the embeddings of the tree's tokens.
 
     And whether there is one by each state that was handed on.
     """
-    embedded, states = list[Tensor](), list[Tensor]()
+    embedded = list[Tensor]()
 
     def learning(_module: nn.Module, _args: object, out: Tensor) -> None:
         embedded.append(out.requires_grad_())
@@ -153,11 +129,37 @@ def _slopes(loaded: Any, some: Sequence[Row]) -> tuple[Tensor, bool]:
     hook = loaded.get_input_embeddings().register_forward_hook(learning)
     try:
         with torch.enable_grad():
-            found = _found(loaded, some, states).sum()
+            found, sight = _found(loaded, some)
     finally:
         hook.remove()
-    by: Any = torch.autograd.grad(found, [*embedded, *states], allow_unused=True)
+    states = (sight and sight.handed_on) or []
+    by: Any = torch.autograd.grad(found.sum(), [*embedded, *states], allow_unused=True)
     return by[0][0].float(), all(one is not None and bool(one.any()) for one in by[1:])
+
+
+def _found(loaded: Any, some: Sequence[Row]) -> tuple[Tensor, Sight | None]:
+    """Return the log-probabilities of what follows in all rows, one after the other.
+
+    And what they went by, if it was a tree; however little rows have in common, states of it are
+    handed on.
+    """
+    batch = _batch(loaded, some)
+    if form(loaded) == "rows":
+        return score(loaded, batch, through=beside).logp[batch.mask], None
+    plain = Sight.of(batch.nodes, batch.position)
+    sight = replace(plain, handed=FEWEST, handed_on=list[Tensor]())
+    found = score(loaded, batch, through=lambda model, rows: run(model, rows.tokens, sight))
+    return found.logp[batch.mask], sight
+
+
+def _batch(loaded: Any, some: Sequence[Row]) -> Rows:
+    said = [Said((), "", tokens=end, prompt_tokens=begin) for begin, end in some]
+    return moved(rows(said), loaded.device)
+
+
+def _kinds(loaded: Any) -> Sequence[str]:
+    """Return the kinds of its layers, where its configuration says them."""
+    return getattr(loaded.config.get_text_config(), "layer_types", None) or ()
 
 
 def _own(loaded: Any, some: Sequence[Row]) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from moot.agents import self_reward
 from moot.agents.errors import MootError
 from moot.agents.weights.models import known_as
+from moot.agents.weights.names import ADAPTER_CONFIG
 from moot.agents.weights.pretrained import context
 
 from .. import world
@@ -27,7 +28,7 @@ from .forward import form, score, states
 from .graphs import Graphs, recordable
 from .lora import fresh
 from .masters import Masters
-from .stored import ADAPTER_CONFIG, CONFIG, HEAD, SCALAR, reworded, tensors
+from .stored import CONFIG, HEAD, SCALAR, reworded, tensors
 from .types import Form, Rows, Scores
 
 

@@ -14,6 +14,9 @@ from .stretches import cost
 from .tree import tree
 from .types import Encoder, Form, Rows
 
+Place = tuple[int, int]
+"""A token's place in a row, and what the row is up to there."""
+
 
 def rows(said: Sequence[Said], encode: Encoder | None = None, probe: int | None = None) -> Rows:
     """Return N completions, each after its prompt, as tensors on the CPU.
@@ -95,10 +98,10 @@ def microbatches(
     """
     found: list[E] = []
     ids: list[tuple[int, ...]] = []
-    seen: set[tuple[int, int]] = set()
+    seen = set[Place]()
     for example in examples:
         own = [(*prompt(one, encode), *completion(one, encode)) for one in example.rows]
-        places = set(chain.from_iterable(map(_places, own)))
+        places = {*chain.from_iterable(map(_places, own))} if form == "tree" else set[Place]()
         size = len(seen | places) if form == "tree" else _size([*ids, *own], form)
         if found and size > tokens:
             yield found
@@ -115,7 +118,7 @@ def _size(ids: Sequence[Sequence[int]], form: Form) -> int:
     return len(ids) * max(map(len, ids)) if form == "rows" else cost(tree(ids).nodes)
 
 
-def _places(ids: Sequence[int]) -> Iterator[tuple[int, int]]:
+def _places(ids: Sequence[int]) -> Iterator[Place]:
     """Yield a name for each of a row's tokens that other rows' have too if they begin alike."""
     so_far = 0
     for length, token in enumerate(ids):

@@ -39,12 +39,12 @@ class Sight:
     )
 
     @classmethod
-    def of(cls, nodes: tuple[Node, ...], position: Tensor, handed: int = SHORTEST) -> Self:
+    def of(cls, nodes: tuple[Node, ...], position: Tensor) -> Self:
         """Return who sees whom in a tree."""
         lengths = torch.tensor([node.end - node.start for node in nodes])
         lasts = torch.tensor([node.last for node in nodes])
         last = lasts.repeat_interleave(lengths).to(position.device)
-        return cls(position, last, nodes, handed)
+        return cls(position, last, nodes)
 
     @cached_property
     def depth(self) -> int:

@@ -13,12 +13,11 @@ from transformers import AutoConfig
 
 from moot.agents.errors import MootError, in_one_line
 from moot.agents.types import Dtype
+from moot.agents.weights.names import ADAPTER, ADAPTER_CONFIG
 from moot.agents.weights.pretrained import load
 
 CONFIG, MODEL = "config.json", "model.safetensors"
 """What transformers calls the files of a model."""
-ADAPTER_CONFIG, ADAPTER = "adapter_config.json", "adapter_model.safetensors"
-"""What PEFT calls those of an adapter."""
 SCALAR = "scalar_head"
 """What the scalar head's tensors, and their folder, are called."""
 HEAD = Path(SCALAR) / "head.safetensors"
