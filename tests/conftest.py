@@ -46,7 +46,8 @@ def tiny_model(
     """Make a checkpoint in `folder`: 2 layers, hidden 32, a byte a token, random weights.
 
     `spare` are special tokens more, that no chat uses; `overrides` are what is to be otherwise in
-    its configuration.  One that sees too, with a `vision_config`, has all else under `text_config`.
+    its configuration, `...` what isn't to be there.  One that sees too, with a `vision_config`, has
+    all else under `text_config`.
     """
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -79,8 +80,9 @@ def tiny_model(
         "pad_token_id": vocabulary["<|pad|>"],
     }
     sight = overrides.pop("vision_config", None)
-    both = {"text_config": shape | overrides, "vision_config": sight}
-    config = AutoConfig.for_model(architecture, **(both if sight else shape | overrides))
+    text = {name: value for name, value in (shape | overrides).items() if value is not ...}
+    both = {"text_config": text, "vision_config": sight}
+    config = AutoConfig.for_model(architecture, **(both if sight else text))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)

@@ -99,10 +99,17 @@ def test_a_layer_runs_again_backward_where_it_is_recomputed(recompute: bool, tin
     assert len(passes) == 1 + recompute
 
 
+@pytest.mark.parametrize(
+    ("architecture", "shape"),
+    [
+        ("phi3", {"resid_pdrop": 0.5, "embd_pdrop": 0.5}),
+        ("falcon", {"head_dim": ..., "hidden_dropout": 0.5, "attention_dropout": 0.5}),
+    ],
+)
 def test_nothing_is_dropped_out_while_layers_are_recomputed(
-    build_tiny: BuildTiny, tmp_path: Path
+    architecture: str, shape: dict[str, Any], build_tiny: BuildTiny, tmp_path: Path
 ) -> None:
-    folder = build_tiny(tmp_path, architecture="phi3", resid_pdrop=0.5, embd_pdrop=0.5)
+    folder = build_tiny(tmp_path, architecture=architecture, **shape)
     pupil = learner(folder, FIT.model_copy(update={"recompute": True}))
     assert any(isinstance(module, torch.nn.Dropout) for module in pupil.base.modules())
     batch = rows(columns(SHOWN), Tokens(folder))

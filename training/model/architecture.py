@@ -87,17 +87,31 @@ def _with_ours(model: Path, dtype: Dtype, device: Device, *, quantized: bool) ->
 def _to_be_learnt(loaded: Any, fit: Fit) -> Any:
     """Return the model, of which what learns asks for gradients.
 
-    Nothing is dropped out: what speaks is what is trained.  Layers that are computed again want to
-    be told that there is training; nothing else is, and rates of their own are set to nothing.
+    Nothing is dropped out: what speaks is what is trained.
     """
     loaded.eval()
     if fit.recompute:
         loaded.gradient_checkpointing_enable({"use_reentrant": False})
         for layer in loaded.modules():
             if isinstance(layer, GradientCheckpointingLayer):
-                layer.training = True
-                rates = [n for n, own in vars(layer).items() if "drop" in n and type(own) is float]
-                vars(layer).update(dict.fromkeys(rates, 0.0))
+                _recomputed(layer)
     for parameter in loaded.parameters():
         parameter.requires_grad_(fit.lora is None)
     return loaded
+
+
+def _recomputed(layer: nn.Module) -> None:
+    """Have transformers compute `layer` again backward, which it does for training alone.
+
+    What is in the layer is told of none, and neither is its own forward pass.
+    """
+    forward = layer.forward
+
+    def undropped(*args: Any, **more: Any) -> Any:
+        layer.training = False
+        try:
+            return forward(*args, **more)
+        finally:
+            layer.training = True
+
+    layer.training, layer.forward = True, undropped
