@@ -11,9 +11,11 @@ tasks, and the vote of the same answers that they weigh, beside their plain vote
 end within the 8 tokens have a verdict, a quarter of them at first: learning.py gives it longer.
 
 Seeds change everything: the split, the adapter, the sampling.  `rlvr` and `laser (labels)` learn
-from labels.  The reward models of `rlaif` learn which answers won the vote, or what a judge of the
-same size preferred; `direct` has no model, but the judge's marks.  `rlhf` is left out: it is the
-same with people's preferences, and these would be the labels.
+from labels; judges count alike (`trust: equal`), for else the tasks' answers would say which are
+heard.  How much `dpo` imitates was chosen on the fourth of the five seeds.  The reward models of
+`rlaif` learn which answers won the vote, or what a judge of the same size preferred; `direct` has
+no model, but the judge's marks.  `rlhf` is left out: it is the same with people's preferences, and
+these would be the labels.
 
     python benchmarks/methods.py [--seeds 5] [--quick] [--json FILE] [--runs DIR] [--only NAME ...]
                                  [--jobs 1]
@@ -95,8 +97,8 @@ def settings(name: str, cycles: int) -> list[str]:
         protocol, method = TRAINED[name]
         sets += [f"cycles={cycles}", f"method={method}", "evaluation.controls=false"]
     sets += [] if protocol is None else [f"protocol={protocol}"]
-    judged = protocol in (MARKED, COMPARED)
-    return [*sets, f"population=[{POLICY}, {JUDGE}]"] if judged else sets
+    alike = ["trust=equal", f"population=[{POLICY}, {JUDGE}]"]
+    return [*sets, *alike] if protocol in (MARKED, COMPARED) else sets
 
 
 def compared(name: str, runs: list[Measured], cycles: int) -> list[Row]:

@@ -93,10 +93,10 @@ def test_each_agents_first_answer_learns_before_anybodys_second(learn: int | Non
 @pytest.mark.parametrize(
     ("method", "expected"),
     [
-        (SRT(threshold=0.6), [1, 0, 1, 0, 0, 1]),
-        (SRT(threshold=0.61), []),
+        (SRT(threshold=0.5), [1, 0, 1, 0, 0, 1]),
+        (SRT(threshold=0.51), []),
         (SRT(threshold=0.0), [1, 0, 1, 0, 0, 1]),
-        (SRT(soft=True), [3 / 5, 2 / 5, 3 / 5, 0, 2 / 5, 3 / 5]),
+        (SRT(soft=True), [1 / 2, 1 / 3, 1 / 2, 0, 1 / 3, 1 / 2]),
         (EMPO(), [1 / 2, 1 / 3, 1 / 2, 0, 1 / 3, 1 / 2]),
     ],
 )
@@ -119,16 +119,17 @@ def test_where_all_answers_differ_empo_rewards_none_and_else_it_is_srt_softly() 
     #  What can't be read is like nothing else: all differ here too.
     assert rewards(EMPO(), answered("4", "5", "6", "?")) == [0, 0, 0, 0]
     assert rewards(EMPO(), answered("4", "4", "?", "?")) == [1 / 2, 1 / 2, 0, 0]
-    for texts in (("4", "5", "4"), ("4", "4"), ("4",)):
+    for texts in (("4", "5", "4"), ("4", "4"), ("4",), ("4", "4", "?", "?")):
         assert rewards(EMPO(), answered(*texts)) == rewards(soft, answered(*texts))
 
 
-def test_the_majority_that_srt_asks_for_is_of_the_answers_that_can_be_read() -> None:
-    #  Three of the five that can be read, though three of eight in all.
+def test_the_majority_that_srt_asks_for_is_of_all_answers() -> None:
+    #  Three of eight, though three of the five that can be read.
     told = answered("4", "4", "4", "?", "?", "?", "5", "6")
 
-    assert rewards(SRT(threshold=0.6), told) == [1, 1, 1, 0, 0, 0, 0, 0]
-    assert rewards(SRT(soft=True), told) == [3 / 5] * 3 + [0, 0, 0, 1 / 5, 1 / 5]
+    assert rewards(SRT(threshold=3 / 8), told) == [1, 1, 1, 0, 0, 0, 0, 0]
+    assert rewards(SRT(threshold=0.4), told) == []
+    assert rewards(SRT(soft=True), told) == [3 / 8] * 3 + [0, 0, 0, 1 / 8, 1 / 8]
     assert rewards(SRT(soft=True), answered("?", "?")) == []
     with pytest.raises(ValidationError, match="`threshold` means nothing with `soft: true`"):
         SRT(soft=True, threshold=0.7)

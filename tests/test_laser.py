@@ -15,6 +15,12 @@ from moot.training.model.types import Scores
 from moot.training.policy_gradient.objective import Objective
 
 
+def test_there_is_no_kl_where_no_objective_is_named() -> None:
+    assert LaSeR().objective == Objective(kl=0.0)
+    assert LaSeR.model_validate({"objective": "grpo"}).objective == Objective()
+    assert LaSeR.model_validate(LaSeR().model_dump()) == LaSeR()
+
+
 def test_verdicts_share_in_the_advantage_where_they_differ() -> None:
     # β = .1 and c = -23: log π = -13 is a verdict of 1, -23 of 0.  Both groups by hand: rewards
     # (1, 0, 0, 0) are (1.5, -.5, -.5, -.5) in standard deviations, and so are verdicts (0, 1, 0, 0)

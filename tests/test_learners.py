@@ -240,3 +240,13 @@ def test_without_contrast_a_policy_at_its_anchor_learns_what_is_more_than_to_sta
     [found] = graded(pupil, method, alone, Tokens(roomy), FIT, lambda _: True, taken)
 
     assert found.teaches == teaches
+
+
+@pytest.mark.parametrize("objective", ["grpo", "dapo", "reinforce++"])
+def test_what_has_no_reward_teaches_nothing(objective: Any, tiny: Path) -> None:
+    method = CaT(objective=Objective(like=objective, cut="keep"))
+    examples = [rollout(i, reward, (20 + i,)) for i, reward in enumerate((1.0, None, 0.0))]
+
+    found = graded(learner(tiny), method, examples, Tokens(tiny), FIT, lambda _: True, taken=1)
+
+    assert [one.teaches for one in found] == [True, False, True]

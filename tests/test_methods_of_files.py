@@ -26,7 +26,7 @@ def test_what_a_file_teaches_stays_in_a_file_with_what_was_said(
     assert not (out / "cycle-000/given").exists()  # it is learnt
     experiment, _ = load(tmp_path / "x.yaml")
     assert experiment.method is not None
-    assert isinstance(gathered(experiment.method, [], tmp_path), Filed)
+    assert isinstance(gathered(experiment.method, [], tmp_path, experiment.method.given()), Filed)
 
 
 def test_where_a_file_has_all_that_is_learnt_nobody_talks_about_the_tasks(
@@ -39,6 +39,16 @@ def test_where_a_file_has_all_that_is_learnt_nobody_talks_about_the_tasks(
     assert sum(row["calls"] for row in used) == 0
     assert rows(out / "cycle-000/turns.parquet") == []
     assert "calls       0 a cycle" in "\n".join(plan(experiment, split))
+
+
+def test_a_reward_model_learns_what_a_file_has_once(roomy: Path, tmp_path: Path) -> None:
+    out = played(tmp_path, roomy, "rlhf", "cycles=2")
+
+    measured = rows(out / "metrics.parquet")
+    assert {row["cycle"] for row in measured if row["name"] == "train/loss"} == {0, 1}
+    assert {row["cycle"] for row in measured if row["name"] == "train/loss@reward_model"} == {0}
+    assert (out / "cycle-000/reward_model").is_dir()
+    assert not (out / "cycle-001/reward_model").exists()
 
 
 @pytest.mark.parametrize("kind", ["demonstrations", "references"])
@@ -61,4 +71,4 @@ def test_exported_demonstrations_are_learnt_from(kind: str, roomy: Path, tmp_pat
     assert (out / "cycle-000/weights/pupil/adapter_model.safetensors").is_file()
     experiment, _ = load(heard / "x.yaml")
     assert experiment.method is not None
-    assert isinstance(gathered(experiment.method, [], heard), Filed)
+    assert isinstance(gathered(experiment.method, [], heard, experiment.method.given()), Filed)

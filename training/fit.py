@@ -130,18 +130,21 @@ def graded(
     seen = iter(own)
     everything = [next(seen) if o else e for e, o in zip(examples, is_own, strict=True)]
     found = list(compress(method.graded(everything, taken), is_own))
-    return found if taken or _move(method, found) else [replace(e, teaches=False) for e in found]
-
-
-def _move(method: Method[Any], examples: Sequence[Example]) -> bool:
-    """Return whether examples move a policy that still is its anchor.
-
-    A KL alone doesn't: at the anchor its gradient is rounding noise, which AdamW would scale up.
-    """
     objective = getattr(method, "objective", None)
+    return _moving(objective, found, taken) if isinstance(objective, Objective) else found
+
+
+def _moving(objective: Objective, examples: Sequence[Example], taken: int) -> list[Example]:
+    """Return the examples, of which those teach no more that have nothing to teach by rewards.
+
+    That is what has no reward, and all of them where they don't move a policy that still is its
+    anchor.  A KL alone doesn't: there its gradient is rounding noise, which AdamW would scale up.
+    """
     rollouts = [one for one in examples if isinstance(one, Rollout)]
     learnt = (r.advantage or r.gains or r.target is not None for r in rollouts)
-    return not isinstance(objective, Objective) or objective.entropy > 0 or any(learnt)
+    still = not (taken or objective.entropy > 0 or any(learnt))
+    idle = {id(r) for r in rollouts if still or r.reward is None}
+    return [replace(e, teaches=False) if id(e) in idle else e for e in examples]
 
 
 def _remembered(

@@ -23,11 +23,11 @@ class Preferring(Settings):
     """Learns from preferences; a method says what it makes of them."""
 
     file: Beside | None = None
-    """Preferences to learn from in every cycle: Parquet or JSON Lines in TRL's columns `prompt`,
-    `chosen` and `rejected`, or whole conversations in the latter two. Optional columns:
-    `probability`, in [0.5, 1], that the chosen one is better; `margin`, by how much, which only
-    reward models use; `chosen_finish` and `rejected_finish`, which are `length` if a reply was cut
-    off."""
+    """Preferences to learn from in every cycle (a reward model in the first): Parquet or JSON Lines
+    in TRL's columns `prompt`, `chosen` and `rejected`, or whole conversations in the latter two.
+    Optional columns: `probability`, in [0.5, 1], that the chosen one is better; `margin`, by how
+    much, which only reward models use; `chosen_finish` and `rejected_finish`, which are `length`
+    if a reply was cut off."""
     talk: bool = True
     """Whether to learn from the protocol's preferences."""
     sure: float = Field(default=0.5, ge=0.5, le=1)

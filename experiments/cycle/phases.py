@@ -105,8 +105,10 @@ async def let_talk(run: Run, cycle: int) -> Lessons:
             casting=experiment.casting,
             hear=hear,
         )
-        examples = [] if method is None else gathered(method, found, folder)
-        pairs = [] if judge is None else gathered(judge, compared, folder)
+        examples = [] if method is None else gathered(method, found, folder, method.given())
+        # A reward model learns what a file has once: then it stays as it is, or learns from talk.
+        given = None if judge is None or cycle else judge.given()
+        pairs = [] if judge is None else gathered(judge, compared, folder, given)
         write_examples(folder, cycle, [(None, examples)])
         run.record(taught(examples, cycle))
         if people.cast()["judge"]:
@@ -120,12 +122,20 @@ async def let_talk(run: Run, cycle: int) -> Lessons:
     return Lessons(examples, pairs)
 
 
-def gathered(method: Method[Any], found: Sequence[Example], folder: Path) -> Sequence[Example]:
+def gathered(
+    method: Method[Any],
+    found: Sequence[Example],
+    folder: Path,
+    given: Iterable[Example] | None,
+) -> Sequence[Example]:
     """Return what a cycle teaches, graded as far as that needs no model.
 
-    What comes from a file may be more than memory holds: all is in a file then, below `folder`.
+    Args:
+        method: grades.
+        found: what episodes teach.
+        folder: below which all is in a file if there is a file's, which memory may not hold.
+        given: what a file has to learn beside it; `None`: there is no file.
     """
-    given = method.given()
     if given is None:
         return method.graded(found)
     return kept(chain(given, found), folder, "talk")

@@ -12,8 +12,9 @@ Answers that ran into their most tokens learn no verdict and have no part in c, 
 0 in their group, as published.  Verdicts are a policy's on what it learns from, and share in the
 advantages of these answers alone, by the objective's own baseline and scale.  What was learnt is
 used by `weigh: self_reward` of a vote, `by: self_reward` of a selection, and judging of kind
-`self_reward`.  Otherwise than there, class weights and warm-ups are a cycle's and not a batch's:
-warm-ups count the optimiser steps taken before the cycle.
+`self_reward`.  Otherwise than there, class weights, warm-ups and c are a cycle's: warm-ups count
+the optimiser steps taken before it, and c, which the paper measures once before training, is
+measured again on what is said now.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from moot.protocols.types import Episode, Signal
 
 from ..data.examples import Rollout
 from ..model.types import Encoder, Rows, Scores
+from ..policy_gradient.objective import Named, Objective
 from ..types import Look, Metrics
 from .reinforcement import Reinforcement, rollout, verified
 
@@ -41,6 +43,8 @@ class LaSeR(Reinforcement):
     """Reinforce right answers, and learn to tell them from wrong ones."""
 
     kind: Literal["laser"] = "laser"
+    objective: Named = Objective(kl=0.0)
+    """How rewards move the policy; left out, it is `grpo` without a KL, as published."""
     reward: Literal["verified", "match"] = "verified"
     """Which answers are right: by the task's known answer, or by agreement with the reference."""
     beta: float = Field(default=0.1, gt=0)

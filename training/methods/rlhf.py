@@ -1,7 +1,8 @@
 """RLHF: a reward model of people's preferences, and reinforcement by it (arXiv:2203.02155).
 
-The preferences are those of a file.  Left out: the mixing in of pretraining gradients;
-and PPO, the paper's algorithm, is a choice (`objective: ppo`): the default compares within groups.
+The preferences are those of a file, and are learnt in the first cycle: the same reward model
+rewards in all.  Left out: the mixing in of pretraining gradients; and PPO, the paper's algorithm,
+is a choice (`objective: ppo`): the default compares within groups.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 The majority answer is the label where enough agree on it, and a group without a label teaches
 nothing; softly, an answer's reward is the share that gives it, whatever the majority.  Shares are
-of the answers that can be read.  With a threshold of 0 this is TTRL.  Its paper warns that it
-collapses: see `fit.guards`.
+of all the group's answers: what can't be read agrees with nothing.  With a threshold of 0 this is
+TTRL.  Its paper warns that it collapses: see `fit.guards`.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ class SRT(Reinforcement):
         found: list[Rollout] = []
         for group in groups(episode):
             given, won = votes(group), winner(episode.task, group)
-            if won is None or not (self.soft or given[won] / given.total() >= self.threshold):
+            if won is None or not (self.soft or given[won] / len(group) >= self.threshold):
                 continue
             for turn in group:
-                share = given[turn.answer or ""] / given.total()
+                share = given[turn.answer or ""] / len(group)
                 reward = share if self.soft else float(turn.answer == won)
                 found.append(rollout(episode, turn, reward))
         return found

@@ -18,6 +18,7 @@ LIKE: dict[str, dict[str, Any]] = {
     "ppo": {
         "baseline": "none",
         "scale": "batch",
+        "mean": "token",
         "kl": 0.05,
         "kl_in": "reward",
         "kl_by": "k1",

@@ -2,14 +2,16 @@
 
 One set of choices of which the named algorithms are special cases, see `algorithms`.  Left out of
 all of them: DAPO's resampling of groups without contrast (they are dropped, and reported), and
-PPO's minibatches within a step.
+PPO's minibatches within a step.  DAPO's soft overlong punishment is an option (`overlong`), for its
+buffer is a part of `max_tokens`.  REINFORCE++ pays for the whole completion's KL at each token, in
+the paper for that of the tokens from there on, and scales completions, not tokens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from math import fsum
+from math import fsum, nan
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
@@ -212,8 +214,9 @@ class Objective(Settings):
         clip = {"clip_low": self.clip_low, "clip_high": self.clip_high}
         ratio = losses.importance(logp, old, mask, self.ratio)
         loss = losses.surrogate(ratio, gain, **clip, dual_clip=self.dual_clip)
+        earned = [nan if r.reward is None else r.reward for r in rollouts]
         metrics: dict[str, Tensor] = {
-            "reward": torch.tensor([r.reward or 0.0 for r in rollouts], device=logp.device),
+            "reward": torch.tensor(earned, device=logp.device),
             "clip_fraction": losses.mean(losses.clipped(ratio.detach(), gain, **clip), mask),
         }
         if self.correct is not None:
