@@ -17,6 +17,7 @@ from .cycle.evaluation import MOST, examinees
 from .experiment import Experiment
 from .progress import money
 from .tasks.split import Split
+from .yaml.needs import verifying
 
 Asked = Sequence[tuple[Mapping[Agent, int], int]]
 """How often each agent is asked, and how many times over."""
@@ -40,10 +41,24 @@ def plan(experiment: Experiment, split: Split) -> Iterator[str]:
     unknown = [sum(task.answer is None for task in part) for part in (split.train, split.held_out)]
     if any(unknown):
         yield f"            of these, {unknown[0]} and {unknown[1]} have no known answer"
+    yield from _labels(experiment, split)
     yield from _calls(experiment, split)
     for name in experiment.engines:
         yield from _memory(experiment, name)
     yield from _disk(experiment)
+
+
+def _labels(experiment: Experiment, split: Split) -> Iterator[str]:
+    """Yield what known answers have a say in, beside what is measured, where somebody learns."""
+    method, talking = experiment.method, experiment.talking(experiment.people())
+    if method is None or all(task.answer is None for task in split.train):
+        return
+    taught = [".".join(map(str, at)) for at, _ in verifying(method)]
+    judges = {agent.name for agent in talking.agents if agent.playing("judge")}
+    if experiment.trust == "labels" and judges - experiment.persons():
+        taught.append("trust (`labels`: which judges are heard)")
+    if taught:
+        yield f"labels      known answers teach, by {' and '.join(taught)}"
 
 
 def _calls(experiment: Experiment, split: Split) -> Iterator[str]:

@@ -19,6 +19,12 @@ def moot(*arguments: str | Path) -> int:
     return end.value.code or 0
 
 
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Return what a command says, which ends well."""
+    assert moot(*arguments) == 0
+    return capsys.readouterr().out
+
+
 def rows(path: Path) -> list[dict[str, Any]]:
     """Return the rows of a Parquet file."""
     return pq.read_table(path).to_pylist()

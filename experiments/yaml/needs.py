@@ -211,13 +211,18 @@ def unknown(experiment: Experiment, split: Split) -> Iterator[Problem]:
     if simulated and not any(truth(task.prompt) for task in (*split.train, *split.held_out)):
         wrong = "a simulated engine has an opinion on none of these; `tasks: {kind: simulated}`"
         yield ("tasks",), wrong
-    method = experiment.method
     wrong = "no task to learn from has a known answer, by which replies could be verified"
     if all(task.answer is None for task in split.train):
-        if isinstance(method, LaSeR) and method.reward == "verified":
-            yield ("method", "reward"), f"{wrong}; `reward: match` learns from a reference"
-        summed = method.of if isinstance(method, Sum) else (method,)
-        for i, one in enumerate(summed):
-            if isinstance(one, RLVR):
-                at = ("method", "of", i, "kind") if len(summed) > 1 else ("method", "kind")
-                yield at, f"{wrong}; `cat` and `ttrl` learn from what agents answer"
+        for at, instead in verifying(experiment.method):
+            yield at, f"{wrong}; {instead}"
+
+
+def verifying(method: MethodChoice | None) -> Iterator[Problem]:
+    """Yield where rewards are of the tasks' known answers, and what learns without them."""
+    if isinstance(method, LaSeR) and method.reward == "verified":
+        yield ("method", "reward"), "`reward: match` learns from a reference"
+    summed = method.of if isinstance(method, Sum) else (method,)
+    for i, one in enumerate(summed):
+        if isinstance(one, RLVR):
+            at = ("method", "of", i, "kind") if len(summed) > 1 else ("method", "kind")
+            yield at, "`cat` and `ttrl` learn from what agents answer"
