@@ -39,8 +39,8 @@ class Evaluation(Settings):
     """How the policies are measured before the first cycle and after each."""
 
     samples: int = Field(default=4, ge=1, le=1000)
-    """Answers to each held-out task by one agent for each learned weights; if nobody learns, by
-    every policy."""
+    """Answers to each held-out task by one agent for each learned weights, the first that speaks
+    with them, by its sampling and persona; if nobody learns, by every policy."""
     controls: bool = True
     """Whether, at the end, the protocol is played on the held-out tasks and compared with what its
     tokens buy without it: a single answer, a vote, the likeliest answer, reflection without

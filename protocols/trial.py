@@ -137,7 +137,7 @@ class Trial(Settings):
     def __call__(self, task: Task, people: Population) -> Script:
         """Return the script of one trial; it is over at once where all give the same answer."""
         first = yield answers(task, people, self.samples)
-        vote = concluded(task, first, first, first, tried=0.0)
+        vote = concluded(task, first, first, first, tried=0.0, decided=0.0)
         sides = _sides(task, first)
         if len(sides) < 2:
             return vote

@@ -12,6 +12,21 @@ from moot.experiments.analysis.rulings import Reply, Ruling
 FIRST, SECOND = Reply(0, "a", True, 5), Reply(1, "b", False, 5)
 
 
+def test_a_task_that_comes_back_in_later_cycles_is_one_task() -> None:
+    def told(tasks: int, cycles: int) -> set[str]:
+        some = [
+            Ruling(f"cycle-00{cycle}/t{i}", "j", "preference", None, *ends, score)
+            for cycle in range(cycles)
+            for i in range(tasks)
+            for ends, score in (((FIRST, SECOND), 0.9), ((SECOND, FIRST), 0.2))
+        ]
+        return {metric.name for metric in judged(some, cycles - 1, seed=0)}
+
+    assert "judges/auc@j" not in told(tasks=7, cycles=4)
+    assert {"judges/auc@j", "judges/consistency@j", "talk/rating@a"} <= told(tasks=8, cycles=1)
+    assert not {"judges/consistency@j", "talk/rating@a"} & told(tasks=7, cycles=4)
+
+
 def test_claims_of_one_episode_tell_no_more_for_being_many() -> None:
     """Agreement is drawn by episode: what is found twice of the same replies is found once."""
     rng = Random(3)

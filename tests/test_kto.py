@@ -62,7 +62,7 @@ def test_both_are_replies_to_what_the_preference_names() -> None:
     [
         ("grade", 0.5, [(0, 1), (1, 0)]),
         ("grade", 0.8, [(0, 0), (1, 0)]),  # over it, not at it
-        ("match", 0.5, [(0, 0), (3, 1)]),
+        ("match", 0.5, [(0, 0), (3, 1), (4, 0)]),  # what can't be read agrees with none
     ],
 )
 def test_a_grade_or_an_agreement_is_liked_over_the_threshold(
@@ -75,8 +75,11 @@ def test_a_grade_or_an_agreement_is_liked_over_the_threshold(
         Verdict(1, "grade", 1.0, by=4),  # nor is one judge's word
         Verdict(0, "match", 0.0, by=4),
         Verdict(3, "match", 1.0),
+        Verdict(4, "match", None),
+        Verdict(5, "match", None),  # a judge couldn't compare it
     )
-    told = episode([turn(i, str(i)) for i in range(4)], verdicts=verdicts)
+    texts = ["0", "1", "2", "3", "?", "5"]
+    told = episode([turn(i, text) for i, text in enumerate(texts)], verdicts=verdicts)
 
     assert liked(KTO(on=on, threshold=threshold), told) == expected
 

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import method_runs
 import pytest
 from command import rows
 from method_runs import JUDGED, RUNS, SAMPLE, played
 
-from moot.experiments.cycle.phases import gathered
+from moot.experiments.cycle.given import gathered
 from moot.experiments.export import export
 from moot.experiments.plan import plan
 from moot.experiments.yaml.loading import load
@@ -27,6 +28,27 @@ def test_what_a_file_teaches_stays_in_a_file_with_what_was_said(
     experiment, _ = load(tmp_path / "x.yaml")
     assert experiment.method is not None
     assert isinstance(gathered(experiment.method, [], tmp_path, experiment.method.given()), Filed)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [("dpo of a file", "question {}"), ("rlhf", " Question  {}"), ("dpo of a file", "{} asked")],
+)
+def test_what_a_file_asks_that_is_held_out_is_not_learnt(
+    name: str, asked: str, roomy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    likes = [{"prompt": asked.format(i), "chosen": "a", "rejected": "bb"} for i in range(8)]
+    monkeypatch.setattr(method_runs, "LIKES", likes)
+
+    out = played(tmp_path, roomy, name)
+
+    measured = {row["name"]: row["value"] for row in rows(out / "metrics.parquet")}
+    assert measured.get("talk/reserved") == (
+        2 if asked.casefold().split()[0] == "question" else None
+    )
+    if name == "dpo of a file":
+        kept = {row["episode"] for row in rows(out / "cycle-000/examples.parquet")}
+        assert len(kept) == 8 - measured.get("talk/reserved", 0)
 
 
 def test_where_a_file_has_all_that_is_learnt_nobody_talks_about_the_tasks(

@@ -10,7 +10,7 @@ from moot.agents.population import Agent, Population
 from moot.agents.scripted import ScriptedEngine
 from moot.agents.task import Task
 from moot.agents.types import Completion, Request
-from moot.experiments.cycle.talk import Notes, noted, talk
+from moot.experiments.cycle.talk import CHANGED, Notes, noted, talk
 from moot.protocols.conformance import rehearse
 from moot.protocols.consensus import Consensus
 from moot.protocols.debate import Debate
@@ -112,6 +112,19 @@ def test_what_hearing_others_changed_is_a_share_of_all_policies() -> None:
     assert (found["first_accuracy"], found["first_majority_accuracy"]) == (0.5, 1.0)
     assert (found["corrected"], found["corrupted"], found["accuracy"]) == (0.25, 0.25, 0.5)
     assert found["unreadable"] == 0  # the answers that stand at the end
-    assert "corrected" not in noted(
-        rehearse(Consensus(), people, lambda turn, say: "42"), {"reference"}
-    )
+
+
+def test_where_an_episode_ends_at_once_nothing_changed() -> None:
+    people = Population(tuple(Agent(f"p{i}", "policy", "main") for i in range(2)))
+    notes, once = Notes({"reference"}), Notes({"reference"})
+    for texts in (["41", "42", "42", "42"], ["42"] * 2, ["42"] * 2, ["41"] * 2):
+        debate = Debate(rounds=2, until_agreed=True)
+        notes.add(rehearse(debate, people, lambda turn, say, texts=texts: texts[turn]))
+        once.add(rehearse(Consensus(), people, lambda turn, say, texts=texts: texts[turn]))
+
+    found = {m.name: m.value for m in notes.metrics(cycle=0)}
+    assert found["talk/first_accuracy"] == (0.5 + 1 + 1 + 0) / 4
+    assert found["talk/accuracy"] == (1 + 1 + 1 + 0) / 4
+    assert (found["talk/corrected"], found["talk/corrupted"]) == (0.5 / 4, 0)
+    #  Where nobody answers twice there are no first answers.
+    assert not {m.name for m in once.metrics(cycle=0)} & {f"talk/{name}" for name in CHANGED}

@@ -109,7 +109,8 @@ def test_where_all_agree_there_is_no_trial() -> None:
     episode = tried(Trial(), "42", "42", "?", judge=for_42)
 
     assert len(episode.turns) == 3
-    assert (episode.outcome.answer, episode.outcome.notes["tried"]) == ("42", 0)
+    notes = episode.outcome.notes
+    assert (episode.outcome.answer, notes["tried"], notes["decided"]) == ("42", 0, 0)
     assert tried(Trial(), "?", "?", "?", judge=for_42).outcome.answer is None
 
 

@@ -29,6 +29,12 @@ class Claim:
     """How likely the first place won, with this reply in it and with the other."""
 
     @property
+    def task(self) -> str:
+        """Return its task's id, or what the episode is called: a task is played again in later
+        cycles, and what is found of it there is no news."""
+        return self.episode.partition("/")[2] or self.episode
+
+    @property
     def about(self) -> tuple[str, int, int | None]:
         """Return what it is about, the same for every judge: the episode and the turns."""
         return self.episode, self.of.turn, self.over.turn if self.over else None

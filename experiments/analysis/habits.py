@@ -1,7 +1,7 @@
 """Habits of a judge: its tastes for a place, for length and for its own replies; how steady it is.
 
-Episodes are the units, as of all that is said of judges: the claims of one are about the same few
-replies.  Nothing is told of fewer than 8.
+Tasks are the units, as of all that is said of judges: the claims of one are about much the same
+replies, in later cycles too.  Nothing is told of fewer than 8.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ PLACES = {
 
 
 def habits(judge: str, found: Mapping[str, Sequence[Claim]], seed: int) -> dict[str, Interval]:
-    """Return a judge's habits by name; what too few episodes tell of is left out.
+    """Return a judge's habits by name; what too few tasks tell of is left out.
 
     Args:
         judge: whose.
@@ -40,7 +40,7 @@ def habits(judge: str, found: Mapping[str, Sequence[Claim]], seed: int) -> dict[
     """
     some = found[judge]
     pairs: list[tuple[str, list[Both]]] = [
-        (claim.episode, [claim.swapped]) for claim in some if claim.swapped is not None
+        (claim.task, [claim.swapped]) for claim in some if claim.swapped is not None
     ]
     told = {
         name: mean_by_unit(((e, of(pair) or 0.0) for e, pair in pairs), seed, within)
@@ -57,21 +57,22 @@ def _length_bias(some: Sequence[Claim], seed: int) -> Interval | None:
     Where one reply is the right one, and the longer, it may have won by that: it isn't looked at.
     """
     alike = [
-        (c.episode, (c.of.length, c.over.length, c.score))
+        (c.task, (c.of.length, c.over.length, c.score))
         for c in some
         if c.over is not None and c.right is None
+        if c.of.length is not None and c.over.length is not None
     ]
-    episodes = {name: i for i, name in enumerate(dict.fromkeys(episode for episode, _ in alike))}
-    if len(episodes) < FEWEST:
+    tasks = {name: i for i, name in enumerate(dict.fromkeys(task for task, _ in alike))}
+    if len(tasks) < FEWEST:
         return None
     ratios, won = log_ratios([pair for _, pair in alike])
-    units = np.array([episodes[episode] for episode, _ in alike])
+    units = np.array([tasks[task] for task, _ in alike])
 
     def drawn(times: NDArray[np.int64]) -> Mapping[str, float]:
         found = slope(ratios, won, times[units])
         return {} if found is None else {"slope": found}
 
-    return resampled_times(len(episodes), drawn, seed).get("slope")
+    return resampled_times(len(tasks), drawn, seed).get("slope")
 
 
 def _own(judge: str, found: Mapping[str, Sequence[Claim]]) -> Iterator[tuple[str, float]]:
@@ -93,6 +94,6 @@ def _own(judge: str, found: Mapping[str, Sequence[Claim]]) -> Iterator[tuple[str
             lenient.setdefault(claim.right, []).append(by)
     for claim, by in more:
         if claim.over is None and claim.of.agent == judge and claim.right in lenient:
-            yield claim.episode, by - fmean(lenient[claim.right])
+            yield claim.task, by - fmean(lenient[claim.right])
         elif claim.over is not None and claim.right is None and claim.authors.count(judge) == 1:
-            yield claim.episode, by if claim.of.agent == judge else -by
+            yield claim.task, by if claim.of.agent == judge else -by

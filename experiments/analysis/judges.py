@@ -1,12 +1,13 @@
 """Judges: how far each can be trusted, by all that it found so far.
 
 Where answers are known a judge is held against them: its AUC is how often it finds the right one of
-a right and a wrong answer to one question better.  If the interval holds 0.5 it is at chance, below
-it is worse: it is named in the report.  From the next cycle on its weight is 2 AUC - 1, and none
-where it is at chance, unless `trust` says otherwise; no label has any other say.  By `people` it is
-held against what people prefer in the same way.  Where answers aren't known, or by `agreement`,
-what judges agree about tells how good each is (Dawid and Skene, 1979), from three judges and a
-hundred claims on.  People themselves always weigh 1: who asks them wants to hear them.
+a right and a wrong answer to one question better.  If the interval holds 0.5 it can't be told from
+chance, below it is worse: it is named in the report.  From the next cycle on its weight is
+2 AUC - 1, and none where it can't be told from chance, unless `trust` says otherwise; no label has
+any other say.  By `people` it is held against what people prefer in the same way.  Where answers
+aren't known, or by `agreement`, what judges agree about tells how good each is (Dawid and Skene,
+1979), from three judges and a hundred claims on.  People themselves always weigh 1: who asks them
+wants to hear them.
 
 All go by which of two replies a judge finds better, by marks too: a judge whose marks are all high
 may rank as well as any, and one that knows which questions are hard may know nothing of the
@@ -48,7 +49,7 @@ def judged(
     Args:
         rulings: all so far.
         cycle: whose metrics these are.
-        seed: of the bootstrap, whose units are episodes.
+        seed: of the bootstrap, whose units are tasks.
         trust: what judges are weighed by.
         people: which of them are persons.
     """
@@ -85,16 +86,16 @@ def judged(
 
 
 def _area(pairs: Iterable[Claim], seed: int) -> Interval | None:
-    """Return the AUC within a question, with its interval over episodes; `None`: too few tell."""
-    found = [(c.episode, c.score if c.right else 1 - c.score) for c in pairs if c.right is not None]
-    wins = [(episode, 0.5 if p == 0.5 else float(p > 0.5)) for episode, p in found]
+    """Return the AUC within a question, with its interval over tasks; `None`: too few tell."""
+    found = [(c.task, c.score if c.right else 1 - c.score) for c in pairs if c.right is not None]
+    wins = [(task, 0.5 if p == 0.5 else float(p > 0.5)) for task, p in found]
     return mean_by_unit(wins, seed, (0, 1))
 
 
 def _agreement(ratings: Sequence[Sequence[Sequence[float | None]]], seed: int) -> Interval | None:
-    """Return Krippendorff's alpha of all claims, with its interval over episodes.
+    """Return Krippendorff's alpha of all claims, with its interval over tasks.
 
-    The claims of one episode are about the same few replies: one by one they'd seem to tell more.
+    The claims of one task are about much the same replies: one by one they'd seem to tell more.
     `None`: fewer than 8 tell.
     """
     values = 0.0, 1.0
@@ -124,7 +125,7 @@ def trusted(
 
     Args:
         judges: their names.
-        ratings: claims × judges, as `_ratings` gives them of each episode.
+        ratings: claims × judges, as `_ratings` gives them of each task.
         areas: how often each judge of which it is known finds the better of two replies: by labels
             its AUC.
         trust: what they are weighed by.
@@ -143,16 +144,16 @@ def trusted(
 
 
 def _ratings(found: Mapping[str, Sequence[Claim]]) -> list[list[list[float | None]]]:
-    """Return episodes × claims × judges: whether each found it so (1) or not (0)."""
-    episodes: dict[str, dict[tuple[str, int, int | None], dict[str, float]]] = {}
+    """Return tasks × claims × judges: whether each found it so (1) or not (0)."""
+    tasks: dict[str, dict[tuple[str, int, int | None], dict[str, float]]] = {}
     for judge, some in found.items():
         for c in some:
             if c.score != 0.5:
-                items = episodes.setdefault(c.episode, {})
+                items = tasks.setdefault(c.task, {})
                 items.setdefault(c.about, {})[judge] = float(c.score > 0.5)
     return [
         [[said.get(judge) for judge in found] for said in items.values()]
-        for items in episodes.values()
+        for items in tasks.values()
     ]
 
 

@@ -15,22 +15,22 @@ Z = NormalDist().inv_cdf(0.975)
 
 
 def rated(claims: Iterable[Claim], seed: int) -> dict[str, Interval]:
-    """Return the Bradley-Terry strength, in nats, of each agent with games in 8 episodes.
+    """Return the Bradley-Terry strength, in nats, of each agent with games on 8 tasks.
 
     The games are the judges' claims about two agents' replies to one task, each won so far.  The
-    intervals are of strengths fitted to episodes that are drawn anew.  These tell nothing of who
+    intervals are of strengths fitted to tasks that are drawn anew.  These tell nothing of who
     always wins, or never: where anybody does, the intervals are as wide as the likelihood has them.
 
     Args:
         claims: of all judges.
-        seed: of the bootstrap, whose units are episodes.
+        seed: of the bootstrap, whose units are tasks.
     """
-    games = [(c.episode, c.of.agent, c.over.agent, c.score) for c in claims if c.over is not None]
-    episodes = {name: i for i, name in enumerate(dict.fromkeys(game[0] for game in games))}
+    games = [(c.task, c.of.agent, c.over.agent, c.score) for c in claims if c.over is not None]
+    tasks = {name: i for i, name in enumerate(dict.fromkeys(game[0] for game in games))}
     games = [game for game in games if game[1] != game[2]]
     names = list(dict.fromkeys(name for _, *both, _ in games for name in both))
     place, n = {name: i for i, name in enumerate(names)}, len(names)
-    units = np.array([episodes[episode] for episode, *_ in games] * 2, dtype=np.int64)
+    units = np.array([tasks[task] for task, *_ in games] * 2, dtype=np.int64)
     ends = [(place[a], place[b]) for _, a, b, _ in games]
     cells = np.array([a * n + b for a, b in ends] + [b * n + a for a, b in ends], dtype=np.int64)
     won = np.array([x for *_, x in games] + [1 - x for *_, x in games])
@@ -42,12 +42,12 @@ def rated(claims: Iterable[Claim], seed: int) -> dict[str, Interval]:
         fitted = dict(zip(names, strengths(wins(times)).tolist(), strict=True))
         return {name: fitted[name] for name in enough if not np.isnan(fitted[name])}
 
-    met = {name: {episode for episode, *both, _ in games if name in both} for name in names}
+    met = {name: {task for task, *both, _ in games if name in both} for name in names}
     enough = [name for name in names if len(met[name]) >= FEWEST]
     if not enough:
         return {}
-    whole = wins(np.ones(len(episodes), dtype=np.int64))
-    found = resampled_times(len(episodes), drawn, seed)
+    whole = wins(np.ones(len(tasks), dtype=np.int64))
+    found = resampled_times(len(tasks), drawn, seed)
     if whole.sum(0).all() and whole.sum(1).all():
         return found
     errors = dict(zip(names, (Z * spreads(whole, strengths(whole))).tolist(), strict=True))

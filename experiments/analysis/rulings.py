@@ -18,9 +18,10 @@ class Reply:
     turn: int
     agent: str
     correct: bool | None
-    """By the task's verifier; `None`: no answer is known, or none could be read."""
-    length: int
-    """In characters."""
+    """By the task's verifier, to which a policy's that can't be read is wrong; `None`: no answer is
+    known, or it is no answer."""
+    length: int | None
+    """In characters; `None`: it isn't known how much of it the judge saw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,39 +47,48 @@ def rulings(folder: Path) -> Iterator[Ruling]:
     A ruling is by a `judge`.  Who picks or writes a reference, which answers then match or don't,
     has not judged them one by one.  Who judges sameness is held to the reference, right or wrong.
     """
-    columns = ["episode", "turn", "agent", "role", "answer", "correct", "text", "finish"]
+    columns = ["episode", "turn", "agent", "role", "answer", "correct", "text", "finish", "heard"]
     turns = pq.read_table(folder / "turns.parquet", columns=columns).to_pylist()
-    judges = {
-        (row["episode"], row["turn"]): row["agent"] for row in turns if row["role"] == "judge"
-    }
+    judges = {(row["episode"], row["turn"]): row for row in turns if row["role"] == "judge"}
+    columns = ["episode", "answer", "correct", "expected", "rubric"]
+    episodes = pq.read_table(folder / "episodes.parquet", columns=columns).to_pylist()
+    references = {row["episode"]: row for row in episodes}
     declined = {(row["episode"], row["turn"]) for row in turns if row["finish"] == "declined"}
     replies = {
         (row["episode"], row["turn"]): Reply(
-            row["turn"], row["agent"], row["correct"], len(row["text"])
+            row["turn"],
+            row["agent"],
+            _right(row, references[row["episode"]]),
+            len(row["text"]),
         )
         for row in turns
     }
-    columns = ["episode", "answer", "correct", "rubric"]
-    episodes = pq.read_table(folder / "episodes.parquet", columns=columns).to_pylist()
-    references = {row["episode"]: row for row in episodes}
     same = {(r["episode"], r["turn"]): _same(r, references[r["episode"]]) for r in turns}
     points = {(r["episode"], text): p for r in episodes for text, p in _worth(r["rubric"]).items()}
     for row in pq.read_table(folder / "verdicts.parquet").to_pylist():
         place, criterion = (row["episode"], row["of"]), row["criterion"]
         judge = judges.get((row["episode"], row["by"]))
         if judge is not None and row["kind"] != "match":
-            reply = replies[place]
+            reply, over = replies[place], replies.get((row["episode"], row["over"]))
+            if over is not None and {*judge["heard"]} - {reply.turn, over.turn}:
+                # It heard what was said for two answers, and not how these were given.
+                reply, over = replace(reply, length=None), replace(over, length=None)
             yield Ruling(
                 episode=row["episode"],
-                judge=judge,
+                judge=judge["agent"],
                 kind=row["kind"],
                 criterion=criterion,
                 of=replace(reply, correct=same.get(place)) if criterion == SAME_AS else reply,
-                over=replies.get((row["episode"], row["over"])),
+                over=over,
                 score=row["score"],
                 declined=(row["episode"], row["by"]) in declined,
                 points=points.get((row["episode"], criterion), 1.0),
             )
+
+
+def _right(turn: Mapping[str, Any], episode: Mapping[str, Any]) -> bool | None:
+    unread = turn["role"] == "policy" and turn["answer"] is None
+    return False if unread and episode["expected"] is not None else turn["correct"]
 
 
 def _same(turn: Mapping[str, Any], reference: Mapping[str, Any]) -> bool | None:

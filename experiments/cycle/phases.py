@@ -1,11 +1,9 @@
 """The phases of a run: they talk, learn, and are served anew; `examination` has the others."""
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from moot.agents.engine import Engine, Resting
 from moot.agents.population import Population
@@ -15,7 +13,6 @@ from moot.protocols.stage import Stage
 from moot.protocols.types import Episode
 from moot.training.data.examples import Example
 from moot.training.job import BEFORE
-from moot.training.method import Method
 
 from ..analysis.judges import judged, known
 from ..analysis.rulings import rulings
@@ -26,7 +23,8 @@ from ..files.store import write_metrics, write_usage
 from ..progress import Show
 from ..tasks.split import Split
 from .causes import causes
-from .course import JUDGE, Lessons, kept
+from .course import JUDGE, Lessons
+from .given import Apart, gathered
 from .learn import current, learn, next_step, step_metrics
 from .recording import Recording
 from .swap import swap, tolerances
@@ -105,10 +103,17 @@ async def let_talk(run: Run, cycle: int) -> Lessons:
             casting=experiment.casting,
             hear=hear,
         )
-        examples = [] if method is None else gathered(method, found, folder, method.given())
+        apart = Apart(run.split.reserved)
+        given = None if method is None else method.given()
+        examples = [] if method is None else gathered(method, found, folder, apart(given))
         # A reward model learns what a file has once: then it stays as it is, or learns from talk.
         given = None if judge is None or cycle else judge.given()
-        pairs = [] if judge is None else gathered(judge, compared, folder, given)
+        pairs = [] if judge is None else gathered(judge, compared, folder, apart(given))
+        if apart.left_out:
+            run.record([Metric(cycle, "talk/reserved", apart.left_out)])
+            run.show.line(
+                f"  {apart.left_out} rows of the file ask what is held out: they aren't learnt from"
+            )
         write_examples(folder, cycle, [(None, examples)])
         run.record(taught(examples, cycle))
         if people.cast()["judge"]:
@@ -120,25 +125,6 @@ async def let_talk(run: Run, cycle: int) -> Lessons:
             if not any(judge.trust for judge in later.playing("judge")):
                 run.show.line("  no judge can be told from chance: none is heard in later cycles")
     return Lessons(examples, pairs)
-
-
-def gathered(
-    method: Method[Any],
-    found: Sequence[Example],
-    folder: Path,
-    given: Iterable[Example] | None,
-) -> Sequence[Example]:
-    """Return what a cycle teaches, graded as far as that needs no model.
-
-    Args:
-        method: grades.
-        found: what episodes teach.
-        folder: below which all is in a file if there is a file's, which memory may not hold.
-        given: what a file has to learn beside it; `None`: there is no file.
-    """
-    if given is None:
-        return method.graded(found)
-    return kept(chain(given, found), folder, "talk")
 
 
 async def let_learn(run: Run, cycle: int, lessons: Lessons) -> None:

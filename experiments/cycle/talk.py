@@ -15,6 +15,9 @@ from moot.training.data.examples import Example, Rollout, contrast
 
 from ..files.store import writing
 
+CHANGED = ("first_accuracy", "first_majority_accuracy", "corrected", "corrupted")
+"""What is noted of first answers, and of those that became others."""
+
 
 async def talk(
     stage: Stage,
@@ -75,16 +78,24 @@ class Notes:
         """
         self._yields = yields
         self._columns: dict[str, list[float]] = {}
+        self._again = False
 
     def add(self, episode: Episode) -> None:
         """Take up what one episode noted."""
+        first, last = bounds(episode)
+        self._again |= first != last
         for name, value in {**noted(episode, self._yields), **episode.outcome.notes}.items():
             if value is not None:
                 self._columns.setdefault(name, []).append(float(value))
 
     def metrics(self, cycle: int) -> list[Metric]:
-        """Return the means over the episodes so far."""
-        return [Metric(cycle, f"talk/{name}", fmean(v)) for name, v in self._columns.items()]
+        """Return the means over the episodes so far.
+
+        What changed is told where anybody answered again, and then of all episodes: in those that
+        ended at once nothing did.
+        """
+        told = {n: v for n, v in self._columns.items() if self._again or n not in CHANGED}
+        return [Metric(cycle, f"talk/{name}", fmean(values)) for name, values in told.items()]
 
 
 def noted(episode: Episode, yields: Set[Signal]) -> dict[str, float | None]:
@@ -122,12 +133,12 @@ def bounds(episode: Episode) -> tuple[list[Turn], list[Turn]]:
 
 
 def changed(episode: Episode) -> dict[str, float | None]:
-    """Return how right the first answers were, and whose became right or wrong, where some changed.
+    """Return how right the first answers were, and whose became right or wrong: `CHANGED`.
 
     Both are shares of all policies.
     """
     task, (first, last) = episode.task, bounds(episode)
-    if task.answer is None or first == last:
+    if task.answer is None:
         return {}
     was, now = _right(first, task), _right(last, task)
     pairs = [pair for name in was for pair in zip(was[name], now[name], strict=False)]

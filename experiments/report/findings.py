@@ -149,8 +149,10 @@ def _beside_baseline(readings: Readings, last: int) -> list[str]:
         compute = f"the most that is cast, though the run's compute would buy {affordable}"
     elif affordable < number:
         compute = "more than the run's compute buys"
+    several = any(row["name"].startswith("baseline/majority@") for row in readings.metrics)
+    whose = f"vote of {number}" + (" by each policy" if several else "")
     return [
-        f"The untrained model's vote of {number}, {compute}, gives {measured(base)}: "
+        f"The untrained model's {whose}, {compute}, gives {measured(base)}: "
         f"{_beside(over_baseline(readings, last))}."
     ]
 

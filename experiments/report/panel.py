@@ -71,9 +71,9 @@ def warnings(found: Iterable[Judge]) -> list[str]:
     for one in found:
         if one.at_chance and one.auc is not None:
             said.append(
-                f"Judge {one.name} is at chance: it finds a right answer better than a wrong one "
-                f"with probability {one.auc.value:.2f} [{one.auc.low:.2f}, {one.auc.high:.2f}], "
-                f"an interval that holds 0.5.{_unheard(one)}"
+                f"Judge {one.name} can't be told from chance: it finds a right answer better than "
+                f"a wrong one with probability {one.auc.value:.2f} [{one.auc.low:.2f}, "
+                f"{one.auc.high:.2f}], an interval that holds 0.5.{_unheard(one)}"
             )
         elif one.auc is not None and one.auc.high < CHANCE:
             said.append(

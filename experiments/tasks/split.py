@@ -15,11 +15,15 @@ def content(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
+def identity(question: str) -> str:
+    """Return the id of a question's task: all that are the same question have the same."""
+    return sha256(content(question).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
 def task(question: str, answer: str | None, verifier: Verifier, template: str) -> Task:
     """Return the task of a question, put into `template`; its id depends on the question alone."""
-    identity = sha256(content(question).encode("utf-8", "surrogatepass")).hexdigest()[:16]
     # Only {prompt} is a field: other braces, in the template or the question, are text.
-    return Task(identity, template.replace("{prompt}", question), answer, verifier)
+    return Task(identity(question), template.replace("{prompt}", question), answer, verifier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,12 @@ class Split:
         ids = [task.id for task in (*self.train, *self.held_out)]
         if len(set(ids)) < len(ids):
             raise MootError("two tasks have the same id")
+
+    @property
+    def reserved(self) -> frozenset[str]:
+        """The identities of what is held out: the questions, bare and as they are asked."""
+        asked = (identity(task.prompt) for task in self.held_out)
+        return frozenset(asked) | {task.id for task in self.held_out}
 
     @property
     def measurable(self) -> bool:

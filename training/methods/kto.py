@@ -1,7 +1,8 @@
 """KTO: learning from what was liked and what was not, without pairs (arXiv:2402.01306).
 
 An answer is desirable if it won more comparisons than it lost, as a reply to what the preference
-names, or if its grade or its agreement with the reference is over `threshold`.  The baseline is the
+names, or if its grade or its agreement with the reference is over `threshold`: what can't be read
+agrees with none, and what a judge couldn't grade or compare is left out.  The baseline is the
 policy's KL to the anchor at each step, estimated by all of the step's completions, each after
 another episode's prompt; TRL has a baseline for each microbatch.
 """
@@ -67,6 +68,7 @@ class KTO(Settings):
     def examples(self, episode: Episode) -> list[Rollout]:
         """Return every answer that was liked (reward 1) or was not (reward 0)."""
         found: dict[tuple[int, int], float]
+        turns = episode.turns
         if self.on == "preferences":
             won: Counter[tuple[int, int]] = Counter()
             for one in episode.outcome.preferences:
@@ -76,11 +78,11 @@ class KTO(Settings):
             found = {place: float(n > 0) for place, n in won.items() if n}
         else:
             found = {
-                (v.of, v.of): float(v.score > self.threshold)
+                (v.of, v.of): float(v.score is not None and v.score > self.threshold)
                 for v in episode.outcome.verdicts
-                if v.kind == self.on and v.score is not None and (v.kind == "match" or v.by is None)
+                if v.kind == self.on and (v.kind == "match" or v.by is None)
+                if v.score is not None or (v.kind == "match" and turns[v.of].answer is None)
             }
-        turns = episode.turns
         return [
             replace(
                 rollout(episode, turns[of], reward),
