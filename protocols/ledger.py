@@ -137,8 +137,13 @@ class Ledger:
         return closed
 
     def _opened(self) -> list[Usage]:
+        found: dict[Key, Usage] = {}
         #  The copy is made in one go: an account may be opened meanwhile.
-        return [self._told(key, account) for key, account in self._open.copy().items()]
+        for key, account in self._open.copy().items():
+            one = self._told(key, account)
+            same = found.get(_key(one))  # a judge of several evaluations
+            found[_key(one)] = one if same is None else replace(one, spent=same.spent + one.spent)
+        return [*found.values()]
 
     def _told(self, key: Key, account: _Account) -> Usage:
         phase, protocol, agent, role, engine = key

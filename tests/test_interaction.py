@@ -49,6 +49,18 @@ def test_what_is_missed_was_said_in_earlier_rounds_by_who_was_not_heard_at_all()
     assert missed(talked(["4", None, "4"], ["5", "5", None], {})) == (0, 0)
 
 
+def test_what_was_heard_in_an_earlier_round_is_not_missed() -> None:
+    #  All hear all of the last round; ann can't be read in the second, and her 1 stands still.
+    all_ = dict.fromkeys(range(3), (0, 1, 2))
+    talk = talked(["1", "2", "3"], [None, "2", "3"], all_)
+    last = [
+        turn(6 + i, name, (4, 5), answer=said, round_=2)
+        for i, (name, said) in enumerate((("ann", "1"), ("bob", "1"), ("cat", "3")))
+    ]
+
+    assert missed([*talk, *last]) == (0, 0)
+
+
 def test_what_a_critic_tells_of_others_is_neither_heard_from_them_nor_missed() -> None:
     first = talked(["4", "5"], [], {})
     critic = turn(2, "critic", (0, 1), "critic", round_=1)

@@ -14,6 +14,7 @@ from told import learner as fresh
 
 from moot.agents.embedded.tokens import Tokens
 from moot.agents.population import Agent, Population
+from moot.experiments.cycle.talk import taught
 from moot.protocols.conformance import rehearse
 from moot.protocols.sample import Sample
 from moot.protocols.types import Episode
@@ -200,7 +201,8 @@ def test_certainty_is_the_reward_in_each_group() -> None:
 def test_entropy_costs_and_what_cannot_be_read_costs_what_the_method_says() -> None:
     method = RENT(objective=PLAIN, no_answer=4.0)
     read, unread = method.examples(answered("4", "none"))
-    assert (read.reward, unread.reward) == (None, -4.0)
+    assert (read.reward, unread.reward) == (None, None)
+    assert [one.name for one in taught([read, unread], 0)] == ["talk/examples"]
 
     found = method.graded([known(read, entropy=1.0), known(unread, entropy=0.1)])
 

@@ -60,6 +60,18 @@ def test_turns_are_added_up_by_phase_protocol_and_who_spoke() -> None:
     assert ledger.spent().calls == 4
 
 
+def test_who_judges_several_evaluations_has_one_account_of_them_all() -> None:
+    ledger = Ledger({"main": PRICE})
+    for n, name in ((3, "solver-0"), (2, "solver-1")):
+        for _ in range(n):
+            ledger.turn(f"win-rate-001@{name}", "duel", turn())
+
+    whole = Spent(5, 500, 0, 100, 2.5, 0, 5 * PRICE.cost(100, 0, 20))
+    assert [one.spent for one in ledger.usage()] == [pytest.approx(whole)]
+    assert [one.spent for one in ledger.close()] == [pytest.approx(whole)]
+    assert [one.spent for one in ledger.usage()] == [pytest.approx(whole)]
+
+
 def test_what_has_no_price_adds_nothing_to_the_cost() -> None:
     assert Spent(1) + Spent(2) == Spent(3)
     assert (Spent(1, cost=2.0) + Spent(2)).cost == 2.0

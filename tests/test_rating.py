@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moot.experiments.analysis.claims import Claim
+from moot.experiments.analysis.judges import judged
 from moot.experiments.analysis.ratings import rated
-from moot.experiments.analysis.rulings import Reply
+from moot.experiments.analysis.rulings import Reply, Ruling
+from moot.protocols.equivalent import SAME_AS
 from moot.protocols.reliability.rating import bradley_terry, spreads, strengths
 
 Game = tuple[int, int, float]
@@ -92,6 +94,20 @@ def test_who_met_others_in_few_episodes_is_not_rated() -> None:
     assert {*rated(met([*between, *[("c", "a", 1.0)] * 7]), seed=0)} == {"a", "b"}
     assert {*rated(met([*between, *[("c", "a", 1.0)] * 8]), seed=0)} == {"a", "b", "c"}
     assert rated([], seed=0) == {}
+
+
+def test_marks_are_compared_and_sameness_is_no_game() -> None:
+    def marked(criterion: str | None) -> list[Ruling]:
+        return [
+            Ruling(f"e{i}", "j", "grade", criterion, Reply(turn, name, None, 3), None, mark)
+            for i in range(9)
+            for turn, name, mark in ((0, "a", 0.9), (1, "b", 0.9 if i else 0.1), (2, "c", 0.2))
+        ]
+
+    found = {m.name: m.value for m in judged(marked(None), 0, seed=0)}
+    a, b, c = (found[f"talk/rating@{name}"] for name in "abc")
+    assert a > b > c
+    assert not any("rating" in metric.name for metric in judged(marked(SAME_AS), 0, seed=0))
 
 
 def test_who_always_won_may_have_been_lucky() -> None:

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import yaml
 from command import moot
 from fake_endpoint import refuses, serving
 from replayed import contents, played, rows, said, talkative, write
@@ -117,6 +118,8 @@ def test_what_was_changed_stays_so_until_it_is_changed_again(far: Path, tmp_path
     assert (texts[one, turn], texts[other, turn]) == ("1", "3")
     with closing(Recording(of / RECORDING)) as recording:
         assert recording.own == {(other, turn): "3"}
+    told = yaml.safe_load((of / "experiment.yaml").read_text())["made_with"]["replay"]
+    assert told.endswith(f"; changed: {one}:{turn}, {other}:{turn}")
 
 
 def test_a_replay_of_a_run_that_was_cut_off_goes_on_from_what_is_there(tmp_path: Path) -> None:

@@ -51,14 +51,18 @@ def test_what_is_left_out_still_counts_in_its_group(tiny: Path, tmp_path: Path) 
     assert advantages == [0.6667, -0.3333]
 
 
-def test_what_is_too_long_to_be_rewarded_is_told(tiny: Path, tmp_path: Path) -> None:
+def test_what_is_too_long_to_be_rewarded_is_counted_where_it_would_be_learnt(
+    tiny: Path, tmp_path: Path
+) -> None:
     rollouts = [rollout(0, None, (20,)), rollout(1, None, (21,) * 300)]
     job = work(tiny, tmp_path, RewardModel()).model_copy(update={"what": "reward", "heard": None})
 
     steps, done = studied(job, rollouts)
 
-    assert steps == [(BEFORE, {"too_long": 1})]
-    assert [one.turns for one in done.examples] == [(0,)]
+    assert steps == []
+    assert [getattr(one, "reward", 0) is None for one in done.examples] == [False, True]
+    [(step, seen)], _ = studied(work(tiny, tmp_path / "policy", CaT()), done.examples)
+    assert (step, seen["too_long"]) == (BEFORE, 1)
 
 
 def test_contrast_is_told_of_the_groups_that_are_learnt_from_with_all_their_words(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from handmade import write_episodes
 from tried import PEOPLE, for_42, sure, tried
 
@@ -13,9 +14,12 @@ from moot.protocols.sample import Sample
 from moot.protocols.trial import Trial
 
 
-def test_what_cannot_be_read_is_wrong_where_the_answer_is_known(tmp_path: Path) -> None:
-    said = ["42", "?", "41"]
-    judged = Judged(talk=Sample(), judging=Pairwise())
+@pytest.mark.parametrize("reasons", [False, True])
+def test_what_cannot_be_read_is_wrong_where_the_answer_is_known(
+    reasons: bool, tmp_path: Path
+) -> None:
+    said = ["42", "?", "41", *["because"] * 9]
+    judged = Judged(talk=Sample(), judging=Pairwise(reasons=reasons))
     played = rehearse(
         judged, PEOPLE, lambda turn, say: sure(0.9, 0.1) if say.choices else said[turn]
     )

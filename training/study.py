@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from datetime import date
+from itertools import compress
 from statistics import fmean
 from typing import Any
 
@@ -61,10 +62,13 @@ def _studied(job: Job, examples: Sequence[Example], loaded: Any) -> Generator[St
     learner = _ready(job, encode, loaded)
     room, moved = Room(encode, learner.context), False
     if job.what == "reward":
-        held = list(filter(room.holds, examples))
-        if found := _seen(learner, room):
-            yield BEFORE, found
-        own: Sequence[Example] = rewarded(learner, held, encode, job.fit.batch_tokens)
+        # What is too long has no reward, and is counted where the policy would learn from it.
+        fits = [room.holds(example) for example in examples]
+        held = list(compress(examples, fits))
+        found = iter(rewarded(learner, held, encode, job.fit.batch_tokens))
+        own: Sequence[Example] = [
+            next(found) if fit else example for example, fit in zip(examples, fits, strict=True)
+        ]
     else:
         own, moved = yield from _trained(job, learner, encode, room, examples)
     loaded = learner.close()

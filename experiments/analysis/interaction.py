@@ -68,14 +68,19 @@ def meetings(episode: Sequence[Row]) -> Iterator[Meeting]:
 def missed(episode: Sequence[Row]) -> tuple[int, int]:
     """Return how many unlike answers policies missed in the episode, and gave all the same.
 
-    Missed are standing answers of others of whom a policy has heard nothing, not by way of a critic
-    or another who is no policy either.
+    Missed are standing answers of others of whom a policy has heard nothing so far, not by way of a
+    critic or another who is no policy either.
     """
     by_turn = {turn["turn"]: turn for turn in episode}
+    known: dict[str, set[str]] = {}
+    until: dict[int, set[str]] = {}
+    for turn in episode:
+        known[turn["agent"]] = known.get(turn["agent"], set()) | _heard(turn["heard"], by_turn)
+        until[turn["turn"]] = known[turn["agent"]]
     unlike = given = 0
     for turn, standing in _speaking(episode):
         counts = Counter(one["answer"] for one in standing.values())
-        for agent in {turn["agent"], *_heard(turn["heard"], by_turn)} & standing.keys():
+        for agent in {turn["agent"], *until[turn["turn"]]} & standing.keys():
             counts[standing[agent]["answer"]] -= 1
         del counts[standing[turn["agent"]]["answer"]]
         unlike += counts.total()

@@ -21,6 +21,7 @@ from statistics import fmean
 import numpy as np
 
 from moot.agents.population import Population, Trust
+from moot.protocols.equivalent import SAME_AS
 from moot.protocols.journal import Metric
 from moot.protocols.reliability.agreement import alpha, coincidences
 from moot.protocols.reliability.truth import dawid_skene
@@ -81,7 +82,8 @@ def judged(
     metrics += [Metric(cycle, f"judges/trust@{judge}", value) for judge, value in weights.items()]
     agreement = _agreement(ratings, seed) if len(found) > 1 else None
     metrics += [Metric(cycle, "judges/agreement", *agreement)] if agreement else []
-    strong = rated(chain.from_iterable(found.values()), seed)
+    better = claims(one for one in rulings if one.criterion != SAME_AS)
+    strong = rated(chain.from_iterable(map(compared, better.values())), seed)
     return metrics + [Metric(cycle, f"talk/rating@{agent}", *of) for agent, of in strong.items()]
 
 

@@ -17,7 +17,8 @@ Z = NormalDist().inv_cdf(0.975)
 def rated(claims: Iterable[Claim], seed: int) -> dict[str, Interval]:
     """Return the Bradley-Terry strength, in nats, of each agent with games on 8 tasks.
 
-    The games are the judges' claims about two agents' replies to one task, each won so far.  The
+    The games are the judges' claims about two agents' replies to one task, each won so far: marks
+    are compared.  The
     intervals are of strengths fitted to tasks that are drawn anew.  These tell nothing of who
     always wins, or never: where anybody does, the intervals are as wide as the likelihood has them.
 

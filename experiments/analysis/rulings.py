@@ -1,6 +1,6 @@
 """Rulings: every verdict of a judge beside what is known of the turns that it is about."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -70,8 +70,8 @@ def rulings(folder: Path) -> Iterator[Ruling]:
         judge = judges.get((row["episode"], row["by"]))
         if judge is not None and row["kind"] != "match":
             reply, over = replies[place], replies.get((row["episode"], row["over"]))
-            if over is not None and {*judge["heard"]} - {reply.turn, over.turn}:
-                # It heard what was said for two answers, and not how these were given.
+            heard = [replies[row["episode"], turn] for turn in judge["heard"]]
+            if over is not None and not _seen(judge["agent"], heard, {reply.turn, over.turn}):
                 reply, over = replace(reply, length=None), replace(over, length=None)
             yield Ruling(
                 episode=row["episode"],
@@ -84,6 +84,14 @@ def rulings(folder: Path) -> Iterator[Ruling]:
                 declined=(row["episode"], row["by"]) in declined,
                 points=points.get((row["episode"], criterion), 1.0),
             )
+
+
+def _seen(judge: str, heard: Sequence[Reply], ends: Set[int]) -> bool:
+    """Return whether a judge saw the two replies: it heard nothing but them, and its own reasons.
+
+    Of a trial it hears what was said for two answers, and not how these were given.
+    """
+    return all(one.turn in ends or one.agent == judge for one in heard)
 
 
 def _right(turn: Mapping[str, Any], episode: Mapping[str, Any]) -> bool | None:

@@ -22,7 +22,7 @@ def causes(metrics: Iterable[Metric], cycle: int, suffix: str = "") -> str:
         "the talk gave no examples": float(found.get("talk/examples") == 0),
         "{:.0%} of the answers couldn't be read": found.get("talk/unreadable", 0.0),
         "{:.0%} of the answers were cut at max_tokens": found.get("talk/cut", 0.0),
-        "{:.0%} of the references couldn't be read": found.get("talk/reference_unreadable", 0.0),
+        "{:.0%} of the episodes came to no reference": found.get("talk/reference_unreadable", 0.0),
         "{:.0f} rows of the file ask what is held out": found.get("talk/reserved", 0.0),
         "all rewards were alike in {:.0%} of the groups": alike,
         "{:.0%} of the groups had one answer": alone,

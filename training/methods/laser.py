@@ -60,8 +60,8 @@ class LaSeR(Reinforcement):
     verdict_steps: int = Field(default=0, ge=0)
     """Steps after these before verdicts share in the advantage (200 in the paper)."""
     constant: bool = True
-    """Whether c is the mean over answers; otherwise it is what the anchor gives to z after each
-    answer."""
+    """Whether c is the mean over answers; otherwise it is, in training, what the anchor gives to z
+    after each answer: later verdicts are read with the mean."""
 
     @model_validator(mode="after")
     def _shares_with_whole_answers(self) -> Self:

@@ -33,8 +33,8 @@ class RENT(Reinforcement):
         return None
 
     def examples(self, episode: Episode) -> list[Rollout]:
-        """Return all answers; the reward of those that can be read is found later."""
-        return answers(episode, lambda turn: -self.no_answer if turn.answer is None else None)
+        """Return all answers; their reward is found later."""
+        return answers(episode)
 
     def looks(self, encode: Encoder) -> Look:
         """Return that the policy must be looked at, and what the objective wants."""
@@ -46,12 +46,10 @@ class RENT(Reinforcement):
         What the policy wasn't asked about is in no group, whether it can be read or not.
         """
         seen = [r for r in examples if r.said.known.entropy is not None]
-        found = iter(self.objective.credited([_rewarded(r) for r in seen]))
+        found = iter(self.objective.credited([self._rewarded(r) for r in seen]))
         return [r if r.said.known.entropy is None else next(found) for r in examples]
 
-
-def _rewarded(rollout: Rollout) -> Rollout:
-    entropy = rollout.said.known.entropy
-    if entropy is None or rollout.reward is not None:
-        return rollout
-    return replace(rollout, reward=-entropy)
+    def _rewarded(self, rollout: Rollout) -> Rollout:
+        entropy = rollout.said.known.entropy
+        assert entropy is not None, "it was seen"
+        return replace(rollout, reward=-(self.no_answer if rollout.answer is None else entropy))

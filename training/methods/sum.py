@@ -118,7 +118,7 @@ class Sum(Reinforcement):
             apart = [replace(examples[n], reward=examples[n].earned[i]) for n in own]
             for n, one in zip(own, method.graded(apart, taken), strict=True):
                 known = None
-                if one.reward is not None and _known(method, one):
+                if one.reward is not None:
                     gain = weight * one.advantage
                     known = replace(one, reward=weight * one.reward, advantage=gain)
                 found[n].append(known)
@@ -140,11 +140,6 @@ def _summed(rollout: Rollout, found: Sequence[Rollout | None]) -> Rollout:
         advantage=fsum(one.advantage for one in known),
         teaches=any(one.teaches for one in known),
     )
-
-
-def _known(method: Reinforcement, rollout: Rollout) -> bool:
-    """Return whether what a method rewards is known; RENT's price of the unreadable always is."""
-    return not isinstance(method, RENT) or rollout.said.known.entropy is not None
 
 
 def _isnan(reward: float | None) -> bool:
