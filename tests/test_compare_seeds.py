@@ -1,13 +1,13 @@
 """Runs that differ in the seed alone are one experiment, each run one value of it."""
 
 import csv
+import json
 import shutil
 from math import sqrt
 from pathlib import Path
 from statistics import fmean, stdev
 
 import pytest
-import yaml
 from command import moot
 from compared import EXPERIMENT, correct
 
@@ -130,9 +130,9 @@ def test_files_may_lie_elsewhere_with_each_seed(folder: Path, tmp_path: Path) ->
     for n, place in enumerate(("here/x.jsonl", "there/x.jsonl", "there/y.jsonl")):
         run = tmp_path / str(n)
         run.mkdir()
-        told = yaml.safe_load((folder / "plain-1" / "experiment.yaml").read_text())
-        told |= {"seed": n, "tasks": {"kind": "file", "path": place}}
-        (run / "experiment.yaml").write_text(yaml.safe_dump(told))
+        told = {**read(folder / "plain-1").experiment, "seed": n}
+        told["tasks"] = {"kind": "file", "path": place}
+        (run / "experiment.yaml").write_text(json.dumps(told))
 
     assert [[*one.runs] for one in grouped([read(tmp_path / n) for n in "012"])] == [[0, 1], [2]]
 

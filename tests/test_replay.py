@@ -6,12 +6,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-import yaml
 from command import moot
 from fake_endpoint import refuses, serving
 from replayed import contents, played, rows, said, talkative, write
 
 from moot.experiments.cycle.recording import RECORDING, Recording
+from moot.experiments.report.readings import read
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_what_was_changed_stays_so_until_it_is_changed_again(far: Path, tmp_path
     assert (texts[one, turn], texts[other, turn]) == ("1", "3")
     with closing(Recording(of / RECORDING)) as recording:
         assert recording.own == {(other, turn): "3"}
-    told = yaml.safe_load((of / "experiment.yaml").read_text())["made_with"]["replay"]
+    told = read(of).experiment["made_with"]["replay"]
     assert told.endswith(f"; changed: {one}:{turn}, {other}:{turn}")
 
 

@@ -36,7 +36,7 @@ class Replay:
 
     def told(self) -> str:
         """Return it in words, for the run's directory."""
-        changed = earlier(self.of) | dict(self.changes)
+        changed = {**earlier(self.of), **self.changes}
         turns = ", ".join(f"{episode}:{turn}" for episode, turn in changed)
         return f"of {self.of.resolve()}" + (f"; changed: {turns}" if turns else "")
 
