@@ -55,7 +55,9 @@ def _labels(experiment: Experiment, split: Split) -> Iterator[str]:
         return
     taught = [".".join(map(str, at)) for at, _ in verifying(method)]
     judges = {agent.name for agent in talking.agents if agent.playing("judge")}
-    if experiment.trust == "labels" and judges - experiment.persons():
+    heard = method.needs is not None and experiment.talked_about(0, split.train)
+    weighed = experiment.trust == "labels" and experiment.cycles > 1 and heard
+    if weighed and judges - experiment.persons():
         taught.append("trust (`labels`: which judges are heard)")
     if taught:
         yield f"labels      known answers teach, by {' and '.join(taught)}"

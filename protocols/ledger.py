@@ -7,6 +7,7 @@ comes from the journal, and is told again.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from typing import cast
 
 from moot.agents.price import Price
 
@@ -78,6 +79,14 @@ class _Account:
     def seconds(self) -> float:
         return self.microseconds / 1e6
 
+    def add(self, other: "_Account") -> None:
+        self.calls += other.calls
+        self.tokens_in += other.tokens_in
+        self.tokens_cached += other.tokens_cached
+        self.tokens_out += other.tokens_out
+        self.microseconds += other.microseconds
+        self.retries += other.retries
+
 
 COUNTS = tuple(f.name for f in fields(Spent) if f.name != "cost")
 """What is counted; the cost follows from it."""
@@ -137,19 +146,17 @@ class Ledger:
         return closed
 
     def _opened(self) -> list[Usage]:
-        found: dict[Key, Usage] = {}
+        whole: dict[Key, _Account] = {}
         #  The copy is made in one go: an account may be opened meanwhile.
-        for key, account in self._open.copy().items():
-            one = self._told(key, account)
-            same = found.get(_key(one))  # a judge of several evaluations
-            found[_key(one)] = one if same is None else replace(one, spent=same.spent + one.spent)
-        return [*found.values()]
+        for (phase, *who), account in self._open.copy().items():
+            #  The evaluation of each of several agents is a phase of its own, PHASE@NAME.
+            key = cast(Key, (phase.partition("@")[0], *who))
+            whole.setdefault(key, _Account(account.group)).add(account)
+        return [self._told(key, account) for key, account in whole.items()]
 
     def _told(self, key: Key, account: _Account) -> Usage:
         phase, protocol, agent, role, engine = key
         spent = Spent(**{name: getattr(account, name) for name in COUNTS})
-        #  The evaluation of each of several agents is a phase of its own, PHASE@NAME.
-        phase = phase.partition("@")[0]
         return self._priced(Usage(phase, protocol, agent, account.group, role, engine, spent))
 
     def _priced(self, one: Usage) -> Usage:

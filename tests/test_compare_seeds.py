@@ -1,7 +1,6 @@
 """Runs that differ in the seed alone are one experiment, each run one value of it."""
 
 import csv
-import json
 import shutil
 from math import sqrt
 from pathlib import Path
@@ -13,7 +12,7 @@ from compared import EXPERIMENT, correct
 
 from moot.experiments.analysis.stats import Interval, over_seeds
 from moot.experiments.compare.outcome import outcome
-from moot.experiments.compare.seeds import by_seed, grouped
+from moot.experiments.compare.seeds import by_seed
 from moot.experiments.compare.table import Cell
 from moot.experiments.report.readings import read
 
@@ -124,17 +123,6 @@ def test_one_experiment_alone_is_summed_up(folder: Path) -> None:
 
     assert len(found["held-out accuracy, in the end"]) == 1
     assert not any(name.startswith("over ") for name in found)
-
-
-def test_files_may_lie_elsewhere_with_each_seed(folder: Path, tmp_path: Path) -> None:
-    for n, place in enumerate(("here/x.jsonl", "there/x.jsonl", "there/y.jsonl")):
-        run = tmp_path / str(n)
-        run.mkdir()
-        told = {**read(folder / "plain-1").experiment, "seed": n}
-        told["tasks"] = {"kind": "file", "path": place}
-        (run / "experiment.yaml").write_text(json.dumps(told))
-
-    assert [[*one.runs] for one in grouped([read(tmp_path / n) for n in "012"])] == [[0, 1], [2]]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,23 @@ from moot.experiments.analysis.rulings import Reply, Ruling
 FIRST, SECOND = Reply(0, "a", True, 5), Reply(1, "b", False, 5)
 
 
+def test_who_repeats_itself_on_tasks_that_come_back_shows_no_skill_by_agreeing() -> None:
+    def told(cycles: int) -> dict[str, float]:
+        rng = Random(1)
+        found = {(judge, i): rng.random() for judge in "jkl" for i in range(12)}
+        some = [
+            Ruling(f"cycle-00{cycle}/t{i}", judge, "preference", None, *ends, score)
+            for cycle in range(cycles)
+            for (judge, i), p in found.items()
+            for ends, score in (((FIRST, SECOND), p), ((SECOND, FIRST), 1 - p))
+        ]
+        measured = judged(some, 0, seed=0, trust="agreement")
+        return {m.name: m.value for m in measured if "trust" in m.name}
+
+    assert set(told(cycles=9).values()) == {1.0}  # of 12 tasks, too few to tell
+    assert told(cycles=9) == told(cycles=1)
+
+
 def test_a_task_that_comes_back_in_later_cycles_is_one_task() -> None:
     def told(tasks: int, cycles: int) -> set[str]:
         some = [
@@ -28,7 +45,7 @@ def test_a_task_that_comes_back_in_later_cycles_is_one_task() -> None:
 
 
 def test_claims_of_one_episode_tell_no_more_for_being_many() -> None:
-    """Agreement is drawn by episode: what is found twice of the same replies is found once."""
+    """Agreement is drawn by task: what is found twice of the same replies is found once."""
     rng = Random(3)
     once = [
         Ruling(f"e{e}", judge, "grade", None, reply, None, found)

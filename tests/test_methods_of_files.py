@@ -7,6 +7,7 @@ import pytest
 from command import rows
 from method_runs import JUDGED, RUNS, SAMPLE, played
 
+from moot.agents.errors import InputError
 from moot.experiments.cycle.given import gathered
 from moot.experiments.export import export
 from moot.experiments.plan import plan
@@ -49,6 +50,20 @@ def test_what_a_file_asks_that_is_held_out_is_not_learnt(
     if name == "dpo of a file":
         kept = {row["episode"] for row in rows(out / "cycle-000/examples.parquet")}
         assert len(kept) == 8 - measured.get("talk/reserved", 0)
+
+
+@pytest.mark.parametrize("name", ["dpo of a file", "rlhf"])
+def test_a_file_of_which_all_is_held_out_is_refused(
+    name: str, roomy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    all_ = {f"question {i}" for i in range(8)}
+    split = load(played(tmp_path, roomy, "ttrl").parent / "x.yaml", ())[1]
+    held_out = sorted(all_ - {task.prompt for task in split.train})
+    likes = [{"prompt": asked, "chosen": "a", "rejected": "bb"} for asked in held_out]
+    monkeypatch.setattr(method_runs, "LIKES", likes)
+
+    with pytest.raises(InputError, match=r"method\.file: all that it asks is held out here"):
+        played(tmp_path, roomy, name)
 
 
 def test_where_a_file_has_all_that_is_learnt_nobody_talks_about_the_tasks(

@@ -23,9 +23,12 @@ SUMMED = "method={kind: sum, of: [{kind: cat}, {kind: rlvr}]}"
         ([SUMMED], "method.of.1.kind"),
         (JUDGED, "trust (`labels`: which judges are heard)"),
         ([*JUDGED, "trust=equal"], None),
+        ([*JUDGED, "cycles=1"], None),  # nothing is learnt after a judge was weighed
+        ([*JUDGED, "method={kind: ttrl}"], None),  # which asks no judge
+        ([*JUDGED, "method={kind: rlvr}"], "method.kind"),
         (
-            [*JUDGED, "method={kind: rlvr}"],
-            "method.kind and trust (`labels`: which judges are heard)",
+            [*JUDGED, "method={kind: sum, of: [{kind: cat}, {kind: rlvr}]}"],
+            "method.of.1.kind and trust (`labels`: which judges are heard)",
         ),
         (EXAMINED, None),
     ],

@@ -12,6 +12,7 @@ from moot.experiments.analysis.claims import Claim
 from moot.experiments.analysis.judges import judged
 from moot.experiments.analysis.ratings import rated
 from moot.experiments.analysis.rulings import Reply, Ruling
+from moot.experiments.analysis.stats import Interval
 from moot.protocols.equivalent import SAME_AS
 from moot.protocols.reliability.rating import bradley_terry, spreads, strengths
 
@@ -88,12 +89,26 @@ def met(played: Sequence[tuple[str, str, float]]) -> list[Claim]:
     ]
 
 
-def test_who_met_others_in_few_episodes_is_not_rated() -> None:
+def test_who_met_others_on_few_tasks_is_not_rated() -> None:
     between = [("a", "b", float(i % 2)) for i in range(20)]
 
     assert {*rated(met([*between, *[("c", "a", 1.0)] * 7]), seed=0)} == {"a", "b"}
     assert {*rated(met([*between, *[("c", "a", 1.0)] * 8]), seed=0)} == {"a", "b", "c"}
     assert rated([], seed=0) == {}
+
+
+def test_a_task_that_comes_back_is_one_game() -> None:
+    def told(cycles: int) -> dict[str, Interval]:
+        return rated(
+            [
+                Claim(f"cycle-00{n}/{i}", Reply(0, "a", None, 5), Reply(1, "b", None, 5), 1.0)
+                for n in range(cycles)
+                for i in range(8)
+            ],
+            seed=0,
+        )
+
+    assert told(cycles=9) == {name: pytest.approx(of) for name, of in told(cycles=1).items()}
 
 
 def test_marks_are_compared_and_sameness_is_no_game() -> None:

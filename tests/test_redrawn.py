@@ -67,6 +67,17 @@ def agreed(drawn: Sequence[Sequence[Claim]]) -> dict[str, float]:
     return known(krippendorff_alpha(items))
 
 
+def between(episode: Sequence[Claim]) -> list[tuple[str, str, float]]:
+    """Return a game for every two agents: how often, in the mean of all claims, the first won."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for c in episode:
+        if c.over is not None and c.of.agent < c.over.agent:
+            found.setdefault((c.of.agent, c.over.agent), []).append(c.score)
+        elif c.over is not None:
+            found.setdefault((c.over.agent, c.of.agent), []).append(1 - c.score)
+    return [(*who, fmean(scores)) for who, scores in found.items()]
+
+
 def test_intervals_are_those_of_episodes_whose_claims_are_all_taken_anew() -> None:
     seed = 3
     rulings = court(seed)
@@ -79,7 +90,7 @@ def test_intervals_are_those_of_episodes_whose_claims_are_all_taken_anew() -> No
     for judge, some in said.items():
         areas = [fmean(told) for one in by_episode(some) if (told := area(one))]
         expected[f"judges/auc@{judge}"] = mean_interval(areas, seed, within=(0, 1))
-    games = [[(c.of.agent, c.over.agent, c.score) for c in one if c.over] for one in units]
+    games = [between(one) for one in units]
     rated = resampled_all(games, lambda drawn: bradley_terry(chain.from_iterable(drawn)), seed)
     expected |= {f"talk/rating@{agent}": interval for agent, interval in rated.items()}
 

@@ -63,11 +63,12 @@ def _studied(job: Job, examples: Sequence[Example], loaded: Any) -> Generator[St
     room, moved = Room(encode, learner.context), False
     if job.what == "reward":
         # What is too long has no reward, and is counted where the policy would learn from it.
-        fits = [room.holds(example) for example in examples]
-        held = list(compress(examples, fits))
+        every = list(examples)
+        fits = [room.holds(example) for example in every]
+        held = list(compress(every, fits))
         found = iter(rewarded(learner, held, encode, job.fit.batch_tokens))
         own: Sequence[Example] = [
-            next(found) if fit else example for example, fit in zip(examples, fits, strict=True)
+            next(found) if fit else example for example, fit in zip(every, fits, strict=True)
         ]
     else:
         own, moved = yield from _trained(job, learner, encode, room, examples)

@@ -77,7 +77,8 @@ def judged(
     alike = with_people(pairs, people, seed)
     metrics += [Metric(cycle, f"judges/with_people@{j}", *often) for j, often in alike.items()]
     against = alike if trust == "people" else areas
-    weights = trusted(list(found), [*chain.from_iterable(ratings)], against, trust)
+    newest = chain.from_iterable(_ratings(pairs, last=True))
+    weights = trusted(list(found), [*newest], against, trust)
     weights |= dict.fromkeys(people & found.keys(), 1.0)
     metrics += [Metric(cycle, f"judges/trust@{judge}", value) for judge, value in weights.items()]
     agreement = _agreement(ratings, seed) if len(found) > 1 else None
@@ -127,7 +128,7 @@ def trusted(
 
     Args:
         judges: their names.
-        ratings: claims × judges, as `_ratings` gives them of each task.
+        ratings: claims × judges, as `_ratings` gives them of each task's last episode.
         areas: how often each judge of which it is known finds the better of two replies: by labels
             its AUC.
         trust: what they are weighed by.
@@ -145,17 +146,30 @@ def trusted(
     return {judge: 0.0 if judge in chance else skill[judge] for judge in judges}
 
 
-def _ratings(found: Mapping[str, Sequence[Claim]]) -> list[list[list[float | None]]]:
-    """Return tasks × claims × judges: whether each found it so (1) or not (0)."""
+def _ratings(
+    found: Mapping[str, Sequence[Claim]], *, last: bool = False
+) -> list[list[list[float | None]]]:
+    """Return tasks × claims × judges: whether each found it so (1) or not (0).
+
+    Args:
+        found: each judge's claims.
+        last: whether those of a task's last episode are enough: of earlier ones who repeats itself
+            would say the same, and to count claims as independent would take that for skill.
+    """
     tasks: dict[str, dict[tuple[str, int, int | None], dict[str, float]]] = {}
     for judge, some in found.items():
         for c in some:
             if c.score != 0.5:
                 items = tasks.setdefault(c.task, {})
                 items.setdefault(c.about, {})[judge] = float(c.score > 0.5)
+    newest = {task: max(episode for episode, *_ in items) for task, items in tasks.items()}
     return [
-        [[said.get(judge) for judge in found] for said in items.values()]
-        for items in tasks.values()
+        [
+            [said.get(judge) for judge in found]
+            for about, said in items.items()
+            if not last or about[0] == newest[task]
+        ]
+        for task, items in tasks.items()
     ]
 
 

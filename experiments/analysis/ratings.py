@@ -1,5 +1,6 @@
 """Ratings: how strong each agent's replies are, from who was found better than whom."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from statistics import NormalDist
 
@@ -18,8 +19,8 @@ def rated(claims: Iterable[Claim], seed: int) -> dict[str, Interval]:
     """Return the Bradley-Terry strength, in nats, of each agent with games on 8 tasks.
 
     The games are the judges' claims about two agents' replies to one task, each won so far: marks
-    are compared.  The
-    intervals are of strengths fitted to tasks that are drawn anew.  These tell nothing of who
+    are compared.  All of two agents on one task are one game, for they are about much the same.
+    The intervals are of strengths fitted to tasks that are drawn anew.  These tell nothing of who
     always wins, or never: where anybody does, the intervals are as wide as the likelihood has them.
 
     Args:
@@ -34,7 +35,9 @@ def rated(claims: Iterable[Claim], seed: int) -> dict[str, Interval]:
     units = np.array([tasks[task] for task, *_ in games] * 2, dtype=np.int64)
     ends = [(place[a], place[b]) for _, a, b, _ in games]
     cells = np.array([a * n + b for a, b in ends] + [b * n + a for a, b in ends], dtype=np.int64)
-    won = np.array([x for *_, x in games] + [1 - x for *_, x in games])
+    alike = Counter((task, *sorted(both)) for task, *both, _ in games)
+    weight = [1 / alike[task, *sorted(both)] for task, *both, _ in games]
+    won = np.array([x for *_, x in games] + [1 - x for *_, x in games]) * np.array(weight * 2)
 
     def wins(times: NDArray[np.int64]) -> NDArray[np.float64]:
         return np.bincount(cells, times[units] * won, n * n).reshape(n, n).astype(np.float64)

@@ -70,8 +70,9 @@ def rulings(folder: Path) -> Iterator[Ruling]:
         judge = judges.get((row["episode"], row["by"]))
         if judge is not None and row["kind"] != "match":
             reply, over = replies[place], replies.get((row["episode"], row["over"]))
-            heard = [replies[row["episode"], turn] for turn in judge["heard"]]
-            if over is not None and not _seen(judge["agent"], heard, {reply.turn, over.turn}):
+            before = {turn: judges.get((row["episode"], turn)) for turn in judge["heard"]}
+            ends = set() if over is None else {reply.turn, over.turn}
+            if over is not None and not _seen(judge, before, ends):
                 reply, over = replace(reply, length=None), replace(over, length=None)
             yield Ruling(
                 episode=row["episode"],
@@ -86,12 +87,19 @@ def rulings(folder: Path) -> Iterator[Ruling]:
             )
 
 
-def _seen(judge: str, heard: Sequence[Reply], ends: Set[int]) -> bool:
+def _seen(
+    judge: Mapping[str, Any], heard: Mapping[int, Mapping[str, Any] | None], ends: Set[int]
+) -> bool:
     """Return whether a judge saw the two replies: it heard nothing but them, and its own reasons.
 
     Of a trial it hears what was said for two answers, and not how these were given.
+
+    Args:
+        judge: the turn in which it judged.
+        heard: the turns that it heard, by number: a judge's own, or `None`.
+        ends: the two replies.
     """
-    return all(one.turn in ends or one.agent == judge for one in heard)
+    return all(n in ends or (t and t["agent"] == judge["agent"]) for n, t in heard.items())
 
 
 def _right(turn: Mapping[str, Any], episode: Mapping[str, Any]) -> bool | None:

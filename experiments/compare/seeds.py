@@ -7,13 +7,11 @@ Runs of the same seed have the same split, and are paired: their difference is f
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from moot.agents.errors import InputError
 
 from ..analysis.stats import Interval, over_seeds
-from ..files.directory import FREE, TASKS
-from ..files.made import LEARNT
+from ..files.directory import FREE
 from ..report.readings import Readings
 from ..report.words import count, measured, of_any_size, signed
 from .outcome import UNLIKE, Outcome, last, metrics, outcome
@@ -90,8 +88,6 @@ def _but_for_the_seed(key: str, leaf: str) -> str | None:
     """Return what a setting decides whatever the seed is; `None`: nothing."""
     if key == "made_with.replay":  # of another run with each seed
         return leaf.partition("; ")[2] or "nothing changed"
-    if TASKS.fullmatch(key) or LEARNT.fullmatch(key):
-        return Path(leaf).name  # it may lie elsewhere
     aside = key in ("seed", "made_with.tasks") or FREE.fullmatch(key)
     return None if aside else leaf
 

@@ -21,10 +21,11 @@ from ..files.directory import talk_folder
 from ..files.lessons import write_examples
 from ..files.store import write_metrics, write_usage
 from ..progress import Show
+from ..tasks.apart import Apart
 from ..tasks.split import Split
 from .causes import causes
 from .course import JUDGE, Lessons
-from .given import Apart, gathered
+from .given import gathered
 from .learn import current, learn, next_step, step_metrics
 from .recording import Recording
 from .swap import swap, tolerances

@@ -26,6 +26,7 @@ from moot.training.policy_gradient.objective import Objective
 from moot.training.preferring import Preferring
 
 from ..experiment import Experiment
+from ..tasks.apart import Apart
 from ..tasks.split import Split
 from .source import Problem, Steps
 
@@ -157,6 +158,11 @@ def _learner(method: MethodChoice) -> Preferring | SFT | None:
     return method if isinstance(method, Preferring | SFT) else method.reward_model
 
 
+def _file(method: MethodChoice | None) -> Steps:
+    """Return where the file is named."""
+    return ("method", "file") if hasattr(method, "file") else ("method", "model", "file")
+
+
 def _given(learner: Preferring | SFT, file: Path, at: Steps) -> Iterator[Problem]:
     """Yield what keeps a file from teaching anything: all of it is read."""
     if not file.is_file():
@@ -183,8 +189,7 @@ def _asked(experiment: Experiment, method: MethodChoice) -> Iterator[Problem]:
     """Yield what the method asks for that isn't there: a file, or a temperature."""
     learner = _learner(method)
     if learner is not None and learner.file is not None:
-        at = ("method", "file") if hasattr(method, "file") else ("method", "model", "file")
-        yield from _given(learner, Path(learner.file), at)
+        yield from _given(learner, Path(learner.file), _file(method))
     objective = getattr(method, "objective", None)
     if not isinstance(objective, Objective):
         objective = None
@@ -211,6 +216,10 @@ def unknown(experiment: Experiment, split: Split) -> Iterator[Problem]:
     if simulated and not any(truth(task.prompt) for task in (*split.train, *split.held_out)):
         wrong = "a simulated engine has an opinion on none of these; `tasks: {kind: simulated}`"
         yield ("tasks",), wrong
+    learner = None if experiment.method is None else _learner(experiment.method)
+    given = None if learner is None else Apart(split.reserved)(learner.given())
+    if given is not None and next(given, None) is None:
+        yield _file(experiment.method), "all that it asks is held out here; hold out something else"
     wrong = "no task to learn from has a known answer, by which replies could be verified"
     if all(task.answer is None for task in split.train):
         for at, instead in verifying(experiment.method):

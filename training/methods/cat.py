@@ -29,8 +29,8 @@ class CaT(Reinforcement):
     reward: Literal["match", "grade"] = "match"
     """Agreement with the reference, or the grade given by a rubric."""
     no_answer: float | None = Field(default=0.0, ge=0, le=1)
-    """The reward of a rollout without a readable answer; `null` leaves it out of its group, as what
-    no judge could compare or grade always is."""
+    """The reward of a rollout without a readable answer; `null` leaves it out of its group. What
+    could be read, and no judge could compare or grade, is left out in any case."""
 
     @model_validator(mode="after")
     def _options_are_used(self) -> Self:

@@ -52,7 +52,7 @@ OPTIONS: dict[str, tuple[Loss, ...]] = {
     "normalised": tuple(one for one in get_args(Loss) if one not in MEANS),
 }
 """The losses that have a use for an option."""
-OWN: dict[str, dict[str, float]] = {"simpo": {"beta": 2.5}, "orpo": {"sft": 1.0}}
+OWN: dict[str, dict[str, float]] = {"simpo": {"beta": 2.5, "gamma": 1.375}, "orpo": {"sft": 1.0}}
 """What is otherwise by default in SimPO (arXiv:2405.14734) and in ORPO (arXiv:2403.07691)."""
 
 
@@ -76,8 +76,8 @@ class DPO(Preferring):
     soft: bool = False
     """Whether the judges' probability is the label (`sigmoid` and `sppo`); otherwise the likelier
     side is taken as right."""
-    gamma: float = Field(default=1.375, ge=0)
-    """The target margin of `simpo`."""
+    gamma: float = Field(default=0.5, ge=0)
+    """The target margin of `simpo`, with which it defaults to 1.375."""
     sft: float = Field(default=0.0, ge=0)
     """The weight of the chosen reply's negative log-likelihood; defaults to 1 with `orpo`."""
 

@@ -2,9 +2,9 @@
 
 An answer is desirable if it won more comparisons than it lost, as a reply to what the preference
 names, or if its grade or its agreement with the reference is over `threshold`: what can't be read
-agrees with none, and what a judge couldn't grade or compare is left out.  The baseline is the
-policy's KL to the anchor at each step, estimated by all of the step's completions, each after
-another episode's prompt; TRL has a baseline for each microbatch.
+agrees with none.  What could be, and no judge could grade or compare, is left out.  The baseline
+is the policy's KL to the anchor at each step, estimated by all of the step's completions, each
+after another episode's prompt; TRL has a baseline for each microbatch.
 """
 
 from __future__ import annotations
