@@ -162,7 +162,10 @@ def _ratings(
             if c.score != 0.5:
                 items = tasks.setdefault(c.task, {})
                 items.setdefault(c.about, {})[judge] = float(c.score > 0.5)
-    newest = {task: max(episode for episode, *_ in items) for task, items in tasks.items()}
+    newest = {  # the longer name is the later one, from cycle 1000 on
+        task: max((episode for episode, *_ in items), key=lambda name: (len(name), name))
+        for task, items in tasks.items()
+    }
     return [
         [
             [said.get(judge) for judge in found]
