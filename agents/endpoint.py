@@ -120,6 +120,7 @@ class _Remote:
         self._settings = settings
         self._bound = BOUND
         self._top = MOST
+        self._thinks = False
 
     async def probe(self) -> None:
         """Ask for one token, and raise what keeps the server from answering anything.
@@ -148,10 +149,25 @@ class _Remote:
                 f"{self._wire.root}: an endpoint can't tell how likely a given reply is; "
                 "engines of kind local and vllm can"
             )
-        room = SAYING + max(map(len, request.choices))
-        short = request.sampling.model_copy(update={"max_tokens": room, "stop": ()})
+        most, room = request.sampling.max_tokens, SAYING + max(map(len, request.choices))
         more = {"logprobs": True} if self._settings.logprobs else {}
-        said, reply = await self._ask(replace(request, sampling=short), more)
+
+        def bounded(tokens: int) -> Request:
+            bound = {"max_tokens": tokens, "stop": ()}
+            return replace(request, sampling=request.sampling.model_copy(update=bound))
+
+        short = most if self._thinks else room
+        said, reply = await self._ask(bounded(short), more)
+        if said.finish == "length" and not said.text and short < most:  # all of it were thoughts
+            self._thinks = True
+            spent = said
+            said, reply = await self._ask(bounded(most), more)
+            said = replace(
+                said,
+                tokens_in=spent.tokens_in + said.tokens_in,
+                tokens_cached=spent.tokens_cached + said.tokens_cached,
+                tokens_out=spent.tokens_out + said.tokens_out,
+            )
         first = [(one.token or "", one.likely) for one in reply.alternatives]
         return replace(said, logprobs=(), shares=shares_of(request.choices, first))
 

@@ -10,6 +10,8 @@ from .own_class import place
 from .verifier import Knowing, Verifier, is_right
 
 T = TypeVar("T")
+THINKING, THOUGHT = "<think>", "</think>"
+"""What reasoning models put around their thoughts."""
 
 
 def answered(read: object) -> str | None:
@@ -49,10 +51,16 @@ class Task:
     def read(self, text: str) -> str | None:
         """Return the answer that `text` states, as the verifier reads it; `None`: it states none.
 
+        A reasoning model's thoughts, up to the last </think>, are not part of what it states; one
+        that was cut off in mid-thought states nothing.
+
         Raises:
             Unverified: the verifier raised an error.
         """
-        return self._asked("the reply", text, lambda: answered(self.verifier.read(text)))
+        said = text.rpartition(THOUGHT)[2]
+        if said.lstrip().startswith(THINKING):
+            return None
+        return self._asked("the reply", text, lambda: answered(self.verifier.read(said)))
 
     def correct(self, answer: str | None) -> bool | None:
         """Return whether `answer` (as the verifier read it) is right; `None`: can't be told.

@@ -23,6 +23,11 @@ FRACTION = re.compile(r"\\[dt]?frac\s*(?:\{\s*([-−]?\d+)\s*\}\s*\{\s*(\d+)\s*\
 WORKED = re.compile(r"\\(?:[dt]?frac|sqrt|pi)\b")
 """What makes of the numbers in a box one that isn't read here."""
 
+UNIT_POWER = re.compile(r"(?<=[^\W\d_]|[})])\s*\^\s*(?:\{\s*[-−]?\d+\s*\}|[-−]?\d+)")
+"""The power of a unit, as of cm^2 or \\text{cm}^{-1}."""
+RAISED = re.compile(r"\^\s*\{?\s*$")
+"""What stands before an exponent."""
+
 # A word comes first, so that its digits (H2O, x23) are no number.  A minus after a digit, a letter
 # or a closing bracket is an operator: 7-3 states 7, then 3.  One with space behind it is a dash, or
 # an item's, but where a value begins: first of all, or in the line of "=", ":", "is", "(" or "$".
@@ -113,15 +118,19 @@ class Number:
 
         It is looked for in the last <answer> tags, or else in the last \boxed{}, if there is one.
         Thousands have commas and decimals a point: 1,234.5.  Units, currencies and % are passed
-        over; 3 1/2 is 3.5.  A number of more than a hundred characters is nobody's answer.
+        over, with their powers (cm^2); 3 1/2 is 3.5.  A power of a number isn't read, and nor is a
+        number of more than a hundred characters, which is nobody's answer.
         """
         text = tagged(text)
         boxed = BOXED.findall(text)
         text = FRACTION.sub(_over, SPACED.sub(",", boxed[-1] if boxed else text))
         if boxed and WORKED.search(text):
             return None
+        text = UNIT_POWER.sub("", text)
         found = [one for one in NUMBER.finditer(text) if one["body"]]
-        return _normal(found[-1]) if found else None
+        if not found or RAISED.search(text, 0, found[-1].start()):
+            return None
+        return _normal(found[-1])
 
     def score(self, answer: str, expected: str) -> float:
         """Return 1 where the values are equal."""

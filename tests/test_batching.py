@@ -5,11 +5,14 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from moot.agents.embedded import batching
 from moot.agents.embedded.batching import Batching, Job, pick
 from moot.agents.errors import EngineError
 from moot.agents.types import Completion, Message, Request, Sampling, Weights
@@ -84,6 +87,20 @@ def test_what_is_asked_together_is_answered_together() -> None:
 
     assert [one.text for one in said] == [f"q{i}" for i in range(5)]
     assert notes.batches == [[f"q{i}" for i in range(5)]]
+
+
+def test_a_completion_takes_as_long_as_its_batch_and_not_the_queue_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ticks = count()
+    monkeypatch.setattr(batching, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+
+    async def use(engine: Batching) -> list[Completion]:
+        return await asyncio.gather(*(engine.generate(request(f"q{i}")) for i in range(4)))
+
+    said = with_engine(Notes(), use, batch=1)
+
+    assert [one.latency_s for one in said] == [1, 1, 1, 1]
 
 
 def test_a_load_comes_after_what_was_asked_before_it_and_before_what_was_asked_after() -> None:

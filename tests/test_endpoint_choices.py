@@ -10,7 +10,7 @@ from fake_endpoint import REQUEST, Fake, Mood, choice, play, refuses, reply, say
 
 from moot.agents.engine import Engine
 from moot.agents.errors import EngineError, Refusal
-from moot.agents.types import Completion, Request
+from moot.agents.types import Completion, Request, Sampling
 
 
 def first(*alternatives: tuple[str, float], text: str = "1") -> Mood:
@@ -42,6 +42,27 @@ def test_choices_are_weighed_by_what_the_first_token_might_have_been() -> None:
     assert said.text == "1"
     asked = fake.asked[0]
     assert (asked["logprobs"], asked["top_logprobs"], asked["max_tokens"]) == (True, 20, 25)
+
+
+def test_a_model_that_thinks_is_given_the_room_that_the_judge_has() -> None:
+    thoughts = says(
+        reply(
+            choices=[choice(message={"content": None}, finish_reason="length")],
+            usage={"prompt_tokens": 11, "completion_tokens": 25, "total_tokens": 36},
+        )
+    )
+    fake = Fake([thoughts, first(("1", 0.9), ("2", 0.1)), first(("2", 1.0), text="2")])
+
+    asked = replace(poll("1", "2"), sampling=Sampling(max_tokens=300))
+
+    async def twice(engine: Engine) -> tuple[Completion, Completion]:
+        return await engine.generate(asked), await engine.generate(asked)
+
+    one, other = play(fake, twice)
+
+    assert (one.text, one.shares, other.text) == ("1", pytest.approx((0.9, 0.1)), "2")
+    assert (one.tokens_in, one.tokens_out) == (22, 26)
+    assert [body["max_tokens"] for body in fake.asked] == [25, 300, 300]
 
 
 @pytest.mark.parametrize(

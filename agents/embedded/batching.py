@@ -61,10 +61,9 @@ class Batching:
         self._closed = False
 
     async def generate(self, request: Request) -> Completion:
-        """Return the completion of one request."""
-        start = time.monotonic()
+        """Return the completion of one request, which took as long as its batch did."""
         completion: Completion = await self._ask(request)
-        return replace(completion, latency_s=time.monotonic() - start)
+        return completion
 
     async def load(self, weights: Weights) -> None:
         """Take up `weights`, after all that was asked before and before all that is asked after."""
@@ -132,7 +131,12 @@ class Batching:
             self._speaker.load(first)
             return [None]
         requests = [job.wish for job in jobs if isinstance(job.wish, Request)]
-        return self._speaker.speak(requests, [job.done.done for job in jobs])
+        start = time.monotonic()
+        found = self._speaker.speak(requests, [job.done.done for job in jobs])
+        took = time.monotonic() - start
+        return [
+            replace(one, latency_s=took) if isinstance(one, Completion) else one for one in found
+        ]
 
 
 def pick(waiting: Sequence[Job], most: int) -> list[Job]:
