@@ -48,7 +48,7 @@ class Polls:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._ids: dict[str, tuple[int, ...]] = {}
+        self._ids: dict[tuple[str, bool], tuple[int, ...]] = {}
         self._begin: tuple[int, ...] | None = None
 
     async def ask(
@@ -70,7 +70,8 @@ class Polls:
         """
         start = time.monotonic()
         after = how.after if how else ()
-        ids = [(*await self._tokens(base, choice), *after) for choice in request.choices]
+        only = len(request.choices) == 1
+        ids = [(*await self._tokens(base, one, only=only), *after) for one in request.choices]
         one = replace(request, sampling=Sampling(temperature=0, max_tokens=1))
         wanted = sorted({some[0] for some in ids})
         asked = {"logprob_token_ids": wanted, "return_tokens_as_token_ids": True, **more}
@@ -98,24 +99,30 @@ class Polls:
         )
         return given, reply.model or ""
 
-    async def _tokens(self, base: str, choice: str) -> tuple[int, ...]:
-        if choice not in self._ids:
+    async def _tokens(self, base: str, choice: str, *, only: bool) -> tuple[int, ...]:
+        key = choice, only
+        if key not in self._ids:
             if len(self._ids) >= REMEMBERED:
                 self._ids.clear()
-            self._ids[choice] = await self._replied(base, choice)
-        if not self._ids[choice]:
+            self._ids[key] = await self._replied(base, choice, only=only)
+        if not self._ids[key]:
             raise EngineError(f"the choice {choice!r} is no token, so it can't be weighed")
-        return self._ids[choice]
+        return self._ids[key]
 
-    async def _replied(self, base: str, text: str) -> tuple[int, ...]:
-        """Return the ids of a reply as it stands in a chat, as `Tokens.completion` does."""
+    async def _replied(self, base: str, text: str, *, only: bool) -> tuple[int, ...]:
+        """Return the ids of a reply as it stands in a chat, as `Tokens.completion` does.
+
+        Some templates (Qwen3's) put thoughts of nothing before a reply.  One of several choices is
+        said behind these, as the model would; the only one is read as it was said, without.
+        """
         alone = await self._alone(base, text)
         if self._begin is None:
             self._begin = await self._before_replies(base)
         if not (text and self._begin):
             return alone
         there = await self._chat(base, (*PROBE[:-1], Message("assistant", text)))
-        return _after(self._begin, there) or alone
+        found = _after(self._begin, there) or alone
+        return alone if only and found[-len(alone) :] == alone else found
 
     async def _before_replies(self, base: str) -> tuple[int, ...]:
         """Return what stands before a reply that has other ids in a chat than alone; or nothing."""
