@@ -2,12 +2,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot.agents.task import Task
 from moot.protocols.verifiers import VERIFIERS
 
 CHEAP = ("exact", "number", "choice")
 
 NUMBERS = {
+    "12 cm^2": "12",
+    r"\boxed{12\text{ cm}^2}": "12",
+    r"It falls at 9.8 m/s^{2}.": "9.8",
+    "4 s^-1": "4",
+    r"\boxed{3\times 10^5}": None,
+    "so it is 3 x 10^{5}": None,
+    "2^5 = 32": "32",
+    "x^2 = 9, so x = 3": "3",
     "7": "7",
     "The sum of 3 and 4 is 7.": "7",
     "3 + 4 = 7": "7",
@@ -161,35 +168,6 @@ CHOICES = {
     "Z": None,
     "": None,
 }
-
-
-@pytest.mark.parametrize(
-    ("text", "answer"),
-    [
-        ("12 cm^2", "12"),
-        (r"\boxed{12\text{ cm}^2}", "12"),
-        (r"It falls at 9.8 m/s^{2}.", "9.8"),
-        ("4 s^-1", "4"),
-        (r"\boxed{3\times 10^5}", None),
-        ("so it is 3 x 10^{5}", None),
-        ("2^5 = 32", "32"),
-        ("x^2 = 9, so x = 3", "3"),
-    ],
-)
-def test_a_power_is_no_number(text: str, answer: str | None) -> None:
-    assert VERIFIERS["number"].read(text) == answer
-
-
-@pytest.mark.parametrize("verifier", ["number", "choice", "exact"])
-def test_thoughts_state_nothing(verifier: str) -> None:
-    task = Task("t", "?", "4", VERIFIERS[verifier])
-    said = {"number": "4", "choice": "C", "exact": "lyon"}[verifier]
-
-    thought = "<think>The answer is B, or 7. Wait.</think>"
-    assert task.read(f"{thought}\n\n{said}") == task.read(said) == said
-    assert task.read(f"the answer is 7</think>{said}") == said  # its template opens the thoughts
-    assert task.read("<think>The answer is B, or 7. W") is None
-    assert task.read(thought) is None
 
 
 @pytest.mark.parametrize(("text", "answer"), NUMBERS.items())
