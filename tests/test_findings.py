@@ -133,3 +133,15 @@ def test_episodes_whose_reference_could_not_be_read_are_counted_apart() -> None:
         f"{differs} 1 of 2 episodes (50%). {right}"
     )
     assert reference_findings([unread]) is None
+
+
+def test_where_several_vote_untrained_each_casts_so_many(tmp_path: Path) -> None:
+    (tmp_path / "cycle-000" / "weights" / "solver").mkdir(parents=True)
+    vote = [Metric(2, "baseline/votes", 23), Metric(2, "baseline/majority", 0.5, 0.4, 0.6)]
+    each = [Metric(2, f"baseline/majority@p{i}", 0.5) for i in range(2)]
+    before = evaluation(tmp_path, 0, 0.5)
+
+    gives = "at the same compute, gives 0.50"
+    alone, several = said(tmp_path, *before, *vote), said(tmp_path, *before, *vote, *each)
+    assert f"The untrained model's vote of 23, {gives}" in alone
+    assert f"The untrained model's vote of 23 by each policy, {gives}" in several

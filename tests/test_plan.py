@@ -7,9 +7,14 @@ import pytest
 from command import said
 from planned import EXPERIMENT
 
-VOTE = "protocol={kind: consensus}"
-JUDGED = ["population.1={name: judge, role: judge}", f"protocol={{kind: judged, talk: {VOTE[9:]}}}"]
-EXAMINED = [JUDGED[0], VOTE, "evaluation.judging={kind: pairwise}", "evaluation.judges=[judge]"]
+JUDGE = "population.1={name: judge, role: judge}"
+JUDGED = [JUDGE, "protocol={kind: judged, talk: {kind: consensus}}"]
+EXAMINED = [
+    JUDGE,
+    "protocol={kind: consensus}",
+    "evaluation.judging={kind: pairwise}",
+    "evaluation.judges=[judge]",
+]
 SUMMED = "method={kind: sum, of: [{kind: cat}, {kind: rlvr}]}"
 
 
@@ -27,7 +32,7 @@ SUMMED = "method={kind: sum, of: [{kind: cat}, {kind: rlvr}]}"
         ([*JUDGED, "method={kind: ttrl}"], None),  # which asks no judge
         ([*JUDGED, "method={kind: rlvr}"], "method.kind"),
         (
-            [*JUDGED, "method={kind: sum, of: [{kind: cat}, {kind: rlvr}]}"],
+            [*JUDGED, SUMMED],
             "method.of.1.kind and trust (`labels`: which judges are heard)",
         ),
         (EXAMINED, None),

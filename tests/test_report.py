@@ -44,15 +44,6 @@ def test_the_page_begins_with_what_was_found(run: Path) -> None:
     assert "finished: two cycles" in text
 
 
-def test_where_several_vote_untrained_each_casts_so_many(run: Path) -> None:
-    measured(run, Metric(2, "baseline/majority@p0", 0.5), Metric(2, "baseline/majority@p1", 0.5))
-
-    text = shown(run).text
-    assert (
-        "The untrained model's vote of 23 by each policy, at the same compute, gives 0.50" in text
-    )
-
-
 def test_what_agents_said_is_text_and_nothing_else(run: Path) -> None:
     raw = write(run).read_text()
 

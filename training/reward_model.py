@@ -7,7 +7,7 @@ preferences under the Bradley-Terry model (`losses.reward`); a judge's probabili
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -63,7 +63,11 @@ class RewardModel(Preferring):
 
 
 def rewarded(
-    learner: Learner, examples: Sequence[Example], encode: Encoder, tokens: int
+    learner: Learner,
+    examples: Sequence[Example],
+    encode: Encoder,
+    tokens: int,
+    holds: Callable[[Example], bool] = lambda _: True,
 ) -> list[Example]:
     """Return the examples, the rollouts among them at the reward that the model gives them.
 
@@ -74,13 +78,14 @@ def rewarded(
         examples: of a cycle.
         encode: turns them into tokens.
         tokens: the most in one forward pass.
+        holds: whether the model has room for an example; what it hasn't is left as it is.
     """
     import torch
 
     from . import world
     from .model.rows import columns, microbatches, moved, rows
 
-    waiting = [e for e in examples if isinstance(e, Rollout) and e.reward is None]
+    waiting = [e for e in examples if isinstance(e, Rollout) and e.reward is None and holds(e)]
     found: dict[int, list[float]] = {}
     parts = list(microbatches(waiting, encode, tokens, form=learner.form))
     for i, part, counts in world.dealt(parts):

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from datetime import date
-from itertools import compress
 from statistics import fmean
 from typing import Any
 
@@ -63,13 +62,8 @@ def _studied(job: Job, examples: Sequence[Example], loaded: Any) -> Generator[St
     room, moved = Room(encode, learner.context), False
     if job.what == "reward":
         # What is too long has no reward, and is counted where the policy would learn from it.
-        every = list(examples)
-        fits = [room.holds(example) for example in every]
-        held = list(compress(every, fits))
-        found = iter(rewarded(learner, held, encode, job.fit.batch_tokens))
-        own: Sequence[Example] = [
-            next(found) if fit else example for example, fit in zip(every, fits, strict=True)
-        ]
+        every, most = list(examples), job.fit.batch_tokens
+        own: Sequence[Example] = rewarded(learner, every, encode, most, room.holds)
     else:
         own, moved = yield from _trained(job, learner, encode, room, examples)
     loaded = learner.close()

@@ -77,7 +77,7 @@ def judged(
     alike = with_people(pairs, people, seed)
     metrics += [Metric(cycle, f"judges/with_people@{j}", *often) for j, often in alike.items()]
     against = alike if trust == "people" else areas
-    newest = chain.from_iterable(_ratings(pairs, last=True))
+    newest = chain.from_iterable(_ratings(_newest(pairs)))
     weights = trusted(list(found), [*newest], against, trust)
     weights |= dict.fromkeys(people & found.keys(), 1.0)
     metrics += [Metric(cycle, f"judges/trust@{judge}", value) for judge, value in weights.items()]
@@ -146,33 +146,30 @@ def trusted(
     return {judge: 0.0 if judge in chance else skill[judge] for judge in judges}
 
 
-def _ratings(
-    found: Mapping[str, Sequence[Claim]], *, last: bool = False
-) -> list[list[list[float | None]]]:
-    """Return tasks × claims × judges: whether each found it so (1) or not (0).
+def _newest(found: Mapping[str, Sequence[Claim]]) -> dict[str, list[Claim]]:
+    """Return the claims of each task's last episode that tell the two replies apart.
 
-    Args:
-        found: each judge's claims.
-        last: whether those of a task's last episode are enough: of earlier ones who repeats itself
-            would say the same, and to count claims as independent would take that for skill.
+    In earlier ones who repeats itself says the same: to count it as independent would take it for
+    skill.
     """
+    told = {judge: [c for c in some if c.score != 0.5] for judge, some in found.items()}
+    last: dict[str, str] = {}
+    for c in chain.from_iterable(told.values()):  # from cycle 1000 on the longer name is later
+        last[c.task] = max(last.get(c.task, ""), c.episode, key=lambda name: (len(name), name))
+    return {judge: [c for c in some if c.episode == last[c.task]] for judge, some in told.items()}
+
+
+def _ratings(found: Mapping[str, Sequence[Claim]]) -> list[list[list[float | None]]]:
+    """Return tasks × claims × judges: whether each found it so (1) or not (0)."""
     tasks: dict[str, dict[tuple[str, int, int | None], dict[str, float]]] = {}
     for judge, some in found.items():
         for c in some:
             if c.score != 0.5:
                 items = tasks.setdefault(c.task, {})
                 items.setdefault(c.about, {})[judge] = float(c.score > 0.5)
-    newest = {  # the longer name is the later one, from cycle 1000 on
-        task: max((episode for episode, *_ in items), key=lambda name: (len(name), name))
-        for task, items in tasks.items()
-    }
     return [
-        [
-            [said.get(judge) for judge in found]
-            for about, said in items.items()
-            if not last or about[0] == newest[task]
-        ]
-        for task, items in tasks.items()
+        [[said.get(judge) for judge in found] for said in items.values()]
+        for items in tasks.values()
     ]
 
 

@@ -1,6 +1,6 @@
 """Rulings: every verdict of a judge beside what is known of the turns that it is about."""
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,9 @@ import pyarrow.parquet as pq
 
 from moot.protocols.equivalent import SAME_AS
 from moot.protocols.rubrics.criteria import POINTS
+
+Row = Mapping[str, Any]
+"""A row of one of a talk's files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +73,8 @@ def rulings(folder: Path) -> Iterator[Ruling]:
         judge = judges.get((row["episode"], row["by"]))
         if judge is not None and row["kind"] != "match":
             reply, over = replies[place], replies.get((row["episode"], row["over"]))
-            before = {turn: judges.get((row["episode"], turn)) for turn in judge["heard"]}
-            ends = set() if over is None else {reply.turn, over.turn}
-            if over is not None and not _seen(judge, before, ends):
+            if over is not None and _heard(judge, judges) - {reply.turn, over.turn}:
+                # As in a trial: it heard what was said for two answers, and not the replies.
                 reply, over = replace(reply, length=None), replace(over, length=None)
             yield Ruling(
                 episode=row["episode"],
@@ -87,27 +89,18 @@ def rulings(folder: Path) -> Iterator[Ruling]:
             )
 
 
-def _seen(
-    judge: Mapping[str, Any], heard: Mapping[int, Mapping[str, Any] | None], ends: Set[int]
-) -> bool:
-    """Return whether a judge saw the two replies: it heard nothing but them, and its own reasons.
-
-    Of a trial it hears what was said for two answers, and not how these were given.
-
-    Args:
-        judge: the turn in which it judged.
-        heard: the turns that it heard, by number: a judge's own, or `None`.
-        ends: the two replies.
-    """
-    return all(n in ends or (t and t["agent"] == judge["agent"]) for n, t in heard.items())
+def _heard(judge: Row, judges: Mapping[tuple[str, int], Row]) -> set[int]:
+    """Return the turns that a judge heard in one of its own, but for its reasons before."""
+    before = {turn: judges.get((judge["episode"], turn)) for turn in judge["heard"]}
+    return {n for n, row in before.items() if row is None or row["agent"] != judge["agent"]}
 
 
-def _right(turn: Mapping[str, Any], episode: Mapping[str, Any]) -> bool | None:
+def _right(turn: Row, episode: Row) -> bool | None:
     unread = turn["role"] == "policy" and turn["answer"] is None
     return False if unread and episode["expected"] is not None else turn["correct"]
 
 
-def _same(turn: Mapping[str, Any], reference: Mapping[str, Any]) -> bool | None:
+def _same(turn: Row, reference: Row) -> bool | None:
     """Return whether a turn's answer is the reference's, by what is known of both; `None`: nothing.
 
     Where no answer is known, words that differ may come to the same: that is what judges are for.

@@ -100,8 +100,7 @@ class Notes:
 
 def noted(episode: Episode, yields: Set[Signal]) -> dict[str, float | None]:
     """Return what can be said of the answers that stood at the end, whatever the protocol."""
-    task = episode.task
-    last = bounds(episode)[1]
+    task, (first, last) = episode.task, bounds(episode)
     answers = [turn.answer for turn in last]
     if not answers:
         return {}
@@ -119,7 +118,7 @@ def noted(episode: Episode, yields: Set[Signal]) -> dict[str, float | None]:
         if yields:  # then the population answers, by a reference or by what was judged
             name = "reference_accuracy" if "reference" in yields else "answer_accuracy"
             notes[name] = float(bool(episode.correct))
-    return notes | differing(episode) | changed(episode)
+    return notes | differing(episode) | changed(task, first, last)
 
 
 def bounds(episode: Episode) -> tuple[list[Turn], list[Turn]]:
@@ -132,12 +131,11 @@ def bounds(episode: Episode) -> tuple[list[Turn], list[Turn]]:
     return first, [turn for turn in policies if turn.round == max(rounds[turn.agent.name])]
 
 
-def changed(episode: Episode) -> dict[str, float | None]:
+def changed(task: Task, first: Sequence[Turn], last: Sequence[Turn]) -> dict[str, float | None]:
     """Return how right the first answers were, and whose became right or wrong: `CHANGED`.
 
     Both are shares of all policies.
     """
-    task, (first, last) = episode.task, bounds(episode)
     if task.answer is None:
         return {}
     was, now = _right(first, task), _right(last, task)

@@ -1,4 +1,9 @@
-"""The algorithms that `objective` knows by name, as settings of it."""
+"""The algorithms that `objective` knows by name, as settings of it.
+
+DAPO's soft overlong punishment is an option (`overlong`), for its buffer is a part of `max_tokens`.
+REINFORCE++ pays for the whole completion's KL at each token, in the paper for that of the tokens
+from there on, and scales completions, not tokens.
+"""
 
 from typing import Any
 

@@ -2,9 +2,7 @@
 
 One set of choices of which the named algorithms are special cases, see `algorithms`.  Left out of
 all of them: DAPO's resampling of groups without contrast (they are dropped, and reported), and
-PPO's minibatches within a step.  DAPO's soft overlong punishment is an option (`overlong`), for its
-buffer is a part of `max_tokens`.  REINFORCE++ pays for the whole completion's KL at each token, in
-the paper for that of the tokens from there on, and scales completions, not tokens.
+PPO's minibatches within a step.
 """
 
 from __future__ import annotations
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 
 BUDGET = 512
 """The most tokens of a completion where they are not known."""
-
 
 Algorithm = Literal["grpo", "dr_grpo", "dapo", "gspo", "rloo", "reinforce++", "ppo"]
 """What `algorithms` knows by name."""
